@@ -1,0 +1,31 @@
+# One virtual environment, made on first use and again when setup.py changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint clean
+
+help: ## list what make can do
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+# A plain install, not an editable one: that hides Twisted plugins.
+$(VENV)/%.installed: setup.py pyproject.toml $(shell find goloagent twisted -name '*.py')
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet '.[$*]'
+	touch $@
+
+demo: $(VENV)/demo.installed ## run a ten-second load test, end to end, on this machine
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/test.installed ## run every test, with a real Go load test and a real twistd
+	$(BIN)/pytest
+
+lint: $(VENV)/lint.installed ## ruff, mypy --strict and the import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: ## remove what make made
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

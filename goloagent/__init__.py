@@ -1,0 +1,1 @@
+"""golo-agent: a daemon that turns any executable into a load test."""

@@ -1,0 +1,1 @@
+"""Outputs: cursors over a run's log, and what they are sent to."""

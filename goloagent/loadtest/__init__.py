@@ -1,0 +1,1 @@
+"""One running load test: the program, its output and its calls."""

@@ -1,0 +1,1 @@
+"""Go's net/rpc over gob, without I/O."""

