@@ -1,0 +1,145 @@
+"""The collector at the other end of HTTP: pushes one batch and returns what became of it.
+
+Every push ends, and no end is an exception: what the network does is an `Answer` too. Decides
+nothing about it.
+"""
+
+from __future__ import annotations
+
+import attrs
+from hyperlink import URL
+from OpenSSL.SSL import Connection
+from OpenSSL.SSL import Error as TlsError
+from service_identity import VerificationError
+from treq.client import HTTPClient
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IReactorTCP,
+    IReactorTime,
+    ITransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.ssl import CertificateOptions
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from twisted.web.client import (
+    Agent,
+    BrowserLikePolicyForHTTPS,
+    HTTPConnectionPool,
+    ResponseFailed,
+)
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IPolicyForHTTPS
+from zope.interface import implementer
+
+from goloagent.delivery.policy import Answer
+
+CONNECT_SECONDS = 10.0
+PUSH_SECONDS = 30.0
+ANSWER_SECONDS = 2.0
+MAX_ANSWER_BYTES = 64 * 1024
+
+
+@attrs.frozen
+class Collector:
+    """The collector at `url`, reached through `http`, which whoever made it closes."""
+
+    url: URL
+    http: HTTPClient
+    clock: IReactorTime
+
+    async def push(self, name: str, key: str, body: bytes) -> Answer:
+        """Send the JSON array `body` as results of `name`; `key` lets a repeat be recognised."""
+        answer: Deferred[Answer] = ensureDeferred(self._exchange(name, key, body))
+        answer.addTimeout(PUSH_SECONDS, self.clock)
+        try:
+            return await answer
+        except CancelledError:
+            raise
+        except Exception as error:
+            return _no_answer(error)
+
+    async def _exchange(self, name: str, key: str, body: bytes) -> Answer:
+        response = await self.http.post(
+            self.url.child("push", name).to_text(),
+            data=body,
+            headers=Headers({"Content-Type": ["application/json"], "Idempotency-Key": [key]}),
+            allow_redirects=False,
+            unbuffered=True,
+        )
+        retry_after = response.headers.getRawHeaders("Retry-After", [""])[0]
+        text = _Beginning()
+        # The status has decided: what the rest of the answer does changes nothing.
+        text.over.addTimeout(ANSWER_SECONDS, self.clock, onTimeoutCancel=lambda _, __: None)
+        response.deliverBody(text)
+        await text.over
+        return Answer(
+            status=response.code,
+            retry_after=float(retry_after) if retry_after.isdigit() else None,
+            text=text.received.decode("utf-8", "replace"),
+        )
+
+
+class _Beginning(Protocol):
+    """Reads an answer's body as far as it may matter; drops one that is longer or stalls."""
+
+    transport: ITransport
+
+    def __init__(self) -> None:
+        self.received = b""
+        self.over: Deferred[None] = Deferred(lambda _: self.transport.loseConnection())
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data[: MAX_ANSWER_BYTES - len(self.received)]
+        if len(self.received) == MAX_ANSWER_BYTES:
+            self.transport.loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self.over.called:
+            self.over.callback(None)
+
+
+def _no_answer(error: Exception) -> Answer:
+    """Tell a wrong certificate, which waits for a person, from everything that passes by itself."""
+    reasons = error.reasons if isinstance(error, ResponseFailed) else [Failure(error)]
+    text = "; ".join(reason.getErrorMessage() for reason in reasons)
+    return Answer(
+        error=f"no answer: {text or type(error).__name__}",
+        certificate=any(reason.check(TlsError, VerificationError) for reason in reasons),
+    )
+
+
+def http_client(reactor: IReactorTCP, insecure: bool) -> tuple[HTTPClient, HTTPConnectionPool]:
+    """Return a client for collectors and the pool of its connections, to be closed at the end.
+
+    Args:
+        insecure: accept whatever certificate a collector shows.
+    """
+    pool = HTTPConnectionPool(reactor, persistent=True)
+    agent = Agent(
+        reactor,
+        contextFactory=_AnyCertificate() if insecure else BrowserLikePolicyForHTTPS(),
+        connectTimeout=CONNECT_SECONDS,
+        pool=pool,
+    )
+    return HTTPClient(agent), pool
+
+
+@implementer(IPolicyForHTTPS)
+class _AnyCertificate:
+    """TLS without a check of who answers."""
+
+    def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
+        return _Unverified(hostname)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+@attrs.frozen
+class _Unverified:
+    hostname: bytes
+
+    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> Connection:
+        connection = Connection(CertificateOptions(verify=False).getContext(), None)
+        connection.set_tlsext_host_name(self.hostname)
+        return connection

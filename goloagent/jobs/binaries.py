@@ -1,0 +1,154 @@
+"""Uploaded load tests on disk: written aside, whole or nothing, then staged for a run.
+
+A binary's bytes arrive in `incoming/` and move to `binaries/<id>` only when they are complete and
+can be run; both lie below the state directory. Knows files and checks; does not know HTTP or who
+asks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+import attrs
+
+from goloagent.jobs.store import Binary, Store
+
+_MAGIC = (b"\x7fELF", b"#!")
+_CHUNK_BYTES = 1024 * 1024
+
+
+class NotExecutable(Exception):
+    """The bytes are neither an ELF file nor a script that starts with ``#!``."""
+
+
+class BinaryExists(Exception):
+    """A binary with this id is there already; the message says so as clients know it."""
+
+
+class BinaryChanged(Exception):
+    """The stored bytes are gone or are not those that were uploaded; the message says which."""
+
+
+@attrs.frozen
+class Binaries:
+    """The binaries below `directory`, recorded in `store`; `now` gives the time of an upload."""
+
+    directory: Path
+    store: Store
+    now: Callable[[], datetime]
+
+    @property
+    def incoming(self) -> Path:
+        """Where uploads are written until they are complete."""
+        return self.directory / "incoming"
+
+    @property
+    def kept(self) -> Path:
+        """Where complete binaries lie, each named by its id."""
+        return self.directory / "binaries"
+
+    def open(self) -> None:
+        """Make the directories, and remove what uploads cut short by an earlier end left behind.
+
+        Raises:
+            OSError: they cannot be made or written.
+        """
+        for directory in (self.incoming, self.kept):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for leftover in self.incoming.iterdir():
+            leftover.unlink()
+
+    def receive(self) -> Incoming:
+        """Begin an upload under a fresh id.
+
+        Raises:
+            OSError: its file cannot be made.
+        """
+        return Incoming(self, str(uuid4()))
+
+    def stage(self, binary: Binary, target: Path) -> None:
+        """Link `binary` to `target`, on the same file system, after checking its bytes.
+
+        Touches no database, and reads the whole file: call it off the reactor thread.
+
+        Raises:
+            BinaryChanged: it is gone, or its content is not what was uploaded.
+            OSError: it cannot be read or linked.
+        """
+        try:
+            target.hardlink_to(self.kept / binary.id)
+        except FileNotFoundError:
+            raise BinaryChanged(f"binary {binary.id} is gone since its upload") from None
+        if _sha256(target) != binary.sha256:
+            target.unlink()
+            raise BinaryChanged(f"binary {binary.id} has changed since its upload")
+
+
+class Incoming:
+    """One upload being written; ends with `keep` or `discard`."""
+
+    def __init__(self, binaries: Binaries, binary_id: str) -> None:
+        self._binaries = binaries
+        self.id = binary_id
+        self._part = binaries.incoming / binary_id
+        self._head = b""
+        self._size = 0
+        self._sha256 = hashlib.sha256()
+        self._file = open(self._part, "xb", buffering=0)  # noqa: PTH123, SIM115
+
+    def write(self, data: bytes) -> None:
+        """Append bytes of the upload.
+
+        Raises:
+            OSError: they cannot be written; the upload must then be discarded.
+        """
+        self._head = (self._head + data[:4])[:4]
+        self._size += len(data)
+        self._sha256.update(data)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    def keep(self) -> Binary:
+        """Make the upload a binary.
+
+        Raises:
+            NotExecutable: no kernel would run it. It is discarded.
+            BinaryExists: its id is taken. It is discarded.
+            OSError: it cannot be kept. It is discarded.
+        """
+        try:
+            if not self._head.startswith(_MAGIC):
+                raise NotExecutable(
+                    "not an executable: neither an ELF file nor a script that starts with #!"
+                )
+            # Everyone may run it, as load tests may have a user of their own; few get to it.
+            os.fchmod(self._file.fileno(), 0o555)
+            os.fsync(self._file.fileno())
+            try:
+                os.link(self._part, self._binaries.kept / self.id)
+            except FileExistsError:
+                raise BinaryExists(f"Binary {self.id} exists") from None
+            binary = Binary(self.id, self._sha256.hexdigest(), self._size, self._binaries.now())
+            self._binaries.store.add_binary(binary)
+            return binary
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove what was written. Does nothing after `keep` or a second time."""
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,121 @@
+"""One job: what was asked, where it stands, and the account of its calls and results.
+
+A job that is not over, or whose results are not all delivered, is one live object that its run and
+its delivery update in place; the store keeps it. Everything here is plain data.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+
+import attrs
+
+from goloagent.jobs.spec import JobSpec
+
+
+class State(str, Enum):
+    """Where a job stands, as the API says it."""
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will run."""
+        return self in _OVER
+
+
+_OVER = frozenset({State.FINISHED, State.FAILED, State.CANCELLED, State.INTERRUPTED})
+
+
+@attrs.frozen
+class Cause:
+    """Why a job did not finish: a code for programs and a sentence for people."""
+
+    reason: str
+    sentence: str
+
+
+@attrs.frozen
+class Exit:
+    """How the load test's process ended: by an exit code or by a signal's name (``SIGKILL``)."""
+
+    code: int | None = None
+    signal: str | None = None
+
+
+@attrs.define
+class Calls:
+    """RPC calls made to the load test."""
+
+    started: int = 0
+    ok: int = 0
+    failed: int = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that have not returned. After the end: calls that never did."""
+        return self.started - self.ok - self.failed
+
+
+@attrs.define
+class Results:
+    """The account of a run's lines: what is valid and what is pending follow from the counted rest.
+
+    ``committed`` is the offset in out.log up to which every valid line is delivered or rejected.
+    """
+
+    read: int = 0
+    invalid: int = 0
+    delivered: int = 0
+    rejected: int = 0
+    committed: int = 0
+
+    @property
+    def valid(self) -> int:
+        """Lines that are results."""
+        return self.read - self.invalid
+
+    @property
+    def pending(self) -> int:
+        """Results that wait for the collector."""
+        return self.valid - self.delivered - self.rejected
+
+
+@attrs.define
+class Delivery:
+    """How the output to the collector fares: ``ok``, ``retrying`` or ``holding``."""
+
+    state: str = "ok"
+    last_error: str | None = None
+    retry_at: datetime | None = None
+
+
+@attrs.define
+class Job:
+    """A job from its queueing on. ``logged`` says that its run has a log that can hold results."""
+
+    id: str
+    spec: JobSpec
+    queued_at: datetime
+    state: State = State.QUEUED
+    cause: Cause | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    exit: Exit | None = None
+    logged: bool = False
+    calls: Calls = attrs.Factory(Calls)
+    results: Results = attrs.Factory(Results)
+    delivery: Delivery = attrs.Factory(Delivery)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing about it will change any more: it is over and nothing is pending."""
+        return self.state.over and self.results.pending == 0

@@ -1,0 +1,93 @@
+"""What a client asks for when it queues a job: bytes in, a validated `JobSpec` out.
+
+Knows the limits of each member and Go's rules for them (a missing number is zero, null is
+missing). Does not know whether the binary exists: that is the store's to say.
+"""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+import msgspec
+
+MAX_REQUEST_BYTES = 64 * 1024
+MAX_DEPTH = 32
+MAX_USERS = 100_000
+MAX_DURATION_SECONDS = 7 * 24 * 3600
+DEFAULT_USERS = 25
+DEFAULT_NAME = "dead_letter"
+
+NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
+_NAME = re.compile(NAME_PATTERN)
+
+
+class InvalidSpec(Exception):
+    """The request cannot be a job; the message says what is wrong and where, for the client."""
+
+
+@attrs.frozen
+class JobSpec:
+    """A job as asked for: `users` calls kept outstanding for `duration_seconds`."""
+
+    name: str
+    users: int
+    duration_seconds: int
+    binary: str
+
+
+class _Request(msgspec.Struct):
+    """The JSON object of ``POST /queue``; unknown members are ignored."""
+
+    name: str | None = None
+    users: int | None = None
+    duration: int | None = None
+    binary: str | None = None
+
+
+def parse(body: bytes) -> JobSpec:
+    """Read the body of ``POST /queue``.
+
+    Raises:
+        InvalidSpec: the body is not such an object, or a member is out of its bounds.
+    """
+    try:
+        text = body.decode("utf-8")
+        # The whole document is decoded first: unknown members count for depth and validity too.
+        _check_depth(msgspec.json.decode(text))
+        request = msgspec.json.decode(text, type=_Request)
+    except UnicodeDecodeError as error:
+        raise InvalidSpec(f"invalid JSON: not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise InvalidSpec(f"invalid JSON: nested deeper than {MAX_DEPTH} levels") from None
+    except msgspec.DecodeError as error:
+        raise InvalidSpec(f"invalid JSON: {error}") from None
+    return JobSpec(
+        name=_name(request.name or DEFAULT_NAME),
+        users=_within("users", request.users or 0, MAX_USERS) or DEFAULT_USERS,
+        duration_seconds=_within("duration", request.duration or 0, MAX_DURATION_SECONDS),
+        binary=request.binary or "",
+    )
+
+
+def _check_depth(value: object, depth: int = 1) -> None:
+    if not isinstance(value, dict | list):
+        return
+    if depth > MAX_DEPTH:
+        raise RecursionError
+    for member in value.values() if isinstance(value, dict) else value:
+        _check_depth(member, depth + 1)
+
+
+def _name(name: str) -> str:
+    if _NAME.fullmatch(name):
+        return name
+    raise InvalidSpec(
+        f"invalid name {name[:80]!r}: 1 to 64 of A-Z a-z 0-9 _ . -, not . or - first, are allowed"
+    )
+
+
+def _within(member: str, value: int, most: int) -> int:
+    if 0 <= value <= most:
+        return value
+    raise InvalidSpec(f"invalid {member} {value}: 0 to {most} is allowed")

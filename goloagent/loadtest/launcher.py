@@ -1,0 +1,92 @@
+"""The small program that becomes the load test.
+
+Run by the agent as ``python -I -S launcher.py PLAN``, it makes the process what a load test should
+be (a session of its own, ending with the agent, another user, limits, default signals) and then
+executes it. What goes wrong is one JSON object on descriptor 3, which closes by itself when the
+load test has taken over. Imports nothing of the agent.
+
+PLAN is a JSON object: ``agent`` (the agent's process id), ``program``, ``directory``, ``user`` (a
+name or null), ``max_file_bytes``.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+
+STATUS_FD = 3
+FAILED = 127
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PR_SET_NO_NEW_PRIVS = 38
+
+
+def _prctl(option: int, value: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _become(user: str) -> None:
+    import pwd
+
+    entry = pwd.getpwnam(user)
+    os.setgroups([])
+    os.setgid(entry.pw_gid)
+    os.setuid(entry.pw_uid)
+
+
+def _end_with(agent: int) -> None:
+    """Ask to be killed when the agent ends; it may have ended before the asking."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != agent:
+        os._exit(FAILED)
+
+
+def _limit(max_file_bytes: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if hard == resource.RLIM_INFINITY or hard > max_file_bytes:  # else it is limited already
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
+    # A load generator needs sockets: as many as the agent was given.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _default_signals() -> None:
+    """Undo what Python and the agent ignore or block: both survive an exec."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def main(plan_text: str) -> None:
+    """Become the load test; returns only by ending the process with `FAILED`."""
+    plan = json.loads(plan_text)
+    step = "prepare"
+    try:
+        os.set_inheritable(STATUS_FD, False)
+        os.setsid()
+        if plan["user"] is not None:
+            step = f"become user {plan['user']}"
+            _become(plan["user"])
+        step = "prepare"
+        _end_with(plan["agent"])  # after the change of user, which would clear it
+        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        _limit(plan["max_file_bytes"])
+        os.umask(0o077)
+        os.chdir(plan["directory"])
+        _default_signals()
+        step = "exec"
+        os.execv(plan["program"], [plan["program"]])
+    except (OSError, KeyError, ValueError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        reason = os.strerror(number) if number is not None else str(error)
+        report = {"step": step, "errno": number, "error": reason}
+        os.write(STATUS_FD, json.dumps(report).encode())
+    os._exit(FAILED)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,135 @@
+"""Gob values, passed over: of any type, checked to be well-formed, and never built in memory.
+
+net/rpc lets a reply be a value of any type, and the agent needs none of them; but to find the end
+of one, and to trust what follows it, every byte has to be understood. `Values` walks them with a
+stack of its own, so depth costs no recursion. It refuses to know headers, calls and replies.
+
+A value may go on in the next message (a definition met inside an interface ends a message), so
+walks are generators that yield None whenever they need the next message loaded into their `Reader`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+from goloagent.netrpc.gob import ProtocolError, Reader
+from goloagent.netrpc.wiretypes import (
+    BOOL,
+    BYTES,
+    COMPLEX,
+    FLOAT,
+    INT,
+    INTERFACE,
+    STRING,
+    UINT,
+    Struct,
+    Types,
+)
+
+MAX_DEPTH = 1000
+
+_UINTS_IN = {BOOL: 1, INT: 1, UINT: 1, FLOAT: 1, COMPLEX: 2}
+
+
+class Values:
+    """Walks the values that one peer sends, learning types as they are defined."""
+
+    def __init__(self, source: Reader) -> None:
+        self._source = source
+        self._types = Types()
+
+    @property
+    def types_defined(self) -> int:
+        """How many types the peer has defined so far."""
+        return len(self._types)
+
+    def begin_struct(self) -> Generator[None, None, Struct]:
+        """Go to the first field of the next value, which must be a struct."""
+        type_id = yield from self._type_of_next()
+        struct = self._types.get(type_id)
+        if not isinstance(struct, Struct):
+            raise ProtocolError("a header that is not a struct")
+        return struct
+
+    def end(self) -> None:
+        """Check that a value ended where its message does."""
+        if not self._source.exhausted:
+            raise ProtocolError("a message goes on after its value")
+
+    def skip_next(self) -> Iterator[None]:
+        """Pass over the next value, definitions before it included."""
+        type_id = yield from self._type_of_next()
+        yield from self._walk(self._standing_alone(type_id))
+        self.end()
+
+    def skip(self, type_id: int) -> Iterator[None]:
+        """Pass over one value of a known type, such as a struct's field."""
+        yield from self._walk(iter((type_id,)))
+
+    def _walk(self, parts: Iterator[int | None]) -> Iterator[None]:
+        around: list[Iterator[int | None]] = []
+        while True:
+            for type_id in parts:
+                if type_id is None:
+                    yield
+                elif not self._skip_basic(type_id):
+                    if len(around) == MAX_DEPTH:
+                        raise ProtocolError(f"a value nested deeper than {MAX_DEPTH}")
+                    around.append(parts)
+                    parts = self._parts(type_id)
+                    break
+            else:
+                if not around:
+                    return
+                parts = around.pop()
+
+    def _skip_basic(self, type_id: int) -> bool:
+        if type_id in (STRING, BYTES):
+            self._source.skip_string()
+            return True
+        count = _UINTS_IN.get(type_id, 0)
+        for _ in range(count):
+            self._source.uint()
+        return count > 0
+
+    def _parts(self, type_id: int) -> Iterator[int | None]:
+        if type_id == INTERFACE:
+            return self._parts_of_interface()
+        wire_type = self._types.get(type_id)
+        if wire_type is None:
+            raise ProtocolError(f"a value of type {type_id}, which is not defined")
+        return wire_type.parts(self._source)
+
+    def _parts_of_interface(self) -> Iterator[int | None]:
+        """Read a type's registered name (none: nil) and id, then a value as it stands alone."""
+        if not self._source.name():
+            return
+        type_id = yield from self._type_of_next(in_interface=True)
+        # The value's length, or that of its first piece when definitions cut it: not needed.
+        self._source.uint()
+        yield from self._standing_alone(type_id)
+
+    def _standing_alone(self, type_id: int) -> Iterator[int | None]:
+        """Yield the parts of a value that no other contains: all but structs follow a zero."""
+        struct = self._types.get(type_id)
+        if isinstance(struct, Struct):
+            yield from struct.parts(self._source)
+            return
+        if self._source.uint() != 0:
+            raise ProtocolError("no zero before a value that is not a struct")
+        yield type_id
+
+    def _type_of_next(self, *, in_interface: bool = False) -> Generator[None, None, int]:
+        """Learn the types that are defined here, up to the id of the next value's type."""
+        while True:
+            if self._source.exhausted:
+                yield
+            type_id = self._source.integer()
+            if type_id >= 0:
+                return type_id
+            self._types.define(-type_id, self._source)
+            if not self._source.exhausted:
+                if not in_interface:
+                    raise ProtocolError("a message goes on after a type definition")
+                # An interface within an interface: here follows the length of its next piece.
+                self._source.uint()

@@ -1,0 +1,322 @@
+"""One run of one job: turns what happens into the table's events, and performs its effects.
+
+Owns the run's timers and pieces (process, users, log, tally) and none of the rules: those are in
+`jobs.lifecycle`, the causes in `jobs.outcome`, the times in `jobs.bounds`.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Protocol
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from goloagent.jobs import outcome
+from goloagent.jobs.bounds import Bounds
+from goloagent.jobs.job import Cause, Exit, Job
+from goloagent.jobs.lifecycle import Effect, Event, Phase, step
+from goloagent.loadtest.process import LoadTestProcess, Watcher
+from goloagent.loadtest.users import Users
+from goloagent.results.tally import Tally
+from goloagent.stage import Refused, Staged
+
+
+class Results(Protocol):
+    """Where a run's results go next; `job.results` counts them."""
+
+    def begin(self, job: Job) -> None:
+        """The job's log is there and empty."""
+
+    def grow(self, job: Job) -> None:
+        """The job's log has more in it."""
+
+    def end(self, job: Job) -> None:
+        """The job's log is complete."""
+
+
+@attrs.frozen
+class Tools:
+    """What a run is given to act with.
+
+    Args:
+        prepare: makes what the job needs, or raises `Refused`.
+        spawn: starts the staged program under a watcher, or raises OSError.
+        connect: connects the users to the load test, however long it takes.
+        save: keeps the job as it stands now.
+    """
+
+    clock: IReactorTime
+    now: Callable[[], datetime]
+    prepare: Callable[[Job], Awaitable[Staged]]
+    spawn: Callable[[Staged, Watcher], LoadTestProcess]
+    connect: Callable[[Users], Deferred[None]]
+    save: Callable[[Job], None]
+    results: Results
+    bounds: Bounds = attrs.Factory(Bounds)
+
+
+class Run(Watcher):
+    """The run of `job`; `start` begins it."""
+
+    _log = Logger()
+
+    def __init__(self, job: Job, tools: Tools) -> None:
+        self._job = job
+        self._tools = tools
+        self._phase = Phase.PREPARING
+        self._cause: Cause | None = None
+        self._cancelled = False
+        self._tally = Tally()
+        self._lost_bytes = 0
+        self._begun = False
+        self._over: Deferred[None] = Deferred()
+        self._phase_timer: IDelayedCall | None = None
+        self._quiet_timer: IDelayedCall | None = None
+        self._preparing: Deferred[None] | None = None
+        self._connecting: Deferred[None] | None = None
+        self._staged: Staged | None = None
+        self._process: LoadTestProcess | None = None
+        self._users = Users(
+            job.spec.users, job.calls, lambda: self._happen(Event.RETURNED), self._lost_connection
+        )
+        self._effects: dict[Effect, Callable[[], None]] = {
+            Effect.SPAWN: self._spawn,
+            Effect.CONNECT: self._connect,
+            Effect.DRIVE: self._users.drive,
+            Effect.STOP_CALLING: self._users.stop_calling,
+            Effect.HANG_UP: self._hang_up,
+            Effect.WATCH_STDOUT: self._watch_stdout,
+            Effect.TERMINATE: self._terminate,
+            Effect.KILL: self._kill,
+            Effect.ABANDON: self._abandon,
+            Effect.END: self._end,
+        }
+
+    def start(self) -> Deferred[None]:
+        """Begin; the Deferred fires when the job is over."""
+        self._job.started_at = self._tools.now()
+        self._enter(Phase.PREPARING)
+        self._preparing = ensureDeferred(self._prepare())
+        return self._over
+
+    def cancel(self, cause: Cause) -> None:
+        """Bring the job to its ordered end, soon; `cause` stands unless there is one already."""
+        self._cancelled = True
+        self._happen(Event.CANCEL, cause)
+
+    # What happens.
+
+    def launched(self) -> None:
+        """The program runs."""
+        self._happen(Event.LAUNCHED)
+
+    def launch_failed(self, sentence: str) -> None:
+        """The program could not be executed."""
+        self._happen(
+            Event.FAULT, Cause("exec-failed", f"The load test cannot be executed: {sentence}.")
+        )
+
+    def stdout(self, data: bytes) -> None:
+        """Write what it printed at once, count it, and tell the next stage."""
+        assert self._staged is not None
+        self._tally.feed(self._write(self._staged.log.append_stdout, data))
+        self._count()
+        self._tools.results.grow(self._job)
+        if self._phase is Phase.SETTLING:
+            self._watch_stdout()
+
+    def stderr(self, data: bytes) -> None:
+        """Write what it complained at once."""
+        assert self._staged is not None
+        self._write(self._staged.log.append_stderr, data)
+
+    def exited(self, code: int | None, signal_number: int | None) -> None:
+        """The process has ended."""
+        if self._phase is not Phase.OVER:
+            self._job.exit = Exit(code, _signal_name(signal_number))
+        self._happen(Event.EXITED)
+
+    def closed(self) -> None:
+        """The process has ended and its output is read."""
+        self._happen(Event.CLOSED)
+
+    def _lost_connection(self, sentence: str | None) -> None:
+        cause = Cause("rpc-protocol", f"The load test does not speak net/rpc: {sentence}.")
+        self._happen(Event.LOST, None if sentence is None else cause)
+
+    def _happen(self, event: Event, cause: Cause | None = None) -> None:
+        """Let the table say what follows; the first cause stands."""
+        phase = self._phase
+        if phase is Phase.OVER:
+            return
+        if self._cause is None:
+            seconds = self._seconds(phase)
+            self._cause = cause or outcome.cause_of(phase, event, seconds, self._job.exit)
+        following = step(phase, event)
+        self._enter(following.phase)
+        for effect in following.effects:
+            self._effects[effect]()
+
+    def _enter(self, phase: Phase) -> None:
+        """Take up `phase` and its time; in the same phase the time can only become shorter."""
+        clock, seconds = self._tools.clock, self._seconds(phase)
+        timer = self._phase_timer
+        if phase is self._phase and timer is not None and timer.active():
+            if clock.seconds() + seconds < timer.getTime():
+                timer.reset(seconds)
+            return
+        self._cancel_timers()
+        self._phase = phase
+        if phase is Phase.OVER:
+            return
+        self._phase_timer = clock.callLater(seconds, self._happen, Event.TIMEOUT)
+        if phase.state is not None and phase.state is not self._job.state:
+            self._job.state = phase.state
+            self._save()
+
+    def _seconds(self, phase: Phase) -> float:
+        if phase is Phase.OVER:
+            return 0.0
+        return self._tools.bounds.of(phase, self._job.spec.duration_seconds, self._cancelled)
+
+    # What is done.
+
+    async def _prepare(self) -> None:
+        try:
+            self._staged = await self._tools.prepare(self._job)
+            self._job.logged = True
+            # What the store does not know to have started would be started again after a restart.
+            self._tools.save(self._job)
+            self._tools.results.begin(self._job)
+            self._begun = True
+        except Refused as refusal:
+            self._happen(Event.REFUSED, refusal.cause)
+        except (CancelledError, ConnectingCancelledError):
+            return
+        except Exception as error:
+            self._log.failure("preparing job {id} broke", id=self._job.id)
+            self._happen(
+                Event.REFUSED, Cause("internal-error", f"The job cannot be prepared: {error!r}.")
+            )
+        else:
+            self._happen(Event.PREPARED)
+
+    def _abandon(self) -> None:
+        assert self._preparing is not None
+        self._preparing.cancel()
+
+    def _spawn(self) -> None:
+        assert self._staged is not None
+        try:
+            self._process = self._tools.spawn(self._staged, self)
+        except OSError as error:
+            self._happen(Event.REFUSED, Cause("spawn-failed", f"No process can be made: {error}."))
+
+    def _connect(self) -> None:
+        self._connecting = self._tools.connect(self._users)
+        self._connecting.addCallback(lambda _: self._happen(Event.CONNECTED))
+        self._connecting.addErrback(self._not_connected)
+
+    def _not_connected(self, failure: Failure) -> None:
+        if not isinstance(failure.value, CancelledError):
+            sentence = f"The load test cannot be connected to: {failure.getErrorMessage()}."
+            self._happen(Event.FAULT, Cause("connect-failed", sentence))
+
+    def _terminate(self) -> None:
+        assert self._process is not None
+        self._process.terminate()
+
+    def _kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+
+    def _hang_up(self) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
+        self._users.hang_up()
+
+    def _watch_stdout(self) -> None:
+        """Let stdout's silence be told, from now on."""
+        if self._quiet_timer is not None and self._quiet_timer.active():
+            self._quiet_timer.reset(self._tools.bounds.quiet_seconds)
+        else:
+            self._quiet_timer = self._tools.clock.callLater(
+                self._tools.bounds.quiet_seconds, self._happen, Event.QUIET
+            )
+
+    def _write(self, append: Callable[[bytes], int], data: bytes) -> bytes:
+        """Append to a log and return what was written; after a failure nothing more is."""
+        written = 0
+        if not self._lost_bytes:
+            try:
+                append(data)
+                written = len(data)
+            except OSError as error:
+                reason = (
+                    "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "log-failed"
+                )
+                self._happen(Event.FAULT, Cause(reason, f"The log cannot be written: {error}."))
+        self._lost_bytes += len(data) - written
+        return data[:written]
+
+    def _count(self) -> None:
+        self._job.results.read = self._tally.read
+        self._job.results.invalid = self._tally.invalid
+
+    def _end(self) -> None:
+        """Settle the account and tell it; what breaks here must not hold the queue up."""
+        try:
+            self._settle()
+        except Exception:
+            self._over.errback()
+        else:
+            self._over.callback(None)
+
+    def _settle(self) -> None:
+        """Let go of everything, and settle the account."""
+        job = self._job
+        if self._process is not None:
+            self._process.abandon_output()
+        if self._staged is not None:
+            self._tally.close()
+            self._count()
+            self._staged.log.close()
+            self._staged.clear()
+        job.state, job.cause = outcome.verdict(self._cause, job.calls, self._users.last_error)
+        job.ended_at = self._tools.now()
+        self._save()
+        self._log.info(
+            "job {id} is {state}: {cause}", id=job.id, state=job.state.value, cause=job.cause
+        )
+        if self._begun:
+            self._tools.results.end(job)
+
+    def _save(self) -> None:
+        """Keep the job as it stands; without a store that works it still comes to its end."""
+        try:
+            self._tools.save(self._job)
+        except Exception:
+            self._log.failure("job {id} cannot be saved", id=self._job.id)
+
+    def _cancel_timers(self) -> None:
+        for timer in (self._phase_timer, self._quiet_timer):
+            if timer is not None and timer.active():
+                timer.cancel()
+
+
+def _signal_name(number: int | None) -> str | None:
+    """Return a signal's name; most real-time signals have only a number."""
+    if number is None:
+        return None
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,64 @@
+"""Takes the jobs of the queue one at a time, in order, and has each one run.
+
+One at a time on purpose: load tests beside each other falsify each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from goloagent.jobs import outcome
+from goloagent.jobs.job import Job
+from goloagent.jobs.store import Store
+from goloagent.run import Run
+
+
+class Supervisor:
+    """Runs what `store` has queued, by `make_run`."""
+
+    _log = Logger()
+
+    def __init__(self, store: Store, make_run: Callable[[Job], Run]) -> None:
+        self._store = store
+        self._make_run = make_run
+        self._running: Run | None = None
+        self._run_over: Deferred[None] = succeed(None)
+        self._open = False
+
+    def start(self) -> None:
+        """Begin with the first job of the queue."""
+        self._open = True
+        self.look()
+
+    def look(self) -> None:
+        """Take the next job, when there is one and none is running."""
+        if not self._open or self._running is not None:
+            return
+        job = next(iter(self._store.queued()), None)
+        if job is None:
+            return
+        self._log.info("job {id} starts: {spec}", id=job.id, spec=job.spec)
+        self._running = self._make_run(job)
+        self._run_over = self._running.start()
+        self._run_over.addErrback(self._failed)
+        self._run_over.addCallback(self._next)
+
+    def stop(self) -> Deferred[None]:
+        """Take no further job and bring the running one to its end; fires when it is over."""
+        self._open = False
+        over: Deferred[None] = Deferred()
+        self._run_over.addCallback(over.callback)
+        if self._running is not None:
+            self._running.cancel(outcome.AGENT_STOPPED)
+        return over
+
+    def _next(self, _: None) -> None:
+        self._running = None
+        self.look()
+
+    def _failed(self, failure: Failure) -> None:
+        self._log.failure("a run broke", failure)

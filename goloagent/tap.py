@@ -1,0 +1,162 @@
+"""``twistd golo-agent``: its options, and the service made of them.
+
+Everything that can be known to be wrong without opening anything ends here, in one line and before
+the daemon forks.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Sequence
+from pathlib import Path
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from goloagent import settings
+from goloagent.settings import Settings, WrongOption
+
+DEFAULT_LISTEN = "tcp:8081:interface=127.0.0.1"
+
+
+class Options(usage.Options):
+    """The command line; `settings` holds its meaning once it is parsed."""
+
+    synopsis = "Usage: twistd [twistd options] golo-agent [options]"
+    longdesc = (
+        "Runs uploaded load tests one at a time and delivers each of their results to a collector."
+    )
+
+    optParameters = (
+        (
+            "collector",
+            None,
+            "http://localhost:8082",
+            "URL of the collector; results are pushed to URL/push/<name>",
+        ),
+        (
+            "logs",
+            None,
+            "/var/log/loadtest-agent",
+            "directory of each load test's stdout and stderr",
+        ),
+        (
+            "state",
+            None,
+            "/var/lib/golo-agent",
+            "directory of the job database and the uploaded binaries",
+        ),
+        (
+            "rpc",
+            None,
+            "127.0.0.1:9999",
+            "HOST:PORT where a load test serves RPC; it also gets it as GOLO_RPC_ADDR",
+        ),
+        (
+            "token-file",
+            None,
+            None,
+            "file with the bearer token that every request must bear (default: none)",
+        ),
+        (
+            "run-as",
+            None,
+            None,
+            "user that load tests run as (default: the agent's own; nobody when it is root)",
+        ),
+        (
+            "max-upload",
+            None,
+            "512MiB",
+            "largest binary, in bytes or with KiB, MiB, GiB, kB, MB, GB",
+        ),
+    )
+    optFlags = (
+        ("insecure", None, "accept a collector whose TLS certificate does not verify"),
+        ("no-auth", None, "allow a listener beyond this host without a token"),
+    )
+
+    settings: Settings
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listen: list[str] = []
+        self._allow_from: list[str] = []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """Twisted server endpoint (tcp:, ssl:, unix:, systemd:) to listen on; may be repeated.
+
+        [default: tcp:8081:interface=127.0.0.1].
+        """
+        self._listen.append(endpoint)
+
+    def opt_allow_from(self, cidr: str) -> None:
+        """Network of peers that may connect, such as 10.0.0.0/8; may be repeated.
+
+        [default: any].
+        """
+        self._allow_from.append(cidr)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Parse the command line, or end the start with one line on stderr."""
+        try:
+            super().parseOptions(options)
+            self.settings = self._settings()
+        except (usage.UsageError, WrongOption) as error:
+            raise SystemExit(f"golo-agent: {error}") from None
+
+    def parseArgs(self, *arguments: str) -> None:
+        """Take no arguments."""
+        if arguments:
+            raise usage.UsageError(f"unexpected argument: {arguments[0]}")
+
+    def _settings(self) -> Settings:
+        host, port = settings.rpc_address(self["rpc"])
+        listen = tuple(self._listen or [DEFAULT_LISTEN])
+        token_file = Path(self["token-file"]) if self["token-file"] is not None else None
+        if token_file is None and not self["no-auth"]:
+            for endpoint in listen:
+                if not settings.listener_is_private(endpoint):
+                    raise WrongOption(
+                        f"--listen {endpoint}: other hosts reach it, "
+                        "so it needs --token-file or --no-auth"
+                    )
+        return Settings(
+            collector=settings.collector_url(self["collector"]),
+            insecure=bool(self["insecure"]),
+            logs=Path(self["logs"]).absolute(),
+            state=Path(self["state"]).absolute(),
+            listen=listen,
+            rpc_host=host,
+            rpc_port=port,
+            token_file=token_file,
+            no_auth=bool(self["no-auth"]),
+            allow_from=tuple(settings.network(text) for text in self._allow_from),
+            run_as=_run_as(self["run-as"]),
+            max_upload_bytes=settings.size_bytes("--max-upload", self["max-upload"]),
+        )
+
+
+def _run_as(name: str | None) -> str | None:
+    """Return the user to change to, or None to stay."""
+    root = os.geteuid() == 0
+    name = name or ("nobody" if root else None)
+    if name is None:
+        return None
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        raise WrongOption(f"--run-as {name}: there is no such user") from None
+    if entry.pw_uid == os.geteuid():
+        return None
+    if not root:
+        raise WrongOption(f"--run-as {name}: only root can run load tests as another user")
+    return name
+
+
+def makeService(options: Options) -> IService:
+    """Return the agent as a service. Opens nothing: twistd may still fork."""
+    from goloagent.agent import Agent
+
+    return Agent(options.settings)

@@ -1,0 +1,92 @@
+"""Who may use the agent, judged by a request's headers alone and for every method alike.
+
+With a token, whoever has it may. Without one, web pages are kept out: the Host header must name
+this agent, which stops rebound DNS names, and a browser must not speak for another site. Does not
+know routes, bodies or sockets.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import re
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from goloagent.web.problem import Problem, quoted
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+HeaderValues = Callable[[str], Sequence[str]]
+"""Return all values that a request has for a header, given its name; none when it is missing."""
+
+_HOST = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::[0-9]*)?")
+_OWN_SITES = frozenset({"same-origin", "none"})
+
+
+@attrs.frozen
+class Access:
+    """The rules of one agent.
+
+    Without `networks` every peer may connect. `hosts` are the lower-case names, beside localhost
+    and loopback addresses, under which clients without a token may address this agent.
+    """
+
+    token: bytes | None = attrs.field(
+        default=None, repr=False, validator=attrs.validators.optional(attrs.validators.min_len(1))
+    )
+    networks: tuple[Network, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+    def check(self, peer: str | None, header: HeaderValues) -> None:
+        """Let a request from the address `peer` pass; None is the peer of a Unix socket.
+
+        Raises:
+            Problem: it may not: 401 for want of the token, 403 otherwise.
+        """
+        if peer is not None and self.networks and not self._connects(peer):
+            raise Problem(403, f"{peer} is not allowed to connect")
+        if self.token is not None:
+            self._check_token(self.token, header("Authorization"))
+        else:
+            self._check_site(header)
+
+    def _connects(self, peer: str) -> bool:
+        address = ipaddress.ip_address(peer)
+        # A socket that serves both families shows IPv4 peers as ::ffff:a.b.c.d.
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(address in network for network in self.networks)
+
+    def _check_token(self, token: bytes, authorization: Sequence[str]) -> None:
+        if len(authorization) == 1:
+            scheme, _, given = authorization[0].partition(" ")
+            if scheme.lower() == "bearer" and hmac.compare_digest(given.encode("latin-1"), token):
+                return
+        raise Problem(401, "a valid bearer token is required", {"WWW-Authenticate": "Bearer"})
+
+    def _check_site(self, header: HeaderValues) -> None:
+        # Browsers always send a Host; only HTTP/1.0 programs may not.
+        hosts = [host.lower() for host in header("Host")]
+        for host in hosts:
+            if len(hosts) > 1 or not self._is_ours(host):
+                raise Problem(403, f"Host {quoted(host.encode())} is not a name of this agent")
+        own_origins = {f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts}
+        if not _OWN_SITES.issuperset(header("Sec-Fetch-Site")) or not own_origins.issuperset(
+            origin.lower() for origin in header("Origin")
+        ):
+            raise Problem(403, "requests on behalf of another web site are not allowed")
+
+    def _is_ours(self, host: str) -> bool:
+        match = _HOST.fullmatch(host)
+        if match is None:
+            return False
+        name = match["ipv6"] or match["name"]
+        return name == "localhost" or name in self.hosts or _is_loopback(name)
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,79 @@
+"""What the agent answers when it does not do what it was asked: one exception for all of `web`.
+
+Errors are plain text, as Go's ``http.Error`` writes them, because clients of the Go agent print
+them; whoever accepts JSON gets problem details (RFC 9457). Does not know why something is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from urllib.parse import unquote_to_bytes
+
+import attrs
+
+_JSON_RANGES = frozenset({"application/json", "application/problem+json", "application/*"})
+_ESCAPES = {
+    char: f"\\{letter}" for char, letter in zip('\a\b\f\n\r\t\v\\"', 'abfnrtv\\"', strict=True)
+}
+
+
+@attrs.frozen
+class Problem(Exception):
+    """An answer that is no success: its status, a sentence for people, and headers of its own."""
+
+    status: int
+    sentence: str
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+def render(problem: Problem, accept: Sequence[str]) -> tuple[dict[str, str], bytes]:
+    """Return the headers and the body of `problem` for a client that sent these ``Accept`` headers.
+
+    Naming a JSON type asks for JSON, whatever its weight; ``*/*`` does not.
+    """
+    ranges = {part.partition(";")[0].strip().lower() for line in accept for part in line.split(",")}
+    if ranges & _JSON_RANGES:
+        content_type = "application/problem+json"
+        body = json.dumps(
+            {
+                "type": "about:blank",
+                "title": HTTPStatus(problem.status).phrase,
+                "status": problem.status,
+                "detail": problem.sentence,
+            }
+        ).encode()
+    else:
+        content_type = "text/plain; charset=utf-8"
+        body = f"{problem.sentence}\n".encode()
+    headers = {
+        "Content-Type": content_type,
+        "Content-Length": str(len(body)),
+        "X-Content-Type-Options": "nosniff",
+        **problem.headers,
+    }
+    return headers, body
+
+
+def not_found(path: bytes) -> Problem:
+    """Return the problem that there is nothing at `path`, given percent-encoded."""
+    return Problem(404, f"{quoted(unquote_to_bytes(path))} does not exist")
+
+
+def quoted(text: bytes) -> str:
+    """Return `text` in double quotes, escaped as Go's ``%q`` does."""
+    return f'"{"".join(map(_escaped, text.decode("utf-8", "surrogateescape")))}"'
+
+
+def _escaped(char: str) -> str:
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    if char.isprintable():
+        return char
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # how surrogateescape keeps a byte that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,0 +1,185 @@
+"""A request, let in or turned away at the end of its headers: before a byte of its body is read.
+
+Twisted would read any body to its end, whoever sent it and however long, before it asks a resource.
+Here the headers decide; an upload's bytes then go to disk as they come, every other body is small.
+Knows HTTP/1.1 as Twisted speaks it; does not know what routes there are, apart from the one whose
+body streams.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import attrs
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web import server
+from twisted.web.iweb import IRequest
+
+from goloagent.jobs.binaries import Binaries
+from goloagent.jobs.spec import MAX_REQUEST_BYTES
+from goloagent.web.access import Access
+from goloagent.web.problem import Problem, not_found, render
+from goloagent.web.upload import UploadBody
+
+# Closing on a client that is still sending resets the connection, and it may never see our answer.
+LINGER_SECONDS = 2
+LINGER_BYTES = 1024 * 1024
+
+
+@attrs.frozen
+class Door:
+    """What a request must pass: who may, and how long a body may be."""
+
+    access: Access
+    binaries: Binaries
+    max_upload_bytes: int
+
+
+class Request(server.Request):
+    """One request through `door`; its body is `upload` if it is one, `buffered` otherwise."""
+
+    defaultContentType = None
+    _log = Logger()
+
+    def __init__(self, door: Door, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._door = door
+        self._max_bytes = MAX_REQUEST_BYTES
+        self._body_bytes = 0
+        self._refused = False
+        self._linger: IDelayedCall | None = None
+        self.buffered = BytesIO()
+        self.upload: UploadBody | None = None
+
+    def gotLength(self, length: int | None) -> None:
+        """Decide at the end of the headers; `length` is None for a chunked body."""
+        # Twisted hands these over after the body, and has no public place for them before.
+        channel: Any = self.channel
+        self.method, self.uri, self.clientproto = channel._command, channel._path, channel._version
+        self.path = self.uri.partition(b"?")[0]
+        self.content = self.buffered
+        try:
+            self._admit(length or 0)
+        except Problem as problem:
+            self._refuse(problem)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Take the next bytes of the body."""
+        self._body_bytes += len(data)
+        if self._refused:
+            if self._body_bytes > LINGER_BYTES:
+                self._hang_up()
+            return
+        try:
+            self._check_length(self._body_bytes)
+            if self.upload is not None:
+                self.upload.feed(data)
+            else:
+                super().handleContentChunk(data)
+        except Problem as problem:
+            self._refuse(problem)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Go on to the routes, the body being complete."""
+        if self._refused:
+            self._hang_up()
+        else:
+            super().requestReceived(command, path, version)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Leave nothing behind when the client has gone."""
+        self._stop_lingering()
+        if self.upload is not None:
+            self.upload.discard()
+        super().connectionLost(reason)
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """Answer 500 without saying why, and log why."""
+        self._log.failure(
+            "request failed: {method} {uri}", reason, method=self.method, uri=self.uri
+        )
+        self.write(answer(self, Problem(500, "internal error")))
+        self.finish()
+        return reason
+
+    def getRequestHostname(self) -> bytes:
+        """Return one name whatever Host says: Klein gives it to the router, which fails on some."""
+        return b"localhost"
+
+    def _admit(self, length: int) -> None:
+        """Prepare for the body.
+
+        Raises:
+            Problem: the request is turned away.
+        """
+        peer = self.client.host if isinstance(self.client, IPv4Address | IPv6Address) else None
+        self._door.access.check(peer, self._header)
+        hosts = len(self._header("Host"))
+        if hosts > 1 or (hosts == 0 and self.clientproto != b"HTTP/1.0"):
+            raise Problem(400, "exactly one Host header is required")
+        path = unquote_to_bytes(self.path)
+        # Klein would take several such paths for one that it knows.
+        if not path.startswith(b"/") or b"//" in path or not _is_utf8(path):
+            raise not_found(self.path)
+        is_upload = path == b"/upload" and self.method.upper() == b"POST"
+        if is_upload:
+            self._max_bytes = self._door.max_upload_bytes
+        self._check_length(length)
+        if is_upload:
+            self.upload = UploadBody("".join(self._header("Content-Type")[:1]), self._door.binaries)
+
+    def _check_length(self, length: int) -> None:
+        if length > self._max_bytes:
+            raise Problem(413, f"the request body is longer than {self._max_bytes} bytes")
+
+    def _header(self, name: str) -> list[str]:
+        values = self.requestHeaders.getRawHeaders(name.encode(), [])
+        return [value.decode("latin-1") for value in values]
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer at once, then take what the client is still sending for a while before closing."""
+        self._refused = True
+        if self.upload is not None:
+            self.upload.discard()
+        self.channel.persistent = 0
+        # Twisted would send "100 Continue" behind the answer.
+        self.requestHeaders.removeHeader(b"Expect")
+        self.setHeader(b"Connection", b"close")
+        self.write(answer(self, problem))
+        self.channel.factory.log(self)
+        self._body_bytes = 0
+        self._linger = self.channel.callLater(LINGER_SECONDS, self._hang_up)
+
+    def _hang_up(self) -> None:
+        # Not finish(): that would make Twisted expect another request while this body may go on.
+        if self._linger is not None:
+            self._stop_lingering()
+            self.channel.loseConnection()
+
+    def _stop_lingering(self) -> None:
+        if self._linger is not None and self._linger.active():
+            self._linger.cancel()
+        self._linger = None
+
+
+def answer(request: IRequest, problem: Problem) -> bytes:
+    """Set the status and headers of `problem` on `request`, and return the body to write."""
+    accept = request.requestHeaders.getRawHeaders(b"Accept", [])
+    headers, body = render(problem, [line.decode("latin-1") for line in accept])
+    request.setResponseCode(problem.status)
+    for name, value in headers.items():
+        request.setHeader(name, value)
+    return body
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

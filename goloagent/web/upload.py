@@ -1,0 +1,134 @@
+"""The body of ``POST /upload``: multipart/form-data, whose part ``file`` becomes a binary.
+
+Holds no more than one part's headers and the bytes just given. Texts that golo-cli users know are
+those of Go's ``Request.FormFile``. Does not know the connection that the bytes come from.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from multipart import (
+    MultipartError,
+    MultipartSegment,
+    ParserError,
+    PushMultipartParser,
+    parse_options_header,
+)
+
+from goloagent.jobs.binaries import Binaries, BinaryExists, Incoming, NotExecutable
+from goloagent.jobs.store import Binary
+from goloagent.web.problem import Problem
+
+MAX_PARTS = 8
+# A file name of 4 KiB is ignored, not refused: the rest of its header line needs room beside it.
+MAX_PART_HEADER_BYTES = 4096 + 128
+
+_BOUNDARY = re.compile(r"[ -~]{1,70}")
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class UploadBody:
+    """One upload being parsed and written; ends with `finish` or `discard`.
+
+    Raises:
+        Problem: `content_type` is not one whose body holds a file.
+    """
+
+    def __init__(self, content_type: str, binaries: Binaries) -> None:
+        self._binaries = binaries
+        # Latin-1 decodes every byte: a file name in whatever encoding is ignored, not refused.
+        self._parser = PushMultipartParser(
+            _boundary(content_type),
+            max_header_size=MAX_PART_HEADER_BYTES,
+            max_segment_count=MAX_PARTS,
+            header_charset="latin-1",
+        )
+        self._incoming: Incoming | None = None
+        self._in_file = False
+        self._empty = True
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the body.
+
+        Raises:
+            Problem: they cannot be part of an upload, or cannot be stored. The upload is discarded.
+        """
+        with self._all_or_nothing():
+            for event in self._parser.parse(data):
+                if isinstance(event, MultipartSegment):
+                    self._begin_part(event)
+                elif event is not None and self._in_file and self._incoming is not None:
+                    self._empty = False
+                    self._incoming.write(event)
+
+    def finish(self) -> Binary:
+        """Make the upload a binary, the body being complete.
+
+        Raises:
+            Problem: it is not complete, holds nothing that can be run, or cannot be stored. The
+                upload is discarded.
+        """
+        with self._all_or_nothing():
+            try:
+                self._parser.close()
+            except ParserError:
+                raise Problem(400, "the upload is cut: its final boundary is missing") from None
+            if self._incoming is None:
+                raise Problem(400, "http: no such file")
+            if self._empty:
+                raise Problem(400, "the file is empty")
+            return self._incoming.keep()
+
+    def discard(self) -> None:
+        """Remove what was written. Does nothing after `finish` or a second time."""
+        if self._incoming is not None:
+            self._incoming.discard()
+
+    def _begin_part(self, part: MultipartSegment) -> None:
+        # To Go, a part without a file name is a value of that name, not a file.
+        self._in_file = part.name == "file" and bool(part.filename)
+        if not self._in_file:
+            return
+        if self._incoming is not None:
+            raise Problem(400, 'more than one part "file"')
+        self._incoming = self._binaries.receive()
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Turn what can go wrong into an answer, and leave nothing behind then."""
+        try:
+            yield
+        except Problem:
+            self.discard()
+            raise
+        except (NotExecutable, BinaryExists) as error:
+            raise Problem(400, str(error)) from None
+        except MultipartError as error:
+            self.discard()
+            raise Problem(400, f"multipart: {error}") from None
+        except OSError as error:
+            self.discard()
+            raise self._not_stored(error) from error
+
+    def _not_stored(self, error: OSError) -> Problem:
+        path = error.filename or self._binaries.incoming
+        reason = error.strerror or str(error)
+        return Problem(507 if error.errno in _DISK_FULL else 400, f"open {path}: {reason.lower()}")
+
+
+def _boundary(content_type: str) -> str:
+    media_type, options = parse_options_header(content_type)
+    if media_type != "multipart/form-data":
+        raise Problem(415, "request Content-Type isn't multipart/form-data")
+    boundary: str = options.get("boundary", "")
+    if not boundary:
+        raise Problem(400, "no multipart boundary param in Content-Type")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise Problem(
+            400, "invalid multipart boundary: 1 to 70 printable ASCII characters are allowed"
+        )
+    return boundary
