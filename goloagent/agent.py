@@ -151,7 +151,8 @@ class Agent(Service):
         """Have SIGTERM end in exit code 0: twistd alone would end by the signal."""
 
         def stop(*_: object) -> None:
-            self._reactor.callFromThread(self._reactor.stop)
+            # A signal interrupts the reactor anywhere: let it stop between two events.
+            self._reactor.callFromThread(self._reactor.stop)  # type: ignore[attr-defined]
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
         signal.signal(signal.SIGTERM, stop)
@@ -232,7 +233,8 @@ def _access(settings: Settings) -> Access:
             raise CannotStart(f"--token-file {settings.token_file}: {_reason(error)}") from None
         if not token:
             raise CannotStart(f"--token-file {settings.token_file}: it is empty")
-    return Access(token=token, networks=settings.allow_from)
+    hosts = None if settings.no_auth else ()
+    return Access(token=token, networks=settings.allow_from, hosts=hosts)
 
 
 def _reason(error: Exception) -> str:

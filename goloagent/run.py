@@ -75,7 +75,7 @@ class Run(Watcher):
         self._cause: Cause | None = None
         self._cancelled = False
         self._tally = Tally()
-        self._lost_bytes = 0
+        self._log_is_broken = False
         self._begun = False
         self._over: Deferred[None] = Deferred()
         self._phase_timer: IDelayedCall | None = None
@@ -127,7 +127,10 @@ class Run(Watcher):
     def stdout(self, data: bytes) -> None:
         """Write what it printed at once, count it, and tell the next stage."""
         assert self._staged is not None
-        self._tally.feed(self._write(self._staged.log.append_stdout, data))
+        log = self._staged.log
+        before = log.size
+        self._write(log.append_stdout, data)
+        self._tally.feed(data[: log.size - before])
         self._count()
         self._tools.results.grow(self._job)
         if self._phase is Phase.SETTLING:
@@ -252,20 +255,19 @@ class Run(Watcher):
                 self._tools.bounds.quiet_seconds, self._happen, Event.QUIET
             )
 
-    def _write(self, append: Callable[[bytes], int], data: bytes) -> bytes:
-        """Append to a log and return what was written; after a failure nothing more is."""
-        written = 0
-        if not self._lost_bytes:
-            try:
-                append(data)
-                written = len(data)
-            except OSError as error:
-                reason = (
-                    "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "log-failed"
-                )
-                self._happen(Event.FAULT, Cause(reason, f"The log cannot be written: {error}."))
-        self._lost_bytes += len(data) - written
-        return data[:written]
+    def _write(self, append: Callable[[bytes], object], data: bytes) -> None:
+        """Append to a log; after a failure nothing more is, so that no line is sewn together."""
+        if self._log_is_broken:
+            return
+        try:
+            append(data)
+        except OSError as error:
+            self._log_is_broken = True
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            cause = Cause(
+                "disk-full" if full else "log-failed", f"The log cannot be written: {error}."
+            )
+            self._happen(Event.FAULT, cause)
 
     def _count(self) -> None:
         self._job.results.read = self._tally.read

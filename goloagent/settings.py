@@ -122,10 +122,12 @@ def listener_is_private(description: str) -> bool:
     kind, _, rest = description.partition(":")
     if kind == "unix":
         return True
-    match = re.search(r"(?:^|:)interface=((?:\\.|[^:])*)", rest)
-    if match is None:
-        return False
+    interfaces: list[str] = re.findall(r"(?:^|:)interface=((?:\\.|[^:])*)", rest)
+    return bool(interfaces) and all(map(_is_loopback, interfaces))
+
+
+def _is_loopback(interface: str) -> bool:
     try:
-        return ipaddress.ip_address(match[1].replace("\\", "")).is_loopback
+        return ipaddress.ip_address(interface.replace("\\", "")).is_loopback
     except ValueError:
-        return match[1] == "localhost"
+        return interface == "localhost"

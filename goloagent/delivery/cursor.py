@@ -63,11 +63,12 @@ class Cursor:
     def next(self, most: int, complete: bool) -> Batch | None:
         """Take the next stretch with up to `most` results, or None when there is none.
 
-        A stretch without results (all its lines are invalid) is a batch with no lines. `complete`
-        says that the log will not grow: its last line then counts without a newline.
+        A stretch ends early once it is a window long, however few results are in it; one without
+        any (all its lines are invalid) is a batch with no lines. `complete` says that the log will
+        not grow: its last line then counts without a newline.
         """
         first, lines, size = self._taken, list[tuple[int, bytes]](), 1
-        while len(lines) < most:
+        while len(lines) < most and self._taken - first < WINDOW_BYTES:
             if not self._ready and not self._fill(complete):
                 break
             end, line = self._ready[0]

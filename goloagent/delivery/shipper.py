@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 import attrs
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -41,13 +41,17 @@ class Log(Protocol):
 
 @attrs.define
 class _Track:
-    """One run's cursor, the batches taken and not settled, and since when results wait."""
+    """One run's cursor, the batches taken and not settled, and since when results wait.
+
+    After something of its own broke it rests until ``resume_at``; the other tracks go on.
+    """
 
     job: Job
     log: Log
     cursor: Cursor
     complete: bool = False
     waiting_since: float | None = None
+    resume_at: float = 0.0
     batches: deque[Batch] = attrs.Factory(deque)
 
 
@@ -138,23 +142,32 @@ class Shipper:
                 key=lambda due: due[0],
                 default=(float("inf"), None),
             )
-            if track is not None and seconds <= 0:
+            if track is not None and seconds == 0:
                 self._tracks.move_to_end(track.job.id)
-                await self._advance(track)
+                try:
+                    await self._advance(track)
+                except (CancelledError, _Stopped):
+                    raise
+                except Exception:
+                    self._log.failure("delivery of job {id} broke", id=track.job.id)
+                    track.resume_at = self._clock.seconds() + PROBE_SECONDS
             elif self._stopping:
                 return
             else:
                 await self._wait(seconds)
 
     def _due_in(self, track: _Track) -> float:
-        """Return in how many seconds the next batch of `track` closes: 0 or less means now."""
-        if track.batches or track.complete or track.job.results.pending >= BATCH_RESULTS:
-            return 0.0
-        if track.waiting_since is None:
+        """Return in how many seconds the next batch of `track` closes."""
+        if track.batches or track.complete:
+            due = 0.0
+        elif track.waiting_since is None:
             return float("inf")
-        if self._stopping:
-            return 0.0
-        return track.waiting_since + BATCH_SECONDS - self._clock.seconds()
+        elif self._stopping or track.job.results.pending >= BATCH_RESULTS:
+            due = 0.0
+        else:
+            due = track.waiting_since + BATCH_SECONDS
+        # All that is overdue is alike: the tracks take turns.
+        return max(0.0, max(due, track.resume_at) - self._clock.seconds())
 
     async def _advance(self, track: _Track) -> None:
         """Bring one batch of `track` further, or let go of a track at its end."""
@@ -167,7 +180,9 @@ class Shipper:
             track.batches.append(batch)
         batch = track.batches[0]
         if not batch.lines:
-            self._commit(track, delivered=0)
+            self._commit(track)
+            # A log may hold gigabytes of this: let others have their turn.
+            await self._wait(0.0, firmly=True)
             return
         answer = await self._push(track.job.spec.name, f"{track.job.id}/{batch.key}", batch.body())
         verdict = judge(answer)
@@ -200,9 +215,9 @@ class Shipper:
         self._save(track.job)
 
     def _forget(self, track: _Track) -> None:
+        self._save(track.job)
         del self._tracks[track.job.id]
         track.log.close()
-        self._save(track.job)
 
     async def _hold_on(self, verdict: Verdict, answer: Answer) -> None:
         """Wait before the same batch is tried again; an agent that stops does not."""

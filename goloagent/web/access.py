@@ -30,14 +30,15 @@ class Access:
     """The rules of one agent.
 
     Without `networks` every peer may connect. `hosts` are the lower-case names, beside localhost
-    and loopback addresses, under which clients without a token may address this agent.
+    and loopback addresses, under which clients without a token may address this agent; None is any
+    name, for an agent that other hosts know by names it cannot know.
     """
 
     token: bytes | None = attrs.field(
         default=None, repr=False, validator=attrs.validators.optional(attrs.validators.min_len(1))
     )
     networks: tuple[Network, ...] = ()
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[str, ...] | None = ()
 
     def check(self, peer: str | None, header: HeaderValues) -> None:
         """Let a request from the address `peer` pass; None is the peer of a Unix socket.
@@ -79,8 +80,8 @@ class Access:
 
     def _is_ours(self, host: str) -> bool:
         match = _HOST.fullmatch(host)
-        if match is None:
-            return False
+        if match is None or self.hosts is None:
+            return match is not None
         name = match["ipv6"] or match["name"]
         return name == "localhost" or name in self.hosts or _is_loopback(name)
 

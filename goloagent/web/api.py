@@ -44,8 +44,6 @@ class Api:
     health: Callable[[], Health]
 
     app = Klein()
-    # "//" is another path, not one to redirect.
-    app.url_map.merge_slashes = False
 
     @app.route("/upload", methods=["POST"])
     def post_upload(self, request: Request) -> bytes:

@@ -123,7 +123,7 @@ class Request(server.Request):
         if hosts > 1 or (hosts == 0 and self.clientproto != b"HTTP/1.0"):
             raise Problem(400, "exactly one Host header is required")
         path = unquote_to_bytes(self.path)
-        # Klein would take several such paths for one that it knows.
+        # Klein would redirect several such paths to one that it knows, or take them for it.
         if not path.startswith(b"/") or b"//" in path or not _is_utf8(path):
             raise not_found(self.path)
         is_upload = path == b"/upload" and self.method.upper() == b"POST"
@@ -146,7 +146,6 @@ class Request(server.Request):
         self._refused = True
         if self.upload is not None:
             self.upload.discard()
-        self.channel.persistent = 0
         # Twisted would send "100 Continue" behind the answer.
         self.requestHeaders.removeHeader(b"Expect")
         self.setHeader(b"Connection", b"close")

@@ -1,0 +1,218 @@
+"""The log of one run: every byte of its stdout and stderr, in files that only grow.
+
+    <logs>/<name>/<job id>/out.log, err.log    this run's
+    <logs>/<name>/out.log, err.log             links to the newest run's
+
+Everything below `logs` is opened one step at a time and never through a link, so that nothing is
+written or read elsewhere whatever was planted there. Blocks while it writes. Refuses to know what
+a line is, and what follows from a disk that is full.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import attrs
+
+OUT = "out.log"
+ERR = "err.log"
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# O_NONBLOCK: to open a planted FIFO would wait for its other end.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# Readable too, for the tail of stderr.
+_APPEND = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class LogPathError(Exception):
+    """Something that is not a log stands where a log belongs."""
+
+
+@attrs.define(eq=False)
+class RunLog:
+    """A run's log, open for appending; `size` is how many bytes of stdout are written."""
+
+    _out: int
+    _err: int
+    size: int = 0
+
+    @classmethod
+    def create(cls, logs: Path, name: str, job_id: str) -> RunLog:
+        """Make the log of a new run and point the links of `name` to it.
+
+        A file in a link's place is an older agent's log: it is kept as ``out.log.before-<job id>``.
+
+        Raises:
+            LogPathError: a link, or anything else that is no log, stands in the way.
+            OSError: it cannot be made.
+        """
+        with _directory(logs, name, make=True) as named:
+            for file in (OUT, ERR):
+                _make_way(named, file, job_id)
+            with _step(named, job_id, make=True) as own:
+                out = _create(own, OUT)
+                try:
+                    err = _create(own, ERR)
+                except BaseException:
+                    os.close(out)
+                    raise
+            log = cls(out, err)
+            try:
+                for file in (OUT, ERR):
+                    _point(named, file, job_id)
+            except BaseException:
+                log.close()
+                raise
+            return log
+
+    def append_stdout(self, data: bytes) -> int:
+        """Write all of `data` and return its length.
+
+        Raises:
+            OSError: it could not all be written; `size` tells how much of it was.
+        """
+        rest = memoryview(data)
+        while rest:
+            written = os.write(self._out, rest)
+            self.size += written
+            rest = rest[written:]
+        return len(data)
+
+    def append_stderr(self, data: bytes) -> int:
+        """Write all of `data` and return its length.
+
+        Raises:
+            OSError: it could not all be written.
+        """
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._err, rest) :]
+        return len(data)
+
+    def sync(self) -> None:
+        """Have the disk take what was written of stdout.
+
+        Raises:
+            OSError: it may not have. Linux forgets what it could not write, so that a later sync
+                succeeds without it: never try again and trust the answer.
+        """
+        os.fsync(self._out)
+
+    def stderr_tail(self, lines: int = 20, max_bytes: int = 8192) -> str:
+        """Return the last lines of stderr, of at most so many bytes, the undecodable replaced."""
+        size = os.fstat(self._err).st_size
+        tail = os.pread(self._err, max_bytes, max(0, size - max_bytes))
+        last = tail.removesuffix(b"\n").split(b"\n")[-lines:]
+        return b"\n".join(last).decode(errors="replace")
+
+    def close(self) -> None:
+        """Let go of the files; a second time does nothing."""
+        for descriptor in (self._out, self._err):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._out = self._err = -1
+
+
+@attrs.define(eq=False)
+class LogReader:
+    """One file of a run's log, open for reading while it grows."""
+
+    _descriptor: int
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return up to `count` bytes from `offset`; fewer only at the end."""
+        return os.pread(self._descriptor, count, offset)
+
+    def size(self) -> int:
+        """Return how many bytes there are now."""
+        return os.fstat(self._descriptor).st_size
+
+    def close(self) -> None:
+        """Let go of the file; a second time does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+
+def open_reader(logs: Path, name: str, job_id: str, file: str = OUT) -> LogReader:
+    """Open the stdout (or, with `ERR`, the stderr) of a run for reading.
+
+    Raises:
+        FileNotFoundError: there is no such log.
+        LogPathError: a link, or anything else that is no log, stands in its place.
+    """
+    with _directory(logs, name) as named, _step(named, job_id) as own:
+        with _refusing_links(file):
+            descriptor = os.open(file, _READ, dir_fd=own)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise LogPathError(f"{file} is not a file")
+        return LogReader(descriptor)
+
+
+@contextmanager
+def _directory(logs: Path, name: str, make: bool = False) -> Iterator[int]:
+    """Open the directory of a name; `logs` itself may be a link, for it is the operator's."""
+    root = os.open(logs, _DIRECTORY)
+    try:
+        with _step(root, name, make) as named:
+            yield named
+    finally:
+        os.close(root)
+
+
+@contextmanager
+def _step(parent: int, name: str, make: bool = False) -> Iterator[int]:
+    """Open a directory in an open one, made before if asked."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise LogPathError(f"{name!r} cannot name a directory")
+    if make:
+        with suppress(FileExistsError):  # opening it tells what it is
+            os.mkdir(name, 0o750, dir_fd=parent)
+    with _refusing_links(name):
+        descriptor = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _refusing_links(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise LogPathError(f"{name} is a link or not a directory") from error
+        raise
+
+
+def _create(directory: int, file: str) -> int:
+    try:
+        return os.open(file, _APPEND, 0o640, dir_fd=directory)
+    except FileExistsError as error:
+        raise LogPathError(f"{file} of this run is there already") from error
+
+
+def _make_way(directory: int, file: str, job_id: str) -> None:
+    """See that a link can stand at `file`, keeping a log that stands there."""
+    try:
+        mode = os.lstat(file, dir_fd=directory).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISREG(mode):
+        os.rename(file, f"{file}.before-{job_id}", src_dir_fd=directory, dst_dir_fd=directory)
+    elif not stat.S_ISLNK(mode):
+        raise LogPathError(f"{file} is neither a log nor a link to one")
+
+
+def _point(directory: int, file: str, job_id: str) -> None:
+    """Point the link at `file` to the run's, with no moment in between."""
+    link = f".{file}.{job_id}"
+    os.symlink(f"{job_id}/{file}", link, dir_fd=directory)
+    os.rename(link, file, src_dir_fd=directory, dst_dir_fd=directory)

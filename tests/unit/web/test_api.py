@@ -1,0 +1,282 @@
+"""The routes, asked as clients ask them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from unit.web import golo_cli
+from unit.web.in_memory import NOW, Agent, Answer
+
+from goloagent.jobs.job import Job, State
+from goloagent.jobs.store import Binary
+from goloagent.web.api import QUEUE_LIMIT
+from goloagent.web.health import Health
+
+SCRIPT = b"#!/bin/sh\nexit 0\n"
+BINARY = Binary(id="b-1", sha256="0" * 64, size=10, uploaded_at=NOW)
+
+
+def ask(agent: Agent, start: str, body: bytes = b"", **headers: str) -> Answer:
+    """Send one request to localhost."""
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    head = [f"{start} HTTP/1.1", "Host: localhost:8081", f"Content-Length: {len(body)}", *lines]
+    return agent.ask("\r\n".join([*head, "", ""]).encode() + body)
+
+
+def queue(agent: Agent, **members: Any) -> Answer:
+    """Queue a job as golo-cli does."""
+    return agent.ask(golo_cli.queue(json.dumps(members).encode()))
+
+
+def test_golo_cli_uploads(agent: Agent) -> None:
+    """The bytes of golo-cli of 2018 give 200 and the text that it reads the id from."""
+    answer = agent.ask(golo_cli.upload(SCRIPT))
+    [kept] = agent.files
+    assert UUID(kept.name).version == 4
+    assert answer.status == 200
+    assert answer.body == f'{{"binary": "{kept.name}"}}'.encode()
+    assert answer.headers["Content-Type"] == "application/json"
+    assert kept.read_bytes() == SCRIPT
+
+
+def test_golo_cli_queues(agent: Agent) -> None:
+    """The bytes of golo-cli of 2018, without a Content-Type, queue a job."""
+    agent.store.add_binary(BINARY)
+    answer = queue(agent, name="shop", users=5, duration=10, binary="b-1")
+    [job] = agent.submitted
+    assert answer.status == 201
+    assert answer.body == f'{{"queued": true, "id": "{job.id}"}}'.encode()
+    assert answer.headers["Location"] == f"/jobs/{job.id}"
+    assert UUID(job.id).version == 4
+    assert agent.store.queued() == [job]
+    assert job.queued_at == NOW
+    assert (job.spec.name, job.spec.users, job.spec.duration_seconds) == ("shop", 5, 10)
+
+
+def test_a_job_is_kept_before_it_is_announced(agent: Agent) -> None:
+    """Whoever is told of a job finds it in the store."""
+    agent.store.add_binary(BINARY)
+    found: list[Job | None] = []
+    agent.submitted = _Calls(lambda job: found.append(agent.store.get(job.id)))
+    queue(agent, binary="b-1")
+    assert len(found) == 1
+    assert isinstance(found[0], Job)
+
+
+class _Calls(list[Job]):
+    """A list that tells of what is appended."""
+
+    def __init__(self, tell: Any) -> None:
+        self._tell = tell
+
+    def append(self, job: Job) -> None:
+        self._tell(job)
+
+
+@pytest.mark.parametrize("binary", ["", "b-2", "../b-1", "b-1/", "B-1", "a\nb"])
+def test_an_unknown_binary_is_said(agent: Agent, binary: str) -> None:
+    """The id given is looked up as it is, and named in the answer of old."""
+    agent.store.add_binary(BINARY)
+    answer = queue(agent, binary=binary)
+    assert (answer.status, answer.body) == (400, f"{binary} is an invalid binary\n".encode())
+    assert agent.submitted == []
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"", "invalid JSON: "),
+        (b"{", "invalid JSON: "),
+        (b'{"binary": "b-1"} x', "invalid JSON: "),
+        (b"[]", "invalid JSON: "),
+        (b"\xff", "invalid JSON: not UTF-8 at byte 0"),
+        (b"\xef\xbb\xbf{}", "invalid JSON: "),
+        (b'{"users": NaN}', "invalid JSON: "),
+        (b'{"users": ' + b"9" * 5000 + b"}", "invalid JSON: "),
+        (b'{"binary": "\\ud800"}', "invalid JSON: "),
+        (b'{"name": "../x"}', "invalid name "),
+        (b'{"users": -1}', "invalid users -1"),
+    ],
+)
+def test_a_bad_job_says_why(agent: Agent, body: bytes, sentence: str) -> None:
+    """What cannot be a job is 400 with a sentence of what and where."""
+    answer = agent.ask(golo_cli.queue(body))
+    assert answer.status == 400
+    assert answer.body.decode().startswith(sentence)
+    assert agent.submitted == []
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.one_of(
+        st.binary(max_size=60),
+        st.dictionaries(
+            st.sampled_from(["name", "users", "duration", "binary", "other"]),
+            st.recursive(
+                st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+                lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner),
+                max_leaves=5,
+            ),
+        ).map(lambda members: json.dumps(members).encode()),
+    )
+)
+def test_no_job_breaks_the_agent(agent: Agent, body: bytes) -> None:
+    """Whatever is queued without a binary is a 400."""
+    assert agent.ask(golo_cli.queue(body)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("content_type", "expected"),
+    [
+        ("application/json", 201),
+        ("application/json; charset=utf-8", 201),
+        ("application/vnd.golo+json", 201),
+        ("", 201),
+        ("text/plain", 415),
+        ("Text/Plain;charset=UTF-8", 415),
+        ("text/json", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("multipart/form-data; boundary=x", 415),
+    ],
+)
+def test_a_form_is_not_a_job(agent: Agent, content_type: str, expected: int) -> None:
+    """Types that a web page can send unasked are refused; JSON, and none at all, are taken."""
+    agent.store.add_binary(BINARY)
+    answer = ask(agent, "POST /queue", b'{"binary": "b-1"}', Content_Type=content_type)
+    assert answer.status == expected
+
+
+def test_the_queue_holds_32(agent: Agent) -> None:
+    """32 jobs wait beside the one that runs; the next is told when to come again."""
+    agent.store.add_binary(BINARY)
+    assert queue(agent, binary="b-1").status == 201
+    agent.submitted[0].state = State.RUNNING
+    for _ in range(QUEUE_LIMIT):
+        assert queue(agent, binary="b-1").status == 201
+    answer = queue(agent, binary="b-1")
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "30")
+    assert answer.body == b"the queue is full: 32 jobs are waiting\n"
+    agent.submitted[1].state = State.STARTING
+    assert queue(agent, binary="b-1").status == 201
+
+
+def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
+    """The job resource is found where Location says, and follows the live job."""
+    agent.store.add_binary(BINARY)
+    location = queue(agent, name="shop", binary="b-1").headers["Location"]
+    job = agent.submitted[0]
+    answer = ask(agent, f"GET {location}")
+    shown = json.loads(answer.body)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
+    assert (shown["id"], shown["state"]) == (job.id, "queued")
+    assert shown["queued_at"] == "2026-01-02T03:04:05.600000Z"
+    job.state = State.RUNNING
+    job.calls.started = 7
+    shown = json.loads(ask(agent, f"GET {location}").body)
+    assert (shown["state"], shown["calls"]["in_flight"]) == ("running", 7)
+
+
+@pytest.mark.parametrize(
+    ("health", "status", "expected"),
+    [
+        (Health(), 200, {"status": "ready", "reason": None}),
+        (
+            Health("stopping", "the agent is stopping"),
+            503,
+            {"status": "stopping", "reason": "the agent is stopping"},
+        ),
+    ],
+)
+def test_health_says_whether_and_why_not(
+    agent: Agent, health: Health, status: int, expected: dict[str, Any]
+) -> None:
+    """Ready is 200; anything else is 503 with its reason."""
+    agent.health = lambda: health
+    answer = ask(agent, "GET /health")
+    assert (answer.status, json.loads(answer.body)) == (status, expected)
+
+
+def test_head_is_get_without_a_body(agent: Agent) -> None:
+    """HEAD gives the headers of GET, for answers and for errors."""
+    for path in ("/health", "/jobs/unknown"):
+        get, head = ask(agent, f"GET {path}"), ask(agent, f"HEAD {path}")
+        assert head.status == get.status
+        assert head.headers["Content-Length"] == get.headers["Content-Length"]
+        assert get.body
+
+
+@pytest.mark.parametrize(
+    ("start", "allow"),
+    [
+        ("PUT /upload", "POST"),
+        ("GET /upload", "POST"),
+        ("DELETE /queue", "POST"),
+        ("POST /health", "GET, HEAD"),
+        ("PATCH /jobs/x", "GET, HEAD"),
+        ("OPTIONS /queue", "POST"),
+        ("M! /queue", "POST"),
+    ],
+)
+def test_another_method_is_405(agent: Agent, start: str, allow: str) -> None:
+    """A known path with another method is 405 in the words of the Go agent, with Allow."""
+    answer = ask(agent, start)
+    method = start.split()[0]
+    assert (answer.status, answer.headers["Allow"]) == (405, allow)
+    assert answer.body == f'Method "{method}" is not supported\n'.encode()
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/", "/"),
+        ("/x", "/x"),
+        ("/x?y=1", "/x"),
+        ("/a%20b%0A", r"/a b\n"),
+        ("/jobs/unknown", "/jobs/unknown"),
+        ("/jobs/%FF", r"/jobs/\xff"),
+    ],
+)
+def test_an_unknown_path_is_404(agent: Agent, path: str, shown: str) -> None:
+    """What is not there is named, quoted as Go quotes."""
+    answer = ask(agent, f"GET {path}")
+    assert (answer.status, answer.body) == (404, f'"{shown}" does not exist\n'.encode())
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_json_errors_for_who_accepts_json(agent: Agent) -> None:
+    """Errors of routes, of the router and at the door are problem details when JSON is accepted."""
+    for start, headers, status in (
+        ("POST /queue", {}, 400),
+        ("GET /nothing", {}, 404),
+        ("PUT /queue", {}, 405),
+        ("GET /health", {"Origin": "null"}, 403),
+    ):
+        answer = ask(agent, start, Accept="application/json", **headers)
+        assert answer.status == status
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert json.loads(answer.body)["status"] == status
+
+
+def test_a_defect_is_500_without_detail(agent: Agent, logged_errors: Any) -> None:
+    """An exception that nobody expected is logged once, and the client learns nothing of it."""
+
+    def fail() -> Health:
+        raise RuntimeError("secret")
+
+    agent.health = fail
+    answer = ask(agent, "GET /health")
+    assert (answer.status, answer.body) == (500, b"internal error\n")
+    assert len(logged_errors.flush(RuntimeError)) == 1
+
+
+def test_ids_are_fresh(agent: Agent) -> None:
+    """Two uploads of the same file get two ids."""
+    answers = [agent.ask(golo_cli.upload(SCRIPT)).body for _ in range(2)]
+    assert answers[0] != answers[1]
+    assert all(re.fullmatch(rb'\{"binary": "[0-9a-f-]{36}"\}', body) for body in answers)
