@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.store import Store
-from goloagent.results.runlog import LogReader
+from goloagent.results.runlog import LogPathError, LogReader
 from goloagent.results.tally import Tally
 from goloagent.run import Results
 
@@ -39,7 +39,7 @@ def recover(
             if job.results.pending:
                 results.begin(job)
                 results.end(job)
-        except OSError as error:
+        except (OSError, LogPathError) as error:
             _log.error("the log of job {id} cannot be read: {error}", id=job.id, error=error)
 
 

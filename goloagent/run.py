@@ -130,6 +130,7 @@ class Run(Watcher):
         log = self._staged.log
         before = log.size
         self._write(log.append_stdout, data)
+        # A disk that fills up may have taken a part of it: what the log has is what counts.
         self._tally.feed(data[: log.size - before])
         self._count()
         self._tools.results.grow(self._job)

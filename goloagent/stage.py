@@ -67,15 +67,9 @@ class Stage:
         Raises:
             Refused: something is missing; nothing is left behind but a log, when it came that far.
         """
-        if not await self.rpc_is_free():
-            raise Refused(
-                Cause(
-                    "rpc-port-busy",
-                    f"Another program listens on the RPC address {self.rpc_address}.",
-                )
-            )
         directory = self.work / job.id
         try:
+            await self._check_rpc()
             program = await self._program(job, directory)
             log = RunLog.create(self.logs, job.spec.name, job.id)
         except BaseException as error:
@@ -85,6 +79,15 @@ class Stage:
                 raise
             raise Refused(cause) from error
         return Staged(program, directory, log)
+
+    async def _check_rpc(self) -> None:
+        if not await self.rpc_is_free():
+            raise Refused(
+                Cause(
+                    "rpc-port-busy",
+                    f"Another program listens on the RPC address {self.rpc_address}.",
+                )
+            )
 
     async def _program(self, job: Job, directory: Path) -> Path:
         binary = self.binaries.store.binary(job.spec.binary)

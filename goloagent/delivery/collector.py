@@ -29,6 +29,7 @@ from twisted.web.client import (
     HTTPConnectionPool,
     ResponseFailed,
 )
+from twisted.web.http import stringToDatetime
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
@@ -68,7 +69,6 @@ class Collector:
             allow_redirects=False,
             unbuffered=True,
         )
-        retry_after = response.headers.getRawHeaders("Retry-After", [""])[0]
         text = _Beginning()
         # The status has decided: what the rest of the answer does changes nothing.
         text.over.addTimeout(ANSWER_SECONDS, self.clock, onTimeoutCancel=lambda _, __: None)
@@ -76,7 +76,7 @@ class Collector:
         await text.over
         return Answer(
             status=response.code,
-            retry_after=float(retry_after) if retry_after.isdigit() else None,
+            retry_after=_retry_after(response.headers),
             text=text.received.decode("utf-8", "replace"),
         )
 
@@ -98,6 +98,19 @@ class _Beginning(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if not self.over.called:
             self.over.callback(None)
+
+
+def _retry_after(headers: Headers) -> float | None:
+    """Return the seconds that an answer asks to wait; its own clock decides what a date means."""
+    # Bytes: what a peer sends need not be text.
+    text = headers.getRawHeaders(b"Retry-After", [b""])[0]
+    if text.isdigit():
+        return float(text)
+    try:
+        then = stringToDatetime(text)
+        return max(0.0, then - stringToDatetime(headers.getRawHeaders(b"Date", [b""])[0]))
+    except (ValueError, IndexError):
+        return None
 
 
 def _no_answer(error: Exception) -> Answer:

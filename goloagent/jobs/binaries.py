@@ -135,7 +135,11 @@ class Incoming:
             except FileExistsError:
                 raise BinaryExists(f"Binary {self.id} exists") from None
             binary = Binary(self.id, self._sha256.hexdigest(), self._size, self._binaries.now())
-            self._binaries.store.add_binary(binary)
+            try:
+                self._binaries.store.add_binary(binary)
+            except BaseException:
+                (self._binaries.kept / self.id).unlink()
+                raise
             return binary
         finally:
             self.discard()

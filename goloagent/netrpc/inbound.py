@@ -8,7 +8,7 @@ It refuses to know which calls are outstanding: that is `conversation`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import attrs
 
@@ -71,8 +71,10 @@ class Inbound:
         self._pattern: _Pattern | None = None
         self._refusal: str | None = None
 
-    def receive(self, data: bytes) -> list[Batch]:
-        """Read a chunk, which may end anywhere; return the headers whose bodies are complete.
+    def receive(self, data: bytes) -> Iterator[Batch]:
+        """Read a chunk, which may end anywhere; yield the headers whose bodies are complete.
+
+        The chunk is taken in as it is iterated over: to the end, or up to a refusal.
 
         Raises:
             ProtocolError: the stream is broken, now or since an earlier chunk.
@@ -82,11 +84,11 @@ class Inbound:
         if self._held:
             self._held += data
             if len(self._held) < self._wanted_bytes:
-                return []
+                return
             data = bytes(self._held)
             self._held.clear()
         try:
-            return self._read(data)
+            yield from self._read(data)
         except ProtocolError as error:
             raise self.refuse(str(error)) from None
 
@@ -95,25 +97,23 @@ class Inbound:
         self._refusal = reason
         return ProtocolError(reason)
 
-    def _read(self, data: bytes) -> list[Batch]:
-        batches: list[Batch] = []
+    def _read(self, data: bytes) -> Iterator[Batch]:
         position = 0
         while True:
             if self._messages == 0 and self._pattern is not None:
                 sequences = _repetitions(self._pattern, data, position)
                 if sequences:
                     position += len(sequences) * self._pattern.layout.size
-                    batches.append(Batch(self._pattern.method, self._pattern.error, sequences))
+                    yield Batch(self._pattern.method, self._pattern.error, sequences)
             span = message_span(data, position)
             if span is None or span[1] > len(data):
                 break
             header = self._read_message(data[span[0] : span[1]])
             if header is not None:
-                batches.append(Batch(header.method, header.error, [header.sequence]))
+                yield Batch(header.method, header.error, [header.sequence])
             position = span[1]
         self._held += data[position:]
         self._wanted_bytes = span[1] - position if span else len(self._held) + 1
-        return batches
 
     def _read_message(self, payload: bytes) -> _Header | None:
         """Read one message the plain way; return the header of the pair that it completes."""
