@@ -5,21 +5,14 @@ The one place that knows everyone and touches the global reactor.
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
 import signal
-import sqlite3
-import tempfile
+import sys
 from datetime import datetime, timezone
-from pathlib import Path
-from typing import IO
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, serverFromString
-from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -30,9 +23,9 @@ from goloagent.delivery.runs import RunOfResults
 from goloagent.delivery.shipper import Shipper
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
-from goloagent.jobs.store import Store
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.loadtest.users import connect, is_free
+from goloagent.premises import CannotStart, read_token, reason, take
 from goloagent.recovery import recover
 from goloagent.results.runlog import LogReader, open_reader
 from goloagent.run import Run, Tools
@@ -47,13 +40,6 @@ from goloagent.web.site import site
 # From SIGTERM to the end, everything in.
 STOP_SECONDS = 20.0
 LEAST_DRAIN_SECONDS = 2.0
-
-
-class CannotStart(SystemExit):
-    """The agent cannot start; the message is the one line that says why."""
-
-    def __init__(self, sentence: str) -> None:
-        super().__init__(f"golo-agent: {sentence}")
 
 
 def now() -> datetime:
@@ -72,40 +58,55 @@ class Agent(Service):
         self._ports: list[IListeningPort] = []
 
     def startService(self) -> None:
-        """Open, recover, listen, in this order.
+        """Open, recover and listen, or end the process with one line on stderr.
 
         Raises:
-            CannotStart: a directory, the database or a port is not to be had; nothing listens then.
+            SystemExit: something is not to be had; nothing listens then.
         """
+        try:
+            self._premises = take(self._settings)
+            access = self._access()
+            self._compose()
+            self._listen(access)
+        except CannotStart as error:
+            self._log.critical("cannot start: {error}", error=error)
+            # twistd has made sys.stderr a part of the log.
+            print(f"golo-agent: {error}", file=sys.__stderr__, flush=True)
+            raise SystemExit(1) from None
+        self._shipper.start()
+        self._supervisor.start()
+        self._health = Health()
+        self._reactor.callWhenRunning(self._take_sigterm)
+        super().startService()
+
+    def _access(self) -> Access:
+        settings = self._settings
+        return Access(
+            token=read_token(settings.token_file),
+            networks=settings.allow_from,
+            hosts=None if settings.no_auth else (),
+        )
+
+    def _compose(self) -> None:
+        """Make each room's piece, from delivery up to the supervisor, and recover."""
         from twisted.internet import reactor
 
         self._reactor = reactor
-        settings = self._settings
-        work = settings.state / "work"
-        self._lock = _take(settings.state)
-        _make_directories(settings, work)
-        self._store = _open_store(settings.state / "golo-agent.sqlite")
-        binaries = Binaries(settings.state, self._store, now)
-        binaries.open()
-        access = _access(settings)
-
+        settings, store = self._settings, self._premises.store
+        self._binaries = Binaries(settings.state, store, now)
+        self._binaries.open()
         http, self._pool = http_client(reactor, settings.insecure)
-        self._shipper = Shipper(
-            reactor,
-            now,
-            Collector(settings.collector, http, reactor).push,
-            self._open_run,
-            self._store.save,
-        )
+        collector = Collector(settings.collector, http, reactor)
+        self._shipper = Shipper(reactor, now, collector.push, self._open_run, store.save)
         rpc = HostnameEndpoint(reactor, settings.rpc_host, settings.rpc_port)
         stage = Stage(
-            work,
-            settings.logs,
-            binaries,
-            settings.run_as,
-            settings.rpc_address,
-            lambda: is_free(rpc),
-            deferToThread,
+            work=self._premises.work,
+            logs=settings.logs,
+            binaries=self._binaries,
+            user=settings.run_as,
+            rpc_address=settings.rpc_address,
+            rpc_is_free=lambda: is_free(rpc),
+            in_thread=deferToThread,
         )
         tools = Tools(
             clock=reactor,
@@ -113,23 +114,11 @@ class Agent(Service):
             prepare=stage.prepare,
             spawn=self._spawn,
             connect=lambda users: connect(reactor, rpc, users),
-            save=self._store.save,
+            save=store.save,
             results=self._shipper,
         )
-        self._supervisor = Supervisor(self._store, lambda job: Run(job, tools))
-        api = Api(
-            store=self._store,
-            submit=lambda job: self._supervisor.look(),
-            now=now,
-            health=lambda: self._health,
-        )
-        recover(self._store, self._open_log, self._shipper, now)
-        self._listen(site(api, access, binaries, settings.max_upload_bytes, reactor))
-        self._shipper.start()
-        self._supervisor.start()
-        self._health = Health()
-        reactor.callWhenRunning(self._take_sigterm)
-        super().startService()
+        self._supervisor = Supervisor(store, lambda job: Run(job, tools))
+        recover(store, self._open_log, self._shipper, now)
 
     def stopService(self) -> Deferred[None]:
         """Stop in order: requests, the running job, its results; in 20 s at most."""
@@ -144,8 +133,7 @@ class Agent(Service):
         await self._supervisor.stop()
         await self._shipper.stop(max(LEAST_DRAIN_SECONDS, deadline - self._reactor.seconds()))
         await self._pool.closeCachedConnections()
-        self._store.close()
-        self._lock.close()
+        self._premises.leave()
 
     def _take_sigterm(self) -> None:
         """Have SIGTERM end in exit code 0: twistd alone would end by the signal."""
@@ -157,19 +145,26 @@ class Agent(Service):
 
         signal.signal(signal.SIGTERM, stop)
 
-    def _listen(self, factory: Site) -> None:
+    def _listen(self, access: Access) -> None:
+        """Listen on every endpoint, or on none.
+
+        Raises:
+            CannotStart: one of them is not to be had.
+        """
+        api = Api(
+            store=self._premises.store,
+            submit=lambda job: self._supervisor.look(),
+            now=now,
+            health=lambda: self._health,
+        )
+        factory = site(api, access, self._binaries, self._settings.max_upload_bytes, self._reactor)
         for description in self._settings.listen:
             try:
-                endpoint = serverFromString(self._reactor, description)
-                outcome: list[IListeningPort | Failure] = []
-                endpoint.listen(factory).addBoth(outcome.append)
-                (port,) = outcome
-                if isinstance(port, Failure):
-                    port.raiseException()
+                port = _listen_now(serverFromString(self._reactor, description), factory)
             except Exception as error:
                 for open_port in self._ports:
                     open_port.stopListening()
-                raise CannotStart(f"--listen {description}: {_reason(error)}") from None
+                raise CannotStart(f"--listen {description}: {reason(error)}") from None
             self._ports.append(port)
             self._log.info("listening on {address}", address=port.getHost())
 
@@ -187,57 +182,11 @@ class Agent(Service):
         return RunOfResults(self._open_log(job), rejected)
 
 
-def _take(state: Path) -> IO[bytes]:
-    """Make the state directory this agent's own for as long as the returned file is open."""
-    try:
-        state.mkdir(mode=0o711, parents=True, exist_ok=True)
-        lock = (state / "lock").open("wb")
-    except OSError as error:
-        raise CannotStart(f"--state {state}: {_reason(error)}") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise CannotStart(f"--state {state}: another agent is using it") from None
-    return lock
-
-
-def _make_directories(settings: Settings, work: Path) -> None:
-    """Make the directories, empty what an earlier life was working in, and try to write."""
-    for option, directory, mode in (("--state", work, 0o711), ("--logs", settings.logs, 0o755)):
-        try:
-            directory.mkdir(mode=mode, parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=directory):
-                pass
-        except OSError as error:
-            raise CannotStart(f"{option} {directory}: {_reason(error)}") from None
-    for leftover in work.iterdir():
-        shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _open_store(path: Path) -> Store:
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        return Store(path)
-    except (OSError, sqlite3.Error) as error:
-        raise CannotStart(
-            f"--state: the database {path} cannot be opened: {_reason(error)}"
-        ) from None
-
-
-def _access(settings: Settings) -> Access:
-    token = None
-    if settings.token_file is not None:
-        try:
-            token = settings.token_file.read_bytes().strip()
-        except OSError as error:
-            raise CannotStart(f"--token-file {settings.token_file}: {_reason(error)}") from None
-        if not token:
-            raise CannotStart(f"--token-file {settings.token_file}: it is empty")
-    hosts = None if settings.no_auth else ()
-    return Access(token=token, networks=settings.allow_from, hosts=hosts)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, CannotListenError):
-        error = error.socketError
-    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+def _listen_now(endpoint: IStreamServerEndpoint, factory: Site) -> IListeningPort:
+    """Listen, with an endpoint that needs no time for it: all of Twisted's own are such."""
+    outcome: list[IListeningPort | Failure] = []
+    endpoint.listen(factory).addBoth(outcome.append)
+    (port,) = outcome
+    if isinstance(port, Failure):
+        port.raiseException()
+    return port

@@ -145,8 +145,9 @@ async def is_free(endpoint: IStreamClientEndpoint) -> bool:
     except ConnectError:
         return True
     transport = cast(ITCPTransport, stranger.transport)
-    transport.loseConnection()
-    return _is_at_itself(transport)
+    free = _is_at_itself(transport)
+    transport.abortConnection()  # a closing in order would keep the port busy for a minute
+    return free
 
 
 def _is_at_itself(transport: ITCPTransport) -> bool:

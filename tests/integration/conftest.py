@@ -1,0 +1,87 @@
+"""The peers of the integration tests as fixtures, and load tests to upload."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from golang import build
+from peers.agent import Agent
+from peers.collector import Collector
+from peers.target import Target
+
+LOADTESTS = Path(__file__).parents[1] / "loadtests"
+
+
+@pytest_twisted.async_yield_fixture
+async def target() -> AsyncIterator[Target]:
+    """A target that listens."""
+    from twisted.internet import reactor
+
+    target = Target(reactor)
+    target.open()
+    yield target
+    await target.close()
+
+
+@pytest_twisted.async_yield_fixture
+async def collector() -> AsyncIterator[Collector]:
+    """A collector that listens."""
+    from twisted.internet import reactor
+
+    collector = Collector(reactor)
+    collector.open()
+    yield collector
+    await collector.close()
+
+
+@pytest_twisted.async_yield_fixture
+async def idle_agent(tmp_path: Path, collector: Collector) -> AsyncIterator[Agent]:
+    """An agent that was not started yet; what it leaves behind is checked after the test."""
+    from twisted.internet import reactor
+
+    agent = Agent(reactor, tmp_path, collector.url)
+    yield agent
+    try:
+        await agent.check()
+    finally:
+        if agent.running:
+            await agent.kill()
+        await agent.close()
+        print(agent.log)  # pytest shows it when the test has failed
+
+
+@pytest_twisted.async_fixture
+async def agent(idle_agent: Agent) -> Agent:
+    """An agent that is ready."""
+    await idle_agent.start()
+    return idle_agent
+
+
+@pytest.fixture(scope="session")
+def go_loadtest(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Build a program of tests/loadtests; keyword arguments set its variables."""
+
+    @cache
+    def make(program: str, **variables: str | int) -> Path:
+        ldflags = " ".join(f"-X 'main.{name}={value}'" for name, value in variables.items())
+        output = tmp_path_factory.mktemp(program) / program
+        return build(LOADTESTS / program, output, ldflags)
+
+    return make
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[..., Path]:
+    """Write a script to upload; it runs in this Python unless it is for another interpreter."""
+
+    def make(text: str, interpreter: str = sys.executable) -> Path:
+        path = tmp_path / "script"
+        path.write_text(f"#!{interpreter}\n{text}", encoding="utf-8")
+        return path
+
+    return make

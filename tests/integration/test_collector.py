@@ -1,0 +1,448 @@
+"""Every push to a collector ends with an answer, whatever the collector and the network do."""
+
+from __future__ import annotations
+
+import ipaddress
+import zlib
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from hyperlink import URL
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.ssl import Certificate, PrivateCertificate
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from goloagent.delivery import collector as collector_module
+from goloagent.delivery.collector import MAX_ANSWER_BYTES, Collector, http_client
+from goloagent.delivery.policy import Answer, Verdict, judge
+
+BODY = b'[{"timestamp":"2026-01-02T03:04:05Z"}]'
+NO_CONTENT = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+class Peer(Protocol):
+    """One connection: hands each whole request to `script` and keeps what came."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._data = b""
+
+    def connectionMade(self) -> None:
+        self._server.open.append(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._data += data
+        if self._data.endswith(BODY):
+            request, self._data = self._data, b""
+            self._server.requests.append(request)
+            self._server.script(self)
+            self._server.arrived()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._server.open.remove(self)
+        self._server.arrived()
+
+
+class Server:
+    """A collector by hand: `script` says with bytes what it does for a request."""
+
+    def __init__(self, reactor: Any, certificate: PrivateCertificate | None = None) -> None:
+        factory = Factory.forProtocol(lambda: Peer(self))
+        factory.noisy = False
+        if certificate is None:
+            self._port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        else:
+            self._port = reactor.listenSSL(0, factory, certificate.options(), interface="127.0.0.1")
+        scheme = "http" if certificate is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._port.getHost().port}"
+        self.script: Callable[[Any], None] = lambda peer: peer.transport.write(NO_CONTENT)
+        self.requests: list[bytes] = []
+        self.open: list[Peer] = []
+        self._changed: Deferred[None] | None = None
+
+    def arrived(self) -> None:
+        """Something has changed."""
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.callback(None)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for the next changes until one makes `condition` true."""
+        from twisted.internet import reactor
+
+        while not condition():
+            self._changed = Deferred()
+            await self._changed.addTimeout(10, reactor)
+
+    async def close(self) -> None:
+        """Stop listening and drop every connection."""
+        await maybeDeferred(self._port.stopListening)
+        for peer in self.open:
+            peer.transport.abortConnection()
+        await self.until(lambda: not self.open)
+
+
+class Pusher:
+    """The real collector client against a server, its timers on a clock of the test's."""
+
+    def __init__(self, reactor: Any, insecure: bool = False) -> None:
+        self.clock = Clock()
+        self.http, self._pool = http_client(reactor, insecure)
+
+    def push(self, url: str, key: str = "job/0-9") -> Deferred[Answer]:
+        """Push one batch."""
+        collector = Collector(URL.from_text(url), self.http, self.clock)
+        return ensureDeferred(collector.push("shop", key, BODY))
+
+    async def close(self) -> None:
+        """Close idle connections."""
+        await self._pool.closeCachedConnections()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> PrivateCertificate:
+    """Make a certificate that nobody but itself has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "collector")])
+    now = datetime.now(timezone.utc)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem = signed.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    assert Certificate.loadPEM(pem)
+    return PrivateCertificate.loadPEM(pem)
+
+
+@pytest_twisted.async_yield_fixture
+async def server() -> AsyncIterator[Server]:
+    """Run a collector over plain TCP."""
+    from twisted.internet import reactor
+
+    server = Server(reactor)
+    yield server
+    await server.close()
+
+
+@pytest_twisted.async_yield_fixture
+async def tls_server(certificate: PrivateCertificate) -> AsyncIterator[Server]:
+    """Run a collector with a self-signed certificate."""
+    from twisted.internet import reactor
+
+    server = Server(reactor, certificate)
+    yield server
+    await server.close()
+
+
+@pytest_twisted.async_yield_fixture
+async def pusher() -> AsyncIterator[Pusher]:
+    """Return a client that checks certificates."""
+    from twisted.internet import reactor
+
+    pusher = Pusher(reactor)
+    yield pusher
+    await pusher.close()
+    assert pusher.clock.getDelayedCalls() == []
+
+
+@pytest_twisted.async_yield_fixture
+async def insecure() -> AsyncIterator[Pusher]:
+    """Return a client that accepts any certificate."""
+    from twisted.internet import reactor
+
+    pusher = Pusher(reactor, insecure=True)
+    yield pusher
+    await pusher.close()
+    assert pusher.clock.getDelayedCalls() == []
+
+
+def says(data: bytes) -> Callable[[Any], None]:
+    """Answer with these bytes and leave the connection open."""
+    return lambda peer: peer.transport.write(data)
+
+
+def answer(status: int = 200, body: bytes = b"", *headers: bytes) -> bytes:
+    """Return a whole answer."""
+    lines = [b"HTTP/1.1 %d x" % status, b"Content-Length: %d" % len(body), *headers, b"", body]
+    return b"\r\n".join(lines)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_push_is_what_the_contract_says(server: Server, pusher: Pusher) -> None:
+    """POST /push/<name>, a JSON content type, the key, and the body byte for byte."""
+    assert await pusher.push(server.url) == Answer(status=200)
+    [request] = server.requests
+    head, _, body = request.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert lines[0] == b"POST /push/shop HTTP/1.1"
+    assert {b"Content-Type: application/json", b"Idempotency-Key: job/0-9"} <= set(lines)
+    assert b"Content-Length: %d" % len(BODY) in lines
+    assert body == BODY
+
+
+@pytest.mark.parametrize("base", ["/base", "/base/"])
+@pytest_twisted.ensureDeferred
+async def test_a_collector_may_live_below_a_path(server: Server, pusher: Pusher, base: str) -> None:
+    """The path of --collector stays in front, with or without its slash."""
+    await pusher.push(server.url + base)
+    assert server.requests[0].startswith(b"POST /base/push/shop HTTP/1.1\r\n")
+
+
+@pytest_twisted.ensureDeferred
+async def test_pushes_share_a_connection(server: Server, pusher: Pusher) -> None:
+    """A collector that answers in order is connected to once."""
+    for _ in range(5):
+        await pusher.push(server.url)
+    assert len(server.requests) == 5
+    assert len(server.open) == 1
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 302, 307, 400, 401, 422, 500, 503])
+@pytest_twisted.ensureDeferred
+async def test_every_status_is_handed_on(server: Server, pusher: Pusher, status: int) -> None:
+    """The status and the text come back as they are; a redirect is not followed."""
+    body = b"" if status == 204 else b"because"
+    server.script = says(answer(status, body, b"Location: " + server.url.encode() + b"/else"))
+    assert await pusher.push(server.url) == Answer(status=status, text=body.decode())
+    assert len(server.requests) == 1
+
+
+DATE = b"Date: Fri, 02 Jan 2026 03:04:05 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ([b"Retry-After: 7"], 7.0),
+        ([b"Retry-After: 0"], 0.0),
+        ([b"Retry-After: " + b"9" * 400], float("inf")),
+        ([b"Retry-After: Fri, 02 Jan 2026 03:05:05 GMT", DATE], 60.0),
+        ([b"Retry-After: Fri, 02 Jan 2026 03:03:05 GMT", DATE], 0.0),
+        ([b"Retry-After: Fri, 02 Jan 2026 03:05:05 GMT"], None),
+        ([b"Retry-After: Fri, 02 Jan 2026 03:05:05 GMT", b"Date: x"], None),
+        ([b"Retry-After: soon", DATE], None),
+        ([b"Retry-After: -5"], None),
+        ([b"Retry-After: 1.5"], None),
+        ([b"Retry-After: \xc2\xb2"], None),
+        ([b"Retry-After: \xff\xfe"], None),
+        ([b"Retry-After:"], None),
+        ([], None),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_retry_after(
+    server: Server, pusher: Pusher, headers: list[bytes], seconds: float | None
+) -> None:
+    """Seconds are taken as they are, a date by the answer's own clock, all else as nothing."""
+    server.script = says(answer(503, b"", *headers))
+    assert await pusher.push(server.url) == Answer(status=503, retry_after=seconds)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_long_answer_is_read_to_64_kib(server: Server, pusher: Pusher) -> None:
+    """An answer without end costs 64 KiB and the connection; its status counts."""
+    server.script = says(b"HTTP/1.1 200 x\r\n\r\n" + b"y" * 10 * MAX_ANSWER_BYTES)
+    result = await pusher.push(server.url)
+    assert (result.status, len(result.text)) == (200, MAX_ANSWER_BYTES)
+    await server.until(lambda: not server.open)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_body_that_stalls_changes_nothing(server: Server, pusher: Pusher) -> None:
+    """The status has decided: after two seconds the rest is given up with its connection."""
+    server.script = says(b"HTTP/1.1 200 x\r\nContent-Length: 99\r\n\r\nhalf")
+    pushed = pusher.push(server.url)
+    await server.until(lambda: bool(server.requests))
+    await until_headers(pusher)
+    assert not pushed.called
+    pusher.clock.advance(collector_module.ANSWER_SECONDS)
+    assert await pushed == Answer(status=200, text="half")
+    await server.until(lambda: not server.open)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_body_that_is_cut_changes_nothing(server: Server, pusher: Pusher) -> None:
+    """A connection that dies in the text of an answer takes no batch back."""
+
+    def cut(peer: Any) -> None:
+        peer.transport.write(b"HTTP/1.1 422 x\r\nContent-Length: 99\r\n\r\nhalf")
+        peer.transport.loseConnection()
+
+    server.script = cut
+    assert await pusher.push(server.url) == Answer(status=422, text="half")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_body_that_is_not_what_it_says(server: Server, pusher: Pusher) -> None:
+    """A gzip body that is none, or breaks off, changes nothing; a whole one is read."""
+    gzip = zlib.compressobj(wbits=31)
+    whole = gzip.compress(b"fine") + gzip.flush()
+    for body, text in ((whole, "fine"), (b"not gzip at all", ""), (whole[:-9], None)):
+        server.script = says(answer(200, body, b"Content-Encoding: gzip"))
+        result = await pusher.push(server.url)
+        assert result.status == 200
+        assert text is None or result.text == text
+
+
+async def until_headers(pusher: Pusher) -> None:
+    """Wait until the body's own time-out runs beside the push's."""
+    from twisted.internet import reactor
+    from twisted.internet.task import deferLater
+
+    while len(pusher.clock.getDelayedCalls()) < 2:
+        await deferLater(reactor, 0)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_collector_that_hangs_is_left(server: Server, pusher: Pusher) -> None:
+    """Without an answer a push ends after 30 s, with its connection, to be tried again."""
+    server.script = lambda peer: None
+    pushed = pusher.push(server.url)
+    await server.until(lambda: bool(server.requests))
+    pusher.clock.advance(collector_module.PUSH_SECONDS - 0.1)
+    assert not pushed.called
+    pusher.clock.advance(0.1)
+    result = await pushed
+    assert judge(result) is Verdict.RETRY
+    assert result.error
+    await server.until(lambda: not server.open)
+
+
+@pytest.mark.parametrize("data", [b"", b"HTTP/1.1 200 O", b"HTTP/1.1 200 OK\r\nContent-Le"])
+@pytest.mark.parametrize("how", ["loseConnection", "abortConnection"])
+@pytest_twisted.ensureDeferred
+async def test_a_dropped_connection_is_retried(
+    server: Server, pusher: Pusher, data: bytes, how: str
+) -> None:
+    """A close or a reset before the answer's headers are whole is no answer."""
+
+    def drop(peer: Any) -> None:
+        peer.transport.write(data)
+        getattr(peer.transport, how)()
+
+    server.script = drop
+    result = await pusher.push(server.url)
+    assert judge(result) is Verdict.RETRY
+    assert result.error
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("data", [b"\x00\xff garbage\r\n\r\n", b"SSH-2.0-x\r\n", b"\r\n" * 9])
+@pytest_twisted.ensureDeferred
+async def test_garbage_is_retried(server: Server, pusher: Pusher, data: bytes) -> None:
+    """What is no HTTP is no answer."""
+
+    def babble(peer: Any) -> None:
+        peer.transport.write(data)
+        peer.transport.loseConnection()
+
+    server.script = babble
+    assert judge(await pusher.push(server.url)) is Verdict.RETRY
+
+
+@pytest_twisted.ensureDeferred
+async def test_nobody_there_is_retried(server: Server, pusher: Pusher) -> None:
+    """A refused connection is no answer, and says so."""
+    await server.close()
+    result = await pusher.push(server.url)
+    assert judge(result) is Verdict.RETRY
+    assert "refused" in str(result)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_connection_that_died_while_idle_costs_one_retry(
+    server: Server, pusher: Pusher
+) -> None:
+    """After the collector was restarted the next pushes reach it, each at most once."""
+    await pusher.push(server.url)
+    server.open[0].transport.abortConnection()
+    await server.until(lambda: not server.open)
+    verdicts = [judge(await pusher.push(server.url)) for _ in range(2)]
+    assert verdicts[-1] is Verdict.TAKEN
+    assert len(server.requests) <= 3
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_cancelled_push_leaves_nothing(server: Server, pusher: Pusher) -> None:
+    """A stop that cancels a push drops its connection and is told that it was cancelled."""
+    from twisted.internet.defer import CancelledError
+
+    server.script = lambda peer: None
+    pushed = pusher.push(server.url)
+    await server.until(lambda: bool(server.requests))
+    pushed.cancel()
+    with pytest.raises(CancelledError):
+        await pushed
+    await server.until(lambda: not server.open)
+
+
+# TLS.
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_certificate_that_does_not_verify_holds(
+    tls_server: Server, pusher: Pusher
+) -> None:
+    """A self-signed certificate is a wrong setting: nothing is sent to who shows it."""
+    result = await pusher.push(tls_server.url)
+    assert result.certificate
+    assert judge(result) is Verdict.HOLD
+    assert "certificate verify failed" in str(result)
+    assert tls_server.requests == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_insecure_accepts_any_certificate(tls_server: Server, insecure: Pusher) -> None:
+    """--insecure delivers to a collector whose certificate does not verify."""
+    assert await insecure.push(tls_server.url) == Answer(status=200)
+    assert tls_server.requests[0].endswith(BODY)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_tls_body_that_stalls_is_dropped(tls_server: Server, insecure: Pusher) -> None:
+    """Over TLS, too, a stalled answer costs its connection and not a descriptor for ever."""
+    tls_server.script = says(b"HTTP/1.1 200 x\r\nContent-Length: 99\r\n\r\nhalf")
+    pushed = insecure.push(tls_server.url)
+    await until_headers(insecure)
+    insecure.clock.advance(collector_module.ANSWER_SECONDS)
+    assert await pushed == Answer(status=200, text="half")
+    await tls_server.until(lambda: not tls_server.open)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_plain_server_on_a_tls_url_holds(server: Server, pusher: Pusher) -> None:
+    """https: to what speaks no TLS is a wrong setting."""
+
+    def babble(peer: Any) -> None:
+        peer.transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    url = server.url.replace("http:", "https:")
+    server.script = babble
+    pushed = pusher.push(url)
+    await server.until(lambda: bool(server.open))
+    babble(server.open[0])
+    assert judge(await pushed) is Verdict.HOLD

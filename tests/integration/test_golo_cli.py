@@ -1,0 +1,169 @@
+"""The door as golo-cli of 2018 knows it: its requests, and the answers to wrong ones."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from peers.agent import Agent
+from peers.collector import Collector
+from twisted.internet.utils import getProcessOutputAndValue
+
+UNKNOWN = "3b241101-e2bb-4255-8caf-4136c566a962"
+
+
+async def golo_cli(program: Path, agent: Agent, name: str, binary: Path) -> tuple[int, str]:
+    """Upload and queue as golo-cli does; return its exit code and what it said."""
+    arguments = [f"127.0.0.1:{agent.port}", name, "25", "1", str(binary)]
+    out, err, code = await getProcessOutputAndValue(str(program), arguments)
+    return code, (out + err).decode()
+
+
+@pytest_twisted.ensureDeferred
+async def test_golo_cli_uploads_and_queues(
+    agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
+) -> None:
+    """What golo-cli uploads and queues runs to its end, and its results are delivered."""
+    loadtest = go_loadtest("counter", count=10)
+    code, said = await golo_cli(go_loadtest("goloclient"), agent, "from-golo-cli", loadtest)
+    assert code == 0, said
+    assert re.fullmatch(
+        r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\n", said
+    )
+    await collector.received("from-golo-cli", 10)
+    job_id = (agent.logs / "from-golo-cli" / "out.log").resolve().parent.name
+    job = await agent.settled(job_id)
+    assert job["state"] == "finished", job
+    assert job["binary"] == said.strip()
+    assert (job["users"], job["duration"]) == (25, 1)
+    assert len(collector.results("from-golo-cli")) == 10
+
+
+@pytest_twisted.ensureDeferred
+async def test_golo_cli_hears_why_not(
+    agent: Agent, tmp_path: Path, go_loadtest: Callable[..., Path]
+) -> None:
+    """A file that cannot be a load test is refused, and golo-cli gets the reason."""
+    text = tmp_path / "notes.txt"
+    text.write_text("not a program\n")
+    code, said = await golo_cli(go_loadtest("goloclient"), agent, "notes", text)
+    assert code == 1
+    assert "400" in said
+    assert "not an executable" in said
+
+
+@pytest_twisted.ensureDeferred
+async def test_answers_are_those_of_the_go_lo_agent(
+    agent: Agent, go_loadtest: Callable[..., Path]
+) -> None:
+    """The bodies, the status codes and the link to the job are exactly those of the contract."""
+    with go_loadtest("counter", count=0).open("rb") as file:
+        uploaded = await agent.request(
+            "POST", "/upload", files={"file": ("./x", "application/octet-stream", file)}
+        )
+    binary = uploaded.json["binary"]
+    assert (uploaded.status, uploaded.text) == (200, json.dumps({"binary": binary}))
+    queued = await agent.request("POST", "/queue", data=json.dumps({"binary": binary}).encode())
+    assert (queued.status, queued.json) == (201, {"queued": True, "id": queued.json["id"]})
+    assert queued.headers["location"] == f"/jobs/{queued.json['id']}"
+    job = await agent.job(queued.json["id"])
+    assert (job["name"], job["users"], job["duration"]) == ("dead_letter", 25, 0)
+    agent.jobs.append(job["id"])
+    assert (await agent.ended(job["id"]))["state"] == "finished"
+
+
+WRONG = {
+    "no such path": ("GET", "/nowhere", b"", 404, '"/nowhere" does not exist'),
+    "no such job": ("GET", f"/jobs/{UNKNOWN}", b"", 404, f'"/jobs/{UNKNOWN}" does not exist'),
+    "other method on upload": ("PUT", "/upload", b"", 405, 'Method "PUT" is not supported'),
+    "other method on queue": ("GET", "/queue", b"", 405, 'Method "GET" is not supported'),
+    "not JSON": ("POST", "/queue", b"{", 400, "invalid JSON: .+"),
+    "wrong member": ("POST", "/queue", b'{"users": "5"}', 400, r"invalid JSON: .*users.*"),
+    "empty": ("POST", "/queue", b"", 400, "invalid JSON: .+"),
+    "unknown binary": (
+        "POST",
+        "/queue",
+        json.dumps({"binary": UNKNOWN}).encode(),
+        400,
+        f"{UNKNOWN} is an invalid binary",
+    ),
+    "path as binary": ("POST", "/queue", b'{"binary": "../x"}', 400, "../x is an invalid binary"),
+    "wrong name": ("POST", "/queue", b'{"name": "../x"}', 400, "invalid name .*"),
+    "upload without multipart": ("POST", "/upload", b"\x7fELF", 415, ".+"),
+}
+
+
+@pytest_twisted.ensureDeferred
+async def test_wrong_requests_get_the_answers_of_the_contract(agent: Agent) -> None:
+    """Every row of the error table: status and text, and the agent is ready afterwards."""
+    answers = {
+        name: await agent.request(method, path, data=body)
+        for name, (method, path, body, _, _) in WRONG.items()
+    }
+    wrong = {
+        name: answer
+        for name, answer in answers.items()
+        if answer.status != WRONG[name][3] or not re.fullmatch(WRONG[name][4], answer.text.strip())
+    }
+    assert wrong == {}
+    assert answers["other method on upload"].headers["allow"] == "POST"
+    assert (await agent.request("GET", "/health")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        (None, 400),
+        ("application/json", 400),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("multipart/form-data; boundary=x", 415),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_queue_takes_json_with_or_without_its_type(
+    agent: Agent, content_type: str | None, status: int
+) -> None:
+    """No Content-Type means JSON, here without a binary; what a web form can send is refused."""
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    answer = await agent.request("POST", "/queue", data=b"{}", headers=headers)
+    assert answer.status == status, answer
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_upload_without_the_part_file(agent: Agent) -> None:
+    """A form without a part named file is refused in Go's words."""
+    answer = await agent.request(
+        "POST", "/upload", files={"binary": ("x", "text/plain", b"#!/bin/sh\n")}
+    )
+    assert (answer.status, answer.text.strip()) == (400, "http: no such file")
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_upload_that_cannot_be_stored(agent: Agent) -> None:
+    """The answer names the path and the system's reason, as the Go agent's did."""
+    incoming = agent.state / "incoming"
+    incoming.rmdir()
+    incoming.write_text("in the way")
+    answer = await agent.request(
+        "POST", "/upload", files={"file": ("x", "text/plain", b"#!/bin/sh\n")}
+    )
+    assert answer.status == 400, answer
+    assert re.fullmatch(rf"open {incoming}/[^ ]+: not a directory", answer.text.strip())
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_queue_has_an_end(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+    """Beside the running job 32 wait; the next is told to come again later."""
+    binary = await agent.upload(go_loadtest("counter", count=0))
+    first = await agent.queue("running", binary, duration=60)
+    await agent.reached(first, "running")
+    for _ in range(32):
+        await agent.queue("waiting", binary, duration=60)
+    answer = await agent.request("POST", "/queue", data=json.dumps({"binary": binary}).encode())
+    assert answer.status == 503, answer
+    assert int(answer.headers["retry-after"]) > 0

@@ -1,0 +1,282 @@
+"""What the launcher makes of a process before it becomes a load test, in real processes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pwd
+import resource
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet.defer import Deferred
+
+from goloagent.loadtest import launcher
+from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
+
+# A load test that tells what it is.
+TELL = """\
+import json, os, resource, signal
+status = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read().splitlines())
+listed = [int(fd) for fd in os.listdir("/proc/self/fd")]  # and the listing's own, closed by now
+print(json.dumps({
+    "pid": os.getpid(), "sid": os.getsid(0), "pgid": os.getpgid(0),
+    "fds": [fd for fd in sorted(listed) if os.path.exists(f"/proc/self/fd/{fd}")],
+    "stdin": os.readlink("/proc/self/fd/0"),
+    "blocked": status["SigBlk"], "ignored": status["SigIgn"],
+    "no_new_privs": status["NoNewPrivs"].strip(), "groups": os.getgroups(),
+    "core": resource.getrlimit(resource.RLIMIT_CORE),
+    "nofile": resource.getrlimit(resource.RLIMIT_NOFILE),
+    "fsize": resource.getrlimit(resource.RLIMIT_FSIZE),
+    "umask": os.umask(0), "cwd": os.getcwd(), "environ": dict(os.environ),
+    "uid": os.getresuid(), "gid": os.getresgid(),
+}))
+"""
+
+
+class Seen(Watcher):
+    """Keeps what a load test printed and how it ended; `over` fires then."""
+
+    def __init__(self) -> None:
+        self.is_launched = False
+        self.failure: str | None = None
+        self.out = self.err = b""
+        self.exit: tuple[int | None, int | None] | None = None
+        self.launching: Deferred[None] = Deferred()
+        self.over: Deferred[Seen] = Deferred()
+
+    def launched(self) -> None:
+        self.is_launched = True
+        self.launching.callback(None)
+
+    def launch_failed(self, sentence: str) -> None:
+        self.failure = sentence
+
+    def stdout(self, data: bytes) -> None:
+        self.out += data
+
+    def stderr(self, data: bytes) -> None:
+        self.err += data
+
+    def exited(self, code: int | None, signal_number: int | None) -> None:
+        self.exit = (code, signal_number)
+
+    def closed(self) -> None:
+        self.over.callback(self)
+
+
+class Launch:
+    """Launches scripts in a directory of their own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def start(self, text: str, user: str | None = None, interpreter: str = sys.executable) -> Seen:
+        """Launch a script with `text`."""
+        from twisted.internet import reactor
+
+        path = self.directory / "loadtest"
+        path.write_text(f"#!{interpreter}\n{text}", encoding="utf-8")
+        path.chmod(0o755)
+        seen = Seen()
+        self.process: LoadTestProcess = spawn(
+            reactor, Program(path, self.directory, "127.0.0.1:9999", user), seen
+        )
+        return seen
+
+    async def tell(self) -> dict[str, Any]:
+        """Launch a load test that tells what it is."""
+        seen = await self.start(TELL).over
+        assert (seen.is_launched, seen.exit, seen.err) == (True, (0, None), b""), vars(seen)
+        told: dict[str, Any] = json.loads(seen.out)
+        return told
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Launch:
+    """Launch load tests in this test's directory."""
+    return Launch(tmp_path)
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_a_load_test_is(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session and group of its own, no descriptors or privileges to gain, bounded, in its room.
+
+    All of that also when the agent has descriptors and variables that children inherit.
+    """
+    monkeypatch.setenv("GOLO_SECRET", "token")
+    inheritable = os.open(os.devnull, os.O_RDONLY)
+    os.set_inheritable(inheritable, True)
+    try:
+        told = await launch.tell()
+    finally:
+        os.close(inheritable)
+    assert told["pid"] == told["sid"] == told["pgid"]
+    assert told["fds"] == [0, 1, 2]
+    assert told["stdin"] == os.devnull
+    assert told["no_new_privs"] == "1"
+    assert told["core"] == [0, 0]
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert told["nofile"] == [hard, hard]
+    assert told["umask"] == 0o077
+    assert told["cwd"] == str(launch.directory)
+    passed_on = {n: os.environ[n] for n in ("PATH", "LANG", "LC_ALL", "TZ") if n in os.environ}
+    # Python sets LC_CTYPE for itself where no locale is set.
+    told["environ"].pop("LC_CTYPE", None)
+    assert told["environ"] == passed_on | {
+        "GOLO_RPC_ADDR": "127.0.0.1:9999",
+        "HOME": str(launch.directory),
+        "TMPDIR": str(launch.directory),
+    }
+
+
+@pytest_twisted.ensureDeferred
+async def test_signals_are_as_new(launch: Launch) -> None:
+    """Whatever the agent blocks or ignores, a load test starts with nothing blocked or ignored."""
+    numbers = (signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+    try:
+        seen = launch.start("exec grep -E '^Sig(Blk|Ign)' /proc/self/status\n", None, "/bin/sh")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, disposition in before.items():
+            signal.signal(number, disposition)
+    await seen.over
+    masks = {name: int(bits, 16) for name, bits in (line.split() for line in seen.out.splitlines())}
+    ours = sum(1 << number - 1 for number in signal.valid_signals())  # two are the C library's
+    assert {name: bits & ours for name, bits in masks.items()} == {b"SigBlk:": 0, b"SigIgn:": 0}
+
+
+@pytest_twisted.ensureDeferred
+async def test_sigpipe_ends_a_pipeline(launch: Launch) -> None:
+    """A shell's pipeline ends as anywhere else, by SIGPIPE and without complaint."""
+    seen = await launch.start("yes | head -n 1\n", None, "/bin/sh").over
+    assert (seen.out, seen.err, seen.exit) == (b"y\n", b"", (0, None))
+
+
+@pytest_twisted.ensureDeferred
+async def test_exec_fails(launch: Launch) -> None:
+    """The system's reason comes with its number, before the exit."""
+    seen = await launch.start("", None, "/nonexistent/interpreter").over
+    assert seen.failure == f"exec: {os.strerror(errno.ENOENT)} (errno {errno.ENOENT})"
+    assert (seen.is_launched, seen.exit, seen.err) == (False, (launcher.FAILED, None), b"")
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_unknown_user(launch: Launch) -> None:
+    """What fails before the exec is told with its step, and nothing is executed."""
+    seen = await launch.start("print('ran')", "no-such-user").over
+    assert seen.failure is not None
+    assert seen.failure.startswith("become user no-such-user: ")
+    assert seen.out == b""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest_twisted.ensureDeferred
+async def test_another_user() -> None:
+    """A load test of a root agent is nobody, in no other group, with no capability."""
+    nobody = pwd.getpwnam("nobody")
+    with tempfile.TemporaryDirectory() as directory:  # pytest's own lies where only root gets to
+        os.chown(directory, nobody.pw_uid, nobody.pw_gid)
+        text = "id -u; id -g; id -G; grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status\n"
+        seen = await Launch(Path(directory)).start(text, "nobody", "/bin/sh").over
+    lines = seen.out.decode().split("\n")
+    assert lines[:3] == [str(nobody.pw_uid), str(nobody.pw_gid), str(nobody.pw_gid)], vars(seen)
+    assert [int(line.split()[1], 16) for line in lines[3:-1]] == [0, 0, 0, 0]
+
+
+@pytest_twisted.ensureDeferred
+async def test_sigterm_reaches_grandchildren(launch: Launch) -> None:
+    """One signal ends all that the load test has started, and so its pipes are closed."""
+    seen = launch.start("sleep 600 & sleep 600\n", None, "/bin/sh")
+    await seen.launching
+    launch.process.terminate()
+    await seen.over
+    assert seen.exit == (None, signal.SIGTERM)
+
+
+def plan(program: Path, agent: int) -> str:
+    """Write the launcher's argument."""
+    return json.dumps(
+        {
+            "agent": agent,
+            "program": str(program),
+            "directory": str(program.parent),
+            "user": None,
+            "max_file_bytes": 4 * 1024**3,
+        }
+    )
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[[str], Path]:
+    """Write an executable script."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "loadtest"
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o755)
+        return path
+
+    return write
+
+
+def test_a_lower_limit_stays(script: Callable[[str], Path]) -> None:
+    """A limit on file sizes that the agent itself lives under is kept and prevents no launch."""
+    limited = (
+        "import os, resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 26, 1 << 26))\n"
+        "os.dup2(2, 3)\n"
+        "os.execv(sys.executable, [sys.executable, '-I', '-S', *sys.argv[1:]])\n"
+    )
+    arguments = [launcher.__file__, plan(script(f"#!{sys.executable}\n{TELL}"), os.getpid())]
+    ended = subprocess.run(
+        [sys.executable, "-c", limited, *arguments], capture_output=True, timeout=30, check=True
+    )
+    assert json.loads(ended.stdout)["fsize"] == [1 << 26, 1 << 26]
+
+
+def test_ends_with_the_agent(script: Callable[[str], Path]) -> None:
+    """A load test is killed with the agent, even when that has no time to see to it."""
+    agent = (
+        "import os, subprocess, sys\n"
+        "os.dup2(2, 3)\n"
+        "plan = sys.argv[2].replace('\"agent\": 0', f'\"agent\": {os.getpid()}')\n"
+        "arguments = [sys.executable, '-I', '-S', sys.argv[1], plan]\n"
+        "subprocess.run(arguments, pass_fds=(3,))\n"
+    )
+    text = "#!/bin/sh\necho ready\nexec sleep 600\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", agent, launcher.__file__, plan(script(text), 0)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"ready\n"
+        parent.kill()
+        # The load test holds the pipe for as long as it lives.
+        assert select.select([parent.stdout], [], [], 10)[0], "the load test lives on"
+        assert parent.stdout.read() == b""
+
+
+def test_the_agent_is_gone_already(script: Callable[[str], Path]) -> None:
+    """A launcher whose agent ended before it could ask for a signal executes nothing."""
+    redirected = ["/bin/sh", "-c", 'exec "$@" 3>&2', "sh"]
+    arguments = [launcher.__file__, plan(script("#!/bin/sh\necho ran\n"), os.getpid() + 1)]
+    ended = subprocess.run(
+        [*redirected, sys.executable, "-I", "-S", *arguments],
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (launcher.FAILED, b"", b"")

@@ -1,0 +1,240 @@
+"""Load tests written with the Python SDK, as processes, driven by our client."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goloagent.netrpc import Client
+from goloagent.results import output
+
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLE = ROOT / "examples" / "http_get.py"
+TIMEOUT_SECONDS = 60.0
+
+THREADED = """
+import itertools, sys, threading
+from goloagent.sdk import report, serve
+together = threading.Barrier(25)
+numbers = itertools.count()
+def run():
+    number = next(numbers)
+    together.wait(60)
+    report(method="GET", url=f"http://x/{number}", status=200, duration_seconds=0.001)
+    if number % 5 == 0:
+        raise ValueError(f"number {number}")
+serve(run)
+print("served", file=sys.stderr)
+"""
+
+COROUTINE = """
+import asyncio, itertools, sys
+from goloagent.sdk import report, serve
+numbers = itertools.count()
+waiting = []
+async def run():
+    number = next(numbers)
+    waiting.append(asyncio.get_running_loop().create_future())
+    if len(waiting) == 25:
+        for future in waiting:
+            future.set_result(None)
+        waiting.clear()
+    else:
+        await waiting[-1]
+    report(method="GET", url=f"http://x/{number}", status=200, duration_seconds=0.001)
+    if number % 5 == 0:
+        raise ValueError(f"number {number}")
+serve(run)
+print("served", file=sys.stderr)
+"""
+
+SLOW_END = """
+import os, signal, threading
+from goloagent.sdk import report, serve
+def run():
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(0.3)
+    report(method="GET", url="late", status=200, duration_seconds=0.3)
+serve(run)
+"""
+
+
+def free_port() -> int:
+    """Give a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+class Running:
+    """A load test process, and a connection to it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
+        self.process = process
+        self.connection = connection
+        self.client = Client()
+
+    def call(self, count: int) -> tuple[int, list[str]]:
+        """Make calls at once and wait for all; return the good ones' number and the errors."""
+        self.connection.sendall(self.client.calls("Server.Run", count))
+        ok, errors = 0, []
+        while self.client.in_flight:
+            data = self.connection.recv(65536)
+            assert data, "the load test closed the connection"
+            replies = self.client.receive(data)
+            ok += replies.ok
+            errors += replies.errors
+        return ok, errors
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[list[dict[str, Any]], str]:
+        """End it by a signal, expecting a clean end; return its results and its stderr."""
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=TIMEOUT_SECONDS)
+        assert self.process.returncode == 0, err.decode()
+        lines = out.splitlines()
+        assert all(output.is_result(line) for line in lines)
+        return [json.loads(line) for line in lines], err.decode()
+
+
+@contextmanager
+def running(program: Path) -> Iterator[Running]:
+    """Run a load test and connect to it as soon as it listens."""
+    port = free_port()
+    environment = {"GOLO_RPC_ADDR": f"127.0.0.1:{port}", "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, str(program)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    ) as process:
+        try:
+            with connect(process, port) as connection:
+                yield Running(process, connection)
+        finally:
+            process.kill()
+
+
+def connect(process: subprocess.Popen[bytes], port: int) -> socket.socket:
+    """Connect to a process that is about to listen, for as long as it lives."""
+    while True:
+        try:
+            connection = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
+        except ConnectionRefusedError:
+            assert process.poll() is None, process.communicate()
+        else:
+            return connection
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """Give the place for a load test's text."""
+    return tmp_path / "loadtest.py"
+
+
+@pytest.mark.parametrize("text", [THREADED, COROUTINE], ids=["threads", "coroutine"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_calls_run_together_and_results_are_complete(
+    program: Path, text: str, number: signal.Signals
+) -> None:
+    """25 calls run at once, errors reach the client, each is reported, and a signal ends it well."""
+    program.write_text(text, encoding="utf-8")
+    with running(program) as loadtest:
+        for turn in range(4):
+            ok, errors = loadtest.call(25)
+            assert ok == 20
+            assert sorted(errors) == sorted(f"number {n + 25 * turn}" for n in range(0, 25, 5))
+        results, err = loadtest.end(number)
+    assert {result["url"] for result in results} == {f"http://x/{n}" for n in range(100)}
+    assert len(results) == len({result["sequenceID"] for result in results}) == 100
+    assert err == "served\n"
+
+
+def test_calls_under_way_at_the_signal_are_finished(program: Path) -> None:
+    """A call that is under way when SIGTERM comes reports its result and is answered."""
+    program.write_text(SLOW_END, encoding="utf-8")
+    with running(program) as loadtest:
+        assert loadtest.call(1) == (1, [])
+        out, err = loadtest.process.communicate(timeout=TIMEOUT_SECONDS)
+    assert (loadtest.process.returncode, err) == (0, b"")
+    assert json.loads(out)["url"] == "late"
+
+
+def test_the_package_starts_light() -> None:
+    """Importing the SDK brings neither Twisted nor asyncio with it."""
+    script = (
+        "import sys, goloagent.sdk; print([m for m in ('twisted', 'asyncio') if m in sys.modules])"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=True,
+    )
+    assert printed.stdout == b"[]\n"
+
+
+def test_the_example_reports_every_request(program: Path) -> None:
+    """The example's requests at the target are its results, on as many connections as users."""
+    paths: list[str] = []
+    connections: set[tuple[str, int]] = set()
+
+    class Target(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            paths.append(self.path)
+            connections.add(self.client_address)
+            self.send_response(200)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"hello")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Target) as target:
+        serving = threading.Thread(target=target.serve_forever)
+        serving.start()
+        url = f"http://127.0.0.1:{target.server_port}/page?a=1"
+        text = EXAMPLE.read_text(encoding="utf-8")
+        program.write_text(re.sub('URL = ".*"', f'URL = "{url}"', text), encoding="utf-8")
+        with running(program) as loadtest:
+            for _ in range(20):
+                assert loadtest.call(10) == (10, [])
+            results, err = loadtest.end()
+        target.shutdown()
+        serving.join()
+    assert err == ""
+    assert paths == ["/page?a=1"] * 200
+    assert len(connections) <= 10
+    assert len(results) == 200
+    for result in results:
+        assert (result["url"], result["status"], result["size"]) == (url, 200, 5)
+        assert result["error"] is None
+        assert result["duration"] > 0
+
+
+def test_the_example_without_a_target(program: Path) -> None:
+    """Without a target each call fails with the reason, and each request is a result all the same."""
+    url = f"http://127.0.0.1:{free_port()}/"
+    text = EXAMPLE.read_text(encoding="utf-8")
+    program.write_text(re.sub('URL = ".*"', f'URL = "{url}"', text), encoding="utf-8")
+    with running(program) as loadtest:
+        ok, errors = loadtest.call(3)
+        results, _ = loadtest.end()
+    assert ok == 0
+    assert all("refused" in error for error in errors)
+    assert [(result["status"], result["size"]) for result in results] == [(0, -1)] * 3
+    assert all("ConnectionRefusedError" in result["error"] for result in results)

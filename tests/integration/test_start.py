@@ -1,0 +1,102 @@
+"""A start that cannot succeed: one clear line, a non-zero exit, and nothing listens."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from peers.agent import Agent, twistd
+from peers.ports import free_port
+
+
+async def refusal(directory: Path, agent: Agent, arguments: list[str]) -> str:
+    """Start an agent that must refuse; return its line."""
+    from twisted.internet import reactor
+
+    process = twistd(reactor, directory, arguments)
+    code = await process.ended.addTimeout(15, reactor)
+    text = process.stderr.decode()
+    assert code > 0, (code, text, process.stdout)
+    assert len(text.splitlines()) == 1, text
+    assert b"Traceback" not in process.stdout
+    assert not listens(agent.port)
+    return text.strip()
+
+
+def listens(port: int) -> bool:
+    """Whether anything listens on a port of 127.0.0.1."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+WRONG = {
+    "collector without scheme": {"--collector": "localhost:8082"},
+    "collector of another scheme": {"--collector": "ftp://localhost/"},
+    "rpc without port": {"--rpc": "127.0.0.1"},
+    "rpc with a port too high": {"--rpc": "127.0.0.1:99999"},
+    "no size": {"--max-upload": "lots"},
+    "no upload at all": {"--max-upload": "0"},
+    "no network": {"--allow-from": "10.0.0.0/33"},
+    "no such user": {"--run-as": "nobody-of-this-name"},
+    "no such endpoint": {"--listen": "carrier-pigeon:1:interface=127.0.0.1"},
+    "no such port": {"--listen": "tcp:http-ish:interface=127.0.0.1"},
+    "a listener for everyone without a token": {"--listen": "tcp:8081"},
+    "no token file": {"--token-file": "/nonexistent/token"},
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+@pytest_twisted.ensureDeferred
+async def test_a_wrong_value(idle_agent: Agent, tmp_path: Path, wrong: dict[str, str]) -> None:
+    """The line names the option and the value."""
+    idle_agent.options |= wrong
+    line = await refusal(tmp_path, idle_agent, idle_agent.arguments)
+    ((option, value),) = wrong.items()
+    assert option in line
+    assert value in line
+
+
+@pytest.mark.parametrize("word", ["--frobnicate", "something"])
+@pytest_twisted.ensureDeferred
+async def test_an_unknown_word(idle_agent: Agent, tmp_path: Path, word: str) -> None:
+    """An option or argument that does not exist is named."""
+    line = await refusal(tmp_path, idle_agent, [*idle_agent.arguments, word])
+    assert word.removeprefix("--") in line
+
+
+@pytest.mark.parametrize("option", ["--logs", "--state"])
+@pytest_twisted.ensureDeferred
+async def test_a_directory_that_cannot_be(idle_agent: Agent, tmp_path: Path, option: str) -> None:
+    """A directory below a regular file cannot be made, not even by root."""
+    file = tmp_path / "file"
+    file.write_text("")
+    idle_agent.options[option] = str(file / "directory")
+    line = await refusal(tmp_path, idle_agent, idle_agent.arguments)
+    assert option in line
+    assert str(file / "directory") in line
+    assert "Not a directory" in line
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_taken_port(idle_agent: Agent, tmp_path: Path) -> None:
+    """The taken one of two listeners is named, and the other one does not listen either."""
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        listen = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+        arguments = [*idle_agent.arguments, "--listen", listen]
+        line = await refusal(tmp_path, idle_agent, arguments)
+    assert listen in line
+    assert "Address already in use" in line
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_second_agent_on_the_same_state(agent: Agent, tmp_path: Path) -> None:
+    """Two agents never share a state directory."""
+    from twisted.internet import reactor
+
+    second = Agent(reactor, tmp_path, "http://127.0.0.1:1")
+    line = await refusal(tmp_path, second, second.arguments)
+    assert str(agent.state) in line
+    assert "another agent" in line
+    assert (await agent.request("GET", "/health")).status == 200

@@ -1,0 +1,3 @@
+module goloclient
+
+go 1.22

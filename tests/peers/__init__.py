@@ -1,0 +1,1 @@
+"""What stands around the agent in the integration tests, all of it real."""

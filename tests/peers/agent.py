@@ -1,0 +1,300 @@
+"""The agent as its users run it: a real ``twistd golo-agent`` on free ports, reached by HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import signal
+import sys
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import treq
+from treq.client import HTTPClient
+from twisted.internet import defer, task
+from twisted.internet.error import ConnectError
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+from twisted.web.client import Agent as HTTPAgent
+from twisted.web.client import HTTPConnectionPool, ResponseNeverReceived
+
+import goloagent
+from peers.ports import free_port
+
+TWISTD = Path(sys.executable).parent / "twistd"
+OVER = {"finished", "failed", "cancelled", "interrupted"}
+_POLL_SECONDS = 0.05
+# From SIGTERM: the load test's grace and what the delivery of the last results may take.
+_STOP_SECONDS = 30
+
+
+@attrs.frozen
+class Answer:
+    """What the agent answered."""
+
+    status: int
+    text: str
+    headers: dict[str, str]
+
+    @property
+    def json(self) -> Any:
+        """The body, decoded."""
+        return json.loads(self.text)
+
+
+def lines(log: bytes) -> int:
+    """Return how many lines a log holds; an unterminated last one counts."""
+    return log.count(b"\n") + (not log.endswith(b"\n") and log != b"")
+
+
+class Twistd(ProcessProtocol):
+    """One ``twistd``; `ended` fires with its exit code, or with minus the signal that ended it."""
+
+    def __init__(self) -> None:
+        self.stdout = b""
+        self.stderr = b""
+        self.code: int | None = None
+        self.ended: defer.Deferred[int] = defer.Deferred()
+
+    def outReceived(self, data: bytes) -> None:
+        self.stdout += data
+
+    def errReceived(self, data: bytes) -> None:
+        self.stderr += data
+
+    def processEnded(self, reason: Failure) -> None:
+        error = reason.value
+        self.code = -error.signal if error.signal is not None else error.exitCode
+        self.ended.callback(self.code)
+
+
+def twistd(reactor: Any, directory: Path, arguments: list[str]) -> Twistd:
+    """Start ``twistd -n golo-agent`` with these arguments, in `directory`."""
+    command = [str(TWISTD), "-n", "--pidfile=", "golo-agent", *arguments]
+    # Whether the package is installed or imported from a checkout, twistd finds the same one.
+    environment = {**os.environ, "PYTHONPATH": str(Path(goloagent.__file__).parents[1])}
+    process = Twistd()
+    reactor.spawnProcess(process, command[0], command, env=environment, path=str(directory))
+    return process
+
+
+class Agent:
+    """An agent that keeps everything below `directory`; it can be started again after an end."""
+
+    def __init__(self, reactor: Any, directory: Path, collector_url: str) -> None:
+        self._reactor = reactor
+        self._directory = directory
+        self.logs = directory / "logs"
+        self.state = directory / "state"
+        self.port = free_port()
+        self.rpc_port = free_port()
+        self.options = {
+            "--listen": f"tcp:{self.port}:interface=127.0.0.1",
+            "--rpc": f"127.0.0.1:{self.rpc_port}",
+            "--collector": collector_url,
+            "--logs": str(self.logs),
+            "--state": str(self.state),
+            # As root it would be nobody, who cannot read below pytest's directories.
+            "--run-as": pwd.getpwuid(os.geteuid()).pw_name,
+        }
+        self.jobs: list[str] = []
+        self._log = b""
+        self._process: Twistd | None = None
+        self._pool = HTTPConnectionPool(reactor)
+        self._http = HTTPClient(HTTPAgent(reactor, pool=self._pool))
+
+    @property
+    def arguments(self) -> list[str]:
+        """The options as they stand on the command line."""
+        return [word for pair in self.options.items() for word in pair]
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.code is None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running agent."""
+        return self._running().transport.pid
+
+    @property
+    def log(self) -> str:
+        """What the agent has written to stdout and stderr in all its lives, but for our polling."""
+        now = b"" if self._process is None else self._process.stdout + self._process.stderr
+        text = (self._log + now).decode(errors="replace").splitlines(keepends=True)
+        return "".join(line for line in text if '"GET /jobs/' not in line)
+
+    async def start(self) -> None:
+        """Start it and return when ``/health`` says that it is ready.
+
+        Raises:
+            AssertionError: it ended, or is not ready in time; with its log.
+
+        """
+        assert not self.running, "the agent runs already"
+        self._log = self.log.encode()
+        self._process = twistd(self._reactor, self._directory, self.arguments)
+        await self._within(15, self._ready(), "the agent is not ready")
+
+    async def stop(self) -> int:
+        """Send SIGTERM and return the exit code."""
+        return await self._end(signal.SIGTERM, _STOP_SECONDS)
+
+    async def kill(self) -> int:
+        """Send SIGKILL and return once the agent and everything it ran are gone."""
+        code = await self._end(signal.SIGKILL, 5)
+        await self.nothing_left()
+        return code
+
+    async def close(self) -> None:
+        """Let go of the HTTP connections."""
+        await self._pool.closeCachedConnections()
+
+    async def request(self, method: str, path: str, **more: Any) -> Answer:
+        """Make any request; `more` is as for treq."""
+        response = await self._http.request(method, f"http://127.0.0.1:{self.port}{path}", **more)
+        body = await treq.content(response)
+        headers = {
+            key.decode("latin-1").lower(): values[-1].decode("latin-1")
+            for key, values in response.headers.getAllRawHeaders()
+        }
+        return Answer(response.code, body.decode(), headers)
+
+    async def upload(self, program: Path) -> str:
+        """Upload a load test and return the id of the binary."""
+        with program.open("rb") as file:
+            answer = await self.request(
+                "POST", "/upload", files={"file": (program.name, "application/octet-stream", file)}
+            )
+        assert answer.status == 200, answer
+        return answer.json["binary"]
+
+    async def queue(self, name: str, program: Path | str, duration: int, users: int = 25) -> str:
+        """Queue a job and return its id; a binary given as a path is uploaded first."""
+        binary = await self.upload(program) if isinstance(program, Path) else program
+        wanted = {"name": name, "users": users, "duration": duration, "binary": binary}
+        answer = await self.request("POST", "/queue", data=json.dumps(wanted).encode())
+        assert answer.status == 201, answer
+        self.jobs.append(answer.json["id"])
+        return answer.json["id"]
+
+    async def job(self, job_id: str) -> dict[str, Any]:
+        """Return a job as the API shows it, whose account must balance at any moment."""
+        answer = await self.request("GET", f"/jobs/{job_id}")
+        assert answer.status == 200, answer
+        job = answer.json
+        results = job["results"]
+        assert results["read"] == results["valid"] + results["invalid"], job
+        assert (
+            results["valid"] == results["delivered"] + results["rejected"] + results["pending"]
+        ), job
+        assert all(count >= 0 for count in [*results.values(), *job["calls"].values()]), job
+        return job
+
+    async def reached(
+        self, job_id: str, *states: str, timeout_seconds: float = 60
+    ) -> dict[str, Any]:
+        """Return the job once it is in one of `states`."""
+        failure = f"job {job_id} is not {' or '.join(states)}"
+        return await self._within(timeout_seconds, self._reached(job_id, {*states}), failure)
+
+    async def ended(self, job_id: str, timeout_seconds: float = 60) -> dict[str, Any]:
+        """Return the job once it is over."""
+        return await self.reached(job_id, *OVER, timeout_seconds=timeout_seconds)
+
+    async def settled(self, job_id: str, timeout_seconds: float = 60) -> dict[str, Any]:
+        """Return the job once it is over and no result of it waits for the collector."""
+        failure = f"job {job_id} is not settled"
+        return await self._within(timeout_seconds, self._reached(job_id, OVER, pending=0), failure)
+
+    def run_log(self, job_id: str, name: str, log: str = "out.log") -> Path:
+        """Return the path of a run's log."""
+        return self.logs / name / job_id / log
+
+    def processes(self) -> list[str]:
+        """Return what still runs of its load tests; each has the RPC address in its environment."""
+        mark = f"GOLO_RPC_ADDR=127.0.0.1:{self.rpc_port}".encode()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (process / "environ").read_bytes().split(b"\0"):
+                    found.append(f"{process.name} {(process / 'cmdline').read_bytes()!r}")
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue  # It has ended by now, or it is not ours to look at.
+        return found
+
+    async def nothing_left(self, timeout_seconds: float = 2) -> None:
+        """Return once no process of a load test is left."""
+        await self._within(
+            timeout_seconds, self._nothing_left(), "a process of a load test is left"
+        )
+
+    async def check(self) -> None:
+        """Assert what holds after every test, and stop.
+
+        Accounts balance, logs hold what was counted, SIGTERM leaves no process.
+        """
+        for job_id in self.jobs if self.running else []:
+            job = await self.job(job_id)
+            log = self.run_log(job_id, job["name"])
+            if job["state"] in OVER and log.exists():
+                assert job["results"]["read"] == lines(log.read_bytes()), job
+        if self.running:
+            assert await self.stop() == 0, self.log
+        await self.nothing_left()
+
+    async def _ready(self) -> None:
+        while True:
+            process = self._running()
+            try:
+                answer = await self.request("GET", "/health")
+            except (ConnectError, ResponseNeverReceived):
+                pass
+            else:
+                if answer.status == 200:
+                    return
+            if process.code is not None:
+                raise AssertionError(
+                    f"the agent ended with {process.code} before it was ready\n{self.log}"
+                )
+            await task.deferLater(self._reactor, _POLL_SECONDS)
+
+    async def _reached(
+        self, job_id: str, states: set[str], pending: int | None = None
+    ) -> dict[str, Any]:
+        while True:
+            job = await self.job(job_id)
+            if job["state"] in states and pending in (None, job["results"]["pending"]):
+                return job
+            await task.deferLater(self._reactor, _POLL_SECONDS)
+
+    async def _nothing_left(self) -> None:
+        while self.processes():
+            await task.deferLater(self._reactor, _POLL_SECONDS)
+
+    async def _end(self, number: signal.Signals, timeout_seconds: float) -> int:
+        process = self._running()
+        await self._pool.closeCachedConnections()
+        process.transport.signalProcess(number)
+        return await self._within(timeout_seconds, process.ended, "the agent does not end")
+
+    async def _within(self, seconds: float, awaitable: Awaitable[Any], failure: str) -> Any:
+        """Return the result, or fail with a sentence and the agent's log."""
+
+        async def wait() -> Any:
+            return await awaitable
+
+        try:
+            return await defer.ensureDeferred(wait()).addTimeout(seconds, self._reactor)
+        except defer.TimeoutError:
+            raise AssertionError(
+                f"{failure} after {seconds} s; left: {self.processes()}\n{self.log}"
+            ) from None
+
+    def _running(self) -> Twistd:
+        assert self._process is not None, "the agent was never started"
+        return self._process

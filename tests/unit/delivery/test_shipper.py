@@ -1,0 +1,623 @@
+"""When batches close, what follows from each answer, and that nothing is lost, mixed or left.
+
+The collector and the logs are in memory and the time is a clock's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import attrs
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from goloagent.delivery.cursor import Batch
+from goloagent.delivery.policy import PROBE_SECONDS, Answer
+from goloagent.delivery.shipper import BATCH_RESULTS, BATCH_SECONDS, Shipper
+from goloagent.jobs.job import Job, State
+from goloagent.jobs.spec import JobSpec
+from goloagent.results.output import MAX_BODY_BYTES
+from goloagent.results.tally import Tally
+
+START = datetime(2026, 1, 2, tzinfo=timezone.utc)
+OK = Answer(status=200)
+CHATTER = b"x" * 99 + b"\n"
+AWAY = Answer(error="no answer: refused")
+
+
+def result(number: int, length: int = 0) -> bytes:
+    """Return the line of one result."""
+    start = b'{"timestamp":"2026-01-02T03:04:05Z","sequenceID":"%d","url":"' % number
+    return start + b"x" * (length - len(start) - 3) + b'"}\n'
+
+
+def results(count: int, first: int = 0) -> bytes:
+    """Return the lines of so many results."""
+    return b"".join(result(number) for number in range(first, first + count))
+
+
+@attrs.define(eq=False)
+class MemoryLog:
+    """A run's log in memory that counts as the run does, and breaks when told to."""
+
+    job: Job
+    content: bytearray = attrs.Factory(bytearray)
+    rejected: list[tuple[Batch, Answer]] = attrs.Factory(list)
+    open: int = 0
+    error: Exception | None = None
+    reject_error: Exception | None = None
+    tally: Tally = attrs.Factory(Tally)
+
+    def read(self, offset: int, count: int) -> bytes:
+        if self.error is not None:
+            raise self.error
+        return bytes(self.content[offset : offset + count])
+
+    def reject(self, batch: Batch, answer: Answer) -> None:
+        if self.reject_error is not None:
+            raise self.reject_error
+        self.rejected.append((batch, answer))
+
+    def close(self) -> None:
+        self.open -= 1
+
+    def count(self) -> None:
+        """Bring the job's account up to date."""
+        self.job.results.read, self.job.results.invalid = self.tally.read, self.tally.invalid
+
+
+@attrs.define
+class Push:
+    """One push as it arrived."""
+
+    seconds: float
+    name: str
+    key: str
+    body: bytes
+
+    @property
+    def ids(self) -> list[int]:
+        return [int(one["sequenceID"]) for one in json.loads(self.body)]
+
+
+class World:
+    """A shipper, its clock, a collector that answers what `answer` says, and logs."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.pushes: list[Push] = []
+        self.logs: dict[str, MemoryLog] = {}
+        self.saved: list[tuple[str, int, int, int]] = []
+        self.save_error: Exception | None = None
+        self.waiting: Deferred[Answer] | None = None
+        self.cancelled: list[str] = []
+        # None: the push waits, until the test answers it.
+        self.answer: Callable[[Push], Answer | None] = lambda push: OK
+        self.shipper = Shipper(self.clock, self.now, self.push, self.open_log, self.save)
+        self.shipper.start()
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.clock.seconds())
+
+    async def push(self, name: str, key: str, body: bytes) -> Answer:
+        assert self.waiting is None, "two pushes at once"
+        assert len(body) <= MAX_BODY_BYTES
+        push = Push(self.clock.seconds(), name, key, body)
+        self.pushes.append(push)
+        answer = self.answer(push)
+        if answer is not None:
+            return answer
+        self.waiting = Deferred(lambda _: self.cancelled.append(key))
+        try:
+            return await self.waiting
+        finally:
+            self.waiting = None
+
+    def open_log(self, job: Job) -> MemoryLog:
+        log = self.logs.setdefault(job.id, MemoryLog(job))
+        log.open += 1
+        return log
+
+    def save(self, job: Job) -> None:
+        if self.save_error is not None:
+            raise self.save_error
+        account = job.results
+        assert account.pending >= 0
+        self.saved.append((job.id, account.committed, account.delivered, account.rejected))
+
+    # What a run does.
+
+    def begin(self, name: str = "shop", number: int = 1) -> Job:
+        job = Job(f"job-{number}", JobSpec(name, 1, 1, "b"), START, State.RUNNING)
+        self.shipper.begin(job)
+        return job
+
+    def grow(self, job: Job, data: bytes) -> None:
+        log = self.logs[job.id]
+        log.content += data
+        log.tally.feed(data)
+        log.count()
+        self.shipper.grow(job)
+
+    def end(self, job: Job, data: bytes = b"") -> None:
+        if data:
+            self.grow(job, data)
+        log = self.logs[job.id]
+        log.tally.close()
+        log.count()
+        job.state = State.FINISHED
+        self.shipper.end(job)
+
+    # What a test asks.
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(push.ids) for push in self.pushes]
+
+    def ids(self, name: str = "shop") -> list[int]:
+        return [number for push in self.pushes if push.name == name for number in push.ids]
+
+    def settle(self) -> None:
+        """Let everything happen that is due at once."""
+        for _ in range(100):
+            self.clock.advance(0)
+
+    def stop(self, seconds: float = 5.0) -> list[object]:
+        stopped: list[object] = []
+        self.shipper.stop(seconds).addBoth(stopped.append)
+        return stopped
+
+    def assert_at_rest(self) -> None:
+        """Nothing runs, waits or is open any more."""
+        assert self.clock.getDelayedCalls() == []
+        assert self.waiting is None
+        assert [log.open for log in self.logs.values()] == [0] * len(self.logs)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+# When a batch closes.
+
+
+def test_a_batch_closes_at_256_results(world: World) -> None:
+    """The 256th result sends the batch at once; 255 wait."""
+    job = world.begin()
+    world.grow(job, results(255))
+    assert world.pushes == []
+    world.grow(job, results(1, 255))
+    assert world.sizes == [BATCH_RESULTS]
+
+
+def test_a_batch_closes_a_second_after_its_first_result(world: World) -> None:
+    """A lone result waits one second, counted from it and from no later one."""
+    job = world.begin()
+    world.clock.advance(100)
+    world.grow(job, result(0))
+    world.clock.advance(0.6)
+    world.grow(job, result(1))
+    world.clock.advance(0.39)
+    assert world.pushes == []
+    world.clock.advance(0.01)
+    assert world.ids() == [0, 1]
+    assert world.pushes[0].seconds == pytest.approx(101, abs=1e-6)
+    world.grow(job, result(2))
+    world.clock.advance(BATCH_SECONDS - 0.01)
+    assert world.sizes == [2]
+    world.clock.advance(0.01)
+    assert world.sizes == [2, 1]
+
+
+def test_what_is_left_of_a_full_batch_waits_its_second(world: World) -> None:
+    """257 results at once are a batch now, and one a second later."""
+    job = world.begin()
+    world.grow(job, results(257))
+    assert world.sizes == [256]
+    world.clock.advance(1)
+    assert world.sizes == [256, 1]
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 511, 512, 513, 100_003])
+def test_the_end_sends_the_rest_at_once(world: World, count: int) -> None:
+    """Every result of a job is sent when it ends, exactly once, in order, without a wait."""
+    job = world.begin()
+    world.end(job, results(count))
+    assert world.ids() == list(range(count))
+    assert world.clock.seconds() == 0
+    assert (job.results.delivered, job.results.pending) == (count, 0)
+    world.assert_at_rest()
+
+
+def test_the_last_line_needs_no_newline(world: World) -> None:
+    """A last result that was not ended by a newline is one, and is sent at the end only."""
+    job = world.begin()
+    world.grow(job, results(2)[:-1])
+    world.clock.advance(10)
+    assert world.ids() == [0]
+    world.end(job)
+    assert world.ids() == [0, 1]
+    assert job.settled
+
+
+def test_invalid_lines_are_committed_and_not_sent(world: World) -> None:
+    """Bad lines cost only themselves: the offset goes past them and nobody is sent one."""
+    job = world.begin()
+    world.end(job, b"bad\n" + result(0) + b"bad\n" * 300 + result(1) + b"bad\n")
+    world.settle()
+    assert world.ids() == [0, 1]
+    assert job.results.committed == len(world.logs[job.id].content)
+    world.assert_at_rest()
+
+
+def test_a_log_without_results_sends_nothing(world: World) -> None:
+    """Output that is no result makes no request, however much there is."""
+    job = world.begin()
+    world.end(job, CHATTER * 30_000)
+    world.settle()
+    assert world.pushes == []
+    assert job.settled
+    world.assert_at_rest()
+
+
+def test_megabytes_of_garbage_leave_others_their_turn(world: World) -> None:
+    """Between stretches without results the reactor goes round."""
+    job = world.begin()
+    world.end(job, CHATTER * 30_000 + result(0))
+    pushed_before_others: list[bool] = []
+    world.clock.callLater(0, lambda: pushed_before_others.append(bool(world.pushes)))
+    world.clock.advance(0)
+    assert pushed_before_others == [False]
+    assert world.ids() == [0]
+
+
+def test_batches_grow_with_the_lag(world: World) -> None:
+    """Far behind, a batch takes a quarter of what waits; when it has caught up, 256."""
+    world.answer = lambda push: None
+    job = world.begin()
+    world.grow(job, results(256))
+    world.grow(job, results(6000, 256))
+    while world.waiting is not None:
+        world.waiting.callback(OK)
+    assert world.sizes[:3] == [256, 1500, 1125]
+    assert min(world.sizes[:-1]) == 256
+    world.end(job)
+    assert world.waiting is not None
+    world.waiting.callback(OK)
+    assert world.ids() == list(range(6256))
+
+
+def test_batches_never_exceed_a_mebibyte(world: World) -> None:
+    """However far behind, a body is at most 1 MiB; the catching up comes close to it."""
+    job = world.begin()
+    world.end(job, b"".join(result(number, 20_000) for number in range(1000)))
+    sizes = [len(push.body) for push in world.pushes]
+    assert MAX_BODY_BYTES * 0.9 < max(sizes) <= MAX_BODY_BYTES
+    assert world.ids() == list(range(1000))
+
+
+# Who is sent what.
+
+
+def test_the_key_is_the_stretch_of_the_log(world: World) -> None:
+    """A key names the job and the bytes, the keys of a log lie end to end."""
+    job = world.begin()
+    world.end(job, b"bad\n" + results(600))
+    ends = [-1]
+    for push in world.pushes:
+        job_id, _, stretch = push.key.partition("/")
+        first, last = map(int, stretch.split("-"))
+        assert job_id == job.id
+        assert first == ends[-1] + 1
+        ends.append(last)
+    assert ends[-1] == len(world.logs[job.id].content) - 1
+
+
+def test_two_jobs_are_never_mixed(world: World) -> None:
+    """Two logs at once go to their own names, each in order, each batch of one job."""
+    one, two = world.begin("one", 1), world.begin("two", 2)
+    for start in range(0, 1000, 100):
+        world.grow(one, results(100, start))
+        world.grow(two, results(100, 5000 + start))
+        world.clock.advance(0.3)
+    world.end(one)
+    world.end(two)
+    assert world.ids("one") == list(range(1000))
+    assert world.ids("two") == list(range(5000, 6000))
+    assert {(push.name, push.key.split("/")[0]) for push in world.pushes} == {
+        ("one", "job-1"),
+        ("two", "job-2"),
+    }
+
+
+def test_tracks_take_turns(world: World) -> None:
+    """A run that keeps printing does not starve the rest of an earlier one."""
+    world.answer = lambda push: None
+    earlier, live = world.begin("earlier", 1), world.begin("live", 2)
+    world.grow(live, results(300))
+    world.end(earlier, results(2000))
+    for round_ in range(20):
+        world.clock.advance(2)
+        world.grow(live, results(5000, 300 + 5000 * round_))
+        assert world.waiting is not None
+        world.waiting.callback(OK)
+    names = [push.name for push in world.pushes]
+    assert earlier.results.pending == 0
+    assert names[:8].count("earlier") == 4
+
+
+# What follows from an answer.
+
+
+def test_every_commit_is_saved(world: World) -> None:
+    """Each answer that settles a batch is kept at once, offset and counts together."""
+    job = world.begin()
+    world.end(job, results(600))
+    ends = [int(push.key.split("-")[-1]) + 1 for push in world.pushes]
+    sizes = world.sizes
+    saves = [(job.id, end, sum(sizes[: n + 1]), 0) for n, end in enumerate(ends)]
+    assert world.saved == [*saves, saves[-1]]
+
+
+@pytest.mark.parametrize("status", [500, 503, 408, 425, 429, None])
+def test_a_collector_that_is_away_gets_the_same_batch_again(
+    world: World, status: int | None
+) -> None:
+    """The same bytes under the same key until they are taken; nothing else meanwhile."""
+    world.answer = lambda push: OK if len(world.pushes) > 5 else Answer(status, error="away")
+    job = world.begin()
+    world.grow(job, results(256))
+    world.grow(job, results(1000, 256))
+    world.end(job)
+    assert job.delivery.state == "retrying"
+    assert job.results.committed == 0
+    for _ in range(20):
+        world.clock.advance(1)
+    assert len({(push.key, push.body) for push in world.pushes[:6]}) == 1
+    assert world.ids()[5 * 256 :] == list(range(1256))
+    assert (job.delivery.state, job.delivery.retry_at) == ("ok", None)
+    world.assert_at_rest()
+
+
+def test_new_results_do_not_hasten_a_retry(world: World) -> None:
+    """What a run prints in an outage makes no request: R5 holds while it runs, too."""
+    world.answer = lambda push: AWAY
+    job = world.begin()
+    hour = 3600 * 2
+    for half_second in range(hour):
+        world.grow(job, results(40, 40 * half_second))
+        world.clock.advance(0.5)
+        if half_second > 500:
+            break
+    world.end(job)
+    world.clock.pump([0.5] * (hour - half_second))
+    assert 100 < len(world.pushes) <= 300
+    assert world.stop() == [None]
+
+
+def test_retry_after_is_waited_for(world: World) -> None:
+    """The collector's wish decides when it is asked again, and people see when."""
+    world.answer = lambda push: Answer(503, retry_after=77.0) if len(world.pushes) < 2 else OK
+    job = world.begin()
+    world.end(job, results(1))
+    assert job.delivery.retry_at == START + timedelta(seconds=77)
+    world.clock.advance(76.9)
+    assert len(world.pushes) == 1
+    world.clock.advance(0.1)
+    assert len(world.pushes) == 2
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 401, 403, 404, 405, 407, 418])
+def test_a_wrong_setting_holds_and_drops_nothing(world: World, status: int) -> None:
+    """One probe every 30 s until it is mended; then everything is sent."""
+    world.answer = lambda push: Answer(status) if world.clock.seconds() < 100 else OK
+    job = world.begin()
+    world.end(job, results(300))
+    assert job.delivery.state == "holding"
+    assert job.delivery.last_error == str(status)
+    assert job.delivery.retry_at == START + timedelta(seconds=PROBE_SECONDS)
+    world.clock.pump([0.5] * 250)
+    assert [push.seconds for push in world.pushes[:5]] == [0, 30, 60, 90, 120]
+    assert world.ids()[4 * 256 :] == list(range(300))
+    assert job.settled
+
+
+def refuse(*numbers: int) -> Callable[[Push], Answer]:
+    """Return a collector that refuses batches with any of these results."""
+    return lambda push: Answer(422, text="no") if set(numbers) & set(push.ids) else OK
+
+
+def test_one_refused_result_takes_no_other_with_it(world: World) -> None:
+    """Wherever in 256 it stands, it alone is rejected, with at most 16 extra requests."""
+    for number, refused in enumerate(range(0, 256, 5)):
+        world.pushes.clear()
+        world.answer = refuse(refused)
+        job = world.begin(number=number)
+        world.end(job, results(256))
+        [(batch, answer)] = world.logs[job.id].rejected
+        assert [line for _, line in batch.lines] == [result(refused)[:-1]]
+        assert (answer.status, answer.text) == (422, "no")
+        assert (job.results.delivered, job.results.rejected) == (255, 1)
+        assert len(world.pushes) <= 1 + 16
+        assert job.settled
+
+
+@pytest.mark.parametrize(
+    "refused", [(0, 1, 2), (0, 128, 255), (7, 8, 200), tuple(range(256))], ids=len
+)
+def test_several_refused_results_are_all_found(world: World, refused: tuple[int, ...]) -> None:
+    """What is taken and what is rejected add up, in order, each exactly once."""
+    world.answer = refuse(*refused)
+    job = world.begin()
+    world.end(job, results(256))
+    rejected = [json.loads(batch.body())[0] for batch, _ in world.logs[job.id].rejected]
+    assert [int(one["sequenceID"]) for one in rejected] == list(refused)
+    taken = [n for push in world.pushes if not set(refused) & set(push.ids) for n in push.ids]
+    assert taken == sorted(set(range(256)) - set(refused))
+    assert job.settled
+
+
+def test_commits_are_in_order_while_a_batch_is_divided(world: World) -> None:
+    """A restart at any moment of a division goes on where everything before is settled."""
+    world.answer = refuse(100)
+    job = world.begin()
+    world.end(job, results(256))
+    offsets = [committed for _, committed, _, _ in world.saved]
+    assert offsets == sorted(offsets)
+    length = [len(results(count)) for count in range(257)]
+    for _, committed, delivered, rejected in world.saved:
+        assert committed == length[delivered + rejected]
+
+
+# What breaks.
+
+
+def test_a_log_that_cannot_be_read_stops_no_other(world: World, logged_errors: Any) -> None:
+    """An OSError rests its own track for a while; the others go on, and it goes on later."""
+    broken, fine = world.begin("broken", 1), world.begin("fine", 2)
+    world.logs[broken.id].error = OSError(5, "the disk is away")
+    world.end(broken, results(300))
+    world.end(fine, results(300))
+    assert world.ids("fine") == list(range(300))
+    assert len(logged_errors.flush(OSError)) == 1
+    world.logs[broken.id].error = None
+    world.clock.advance(PROBE_SECONDS)
+    assert world.ids("broken") == list(range(300))
+    world.assert_at_rest()
+
+
+def test_a_rejection_that_cannot_be_written_is_tried_again(
+    world: World, logged_errors: Any
+) -> None:
+    """A full disk loses no refused result: it counts as rejected only when it is written."""
+    world.answer = refuse(0)
+    job = world.begin()
+    log = world.logs[job.id]
+    log.reject_error = OSError(28, "No space left on device")
+    world.end(job, results(256))
+    assert len(logged_errors.flush(OSError)) == 1
+    assert (job.results.rejected, job.results.pending) == (0, 256)
+    log.reject_error = None
+    world.clock.advance(PROBE_SECONDS)
+    assert len(log.rejected) == job.results.rejected == 1
+    assert job.settled
+    world.assert_at_rest()
+
+
+def test_a_commit_that_cannot_be_saved_stops_nothing(world: World, logged_errors: Any) -> None:
+    """While the database cannot be written delivery goes on slowly and repeats nothing."""
+    job = world.begin()
+    world.save_error = RuntimeError("database or disk is full")
+    world.end(job, results(300))
+    assert len(logged_errors.flush(RuntimeError)) == 1
+    world.save_error = None
+    world.clock.advance(PROBE_SECONDS)
+    assert world.ids() == list(range(300))
+    assert world.saved[-1] == (job.id, len(results(300)), 300, 0)
+    world.assert_at_rest()
+
+
+def test_a_log_that_was_cut_does_not_spin(world: World) -> None:
+    """When the log has less than was counted, the shipper waits for news instead of looping."""
+    job = world.begin()
+    log = world.logs[job.id]
+    log.tally.feed(results(1000))
+    log.count()
+    world.shipper.grow(job)
+    assert world.pushes == []
+    world.grow(job, results(300))
+    assert world.ids() == list(range(300))
+
+
+# The stop.
+
+
+def test_a_stop_sends_what_is_left_and_leaves_nothing(world: World) -> None:
+    """With the collector up a stop takes no time, loses nothing and closes everything."""
+    job = world.begin()
+    world.grow(job, results(100))
+    stopped = world.stop()
+    assert stopped == [None]
+    assert world.ids() == list(range(100))
+    world.assert_at_rest()
+
+
+@pytest.mark.parametrize("answer", [AWAY, Answer(503, retry_after=300.0), Answer(401)], ids=str)
+def test_a_stop_in_an_outage_tries_once_more(world: World, answer: Answer) -> None:
+    """A collector that takes nothing is asked once and not waited for; the rest is kept."""
+    world.answer = lambda push: answer
+    job = world.begin()
+    world.end(job, results(300))
+    before = len(world.pushes)
+    assert world.stop() == [None]
+    assert len(world.pushes) == before + 1
+    assert (job.results.pending, job.results.committed) == (300, 0)
+    world.assert_at_rest()
+
+
+def test_a_stop_cancels_a_push_that_hangs(world: World) -> None:
+    """At the end of its seconds a stop cancels the push, and its batch is not delivered."""
+    world.answer = lambda push: None
+    job = world.begin()
+    world.end(job, results(300))
+    stopped = world.stop(5)
+    world.clock.advance(4.9)
+    assert stopped == []
+    world.clock.advance(0.1)
+    assert stopped == [None]
+    assert world.cancelled == [world.pushes[0].key]
+    assert job.results.delivered == 0
+    world.assert_at_rest()
+
+
+def test_an_answer_in_the_stop_counts(world: World) -> None:
+    """A push that is answered during the stop is committed, and the next ones follow."""
+    world.answer = lambda push: None if len(world.pushes) == 1 else OK
+    job = world.begin()
+    world.end(job, results(300))
+    stopped = world.stop(5)
+    assert world.waiting is not None
+    world.waiting.callback(OK)
+    assert stopped == [None]
+    assert job.settled
+    world.assert_at_rest()
+
+
+def test_a_stop_with_nothing_to_do_is_done(world: World) -> None:
+    """An idle shipper stops at once."""
+    assert world.stop() == [None]
+    world.assert_at_rest()
+
+
+def test_a_stop_does_not_wait_for_a_broken_log(world: World, logged_errors: Any) -> None:
+    """A track that rests is left, and its log closed."""
+    job = world.begin()
+    world.logs[job.id].error = OSError("away")
+    world.end(job, results(1))
+    assert world.stop() == [None]
+    assert len(logged_errors.flush(OSError)) == 1
+    world.assert_at_rest()
+
+
+# The next life.
+
+
+def test_the_next_life_goes_on_from_the_committed_offset(world: World) -> None:
+    """After a restart exactly what was not committed is sent, under the job's own name."""
+    world.answer = lambda push: OK if len(world.pushes) == 1 else AWAY
+    job = world.begin()
+    world.end(job, results(700))
+    world.stop()
+    assert job.results.delivered == 256
+    following = World()
+    following.logs = world.logs
+    following.shipper.begin(job)
+    following.shipper.end(job)
+    assert following.ids() == list(range(256, 700))
+    assert job.settled
+    following.assert_at_rest()

@@ -1,0 +1,161 @@
+"""What a job may be asked to be, and the words for what it may not."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goloagent.jobs import spec
+from goloagent.jobs.spec import InvalidSpec, JobSpec, parse
+
+ASKED = {"name": "shop", "users": 7, "duration": 60, "binary": "b"}
+
+
+def body(**members: object) -> bytes:
+    """Return a good request with some members changed."""
+    return json.dumps(ASKED | members).encode()
+
+
+def nested(levels: int) -> str:
+    """Return a request of so many levels; the object itself is one."""
+    return '{"x":' + "[" * (levels - 1) + "]" * (levels - 1) + "}"
+
+
+def test_every_member_is_taken() -> None:
+    """A full request becomes a job with exactly what was asked."""
+    assert parse(body()) == JobSpec("shop", 7, 60, "b")
+
+
+@pytest.mark.parametrize("text", ["{}", '{"name":"","users":0,"duration":0,"binary":""}'])
+def test_zero_and_missing_are_the_same(text: str) -> None:
+    """As in Go, a missing member is a zero one, and zero users and names have defaults."""
+    assert parse(text.encode()) == JobSpec("dead_letter", 25, 0, "")
+
+
+def test_null_is_missing() -> None:
+    """A null member is a missing one."""
+    text = b'{"name":null,"users":null,"duration":null,"binary":null}'
+    assert parse(text) == parse(b"{}")
+
+
+def test_unknown_members_are_ignored() -> None:
+    """Members that nobody knows change nothing."""
+    assert parse(body(priority={"a": [1, 2.5, "x", None]})) == parse(body())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"{} x",
+        b"{}{}",
+        b"[]",
+        b"null",
+        b'"x"',
+        b"1",
+        b"{'a':1}",
+        b'{"a":1,}',
+        b'{"x":NaN}',
+        b'{"x":Infinity}',
+        b'{"x":01}',
+        b'{"x":"\x00"}',
+        b'{"x":"\\ud800"}',
+        b"\xef\xbb\xbf{}",
+        b'{"x":"\xff"}',
+        b'{"users":' + b"9" * 5000 + b"}",
+        b'{"x":' + b"9" * 5000 + b"}",
+    ],
+)
+def test_what_is_not_a_json_object_is_refused(text: bytes) -> None:
+    """Anything but one whole JSON object in UTF-8 is refused as invalid JSON."""
+    with pytest.raises(InvalidSpec, match="^invalid JSON: ."):
+        parse(text)
+
+
+def test_the_broken_byte_is_named() -> None:
+    """The client learns which byte is not UTF-8."""
+    with pytest.raises(InvalidSpec, match="not UTF-8 at byte 6$"):
+        parse(b'{"x":"\xff"}')
+
+
+@pytest.mark.parametrize("levels", [33, 1000, 30_000])
+def test_deep_nesting_is_refused(levels: int) -> None:
+    """More than 32 levels are refused, however many there are, also in unknown members."""
+    with pytest.raises(InvalidSpec, match="nested deeper than 32 levels"):
+        parse(nested(levels).encode())
+
+
+def test_32_levels_are_taken() -> None:
+    """The deepest nesting that is allowed is allowed."""
+    assert parse(nested(32).encode()) == parse(b"{}")
+
+
+@pytest.mark.parametrize("member", ["users", "duration"])
+@pytest.mark.parametrize("value", [1.5, 1.0, True, "5", [], {}])
+def test_numbers_are_integers(member: str, value: object) -> None:
+    """As in Go, a number member takes an integer and nothing that looks like one."""
+    with pytest.raises(InvalidSpec, match=rf"invalid JSON: .*\$\.{member}"):
+        parse(body(**{member: value}))
+
+
+@pytest.mark.parametrize("member", ["name", "binary"])
+@pytest.mark.parametrize("value", [5, True, ["x"], {}])
+def test_names_are_strings(member: str, value: object) -> None:
+    """A string member takes nothing else, and the client learns which it was."""
+    with pytest.raises(InvalidSpec, match=rf"\$\.{member}"):
+        parse(body(**{member: value}))
+
+
+@pytest.mark.parametrize(
+    ("member", "most"), [("users", spec.MAX_USERS), ("duration", spec.MAX_DURATION_SECONDS)]
+)
+def test_numbers_have_bounds(member: str, most: int) -> None:
+    """The largest number is taken; one more, or one below zero, is refused with the bounds."""
+    parse(body(**{member: most}))
+    for value in (most + 1, -1, -(10**30), 10**30):
+        with pytest.raises(InvalidSpec, match=f"^invalid {member} {value}: 0 to {most} is allowed"):
+            parse(body(**{member: value}))
+
+
+@pytest.mark.parametrize("name", ["a", "_", "9", "A.b-c_d", "a..", "x" * 64])
+def test_names_that_are_taken(name: str) -> None:
+    """A name of the allowed letters is kept as it is."""
+    assert parse(body(name=name)).name == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".", "..", ".a", "-a", "a/b", "a\\b", "a\x00", "a\n", " a", "a b", "é", "１", "x" * 65, "/"],
+)
+def test_names_that_are_refused(name: str) -> None:
+    """What cannot be a directory or a part of a URL without escapes cannot be a name."""
+    with pytest.raises(InvalidSpec, match="^invalid name "):
+        parse(body(name=name))
+
+
+@given(st.text(max_size=70))
+def test_a_name_is_taken_or_refused_by_its_pattern(name: str) -> None:
+    """Every text is either a name by the published pattern or refused."""
+    if re.fullmatch(spec.NAME_PATTERN, name):
+        assert parse(body(name=name)).name == name
+    elif name:
+        with pytest.raises(InvalidSpec):
+            parse(body(name=name))
+
+
+@given(st.binary() | st.text().map(str.encode) | st.builds(nested, st.integers(1, 50)).map(str.encode))
+def test_no_bytes_end_in_another_error(text: bytes) -> None:
+    """Whatever comes is a job within its bounds or an `InvalidSpec`."""
+    try:
+        job = parse(text)
+    except InvalidSpec as refusal:
+        assert str(refusal)
+    else:
+        assert 0 < job.users <= spec.MAX_USERS
+        assert 0 <= job.duration_seconds <= spec.MAX_DURATION_SECONDS

@@ -1,0 +1,180 @@
+"""What the store was told is there in the next life, and live jobs are one object each."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goloagent.jobs.job import Calls, Cause, Delivery, Exit, Job, Results, State
+from goloagent.jobs.spec import JobSpec
+from goloagent.jobs.store import Binary, Store
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc)
+BINARY = Binary("b", "0" * 64, 12, NOW)
+COUNT = st.integers(0, 2**60)
+JOBS = st.builds(
+    Job,
+    id=st.uuids().map(str),
+    spec=st.builds(JobSpec, st.text(), COUNT, COUNT, st.text()),
+    queued_at=st.just(NOW),
+    state=st.sampled_from(State),
+    cause=st.none() | st.builds(Cause, st.text(min_size=1), st.text()),
+    started_at=st.none() | st.just(NOW + timedelta(seconds=1)),
+    ended_at=st.none() | st.just(NOW + timedelta(microseconds=1)),
+    exit=st.none() | st.builds(Exit, code=COUNT) | st.builds(Exit, signal=st.just("SIGKILL")),
+    logged=st.booleans(),
+    calls=st.builds(Calls, COUNT, COUNT, COUNT),
+    results=st.builds(Results, COUNT, COUNT, COUNT, COUNT, COUNT),
+)
+
+
+def job(number: int, state: State = State.QUEUED) -> Job:
+    """Return a job with an id of its own."""
+    return Job(f"job-{number}", JobSpec("name", 25, 10, "b"), NOW, state)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where the database is."""
+    return tmp_path / "agent.sqlite"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    """Open an empty store."""
+    store = Store(path)
+    yield store
+    store.close()
+
+
+@settings(deadline=None, max_examples=50)
+@given(JOBS)
+def test_a_job_is_kept_whole(kept: Job) -> None:
+    """Everything about a job but the collector's mood is there in the next life."""
+    with TemporaryDirectory() as directory:
+        for life in range(2):
+            store = Store(Path(directory, "agent.sqlite"))
+            if not life:
+                store.add(kept)
+            assert store.get(kept.id) == attrs.evolve(kept, delivery=Delivery())
+            store.close()
+
+
+def test_added_is_kept(store: Store, path: Path) -> None:
+    """A job is in the file once `add` returns, without a save or a close: a 201 may follow."""
+    store.add(job(1))
+    other = Store(path)
+    assert other.get("job-1") == job(1)
+    other.close()
+
+
+def test_saved_is_kept(store: Store, path: Path) -> None:
+    """A change is in the file once `save` returns."""
+    running = job(1)
+    store.add(running)
+    running.state, running.results.committed = State.RUNNING, 77
+    store.save(running)
+    other = Store(path)
+    kept = other.get("job-1")
+    assert kept == running
+    assert kept is not running
+    other.close()
+
+
+def test_a_live_job_is_one_object(store: Store) -> None:
+    """Who asks for a job that is not settled gets the object that others update."""
+    queued = job(1)
+    store.add(queued)
+    assert store.get("job-1") is queued
+    assert store.queued() == [queued]
+    assert store.queued()[0] is next(store.unsettled()) is queued
+
+
+def test_a_settled_job_is_let_go_of(store: Store) -> None:
+    """History costs no memory: a settled job is read from its row, as it was saved."""
+    over = job(1)
+    store.add(over)
+    over.state, over.results.read, over.results.delivered = State.FINISHED, 2, 1
+    store.save(over)
+    assert store.get("job-1") is over
+    over.results.delivered = 2
+    store.save(over)
+    assert list(store.unsettled()) == []
+    assert store.get("job-1") == over
+    assert store.get("job-1") is not over
+
+
+def test_a_settled_job_may_be_saved_again(store: Store) -> None:
+    """Delivery's last word comes after the account is settled, and is kept too."""
+    over = job(1, State.FINISHED)
+    store.add(over)
+    store.save(over)
+    over.results.committed = 99
+    store.save(over)
+    kept = store.get("job-1")
+    assert kept is not None
+    assert kept.results.committed == 99
+
+
+def test_the_queue_keeps_its_order(store: Store, path: Path) -> None:
+    """Jobs wait in the order they came, in this life and the next, whatever their ids."""
+    for number in (3, 1, 2):
+        store.add(job(number))
+    store.add(job(9, State.FINISHED))
+    order = ["job-3", "job-1", "job-2"]
+    assert [queued.id for queued in store.queued()] == order
+    other = Store(path)
+    assert [queued.id for queued in other.queued()] == order
+    other.close()
+
+
+def test_unsettled_may_be_saved_while_they_are_gone_through(store: Store) -> None:
+    """Recovery settles jobs as it goes through them."""
+    for number in range(3):
+        store.add(job(number, State.RUNNING))
+    for running in store.unsettled():
+        running.state = State.INTERRUPTED
+        store.save(running)
+    assert list(store.unsettled()) == []
+
+
+def test_what_is_not_there_is_none(store: Store) -> None:
+    """An id that nobody has is no job and no binary, however it looks."""
+    for nobody in ("", "job-1", "' OR 1=1 --", "../x", "\x00"):
+        assert store.get(nobody) is None
+        assert store.binary(nobody) is None
+
+
+def test_an_id_is_taken_once(store: Store) -> None:
+    """A second job or binary with an id is refused and leaves the first as it is."""
+    store.add(job(1))
+    store.add_binary(BINARY)
+    with pytest.raises(sqlite3.IntegrityError):
+        store.add(job(1, State.RUNNING))
+    with pytest.raises(sqlite3.IntegrityError):
+        store.add_binary(attrs.evolve(BINARY, size=1))
+    assert store.get("job-1") == job(1)
+    assert store.binary("b") == BINARY
+
+
+def test_a_binary_is_kept(store: Store, path: Path) -> None:
+    """A binary's record is in the file once `add_binary` returns."""
+    store.add_binary(BINARY)
+    other = Store(path)
+    assert other.binary("b") == BINARY
+    other.close()
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    """A damaged file is an error at the start, not later."""
+    path.write_bytes(b"not a database, whatever its name says" * 100)
+    with pytest.raises(sqlite3.DatabaseError):
+        Store(path)

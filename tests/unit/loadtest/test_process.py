@@ -1,0 +1,209 @@
+"""The process protocol: in which order a watcher hears of what Twisted reports in any order."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.error import ProcessDone, ProcessTerminated
+from twisted.python.failure import Failure
+
+from goloagent.loadtest.launcher import STATUS_FD
+from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
+
+PID = 4_000_000  # above the kernel's largest
+DONE = Failure(ProcessDone(0))
+
+
+class Heard(Watcher):
+    """Keeps what it hears, in order."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    def launched(self) -> None:
+        self.events.append("launched")
+
+    def launch_failed(self, sentence: str) -> None:
+        self.events.append(("launch failed", sentence))
+
+    def stdout(self, data: bytes) -> None:
+        self.events.append(("stdout", data))
+
+    def stderr(self, data: bytes) -> None:
+        self.events.append(("stderr", data))
+
+    def exited(self, code: int | None, signal_number: int | None) -> None:
+        self.events.append(("exited", code, signal_number))
+
+    def closed(self) -> None:
+        self.events.append("closed")
+
+
+class Transport:
+    """A process transport with a pid and nothing behind it."""
+
+    def __init__(self) -> None:
+        self.pid: int | None = PID
+        self.reading = True
+
+    def loseConnection(self) -> None:
+        self.reading = False
+
+
+@pytest.fixture
+def heard() -> Heard:
+    """The watcher of the test."""
+    return Heard()
+
+
+@pytest.fixture
+def process(heard: Heard) -> LoadTestProcess:
+    """A process that has just been made."""
+    process = LoadTestProcess(heard)
+    process.makeConnection(Transport())
+    return process
+
+
+@pytest.fixture
+def signals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
+    """Keep the signals that are sent, in place of sending them."""
+    sent: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(os, "killpg", lambda group, number: sent.append(("group", group, number)))
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append(("process", pid, number)))
+    return sent
+
+
+def test_a_whole_life(process: LoadTestProcess, heard: Heard) -> None:
+    """The launcher's pipe closing says that the program runs; output goes on as it comes."""
+    process.childConnectionLost(STATUS_FD)
+    process.childDataReceived(1, b"out")
+    process.childDataReceived(2, b"err")
+    process.childConnectionLost(1)
+    process.childConnectionLost(2)
+    process.processExited(DONE)
+    process.processEnded(DONE)
+    assert heard.events == [
+        "launched",
+        ("stdout", b"out"),
+        ("stderr", b"err"),
+        ("exited", 0, None),
+        "closed",
+    ]
+
+
+def test_an_exit_before_the_launch_is_known(process: LoadTestProcess, heard: Heard) -> None:
+    """An exit noticed first is told after how the launch went: the first reason is the better."""
+    process.processExited(Failure(ProcessTerminated(127)))
+    assert heard.events == []
+    report = json.dumps({"step": "exec", "errno": 2, "error": "No such file or directory"})
+    process.childDataReceived(STATUS_FD, report[:10].encode())
+    process.childDataReceived(STATUS_FD, report[10:].encode())
+    process.childConnectionLost(STATUS_FD)
+    process.processEnded(Failure(ProcessTerminated(127)))
+    assert heard.events == [
+        ("launch failed", "exec: No such file or directory (errno 2)"),
+        ("exited", 127, None),
+        "closed",
+    ]
+
+
+def test_an_exit_by_signal(process: LoadTestProcess, heard: Heard) -> None:
+    """A process that a signal ended has no exit code."""
+    process.childConnectionLost(STATUS_FD)
+    process.processExited(Failure(ProcessTerminated(None, signal.SIGABRT, 6)))
+    assert heard.events[-1] == ("exited", None, signal.SIGABRT)
+
+
+def test_signals_go_to_the_group(
+    process: LoadTestProcess, signals: list[tuple[str, int, int]]
+) -> None:
+    """Both ends of a run reach all that the load test started, also after its own exit."""
+    process.terminate()
+    process.transport.pid = None  # reaped
+    process.kill()
+    assert signals == [("group", PID, signal.SIGTERM), ("group", PID, signal.SIGKILL)]
+
+
+def test_signals_before_the_group_is_there(
+    process: LoadTestProcess, signals: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launcher that has not made its group yet gets the signal itself."""
+
+    def no_group(group: int, number: int) -> None:
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "killpg", no_group)
+    process.terminate()
+    assert signals == [("process", PID, signal.SIGTERM)]
+
+
+def test_signals_when_nothing_is_left(
+    process: LoadTestProcess, signals: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group that is gone with its leader gets nothing, and neither does anybody else."""
+
+    def no_group(group: int, number: int) -> None:
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "killpg", no_group)
+    process.transport.pid = None
+    process.kill()
+    assert signals == []
+
+
+def test_signals_before_there_is_a_process(
+    heard: Heard, signals: list[tuple[str, int, int]]
+) -> None:
+    """Nothing is signalled for a process that was never made."""
+    LoadTestProcess(heard).terminate()
+    assert signals == []
+
+
+def test_abandoned_output(process: LoadTestProcess) -> None:
+    """Pipes that somebody else holds open are given up."""
+    process.abandon_output()
+    assert process.transport.reading is False
+
+
+class Spawner:
+    """Keeps what was asked for, in place of a process."""
+
+    def spawnProcess(self, protocol: Any, executable: str, args: list[str], **rest: Any) -> None:
+        self.plan = json.loads(args[-1])
+        self.environment = rest["env"]
+        self.descriptors = rest["childFDs"]
+        self.null = str(Path(f"/proc/self/fd/{self.descriptors[0]}").readlink())
+        self.directory = rest.get("path")
+
+
+def test_spawn(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The load test gets a few variables of the agent's, its own, and nothing else."""
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", "/bin")
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/secret")
+    spawner = Spawner()
+    program = Program(Path("/work/1/loadtest"), Path("/work/1"), "127.0.0.1:9999", "nobody")
+    spawn(spawner, program, heard)
+    assert spawner.environment == {
+        "PATH": "/bin",
+        "TZ": "UTC",
+        "GOLO_RPC_ADDR": "127.0.0.1:9999",
+        "HOME": "/work/1",
+        "TMPDIR": "/work/1",
+    }
+    assert spawner.null == os.devnull
+    assert {fd: kind for fd, kind in spawner.descriptors.items() if fd} == {
+        1: "r",
+        2: "r",
+        STATUS_FD: "r",
+    }
+    assert spawner.plan["agent"] == os.getpid()
+    assert spawner.plan["program"] == "/work/1/loadtest"
+    assert spawner.plan["user"] == "nobody"

@@ -1,0 +1,204 @@
+"""Client and Server in memory: any chunks, any order, any bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from unittest import mock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.netrpc.vectors import shapes
+
+from goloagent.netrpc import Call, Client, ProtocolError, Replies, Server, headers, inbound
+
+outcomes = st.lists(st.sampled_from([None, None, None, "boom", "bang é"]), max_size=60)
+first_numbers = st.sampled_from([0, 100, 250, 65_500, 2**24 - 20])
+
+
+def chunks(data: bytes, sizes: st.DataObject) -> Iterator[bytes]:
+    """Cut data at places of the test's choice."""
+    cuts = sizes.draw(st.lists(st.integers(0, len(data)), max_size=12).map(sorted))
+    for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
+        yield data[start:end]
+
+
+def outcome_of(client: Client, pieces: Iterator[bytes]) -> tuple[int, list[str], str | None]:
+    """Feed all pieces; give what was answered and why the client refused to go on."""
+    ok, errors = 0, []
+    for piece in pieces:
+        try:
+            replies = client.receive(piece)
+        except ProtocolError as refusal:
+            return ok, errors, str(refusal)
+        ok += replies.ok
+        errors += replies.errors
+    return ok, errors, None
+
+
+def client_at(number: int, count: int) -> Client:
+    """Make a client that waits for `count` replies, numbered from `number` on."""
+    client = Client()
+    client._next = number
+    client.calls("Server.Run", count)
+    return client
+
+
+@st.composite
+def reply_streams(draw: st.DrawFn) -> tuple[int, int, bytes]:
+    """Draw what a server may send: first number, how many calls, their replies in any order."""
+    number, errors = draw(first_numbers), draw(outcomes)
+    server = Server()
+    replies = draw(st.permutations(list(enumerate(errors, number))))
+    method = draw(st.sampled_from(["Server.Run", "", "M" * 200]))
+    stream = b"".join(server.reply(Call(method, n), error) for n, error in replies)
+    return number, len(errors), stream
+
+
+@st.composite
+def damaged(draw: st.DrawFn, streams: st.SearchStrategy[bytes]) -> bytes:
+    """Draw a stream and change some of its bytes, cut some out, or put some in."""
+    stream = bytearray(draw(streams))
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, len(stream)))
+        stream[place : place + draw(st.integers(0, 3))] = draw(st.binary(max_size=3))
+    return bytes(stream)
+
+
+# The streams that the fast paths are for, and all the others.
+any_streams = st.one_of(
+    reply_streams().map(lambda drawn: drawn[2]),
+    damaged(reply_streams().map(lambda drawn: drawn[2])),
+    damaged(st.sampled_from(list(shapes().values()))),
+    st.binary(max_size=200),
+)
+
+
+@given(reply_streams(), st.data())
+def test_chunks_make_no_difference(drawn: tuple[int, int, bytes], data: st.DataObject) -> None:
+    """A stream means the same whole, byte by byte, and cut anywhere."""
+    number, count, stream = drawn
+    whole = outcome_of(client_at(number, count), iter([stream]))
+    assert whole[0] + len(whole[1]) == count
+    assert whole[2] is None
+    bytewise = (stream[place : place + 1] for place in range(len(stream)))
+    assert outcome_of(client_at(number, count), bytewise) == whole
+    assert outcome_of(client_at(number, count), chunks(stream, data)) == whole
+
+
+@given(any_streams, st.data())
+def test_any_bytes_give_results_or_protocol_errors(stream: bytes, data: st.DataObject) -> None:
+    """Whatever comes, cut anywhere, the client refuses it for one reason or not at all."""
+    client = client_at(0, 1000)
+    whole = outcome_of(client, iter([stream]))
+    assert outcome_of(client_at(0, 1000), chunks(stream, data))[2] == whole[2]
+    if whole[2] is not None:
+        with pytest.raises(ProtocolError) as again:
+            client.receive(b"")
+        assert str(again.value) == whole[2]
+
+
+@given(any_streams)
+def test_any_bytes_at_the_server(stream: bytes) -> None:
+    """The server too gives calls or a ProtocolError, and nothing more after that."""
+    server = Server()
+    try:
+        calls = server.receive(stream)
+    except ProtocolError:
+        with pytest.raises(ProtocolError):
+            server.receive(b"\3\xff\x84\0")
+    else:
+        assert all(isinstance(call, Call) for call in calls)
+
+
+@given(any_streams, first_numbers, st.data())
+def test_recognising_repetitions_changes_nothing(
+    stream: bytes, number: int, data: st.DataObject
+) -> None:
+    """The fast path for replies gives what the plain one gives, also for damaged streams."""
+    pieces = list(chunks(stream, data))
+    fast = outcome_of(client_at(number, 1000), iter(pieces))
+    with mock.patch.object(inbound, "_repetitions", return_value=[]):
+        plain = outcome_of(client_at(number, 1000), iter(pieces))
+    assert fast == plain
+
+
+def test_repetitions_are_recognised() -> None:
+    """In a run of equal replies only the first few are read the plain way."""
+    client, server = client_at(128, 1000), Server()
+    stream = b"".join(server.reply(Call("Server.Run", 128 + n)) for n in range(1000))
+    plain = inbound.Inbound._read_message
+    with mock.patch.object(inbound.Inbound, "_read_message", autospec=True) as counted:
+        counted.side_effect = plain
+        assert client.receive(stream) == Replies(1000, ())
+    # Six messages with definitions, and a new pattern where numbers grow to two bytes.
+    assert counted.call_count <= 10
+
+
+@given(first_numbers, st.lists(st.integers(0, 300), max_size=5), st.text(min_size=1, max_size=40))
+def test_calls_in_a_row_are_calls_one_by_one(number: int, counts: list[int], method: str) -> None:
+    """The fast path for calls gives the bytes of the plain one, at every width of number."""
+    name = method.encode(errors="replace")
+    client = Client()
+    client._next = number
+    together = b"".join(client.calls(name.decode(), count) for count in counts)
+    alone = [headers.request(name, number + n) + headers.EMPTY for n in range(sum(counts))]
+    if number == 0 and alone:
+        alone[0] = (
+            headers.DEFINE_REQUEST + headers.request(name, 0) + headers.DEFINE_EMPTY + headers.EMPTY
+        )
+    assert together == b"".join(alone)
+
+
+@given(outcomes, st.data())
+def test_client_and_server_understand_each_other(
+    errors: list[str | None], data: st.DataObject
+) -> None:
+    """Calls reach the server in order; its replies, in any order, settle each call once."""
+    client, server = Client(), Server()
+    calls: list[Call] = []
+    for piece in chunks(client.calls("Server.Run", len(errors)), data):
+        calls += server.receive(piece)
+    assert calls == [Call("Server.Run", n) for n in range(len(errors))]
+    assert client.in_flight == len(errors)
+    answers = data.draw(st.permutations(list(zip(calls, errors, strict=True))))
+    for call, error in answers:
+        assert client.receive(server.reply(call, error)) == (
+            Replies(1, ()) if error is None else Replies(0, (error,))
+        )
+    assert client.in_flight == 0
+
+
+@pytest.mark.parametrize("sequence", [0, 1, 200, 70_000])
+def test_a_reply_must_be_awaited(sequence: int) -> None:
+    """A reply to a call never made, or answered before, ends the conversation."""
+    with pytest.raises(ProtocolError, match="not outstanding"):
+        Client().receive(Server().reply(Call("Server.Run", sequence)))
+    client, server = client_at(sequence, 3), Server()
+    client.receive(server.reply(Call("Server.Run", sequence + 1)))
+    with pytest.raises(ProtocolError, match="not outstanding"):
+        client.receive(2 * server.reply(Call("Server.Run", sequence)))
+    with pytest.raises(ProtocolError, match="not outstanding"):
+        client.receive(b"")
+
+
+def test_our_own_mistakes_are_value_errors() -> None:
+    """What the caller does wrong is told as ValueError, and changes nothing."""
+    client = Client()
+    for method, count in (("", 1), ("m" * 1025, 1), ("Server.Run", -1)):
+        with pytest.raises(ValueError, match=r"method|calls"):
+            client.calls(method, count)
+    with pytest.raises(ValueError, match="text"):
+        Server().reply(Call("Server.Run", 1), "")
+    assert client.in_flight == 0
+    assert client.calls("Server.Run", 0) == b""
+    assert client.calls("Server.Run", 1).startswith(headers.DEFINE_REQUEST)
+
+
+def test_error_texts_are_cut() -> None:
+    """Of an error's text 1,024 bytes are kept and sent; broken UTF-8 is replaced."""
+    text = headers.response(b"M", 1, b"\xff" + b"x" * 5000)
+    client = client_at(1, 1)
+    stream = headers.DEFINE_RESPONSE + text + headers.DEFINE_INVALID + headers.INVALID
+    assert client.receive(stream) == Replies(0, ("\N{REPLACEMENT CHARACTER}" + "x" * 1023,))
+    assert len(Server().reply(Call("M", 1), "y" * 5000)) < 1200

@@ -1,0 +1,74 @@
+"""Our bytes against those that Go's own net/rpc wrote."""
+
+from __future__ import annotations
+
+import pytest
+
+# pytest puts tests/ on the path; these modules are found from there.
+from unit.netrpc.vectors import Exchange, exchanges, shapes
+
+from goloagent.netrpc import Call, Client, Replies, Server
+
+
+def replies_of(exchange: Exchange) -> Replies:
+    """Give what a client makes of a recorded reply."""
+    return Replies(1, ()) if exchange.error is None else Replies(0, (exchange.error,))
+
+
+def test_the_vectors_are_all_read() -> None:
+    """The recording has seven calls, three of them failing; none escapes the pattern."""
+    assert [exchange.sequence for exchange in exchanges()] == list(range(7))
+    assert sum(exchange.error is not None for exchange in exchanges()) == 3
+    assert len(shapes()) == 24
+
+
+def test_client_writes_what_gos_client_wrote() -> None:
+    """For the same calls our client's bytes are Go's, descriptors included."""
+    client = Client()
+    for exchange in exchanges():
+        assert client.calls(exchange.method, 1) == exchange.request
+
+
+def test_server_writes_what_gos_server_wrote() -> None:
+    """For the same outcomes our server's bytes are Go's, down to the type ids it gave out."""
+    server = Server()
+    for exchange in exchanges():
+        [call] = server.receive(exchange.request)
+        assert call == Call(exchange.method, exchange.sequence)
+        assert server.reply(call, exchange.error) == exchange.reply
+
+
+def test_client_reads_gos_replies() -> None:
+    """The recorded replies mean what Go's Call returned."""
+    client = Client()
+    for exchange in exchanges():
+        client.calls(exchange.method, 1)
+        assert client.receive(exchange.reply) == replies_of(exchange)
+        assert client.in_flight == 0
+
+
+def test_type_ids_are_learned() -> None:
+    """The same replies with other type ids, as another binary gives them out, mean the same."""
+    client = Client()
+    for exchange in exchanges():
+        client.calls(exchange.method, 1)
+        # 67, 66 and 68 become 100, 99 and 101 wherever they stand.
+        other = exchange.reply
+        for here, there in (("ff85", "ffc7"), ("ff86", "ffc8"), ("ff83", "ffc5"), ("ff84", "ffc6")):
+            other = other.replace(bytes.fromhex(here), bytes.fromhex(there))
+        assert other != exchange.reply
+        assert client.receive(other) == replies_of(exchange)
+
+
+@pytest.mark.parametrize("method", shapes())
+@pytest.mark.parametrize("step", [1, 2, 7, 100_000])
+def test_replies_of_any_type_are_passed_over(method: str, step: int) -> None:
+    """Go's replies of every shape are read to their end, in chunks of any size."""
+    client, stream = Client(), shapes()[method]
+    client.calls("Server." + method, 3)
+    ok, errors = 0, []
+    for start in range(0, len(stream), step):
+        replies = client.receive(stream[start : start + step])
+        ok += replies.ok
+        errors += replies.errors
+    assert (ok, errors) == ((0, ["failed: é"] * 3) if method == "Fail" else (3, []))

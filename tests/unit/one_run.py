@@ -1,0 +1,251 @@
+"""One run with everything around it in memory, for tests to have things happen to it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from datetime import datetime, timezone
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from unit.loadtest.peer import Peer
+
+from goloagent.jobs.bounds import Bounds
+from goloagent.jobs.job import Calls, Cause, Job, State
+from goloagent.jobs.lifecycle import Phase
+from goloagent.jobs.spec import JobSpec
+from goloagent.loadtest.process import Watcher
+from goloagent.loadtest.users import Users
+from goloagent.results.tally import Tally
+from goloagent.run import Run, Tools
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+RESULT = b'{"timestamp":"2026-01-02T03:04:05Z"}\n'
+
+
+class MemoryLog:
+    """A run's log that holds so many bytes: what comes after them finds the disk full."""
+
+    def __init__(self) -> None:
+        self.out = b""
+        self.err = b""
+        self.room = 1 << 30
+        self.errno = errno.ENOSPC
+        self.closed = False
+
+    @property
+    def size(self) -> int:
+        return len(self.out)
+
+    def append_stdout(self, data: bytes) -> int:
+        assert not self.closed
+        taken = data[: max(0, self.room - self.size)]
+        self.out += taken
+        return self._check(taken, data)
+
+    def append_stderr(self, data: bytes) -> int:
+        assert not self.closed
+        taken = data[: max(0, self.room - self.size)]
+        self.err += taken
+        return self._check(taken, data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _check(self, taken: bytes, data: bytes) -> int:
+        if len(taken) < len(data):
+            raise OSError(self.errno, os.strerror(self.errno))
+        return len(data)
+
+
+class OneRun:
+    """A run of a job, its clock, and all its tools; `story` keeps what they were told, in order."""
+
+    def __init__(self, users: int = 2, duration_seconds: int = 10) -> None:
+        self.clock = Clock()
+        self.bounds = Bounds()
+        self.story: list[str] = []
+        self.saved: list[State] = []
+        self.job = Job("job-1", JobSpec("name", users, duration_seconds, "binary"), NOW)
+        self.log = MemoryLog()
+        self.preparing: Deferred[OneRun] = Deferred()
+        self.connecting: Deferred[None] | None = None
+        self.peer: Peer | None = None
+        self.watcher: Watcher | None = None
+        self.exited = False
+        self.closed = False
+        self.spawn_error: OSError | None = None
+        self.store_error: Exception | None = None
+        self.over = False
+        self.ended_seconds = 0.0
+        self._users: Users | None = None
+        self.run = Run(
+            self.job,
+            Tools(
+                clock=self.clock,
+                now=lambda: NOW,
+                prepare=lambda _: self.preparing,
+                spawn=self._spawn,
+                connect=self._connect,
+                save=self._save,
+                results=self,
+                bounds=self.bounds,
+            ),
+        )
+
+    def start(self) -> OneRun:
+        """Start the run."""
+        self.run.start().addCallback(self._is_over)
+        return self
+
+    def come_to(self, phase: Phase) -> OneRun:
+        """Start the run and bring it to `phase` in the ordinary way."""
+        ways = (
+            (Phase.PREPARING, self.start),
+            (Phase.LAUNCHING, self.prepared),
+            (Phase.CONNECTING, self.launched),
+            (Phase.RUNNING, self.connected),
+            (Phase.RETURNING, lambda: self.clock.advance(self.job.spec.duration_seconds)),
+            (Phase.SETTLING, lambda: self.answer()),
+            (Phase.TERMINATING, lambda: self.clock.advance(self.bounds.quiet_seconds)),
+            (Phase.DRAINING, self.exit),
+            (Phase.OVER, self.close),
+        )
+        for reached, way in ways:
+            way()
+            if reached is phase:
+                break
+        return self
+
+    # What happens.
+
+    def prepared(self) -> None:
+        """Have everything be there."""
+        self.preparing.callback(self)
+
+    def launched(self) -> None:
+        """Have the program run."""
+        self.watching.launched()
+
+    def connected(self) -> None:
+        """Have the load test accept the connection."""
+        assert self.connecting is not None
+        assert self._users is not None
+        self.peer = Peer(self._users)
+        self.connecting.callback(None)
+
+    def answer(self, count: int | None = None, error: str | None = None) -> None:
+        """Have the load test answer some calls, or all that wait."""
+        assert self.peer is not None
+        self.peer.answer(self.peer.waiting if count is None else count, error)
+
+    def exit(self, code: int | None = 0, signal_number: int | None = None) -> None:
+        """Have the process end, and the kernel its connection, which is noticed later."""
+        self.exited = True
+        self.watching.exited(code, signal_number)
+
+    def close(self) -> None:
+        """Have the last pipe be closed."""
+        self.closed = True
+        self.watching.closed()
+
+    def print_results(self, count: int) -> None:
+        """Have the load test print results."""
+        self.watching.stdout(RESULT * count)
+
+    def pass_all_time(self) -> float:
+        """Let time pass until nothing waits for it; return how much that was."""
+        before = self.clock.seconds()
+        while calls := self.clock.getDelayedCalls():
+            self.clock.advance(max(0.0, calls[0].getTime() - self.clock.seconds()))
+        return self.clock.seconds() - before
+
+    @property
+    def watching(self) -> Watcher:
+        """Whoever watches the process."""
+        assert self.watcher is not None
+        return self.watcher
+
+    # What is done, as the run's tools: a store, the next stage, the stage before, a process.
+
+    def begin(self, job: Job) -> None:
+        assert self.saved[-1] is State.STARTING
+        assert job.logged
+        self.story.append("begin")
+
+    def grow(self, job: Job) -> None:
+        assert "begin" in self.story
+        assert "end" not in self.story
+
+    def end(self, job: Job) -> None:
+        assert job.state.over
+        self.story.append("end")
+
+    def clear(self) -> None:
+        self.story.append("clear")
+
+    def terminate(self) -> None:
+        self.story.append("SIGTERM")
+
+    def kill(self) -> None:
+        self.story.append("SIGKILL")
+
+    def abandon_output(self) -> None:
+        self.story.append("abandon")
+
+    def _save(self, job: Job) -> None:
+        if self.store_error is not None:
+            raise self.store_error
+        self.saved.append(job.state)
+
+    def _spawn(self, staged: object, watcher: Watcher) -> OneRun:
+        assert staged is self
+        if self.spawn_error is not None:
+            raise self.spawn_error
+        self.story.append("spawn")
+        self.watcher = watcher
+        return self
+
+    def _connect(self, users: Users) -> Deferred[None]:
+        self._users, self.connecting = users, Deferred()
+        return self.connecting
+
+    def _is_over(self, _: None) -> None:
+        assert not self.over
+        self.over = True
+        self.ended_seconds = self.clock.seconds()
+        self.story.append("over")
+
+    # What must hold when it is over.
+
+    def check(self, state: State, reason: str | None = None) -> Cause | None:
+        """Check that the run is over in `state` for `reason` and has left nothing; return why."""
+        assert self.over
+        assert self.story[-1] == "over"
+        cause = self.job.cause
+        assert (self.job.state, cause and cause.reason) == (state, reason), cause
+        assert self.clock.getDelayedCalls() == []
+        assert self.job.ended_at == NOW
+        assert self.saved[-1] is state
+        assert [s for s in self.saved if s.over] == [state]
+        if self.watcher is not None:
+            last = self.story.index("abandon")
+            assert "SIGKILL" in self.story[:last]
+        if "begin" in self.story:
+            assert self.story.count("begin") == self.story.count("end") == 1
+            assert self.log.closed
+            assert self.story.count("clear") == 1
+        if self.connecting is not None:
+            assert self.connecting.called
+        if self.peer is not None:
+            assert self.peer.wire.gone
+        tally = Tally()
+        tally.feed(self.log.out)
+        tally.close()
+        assert (self.job.results.read, self.job.results.invalid) == (tally.read, tally.invalid)
+        return cause
+
+    @property
+    def calls(self) -> Calls:
+        """The job's calls."""
+        return self.job.calls

@@ -1,0 +1,171 @@
+"""What is a result, and that the fast path says what the grammar says."""
+
+from __future__ import annotations
+
+import calendar
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.results.records import (
+    BY_HAND,
+    DEEPEST,
+    LAX_TIMESTAMPS,
+    ORDINARY,
+    TIMESTAMP,
+    TIMESTAMPS,
+    TOO_DEEP,
+    WRONG_TIMESTAMPS,
+    lines,
+)
+
+from goloagent.results import grammar, output
+
+
+def _blocks(items: list[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in items)
+
+
+def _with(members: str) -> bytes:
+    return f"{{{TIMESTAMP},{members}}}".encode()
+
+
+def test_an_ordinary_line_is_a_result() -> None:
+    """The line that Go load tests print is a result."""
+    assert output.is_result(ORDINARY)
+
+
+def test_ordinary_lines_do_not_reach_the_grammar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What load tests usually print is judged without the slow path."""
+    monkeypatch.setattr(grammar, "accepts", lambda line: pytest.fail(repr(line)))
+    usual = [
+        ORDINARY,
+        ORDINARY + b"\r",
+        _with(
+            '"error":{"Op":"Get","URL":"http://localhost","Err":{"Syscall":"connect","Err":111}}'
+        ),
+        _with('"error":"Get \\"http://localhost/\\": EOF","bytes_in":17'),
+        json.dumps({**json.loads(ORDINARY), "tags": ["a", {"b": 1}]}).encode(),
+    ]
+    assert output.count_valid(_blocks(usual)) == len(usual)
+
+
+@given(line=lines)
+def test_a_line_is_a_result_when_the_grammar_says_so(line: bytes) -> None:
+    """The fast path and the plain one agree on every line."""
+    assert output.is_result(line) == grammar.accepts(line)
+
+
+def test_a_hand_picked_line_is_a_result_when_the_grammar_says_so() -> None:
+    """The fast path and the plain one agree on the lines that are made to divide them."""
+    divided = [line for line in BY_HAND if output.is_result(line) != grammar.accepts(line)]
+    assert divided == []
+
+
+@given(items=st.lists(lines, max_size=8))
+def test_a_block_is_its_lines(items: list[bytes]) -> None:
+    """Lines are the same results in a block as one by one, and keep their bytes and places."""
+    block = _blocks(items)
+    expected = [line if grammar.accepts(line) else None for line in items]
+    assert output.select(block) == expected
+    assert output.count_valid(block) == len(items) - expected.count(None)
+
+
+@given(items=st.lists(st.just(ORDINARY) | st.just(ORDINARY + b"\r"), min_size=1, max_size=8))
+def test_all_lines_of_a_good_block_are_results(items: list[bytes]) -> None:
+    """A block of results is selected whole."""
+    assert output.select(_blocks(items)) == items
+
+
+def test_a_record_is_on_one_line() -> None:
+    """Records that share a line, or stand on two, are none, even where the counts come out even."""
+    assert output.select(_blocks([ORDINARY + ORDINARY, b""])) == [None, None]
+    assert output.select(_blocks([ORDINARY, b"", ORDINARY])) == [ORDINARY, None, ORDINARY]
+    assert output.select(ORDINARY.replace(b",", b",\n", 1) + b"\n") == [None, None]
+
+
+def _are_results(timestamps: list[str]) -> dict[str, bool]:
+    return {
+        timestamp: output.is_result(f'{{"timestamp":"{timestamp}"}}'.encode())
+        for timestamp in timestamps
+    }
+
+
+def test_rfc_3339_is_a_timestamp() -> None:
+    """Every day that exists, every offset and any fraction is a timestamp."""
+    assert _are_results(TIMESTAMPS) == dict.fromkeys(TIMESTAMPS, True)
+
+
+def test_what_is_not_rfc_3339_is_no_timestamp() -> None:
+    """A timestamp that is not RFC 3339 to the letter makes a line no result."""
+    wrong = [*WRONG_TIMESTAMPS, *LAX_TIMESTAMPS]
+    assert _are_results(wrong) == dict.fromkeys(wrong, False)
+
+
+@given(day=st.integers(1, 31), month=st.integers(1, 12), year=st.integers(1, 9999))
+def test_a_timestamp_is_of_a_day_that_exists(day: int, month: int, year: int) -> None:
+    """A day is one that the calendar has."""
+    timestamp = f"{year:04}-{month:02}-{day:02}T00:00:00Z"
+    exists = day <= calendar.monthrange(year, month)[1]
+    assert _are_results([timestamp]) == {timestamp: exists}
+
+
+@pytest.mark.parametrize("line", ["null", "{}", '{"timestamp":null}', '{"status":200}', ""])
+def test_without_a_timestamp_there_is_no_result(line: str) -> None:
+    """A line without a timestamp is no result."""
+    assert not output.is_result(line.encode())
+
+
+@pytest.mark.parametrize(
+    "members",
+    ['"status":"200"', '"status":1.5', '"size":1e2', '"duration":9223372036854775808',
+     '"url":1', '"STATUS":"x"', '"\u017ftatus":"x"', '"\\u017ftatus":"x"',
+     '"error":NaN', '"error":1e999', '"status":"x","status":1'],
+)  # fmt: skip
+def test_a_member_that_go_refuses_makes_no_result(members: str) -> None:
+    """One member that a collector's decoder refuses makes a line no result."""
+    assert not output.is_result(_with(members))
+
+
+@pytest.mark.parametrize(
+    "members",
+    ['"status":null', '"\ufb06atus":"x"', '"sta_tus":"x"',
+     '"sequenceID":null,"size":-1', '"size":-9223372036854775808',
+     '"Status":200', '"x":{"timestamp":1}', '"error":[1,{"a":"b"}]', '"url":"\\ud800"'],
+)  # fmt: skip
+def test_a_member_that_go_takes_makes_a_result(members: str) -> None:
+    """Null, any case of a name, members of one's own and half a surrogate pair are all taken."""
+    assert output.is_result(_with(members))
+
+
+def test_nesting_ends_where_a_batch_would_be_too_deep_for_go() -> None:
+    """A record may be 9,999 levels deep; the array around it is the ten thousandth."""
+    assert [output.is_result(line) for line in DEEPEST] == [True] * len(DEEPEST)
+    assert [output.is_result(line) for line in TOO_DEEP] == [False] * len(TOO_DEEP)
+
+
+def test_utf_8_must_be_whole() -> None:
+    """A line with broken UTF-8 is no result, wherever in it that stands."""
+    for broken in (b"\xff", b"\xed\xa0\x80", b"\xc0\x80"):
+        for member in (b'"url":"%b"', b'"x":"%b"', b'"%b":1', b'"error":["%b"]'):
+            assert not output.is_result(b"{%b,%b}" % (TIMESTAMP.encode(), member % broken))
+
+
+@pytest.mark.parametrize("name", ["url", "x"])
+def test_a_result_fits_a_body(name: str) -> None:
+    """The longest result and its brackets are a body of the largest size; a byte more is none."""
+    frame = _with(f'"{name}":"%"')
+    longest = frame.replace(b"%", b"a" * (output.MAX_LINE_BYTES - len(frame) + 1))
+    assert output.is_result(longest)
+    assert len(output.array([longest])) == output.MAX_BODY_BYTES
+    longer = longest.replace(b"aa", b"aaa", 1)
+    assert not output.is_result(longer)
+    assert output.select(_blocks([ORDINARY, longer, longest])) == [ORDINARY, None, longest]
+
+
+def test_a_batch_is_an_array_of_the_bytes_that_came() -> None:
+    """The body holds the lines' own bytes, between brackets, with commas."""
+    assert output.array([]) == b"[]"
+    assert output.array([b'{"a": 1}']) == b'[{"a": 1}]'
+    assert output.array([b'{"a": 1}\r', b"{}"]) == b'[{"a": 1}\r,{}]'

@@ -1,0 +1,117 @@
+"""The command line: its defaults, and what ends the start with one line."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from goloagent.tap import Options
+
+SOMEBODY = pwd.getpwall()[-1].pw_name
+
+
+def parse(*arguments: str) -> Options:
+    """Parse a command line."""
+    options = Options()
+    options.parseOptions(list(arguments))
+    return options
+
+
+def refusal(*arguments: str) -> str:
+    """Return the one line that ends the start."""
+    with pytest.raises(SystemExit) as ended:
+        parse(*arguments)
+    line = ended.value.code
+    assert isinstance(line, str)  # which makes the exit code 1
+    assert line.startswith("golo-agent: ")
+    assert "\n" not in line
+    return line
+
+
+@pytest.fixture
+def user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the agent be somebody who is not root."""
+    monkeypatch.setattr(os, "geteuid", lambda: pwd.getpwnam(SOMEBODY).pw_uid)
+
+
+@pytest.fixture
+def root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the agent be root."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+
+def test_defaults(user: None) -> None:
+    """Without options the agent is where clients and collectors expect it, for this host alone."""
+    settings = parse().settings
+    assert settings.collector.to_text() == "http://localhost:8082"
+    assert settings.logs == Path("/var/log/loadtest-agent")
+    assert settings.state == Path("/var/lib/golo-agent")
+    assert settings.listen == ("tcp:8081:interface=127.0.0.1",)
+    assert settings.rpc_address == "127.0.0.1:9999"
+    assert settings.max_upload_bytes == 512 * 1024**2
+    assert settings.token_file is settings.run_as is None
+    assert settings.allow_from == ()
+    assert not settings.insecure
+    assert not settings.no_auth
+
+
+def test_every_option() -> None:
+    """Each option reaches its setting; those that may be repeated keep their order."""
+    settings = parse(
+        *("--collector", "https://c.example", "--insecure", "--logs", "logs", "--state", "/s"),
+        *("--listen", "tcp:1", "--listen", "unix:/x", "--rpc", "[::1]:2", "--token-file", "t"),
+        *("--no-auth", "--allow-from", "10.0.0.0/8", "--allow-from", "::1"),
+        *("--max-upload", "1MiB"),
+    ).settings
+    assert settings.collector.to_text() == "https://c.example"
+    assert settings.insecure
+    assert settings.logs == Path.cwd() / "logs"  # twistd changes its directory
+    assert settings.state == Path("/s")
+    assert settings.listen == ("tcp:1", "unix:/x")
+    assert (settings.rpc_host, settings.rpc_port) == ("::1", 2)
+    assert settings.token_file == Path("t")
+    assert settings.no_auth
+    assert [str(network) for network in settings.allow_from] == ["10.0.0.0/8", "::1/128"]
+    assert settings.max_upload_bytes == 1024**2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--collector", "ftp://x"], "--collector ftp://x"),
+        (["--rpc", "9999"], "--rpc 9999"),
+        (["--max-upload", "much"], "--max-upload much"),
+        (["--allow-from", "here"], "--allow-from here"),
+        (["--run-as", "no-such-user"], "--run-as no-such-user: there is no such user"),
+        (["--listen", "tcp:8081"], "--listen tcp:8081: other hosts reach it"),
+        (["--listen", "unix:/x", "--listen", "tcp:1"], "--listen tcp:1"),
+        (["--no-such-option"], "no-such-option"),
+        (["--logs"], "logs"),
+        (["extra"], "extra"),
+    ],
+)
+def test_wrong_command_line(arguments: list[str], says: str) -> None:
+    """One line on stderr names the option and says why."""
+    assert says in refusal(*arguments)
+
+
+@pytest.mark.parametrize("option", [("--no-auth",), ("--token-file", "/token")])
+def test_a_listener_for_others(option: tuple[str, ...]) -> None:
+    """A listener beyond this host is allowed with a token, or when that is spelled out."""
+    assert parse("--listen", "tcp:8081", *option).settings.listen == ("tcp:8081",)
+
+
+def test_root_runs_load_tests_as_nobody(root: None) -> None:
+    """An agent that is root gives load tests away, unless it is told not to."""
+    assert parse().settings.run_as == "nobody"
+    assert parse("--run-as", SOMEBODY).settings.run_as == SOMEBODY
+    assert parse("--run-as", "root").settings.run_as is None
+
+
+def test_users_run_load_tests_themselves(user: None) -> None:
+    """Who is not root can name nobody but himself."""
+    assert parse("--run-as", SOMEBODY).settings.run_as is None
+    assert "only root" in refusal("--run-as", "root")

@@ -1,0 +1,160 @@
+"""What becomes of the jobs of the agent's earlier life."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import LoggedErrors
+from unit.one_run import NOW, RESULT
+
+from goloagent.jobs.job import Job, State
+from goloagent.jobs.spec import JobSpec
+from goloagent.jobs.store import Store
+from goloagent.recovery import recover
+from goloagent.results.runlog import LogPathError, LogReader, RunLog, open_reader
+
+
+class Life:
+    """An agent's store and logs, and what a recovery hands on."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.store = Store(root / "agent.sqlite")
+        self.handed_on: list[tuple[str, str]] = []
+        self.opened: list[LogReader] = []
+
+    def add(self, name: str, state: State, printed: bytes | None = None) -> Job:
+        """Leave a job behind, with a log when it printed something."""
+        job = Job(name, JobSpec(name, 1, 1, "binary"), NOW, logged=printed is not None)
+        self.store.add(job)
+        job.state = state
+        if printed is not None:
+            log = RunLog.create(self.root, name, name)
+            log.append_stdout(printed)
+            log.close()
+        self.store.save(job)
+        return job
+
+    def begin(self, job: Job) -> None:
+        self.handed_on.append(("begin", job.id))
+
+    def grow(self, job: Job) -> None:
+        raise AssertionError("a recovered log does not grow")
+
+    def end(self, job: Job) -> None:
+        self.handed_on.append(("end", job.id))
+
+    def recover(self, open_log: Callable[[Job], LogReader] | None = None) -> None:
+        """Die, live again and recover."""
+        self.store.close()
+        self.store = Store(self.root / "agent.sqlite")
+        recover(self.store, open_log or self._open, self, lambda: NOW)
+
+    def _open(self, job: Job) -> LogReader:
+        self.opened.append(open_reader(self.root, job.spec.name, job.id))
+        return self.opened[-1]
+
+    def job(self, job_id: str) -> Job:
+        """Return a job as the store has it."""
+        job = self.store.get(job_id)
+        assert job is not None
+        return job
+
+
+@pytest.fixture
+def life(tmp_path: Path) -> Iterator[Life]:
+    """The agent's life of the test."""
+    life = Life(tmp_path)
+    yield life
+    life.store.close()
+
+
+@pytest.mark.parametrize("state", [State.STARTING, State.RUNNING, State.STOPPING])
+def test_a_job_that_was_running(life: Life, state: State) -> None:
+    """It is interrupted, its lines are counted anew, and its results go on to delivery."""
+    life.add("one", state, RESULT * 3 + b"no result\n" + RESULT[:-1])
+    life.recover()
+    job = life.job("one")
+    assert job.state is State.INTERRUPTED
+    assert job.cause is not None
+    assert (job.cause.reason, job.ended_at) == ("agent-restart", NOW)
+    assert (job.results.read, job.results.invalid, job.results.pending) == (5, 1, 4)
+    assert life.handed_on == [("begin", "one"), ("end", "one")]
+    with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+        life.opened[0].size()
+
+
+def test_what_was_delivered_stays_delivered(life: Life) -> None:
+    """Counting anew does not touch what the collector has taken."""
+    job = life.add("one", State.RUNNING, RESULT * 3)
+    job.results.delivered, job.results.committed = 2, 2 * len(RESULT)
+    life.store.save(job)
+    life.recover()
+    results = life.job("one").results
+    assert (results.read, results.delivered, results.pending) == (3, 2, 1)
+    assert results.committed == 2 * len(RESULT)
+
+
+def test_a_job_without_results(life: Life) -> None:
+    """One that printed nothing, or had no log yet, is settled at once."""
+    life.add("silent", State.RUNNING, b"")
+    life.add("unlogged", State.STARTING)
+    life.recover()
+    assert life.job("silent").settled
+    assert life.job("unlogged").settled
+    assert life.handed_on == []
+
+
+def test_a_job_that_is_over(life: Life) -> None:
+    """Its end stands; only what is pending goes on to delivery."""
+    job = life.add("one", State.FINISHED, RESULT)
+    job.results.read = 1
+    life.store.save(job)
+    life.recover()
+    assert life.job("one").state is State.FINISHED
+    assert life.handed_on == [("begin", "one"), ("end", "one")]
+
+
+def test_the_queue_stays(life: Life) -> None:
+    """Jobs that wait go on waiting, in their order, and none that ran waits again."""
+    life.add("ran", State.RUNNING, RESULT)
+    life.add("first", State.QUEUED)
+    life.add("second", State.QUEUED)
+    life.recover()
+    assert [job.id for job in life.store.queued()] == ["first", "second"]
+
+
+def test_a_second_recovery(life: Life) -> None:
+    """An agent that dies again has lost and changed nothing."""
+    life.add("one", State.RUNNING, RESULT)
+    life.recover()
+    first = life.job("one")
+    life.recover()
+    assert life.job("one") == first
+    assert life.handed_on == [("begin", "one"), ("end", "one")] * 2
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError(2, "gone"), LogPathError("out.log is a link")], ids=["gone", "link"]
+)
+def test_a_log_that_cannot_be_read(
+    life: Life, logged_errors: LoggedErrors, error: Exception
+) -> None:
+    """It is told, and neither prevents the start nor costs another job anything."""
+    life.add("broken", State.RUNNING, RESULT)
+    life.add("good", State.RUNNING, RESULT)
+
+    def open_log(job: Job) -> LogReader:
+        if job.id == "broken":
+            raise error
+        return open_reader(life.root, job.spec.name, job.id)
+
+    life.recover(open_log)
+    (event,) = logged_errors.flush()
+    assert event["id"] == "broken"
+    assert life.job("broken").state is State.INTERRUPTED
+    assert life.handed_on == [("begin", "good"), ("end", "good")]

@@ -1,0 +1,597 @@
+"""One run from its start to each of its ends, without processes, sockets and real time."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sqlite3
+from collections.abc import Callable
+
+import pytest
+from conftest import LoggedErrors
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError, DNSLookupError
+from unit.loadtest.peer import THERE
+from unit.one_run import NOW, RESULT, OneRun
+
+from goloagent.jobs import outcome
+from goloagent.jobs.job import Cause, Exit, State
+from goloagent.jobs.lifecycle import Phase
+from goloagent.stage import Refused
+
+RUNNING = [
+    Phase.LAUNCHING,
+    Phase.CONNECTING,
+    Phase.RUNNING,
+    Phase.RETURNING,
+    Phase.SETTLING,
+    Phase.TERMINATING,
+    Phase.DRAINING,
+]
+DISK_FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def end_by_sigterm(one: OneRun) -> None:
+    """Have the load test do what SIGTERM tells it."""
+    assert one.story[-1] == "SIGTERM"
+    one.exit(None, signal.SIGTERM)
+    one.close()
+
+
+# The ordered end.
+
+
+def test_a_whole_run() -> None:
+    """Prepared, launched, driven, ended in order: `finished`, and everything accounted for."""
+    one = OneRun(users=3, duration_seconds=10).come_to(Phase.RUNNING)
+    one.print_results(2)
+    one.answer(3)
+    one.clock.advance(10)
+    assert one.calls.started == 6
+    one.answer(3)
+    one.clock.advance(0.5)
+    one.print_results(4)
+    one.clock.advance(0.9)
+    assert "SIGTERM" not in one.story
+    one.clock.advance(0.1)
+    end_by_sigterm(one)
+    one.check(State.FINISHED)
+    assert (one.calls.ok, one.calls.in_flight, one.job.results.valid) == (6, 0, 6)
+    assert one.job.exit == Exit(None, "SIGTERM")
+    assert one.saved == [
+        State.STARTING,
+        State.STARTING,
+        State.RUNNING,
+        State.STOPPING,
+        State.FINISHED,
+    ]
+    assert one.story == [
+        *("begin", "spawn", "SIGTERM", "SIGKILL", "abandon", "clear"),
+        *("end", "over"),
+    ]
+    assert one.job.started_at == one.job.ended_at == NOW
+
+
+def test_duration_zero() -> None:
+    """Every user calls once, and each call is waited for."""
+    one = OneRun(users=5, duration_seconds=0).come_to(Phase.RUNNING)
+    one.clock.advance(0)
+    assert one.calls.started == 5
+    one.answer()
+    one.pass_all_time()
+    one.check(State.FINISHED)
+    assert (one.calls.ok, one.calls.started) == (5, 5)
+
+
+def test_the_last_line_has_no_newline() -> None:
+    """What follows the last newline is a line too, counted when the pipes are closed."""
+    one = OneRun().come_to(Phase.RUNNING)
+    one.watching.stdout(RESULT + RESULT[:-1])
+    assert one.job.results.read == 1
+    one.answer()
+    one.pass_all_time()
+    one.check(State.FINISHED)
+    assert (one.job.results.read, one.job.results.invalid) == (2, 0)
+
+
+def test_output_before_the_launch_is_known() -> None:
+    """A program that prints at once loses nothing, whichever pipe is read first."""
+    one = OneRun().come_to(Phase.LAUNCHING)
+    one.print_results(3)
+    one.watching.stderr(b"hello")
+    one.launched()
+    one.connected()
+    one.answer()
+    one.pass_all_time()
+    one.check(State.FINISHED)
+    assert (one.job.results.valid, one.log.err) == (3, b"hello")
+
+
+def test_output_after_the_exit() -> None:
+    """What is still in the pipes when the process ends is read to its end."""
+    one = OneRun().come_to(Phase.DRAINING)
+    one.print_results(5)
+    one.close()
+    one.check(State.FINISHED)
+    assert one.job.results.valid == 5
+
+
+def test_stdout_never_falls_quiet() -> None:
+    """A load test that prints for ever is ended after a bound, and all it printed is kept."""
+    one = OneRun().come_to(Phase.SETTLING)
+    seconds = 0.0
+    while "SIGTERM" not in one.story:
+        one.print_results(1)
+        one.clock.advance(0.5)
+        seconds += 0.5
+    assert seconds == one.bounds.settle_seconds
+    end_by_sigterm(one)
+    one.check(State.FINISHED)
+    assert one.job.results.valid == 20
+
+
+def test_sigterm_is_ignored() -> None:
+    """After the grace period comes SIGKILL; an ordered run is finished all the same."""
+    one = OneRun().come_to(Phase.TERMINATING)
+    one.clock.advance(one.bounds.grace_seconds)
+    assert one.story[-2:] == ["SIGTERM", "SIGKILL"]
+    one.exit(None, signal.SIGKILL)
+    one.close()
+    one.check(State.FINISHED)
+    assert one.job.exit == Exit(None, "SIGKILL")
+
+
+def test_a_grandchild_holds_the_pipes() -> None:
+    """Pipes that stay open after the exit are given up: SIGKILL to the group, then abandoned."""
+    one = OneRun().come_to(Phase.DRAINING)
+    one.clock.advance(one.bounds.drain_seconds)
+    assert one.story[-1] == "SIGKILL"
+    assert not one.over
+    one.clock.advance(one.bounds.kill_seconds)
+    one.check(State.FINISHED)
+    one.close()
+
+
+def test_an_exit_in_the_ordered_end() -> None:
+    """A load test may end by itself once its calls have returned; what it started is told to."""
+    one = OneRun().come_to(Phase.SETTLING)
+    one.exit(0)
+    assert one.story[-1] == "SIGTERM"
+    one.close()
+    one.check(State.FINISHED)
+
+
+@pytest.mark.parametrize("phase", [Phase.RETURNING, Phase.SETTLING])
+def test_a_crash_in_the_ordered_end(phase: Phase) -> None:
+    """A crash is no end in order, however late."""
+    one = OneRun().come_to(Phase.RUNNING)
+    one.answer()
+    one.clock.advance(10)
+    if phase is Phase.SETTLING:
+        one.answer()
+    one.exit(None, signal.SIGSEGV)
+    one.close()
+    one.check(State.FAILED, "signalled")
+
+
+def test_a_connection_closed_in_the_ordered_end() -> None:
+    """Once no call is made, the connection may end: what has returned counts."""
+    one = OneRun().come_to(Phase.RUNNING)
+    one.answer()
+    one.clock.advance(10)
+    assert one.peer is not None
+    one.peer.close()
+    one.pass_all_time()
+    one.check(State.FINISHED)
+
+
+def test_some_calls_never_return() -> None:
+    """They are waited for within a bound and stay counted as in flight."""
+    one = OneRun(users=4).come_to(Phase.RUNNING)
+    one.answer(1)
+    one.clock.advance(10)
+    one.clock.advance(one.bounds.return_seconds)
+    one.pass_all_time()
+    one.check(State.FINISHED)
+    assert (one.calls.ok, one.calls.in_flight) == (1, 4)
+
+
+# The other endings, each with its reason.
+
+
+def test_refused() -> None:
+    """What is missing before the start is the reason: here the port is taken."""
+    one = OneRun().start()
+    cause = Cause("rpc-port-busy", "Another program listens.")
+    one.preparing.errback(Refused(cause))
+    assert one.check(State.FAILED, "rpc-port-busy") is cause
+    assert one.story == ["over"]
+    assert not one.job.logged
+
+
+def test_prepared_at_once() -> None:
+    """Preparing may be done, or refused, before `start` returns."""
+    one = OneRun()
+    one.prepared()
+    one.start()
+    assert one.story == ["begin", "spawn"]
+    other = OneRun()
+    other.preparing.errback(Refused(Cause("log-path", "A link.")))
+    other.start().check(State.FAILED, "log-path")
+
+
+def test_preparing_breaks(logged_errors: LoggedErrors) -> None:
+    """An error nobody foresaw is logged and ends the job, and the queue goes on."""
+    one = OneRun().start()
+    one.preparing.errback(ZeroDivisionError("a bug"))
+    one.check(State.FAILED, "internal-error")
+    assert len(logged_errors.flush(ZeroDivisionError)) == 1
+
+
+def test_preparing_takes_too_long() -> None:
+    """It is cancelled and the job told as one that did not start."""
+    one = OneRun().start()
+    one.clock.advance(one.bounds.prepare_seconds)
+    one.check(State.FAILED, "start-timeout")
+    assert one.preparing.called
+
+
+def test_no_process_can_be_made() -> None:
+    """The system's reason is told; the log that was begun is ended."""
+    one = OneRun().start()
+    one.spawn_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    one.prepared()
+    cause = one.check(State.FAILED, "spawn-failed")
+    assert cause is not None
+    assert os.strerror(errno.EAGAIN) in cause.sentence
+    assert one.story == ["begin", "clear", "end", "over"]
+
+
+def test_exec_failed() -> None:
+    """The launcher's sentence is the reason, not the exit that follows it."""
+    one = OneRun().come_to(Phase.LAUNCHING)
+    one.watching.launch_failed("exec: Exec format error (errno 8)")
+    one.exit(127)
+    one.close()
+    cause = one.check(State.FAILED, "exec-failed")
+    assert cause is not None
+    assert "Exec format error (errno 8)" in cause.sentence
+    assert one.job.exit == Exit(127)
+
+
+@pytest.mark.parametrize("phase", [Phase.LAUNCHING, Phase.CONNECTING])
+def test_never_listens(phase: Phase) -> None:
+    """A load test that does not listen in time is ended."""
+    one = OneRun().come_to(phase)
+    one.clock.advance(one.bounds.start_seconds)
+    end_by_sigterm(one)
+    one.check(State.FAILED, "start-timeout")
+
+
+def test_cannot_be_connected_to() -> None:
+    """An address no patience makes reachable ends the job at once."""
+    one = OneRun().come_to(Phase.CONNECTING)
+    assert one.connecting is not None
+    one.connecting.errback(DNSLookupError("no such host"))
+    end_by_sigterm(one)
+    one.check(State.FAILED, "connect-failed")
+
+
+@pytest.mark.parametrize("phase", [Phase.LAUNCHING, Phase.CONNECTING, Phase.RUNNING])
+@pytest.mark.parametrize(
+    ("code", "number", "reason", "told"),
+    [
+        (0, None, "exited", "code 0"),
+        (3, None, "exited", "code 3"),
+        (None, signal.SIGABRT, "signalled", "SIGABRT"),
+        (None, 40, "signalled", "signal 40"),
+    ],
+)
+def test_ends_early(
+    phase: Phase, code: int | None, number: int | None, reason: str, told: str
+) -> None:
+    """An end while there is work is named by its code or signal, and what it printed is kept."""
+    one = OneRun().come_to(phase)
+    one.print_results(7)
+    one.exit(code, number)
+    one.print_results(1)
+    one.close()
+    cause = one.check(State.FAILED, reason)
+    assert cause is not None
+    assert told in cause.sentence
+    assert one.job.results.valid == 8
+
+
+def test_the_connection_is_lost() -> None:
+    """A load test that closes the connection and lives is ended, without a further call."""
+    one = OneRun().come_to(Phase.RUNNING)
+    assert one.peer is not None
+    one.answer()
+    one.peer.close()
+    one.clock.advance(one.bounds.part_seconds)
+    one.pass_all_time()
+    one.check(State.FAILED, "rpc-lost")
+    assert (one.calls.ok, one.calls.in_flight) == (2, 2)
+
+
+def test_the_connection_is_lost_in_an_exit() -> None:
+    """When the exit follows the connection's end, the exit is the reason."""
+    one = OneRun().come_to(Phase.RUNNING)
+    assert one.peer is not None
+    one.peer.close()
+    one.clock.advance(one.bounds.part_seconds / 2)
+    one.exit(None, signal.SIGSEGV)
+    one.close()
+    one.check(State.FAILED, "signalled")
+
+
+def test_garbage() -> None:
+    """A peer that does not speak net/rpc is told as such, even when it then exits."""
+    one = OneRun().come_to(Phase.RUNNING)
+    assert one.peer is not None
+    one.peer.send(b"\xfc\x40\0\0\0")
+    one.exit(1)
+    one.close()
+    one.check(State.FAILED, "rpc-protocol")
+
+
+def test_every_call_fails() -> None:
+    """A run without one call that succeeded has failed, and quotes the last error."""
+    one = OneRun().come_to(Phase.RUNNING)
+    one.answer(2, "no such user")
+    one.clock.advance(10)
+    one.answer(2, "no such host")
+    one.pass_all_time()
+    cause = one.check(State.FAILED, "calls-failed")
+    assert cause is not None
+    assert "no such host" in cause.sentence
+    assert one.calls.failed == 4
+
+
+def test_no_call_returns() -> None:
+    """A run whose calls were all accepted and never answered has failed."""
+    one = OneRun().come_to(Phase.RUNNING)
+    one.pass_all_time()
+    one.check(State.FAILED, "calls-unanswered")
+
+
+@pytest.mark.parametrize("phase", RUNNING)
+def test_the_disk_fills_up(phase: Phase) -> None:
+    """Whenever the log cannot be written the run is ended; what the log took is counted."""
+    one = OneRun().come_to(phase)
+    one.log.room = len(RESULT) * 2 + 5
+    one.print_results(5)
+    one.watching.stderr(b"lost")
+    one.print_results(1)
+    if one.story[-1] == "SIGTERM" and not one.exited:
+        end_by_sigterm(one)
+    one.pass_all_time()
+    one.check(State.FAILED, "disk-full")
+    assert one.log.size == one.log.room
+    assert (one.job.results.read, one.job.results.valid) == (3, 2)
+
+
+def test_the_log_fails() -> None:
+    """Any other failure of the log has a reason of its own; stderr's counts as well."""
+    one = OneRun().come_to(Phase.RUNNING)
+    one.log.room, one.log.errno = 0, errno.EIO
+    one.watching.stderr(b"lost")
+    end_by_sigterm(one)
+    one.check(State.FAILED, "log-failed")
+
+
+# A cancel, in every phase.
+
+
+@pytest.mark.parametrize(
+    ("cause", "state"),
+    [(outcome.CANCELLED, State.CANCELLED), (outcome.AGENT_STOPPED, State.INTERRUPTED)],
+    ids=["cancel", "stop"],
+)
+@pytest.mark.parametrize("phase", [Phase.PREPARING, *RUNNING])
+def test_cancel(phase: Phase, cause: Cause, state: State) -> None:
+    """In any phase a cancel brings the job to its end soon, even if nothing else happens."""
+    one = OneRun().come_to(phase)
+    bounds = one.bounds
+    one.run.cancel(cause)
+    assert one.pass_all_time() <= (
+        bounds.return_cancelled_seconds
+        + bounds.settle_cancelled_seconds
+        + bounds.grace_seconds
+        + bounds.drain_seconds
+        + bounds.kill_seconds
+    )
+    one.check(state, cause.reason)
+
+
+@pytest.mark.parametrize(
+    "error", [CancelledError(), ConnectingCancelledError(THERE)], ids=["deferred", "endpoint"]
+)
+def test_cancel_while_preparing(error: Exception) -> None:
+    """Preparing is abandoned, in whichever way Twisted then says so, and nothing is logged."""
+    one = OneRun()
+    one.preparing = Deferred(lambda preparing: preparing.errback(error))
+    one.start()
+    one.run.cancel(outcome.CANCELLED)
+    one.check(State.CANCELLED, "cancelled")
+    assert one.story == ["over"]
+
+
+def test_cancel_keeps_the_order() -> None:
+    """Calls that return soon after a cancel are counted, and their results are waited for."""
+    one = OneRun().come_to(Phase.RUNNING)
+    one.run.cancel(outcome.CANCELLED)
+    assert one.job.state is State.STOPPING
+    one.clock.advance(1)
+    one.answer()
+    one.clock.advance(0.5)
+    one.print_results(2)
+    one.clock.advance(1)
+    end_by_sigterm(one)
+    one.check(State.CANCELLED, "cancelled")
+    assert (one.calls.ok, one.calls.in_flight, one.job.results.valid) == (2, 0, 2)
+
+
+def test_cancel_shortens_the_wait() -> None:
+    """A cancel while calls return leaves them less time, and a second one no more."""
+    one = OneRun().come_to(Phase.RETURNING)
+    one.run.cancel(outcome.CANCELLED)
+    one.clock.advance(2)
+    one.run.cancel(outcome.CANCELLED)
+    one.clock.advance(1)
+    one.clock.advance(1)
+    assert one.story[-1] == "SIGTERM"
+
+
+def test_the_first_cause_stands() -> None:
+    """A cancel of a job that fails already does not hide why."""
+    one = OneRun().come_to(Phase.CONNECTING)
+    one.exit(3)
+    one.run.cancel(outcome.CANCELLED)
+    one.close()
+    one.check(State.FAILED, "exited")
+
+
+# After the end, and what breaks around it.
+
+
+def test_late_events_change_nothing() -> None:
+    """What happens after the end, such as an exit that even SIGKILL did not bring, is too late."""
+    one = OneRun().come_to(Phase.TERMINATING)
+    one.pass_all_time()
+    one.check(State.FINISHED)
+    one.exit(None, signal.SIGKILL)
+    one.close()
+    one.run.cancel(outcome.CANCELLED)
+    one.check(State.FINISHED)
+    assert one.job.exit is None
+
+
+def test_the_store_fails_in_mid_run(logged_errors: LoggedErrors) -> None:
+    """A job that cannot be saved still goes through all its phases and ends."""
+    one = OneRun().come_to(Phase.CONNECTING)
+    one.store_error = sqlite3.OperationalError("database or disk is full")
+    one.connected()
+    one.answer()
+    one.clock.advance(10)
+    one.answer()
+    one.pass_all_time()
+    assert one.over
+    assert one.job.state is State.FINISHED
+    assert one.story[-2:] == ["end", "over"]
+    assert len(logged_errors.flush(sqlite3.OperationalError)) == 3
+
+
+def test_the_store_fails_before_the_start(logged_errors: LoggedErrors) -> None:
+    """A job that the store does not know to be started is not: it would be run again."""
+    one = OneRun()
+    one.store_error = sqlite3.OperationalError("database or disk is full")
+    one.prepared()
+    one.start()
+    assert one.story == ["clear", "over"]
+    assert one.job.cause is not None
+    assert one.job.cause.reason == "internal-error"
+    assert one.log.closed
+    assert logged_errors.flush(sqlite3.OperationalError)
+
+
+def test_the_end_breaks() -> None:
+    """An error in the end itself is told to whoever waits for it."""
+    one = OneRun().come_to(Phase.TERMINATING)
+    failures: list[object] = []
+    one.run._over.addErrback(failures.append)
+
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    one.end = broken  # type: ignore[method-assign]
+    one.pass_all_time()
+    assert len(failures) == 1
+
+
+# Anything that can happen, in any order in which it can.
+
+
+def possible(one: OneRun, launched: list[bool]) -> dict[str, Callable[[], object]]:
+    """Return what can happen to a run outside of it, at this moment."""
+    things: dict[str, Callable[[], object]] = {
+        "time": lambda: one.clock.advance(0.7),
+        "much time": lambda: one.clock.advance(15),
+        "cancel": lambda: one.run.cancel(outcome.CANCELLED),
+        "agent stops": lambda: one.run.cancel(outcome.AGENT_STOPPED),
+        "disk full": lambda: setattr(one.log, "room", one.log.size),
+    }
+
+    def launch(fails: bool) -> None:
+        launched.append(True)
+        if fails:
+            one.watching.launch_failed("exec: No such file or directory (errno 2)")
+        else:
+            one.launched()
+
+    if not one.preparing.called:
+        things["prepared"] = one.prepared
+        things["refused"] = lambda: one.preparing.errback(Refused(Cause("no", "No.")))
+    abandoned = "abandon" in one.story
+    if one.watcher is not None and not one.closed and not abandoned:
+        things["prints"] = lambda: one.watching.stdout(RESULT + b"no result\n{")
+        things["complains"] = lambda: one.watching.stderr(b"oh")
+    if one.watcher is not None and not launched:
+        things["launched"] = lambda: launch(False)
+        things["exec fails"] = lambda: launch(True)
+    if launched and not one.exited:
+        things["exits"] = one.exit
+        things["crashes"] = lambda: one.exit(None, signal.SIGSEGV)
+    if one.exited and not one.closed:
+        things["closes"] = one.close
+    if one.connecting is not None and not one.connecting.called:
+        things["accepts"] = one.connected
+        things["unreachable"] = lambda: one.connecting.errback(DNSLookupError())  # type: ignore
+    if one.peer is not None and not one.peer.wire.gone:
+        things["garbage"] = lambda: one.peer.send(b"\xfc\x40\0\0\0")  # type: ignore[union-attr]
+        things["hangs up"] = one.peer.close
+        if one.peer.waiting:
+            things["answers"] = one.answer
+            things["answers one"] = lambda: one.answer(1)
+            things["fails one"] = lambda: one.answer(1, "no")
+    return things
+
+
+@settings(max_examples=500, deadline=None)
+@given(data=st.data(), users=st.integers(1, 5), duration=st.sampled_from([0, 1, 20]))
+def test_every_history_ends(data: st.DataObject, users: int, duration: int) -> None:
+    """Whatever happens, the run ends once, in bounded time, and leaves nothing behind."""
+    one, launched = OneRun(users, duration).start(), list[bool]()
+    for _ in range(data.draw(st.integers(0, 40), label="count")):
+        things = possible(one, launched)
+        # What a run needs to come far is likelier than what ends it.
+        ordinary = [t for t in ("prepared", "launched", "accepts", "answers") if t in things]
+        names = sorted(things) + ordinary * 8
+        things[data.draw(st.sampled_from(names))]()
+    if not one.over:
+        one.pass_all_time()
+    bounds = one.bounds
+    most_seconds = (
+        bounds.prepare_seconds
+        + 2 * bounds.start_seconds
+        + duration
+        + bounds.part_seconds
+        + bounds.return_seconds
+        + bounds.settle_seconds
+        + bounds.grace_seconds
+        + bounds.drain_seconds
+        + bounds.kill_seconds
+    )
+    assert one.over
+    cause = one.job.cause
+    one.check(one.job.state, cause and cause.reason)
+    assert one.job.state.over
+    assert (cause is None) is (one.job.state is State.FINISHED)
+    # The clock moves on after an end too, by the steps of the history.
+    assert one.ended_seconds <= most_seconds + 15 * 9
+    for late in possible(one, launched).values():
+        late()
+    one.check(one.job.state, cause and cause.reason)

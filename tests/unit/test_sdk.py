@@ -1,0 +1,313 @@
+"""The Python SDK without sockets: what is printed, what runs side by side, what is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from unittest import mock
+
+import pytest
+
+from goloagent import sdk, serving
+from goloagent.netrpc import Client, Replies
+from goloagent.results import output
+
+Capture = pytest.CaptureFixture[bytes]
+
+
+def printed(capture: Capture) -> list[dict[str, object]]:
+    """Give the lines on stdout, decoded; each is what the agent takes for a result."""
+    lines = capture.readouterr().out.split(b"\n")
+    assert lines.pop() == b"", "the last line has no end"
+    assert all(output.is_result(line) for line in lines)
+    return [json.loads(line) for line in lines]
+
+
+def test_a_report_is_a_line_of_the_contract(capfdbinary: Capture) -> None:
+    """All members are there, the duration in nanoseconds, the time with its zone."""
+    when = datetime(2018, 5, 4, 3, 2, 1, 9, tzinfo=timezone(timedelta(hours=2)))
+    sdk.report(
+        method="GET",
+        url="http://é/",
+        status=200,
+        size=512,
+        duration_seconds=0.0123456789,
+        sequence_id="7f",
+        timestamp=when,
+    )
+    [line] = printed(capfdbinary)
+    assert line == {
+        "sequenceID": "7f",
+        "url": "http://é/",
+        "method": "GET",
+        "status": 200,
+        "size": 512,
+        "timestamp": "2018-05-04T03:02:01.000009+02:00",
+        "duration": 12345679,
+        "error": None,
+    }
+
+
+def test_what_need_not_be_given(capfdbinary: Capture) -> None:
+    """Size is unknown, the time is now in UTC, and an exception is told by type and text."""
+    before = datetime.now(timezone.utc)
+    sdk.report(method="GET", url="u", status=0, duration_seconds=1, error=OSError("gone"))
+    [line] = printed(capfdbinary)
+    assert (line["size"], line["error"]) == (-1, "OSError: gone")
+    when = datetime.fromisoformat(str(line["timestamp"]))
+    assert when.utcoffset() == timedelta(0)
+    assert before <= when <= datetime.now(timezone.utc)
+
+
+def test_wrong_reports_are_refused(capfdbinary: Capture) -> None:
+    """What a collector would refuse is told to the author at once, and nothing is printed."""
+    with pytest.raises(ValueError, match="time zone"):
+        sdk.report(method="GET", url="u", status=1, duration_seconds=1, timestamp=datetime.max)
+    with pytest.raises(ValueError, match="NaN"):
+        sdk.report(method="GET", url="u", status=1, duration_seconds=float("nan"))
+    with pytest.raises(ValueError, match="JSON compliant"):
+        sdk.report(method="GET", url="u", status=1, duration_seconds=1, error=float("inf"))
+    assert printed(capfdbinary) == []
+
+
+def test_lines_of_threads_are_never_torn(capfdbinary: Capture) -> None:
+    """Threads that report at once print whole lines, even when each write takes a few bytes."""
+    real_write, start = os.write, threading.Barrier(8)
+
+    def work(number: int) -> None:
+        start.wait()
+        for _ in range(20):
+            sdk.report(method="GET", url=str(number) * 300, status=200, duration_seconds=1)
+
+    with mock.patch.object(os, "write", lambda fd, data: real_write(fd, bytes(data)[:100])):
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    lines = printed(capfdbinary)
+    assert sorted(str(line["url"]) for line in lines) == sorted(
+        str(n) * 300 for n in range(8) for _ in range(20)
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "parts"),
+    [("127.0.0.1:9999", ("127.0.0.1", 9999)), ("[::1]:80", ("::1", 80)), ("host:0", ("host", 0))],
+)
+def test_addresses(address: str, parts: tuple[str, int]) -> None:
+    """HOST:PORT is taken apart, also with an IPv6 host."""
+    assert sdk.split_address(address) == parts
+
+
+@pytest.mark.parametrize("address", ["", "9999", ":9999", "host:", "host:http", "host:65536"])
+def test_wrong_addresses(address: str) -> None:
+    """What is not HOST:PORT is refused by name."""
+    with pytest.raises(ValueError, match="not HOST:PORT"):
+        sdk.split_address(address)
+
+
+class HeldRunner:
+    """A runner whose calls end when the test says so."""
+
+    def __init__(self) -> None:
+        self.held: list[serving.Done] = []
+
+    def start(self, done: serving.Done) -> None:
+        """Hold a call."""
+        self.held.append(done)
+
+
+def connected(runner: serving.Runner) -> tuple[serving.Connection, mock.Mock, serving.Calls]:
+    """Give a connection on a transport that keeps what is written."""
+    transport = mock.Mock(spec=asyncio.Transport)
+    transport.is_closing.return_value = False
+    calls = serving.Calls(runner)
+    connection = serving.Connection(calls)
+    connection.connection_made(transport)
+    return connection, transport, calls
+
+
+def written(transport: mock.Mock) -> bytes:
+    """Give all that was written to a transport since the last time."""
+    data = b"".join(call.args[0] for call in transport.write.call_args_list)
+    transport.write.reset_mock()
+    return data
+
+
+def test_calls_are_answered_as_they_end() -> None:
+    """Replies go out in the order in which calls end, with the error of those that failed."""
+    client, runner = Client(), HeldRunner()
+    connection, transport, calls = connected(runner)
+    connection.data_received(client.calls("Server.Run", 3))
+    assert len(runner.held) == 3
+    assert written(transport) == b""
+    runner.held[2]("boom")
+    assert client.receive(written(transport)) == Replies(0, ("boom",))
+    assert not calls.none_under_way.is_set()
+    runner.held[0](None)
+    runner.held[1](None)
+    assert client.receive(written(transport)) == Replies(2, ())
+    assert calls.none_under_way.is_set()
+
+
+def test_other_methods_are_refused_in_gos_words() -> None:
+    """Only Server.Run is served; the refusals are those of Go's server."""
+    client, runner = Client(), HeldRunner()
+    connection, transport, _ = connected(runner)
+    for method, refused in (
+        ("Server.Stop", "rpc: can't find method Server.Stop"),
+        ("Nope.Run", "rpc: can't find service Nope.Run"),
+        ("Server.Run.Run", "rpc: can't find service Server.Run.Run"),
+        ("Run", "rpc: service/method request ill-formed: Run"),
+    ):
+        connection.data_received(client.calls(method, 1))
+        assert client.receive(written(transport)) == Replies(0, (refused,))
+    assert runner.held == []
+
+
+def test_a_client_of_another_protocol_is_sent_away(capfdbinary: Capture) -> None:
+    """What is not net/rpc closes the connection and is told on stderr."""
+    connection, transport, _ = connected(HeldRunner())
+    connection.data_received(b"GET / HTTP/1.1\r\n\r\n" * 100)
+    transport.close.assert_called_once_with()
+    assert b"net/rpc client at" in capfdbinary.readouterr().err
+
+
+def test_the_end_leaves_new_calls_alone() -> None:
+    """After stop, calls under way are answered and new ones are not started."""
+    client, runner = Client(), HeldRunner()
+    connection, transport, calls = connected(runner)
+    connection.data_received(client.calls("Server.Run", 1))
+    calls.stop()
+    connection.data_received(client.calls("Server.Run", 1))
+    runner.held.pop()(None)
+    assert runner.held == []
+    assert client.receive(written(transport)) == Replies(1, ())
+    assert calls.none_under_way.is_set()
+
+
+def outcomes(make: Callable[[], serving.Runner], counts: list[int]) -> list[list[str | None]]:
+    """Start as many calls at once as each of `counts` says; give what each ended with."""
+
+    async def main() -> list[list[str | None]]:
+        runner, loop = make(), asyncio.get_running_loop()
+        told = []
+        for count in counts:
+            ends = [loop.create_future() for _ in range(count)]
+            for end in ends:
+                runner.start(end.set_result)
+            told.append(list(await asyncio.gather(*ends)))
+        return told
+
+    return asyncio.run(main())
+
+
+def test_threads_run_at_once_and_are_reused() -> None:
+    """Calls outstanding together run together; later ones find the threads of the first."""
+    together, threads = threading.Barrier(30), set()
+
+    def run() -> None:
+        threads.add(threading.get_ident())
+        together.wait()
+
+    assert outcomes(lambda: serving.InThreads(run), [30, 30, 30]) == [[None] * 30] * 3
+    assert len(threads) == 30
+
+
+def test_threads_are_bounded() -> None:
+    """Beyond the bound, calls wait for a thread and are answered all the same."""
+    threads = set()
+    runner = serving.InThreads(lambda: threads.add(threading.get_ident()), max_threads=2)
+    assert outcomes(lambda: runner, [20]) == [[None] * 20]
+    assert 1 <= len(threads) <= 2
+
+
+def test_threads_that_the_system_refuses() -> None:
+    """When no further thread is to be had, those there are do the work; without any it is told."""
+    real_start, started = threading.Thread.start, []
+
+    def start(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        real_start(thread)
+
+    with mock.patch.object(threading.Thread, "start", start):
+        assert outcomes(lambda: serving.InThreads(lambda: None), [10]) == [[None] * 10]
+        with pytest.raises(RuntimeError, match="new thread"):
+            outcomes(lambda: serving.InThreads(lambda: None), [1])
+
+
+def test_what_a_call_raises_is_its_error() -> None:
+    """A call's error is the exception's text, or its type when it has none; the next call works."""
+    raised = iter([ValueError("no"), KeyError(), SystemExit(3), None, ValueError("no")])
+
+    def run() -> None:
+        error = next(raised)
+        if error is not None:
+            raise error
+
+    told = outcomes(lambda: serving.InThreads(run), [1, 1, 1, 1])
+    assert told == [["no"], ["KeyError"], ["3"], [None]]
+
+    async def task() -> None:
+        run()
+
+    assert outcomes(lambda: serving.InTasks(task), [1]) == [["no"]]
+
+
+def test_tasks_run_at_once() -> None:
+    """Coroutine calls outstanding together run together, in one thread."""
+    entered = []
+    everyone = asyncio.Event()
+
+    async def run() -> None:
+        entered.append(threading.get_ident())
+        if len(entered) == 40:
+            everyone.set()
+        await everyone.wait()
+
+    assert outcomes(lambda: serving.InTasks(run), [40]) == [[None] * 40]
+    assert set(entered) == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("coroutine", [False, True])
+def test_a_journey_has_an_id_of_its_own(capfdbinary: Capture, coroutine: bool) -> None:
+    """Requests reported in one call of `run` share a sequenceID, those of another have another."""
+
+    def run() -> None:
+        for _ in range(2):
+            sdk.report(method="GET", url="u", status=200, duration_seconds=1)
+
+    async def task() -> None:
+        run()
+
+    with mock.patch.object(serving, "serve") as served:
+        sdk.serve(task if coroutine else run, "localhost:1")
+    host, port, runner = served.call_args.args
+    assert (host, port) == ("localhost", 1)
+    assert isinstance(runner, serving.InTasks if coroutine else serving.InThreads)
+    outcomes(lambda: runner, [3])
+    journeys = [str(line["sequenceID"]) for line in printed(capfdbinary)]
+    assert len(set(journeys)) == 3
+    assert all(journeys.count(journey) == 2 for journey in journeys)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"), [({}, ("127.0.0.1", 9999)), ({"GOLO_RPC_ADDR": "h:7"}, ("h", 7))]
+)
+def test_the_address_comes_from_the_environment(
+    environment: dict[str, str], expected: tuple[str, int]
+) -> None:
+    """Without an address, GOLO_RPC_ADDR says where to serve, else the port of go-lo."""
+    with (
+        mock.patch.dict(os.environ, environment, clear=True),
+        mock.patch.object(serving, "serve") as served,
+    ):
+        sdk.serve(lambda: None)
+    assert served.call_args.args[:2] == expected

@@ -1,0 +1,185 @@
+"""The options' values: what each text means, and which texts are refused."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goloagent.settings import (
+    Settings,
+    WrongOption,
+    collector_url,
+    listener_is_private,
+    network,
+    rpc_address,
+    size_bytes,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "to_text"),
+    [
+        ("http://localhost:8082", "http://localhost:8082"),
+        ("http://localhost:8082/", "http://localhost:8082"),
+        ("https://collector.example/a/b/", "https://collector.example/a/b"),
+        ("http://[::1]:8082", "http://[::1]:8082"),
+    ],
+)
+def test_collector_url(text: str, to_text: str) -> None:
+    """A final slash makes no difference to where results go."""
+    assert collector_url(text).to_text() == to_text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "localhost:8082",
+        "ftp://localhost",
+        "http://",
+        "/push",
+        "http://localhost:port",
+        "http://[::1",
+        "http://localhost?token=1",
+        "http://localhost/#top",
+    ],
+)
+def test_wrong_collector_url(text: str) -> None:
+    """What is not the URL of an HTTP server is refused in a line that names the option."""
+    with pytest.raises(WrongOption, match=r"^--collector ") as wrong:
+        collector_url(text)
+    assert "\n" not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:9999", ("127.0.0.1", 9999)),
+        ("[::1]:1", ("::1", 1)),
+        ("localhost:65535", ("localhost", 65535)),
+    ],
+)
+def test_rpc_address(text: str, address: tuple[str, int]) -> None:
+    """The address is a host and a port, an IPv6 host in brackets."""
+    assert rpc_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text", ["", "9999", ":9999", "host:", "host:0", "host:65536", "host:-1", "host:x", "host:٣"]
+)
+def test_wrong_rpc_address(text: str) -> None:
+    """Without a host, or with a port that cannot be, it is refused."""
+    with pytest.raises(WrongOption, match=r"^--rpc "):
+        rpc_address(text)
+
+
+@given(
+    host=st.sampled_from(["127.0.0.1", "::1", "localhost", "fe80::1"]), port=st.integers(1, 65535)
+)
+def test_rpc_address_round_trip(host: str, port: int) -> None:
+    """The address a load test is given reads back as the one that is connected to."""
+    settings = Settings(
+        collector=collector_url("http://localhost"),
+        insecure=False,
+        logs=Path("/logs"),
+        state=Path("/state"),
+        listen=(),
+        rpc_host=host,
+        rpc_port=port,
+        token_file=None,
+        no_auth=False,
+        allow_from=(),
+        run_as=None,
+        max_upload_bytes=1,
+    )
+    assert rpc_address(settings.rpc_address) == (host, port)
+    assert rpc_address(attrs.evolve(settings, rpc_port=1).rpc_address) == (host, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("1", 1),
+        ("1000000", 1_000_000),
+        ("10B", 10),
+        ("512MiB", 512 * 1024**2),
+        ("2GB", 2 * 10**9),
+        ("2 gib", 2 * 1024**3),
+        (" 3kB ", 3000),
+        ("4KiB", 4096),
+    ],
+)
+def test_size_bytes(text: str, count: int) -> None:
+    """Units are decimal or binary, in any case."""
+    assert size_bytes("--max-upload", text) == count
+
+
+@pytest.mark.parametrize("text", ["", "0", "0GiB", "-1", "1.5GiB", "MiB", "1TiB", "1e6", "1 2"])
+def test_wrong_size(text: str) -> None:
+    """Anything else is refused, and so is nothing at all."""
+    with pytest.raises(WrongOption, match=r"^--max-upload "):
+        size_bytes("--max-upload", text)
+
+
+def test_network() -> None:
+    """A network or one address is taken, of either family."""
+    assert network("10.0.0.0/8") == ipaddress.ip_network("10.0.0.0/8")
+    assert network("::1") == ipaddress.ip_network("::1/128")
+
+
+@pytest.mark.parametrize("text", ["", "10.0.0.1/8", "10.0.0.0/33", "example.org", "10.0"])
+def test_wrong_network(text: str) -> None:
+    """A network with bits of a host set is somebody's mistake and refused."""
+    with pytest.raises(WrongOption, match=r"^--allow-from "):
+        network(text)
+
+
+@pytest.mark.parametrize(
+    ("description", "private"),
+    [
+        ("tcp:8081:interface=127.0.0.1", True),
+        ("tcp:port=8081:interface=127.8.9.1", True),
+        (r"tcp:8081:interface=\:\:1", True),
+        ("tcp:8081:interface=localhost", True),
+        ("ssl:443:interface=127.0.0.1:privateKey=key.pem", True),
+        ("unix:/run/golo.sock", True),
+        ("tcp:8081", False),
+        ("tcp:8081:interface=", False),
+        ("tcp:8081:interface=0.0.0.0", False),
+        (r"tcp:8081:interface=\:\:", False),
+        ("tcp:8081:interface=10.0.0.1", False),
+        ("tcp:8081:interface=example.org", False),
+        ("tcp:8081:interface=127.0.0.1:interface=0.0.0.0", False),
+        ("systemd:domain=INET:index=0", False),
+        ("tcp:8081:backlog=127.0.0.1", False),
+    ],
+)
+def test_listener_is_private(description: str, private: bool) -> None:
+    """Only what certainly is reached from this host alone passes for private."""
+    assert listener_is_private(description) is private
+
+
+READERS: tuple[Callable[[str], object], ...] = (
+    collector_url,
+    rpc_address,
+    network,
+    lambda text: size_bytes("--max-upload", text),
+    listener_is_private,
+)
+
+
+@given(
+    read=st.sampled_from(READERS),
+    text=st.text(max_size=40) | st.from_regex(r"[\w\[\]:./=\\%?#@-]{0,40}"),
+)
+def test_any_text(read: Callable[[str], object], text: str) -> None:
+    """Whatever is written there has a meaning or is refused, and breaks nothing."""
+    with suppress(WrongOption):
+        read(text)

@@ -1,0 +1,143 @@
+"""The queue's jobs, one at a time and in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import LoggedErrors
+from twisted.internet.defer import Deferred, succeed
+from unit.one_run import NOW
+
+from goloagent.jobs import outcome
+from goloagent.jobs.job import Cause, Job, State
+from goloagent.jobs.spec import JobSpec
+from goloagent.jobs.store import Store
+from goloagent.supervisor import Supervisor
+
+
+class FakeRun:
+    """A run that ends when it is told."""
+
+    def __init__(self, job: Job, at_once: bool) -> None:
+        self.job = job
+        self.over: Deferred[None] = succeed(None) if at_once else Deferred()
+        self.cancelled: list[Cause] = []
+
+    def start(self) -> Deferred[None]:
+        self.job.state = State.STARTING
+        return self.over
+
+    def cancel(self, cause: Cause) -> None:
+        self.cancelled.append(cause)
+
+    def end(self) -> None:
+        self.job.state = State.FINISHED
+        self.over.callback(None)
+
+
+class Queue:
+    """A store with a queue, and the runs a supervisor made of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = Store(path)
+        self.runs: list[FakeRun] = []
+        self.at_once = False
+        self.supervisor = Supervisor(self.store, self._make_run)
+
+    def add(self, *names: str) -> None:
+        """Queue jobs, telling the supervisor of each."""
+        for name in names:
+            self.store.add(Job(name, JobSpec(name, 1, 1, "binary"), NOW))
+            self.supervisor.look()
+
+    @property
+    def ran(self) -> list[str]:
+        """The jobs that were started, in order."""
+        return [run.job.id for run in self.runs]
+
+    def _make_run(self, job: Job) -> FakeRun:
+        self.runs.append(FakeRun(job, self.at_once))
+        return self.runs[-1]
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[Queue]:
+    """The queue of the test."""
+    queue = Queue(tmp_path / "agent.sqlite")
+    yield queue
+    queue.store.close()
+
+
+def test_nothing_before_the_start(queue: Queue) -> None:
+    """Jobs that are queued while the agent recovers wait."""
+    queue.add("a")
+    assert queue.ran == []
+    queue.supervisor.start()
+    assert queue.ran == ["a"]
+
+
+def test_one_at_a_time_in_order(queue: Queue) -> None:
+    """The next job starts when the last is over, and the one queued first is next."""
+    queue.supervisor.start()
+    queue.add("a", "b", "c")
+    assert queue.ran == ["a"]
+    queue.runs[0].end()
+    assert queue.ran == ["a", "b"]
+    queue.add("d")
+    queue.runs[1].end()
+    queue.runs[2].end()
+    queue.runs[3].end()
+    assert queue.ran == ["a", "b", "c", "d"]
+    queue.add("e")
+    assert queue.ran[-1] == "e"
+
+
+def test_jobs_that_end_at_once(queue: Queue) -> None:
+    """A whole queue of jobs that are refused at once is gone through, each once."""
+    names = [f"job-{number}" for number in range(32)]
+    queue.at_once = True
+    queue.add(*names)
+    queue.supervisor.start()
+    assert queue.ran == names
+
+
+def test_a_run_that_breaks(queue: Queue, logged_errors: LoggedErrors) -> None:
+    """It is logged, and the next job runs."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    queue.runs[0].over.errback(ZeroDivisionError("a bug"))
+    assert queue.ran == ["a", "b"]
+    assert len(logged_errors.flush(ZeroDivisionError)) == 1
+
+
+def test_stop_without_a_run(queue: Queue) -> None:
+    """An idle supervisor has stopped at once, and starts nothing any more."""
+    queue.supervisor.start()
+    assert queue.supervisor.stop().called
+    queue.add("a")
+    assert queue.ran == []
+
+
+def test_stop_waits_for_the_run(queue: Queue) -> None:
+    """The running job is brought to its end, and those that wait are left for the next life."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    stopped = queue.supervisor.stop()
+    assert queue.runs[0].cancelled == [outcome.AGENT_STOPPED]
+    assert not stopped.called
+    queue.runs[0].end()
+    assert stopped.called
+    assert queue.ran == ["a"]
+    assert [job.id for job in queue.store.queued()] == ["b"]
+
+
+def test_stop_when_the_run_breaks(queue: Queue, logged_errors: LoggedErrors) -> None:
+    """A run that breaks in its end does not keep the agent from its own."""
+    queue.supervisor.start()
+    queue.add("a")
+    stopped = queue.supervisor.stop()
+    queue.runs[0].over.errback(ZeroDivisionError("a bug"))
+    assert stopped.called
+    assert logged_errors.flush(ZeroDivisionError)
