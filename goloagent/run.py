@@ -25,7 +25,7 @@ from goloagent.jobs.job import Cause, Exit, Job
 from goloagent.jobs.lifecycle import Effect, Event, Phase, step
 from goloagent.loadtest.process import LoadTestProcess, Watcher
 from goloagent.loadtest.users import Users
-from goloagent.results.tally import Tally
+from goloagent.results.recorder import Recorder
 from goloagent.stage import Refused, Staged
 
 
@@ -40,6 +40,9 @@ class Results(Protocol):
 
     def end(self, job: Job) -> None:
         """The job's log is complete."""
+
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @attrs.frozen
@@ -74,8 +77,7 @@ class Run(Watcher):
         self._phase = Phase.PREPARING
         self._cause: Cause | None = None
         self._cancelled = False
-        self._tally = Tally()
-        self._log_is_broken = False
+        self._recorder: Recorder | None = None
         self._begun = False
         self._over: Deferred[None] = Deferred()
         self._phase_timer: IDelayedCall | None = None
@@ -126,12 +128,7 @@ class Run(Watcher):
 
     def stdout(self, data: bytes) -> None:
         """Write what it printed at once, count it, and tell the next stage."""
-        assert self._staged is not None
-        log = self._staged.log
-        before = log.size
-        self._write(log.append_stdout, data)
-        # A disk that fills up may have taken a part of it: what the log has is what counts.
-        self._tally.feed(data[: log.size - before])
+        self._record(Recorder.stdout, data)
         self._count()
         self._tools.results.grow(self._job)
         if self._phase is Phase.SETTLING:
@@ -139,8 +136,7 @@ class Run(Watcher):
 
     def stderr(self, data: bytes) -> None:
         """Write what it complained at once."""
-        assert self._staged is not None
-        self._write(self._staged.log.append_stderr, data)
+        self._record(Recorder.stderr, data)
 
     def exited(self, code: int | None, signal_number: int | None) -> None:
         """The process has ended."""
@@ -196,6 +192,7 @@ class Run(Watcher):
     async def _prepare(self) -> None:
         try:
             self._staged = await self._tools.prepare(self._job)
+            self._recorder = Recorder(self._staged.log)
             self._job.logged = True
             # What the store does not know to have started would be started again after a restart.
             self._tools.save(self._job)
@@ -256,23 +253,18 @@ class Run(Watcher):
                 self._tools.bounds.quiet_seconds, self._happen, Event.QUIET
             )
 
-    def _write(self, append: Callable[[bytes], object], data: bytes) -> None:
-        """Append to a log; after a failure nothing more is, so that no line is sewn together."""
-        if self._log_is_broken:
-            return
+    def _record(self, stream: Callable[[Recorder, bytes], None], data: bytes) -> None:
+        assert self._recorder is not None
         try:
-            append(data)
+            stream(self._recorder, data)
         except OSError as error:
-            self._log_is_broken = True
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            cause = Cause(
-                "disk-full" if full else "log-failed", f"The log cannot be written: {error}."
-            )
-            self._happen(Event.FAULT, cause)
+            reason = "disk-full" if error.errno in _DISK_FULL else "log-failed"
+            self._happen(Event.FAULT, Cause(reason, f"The log cannot be written: {error}."))
 
     def _count(self) -> None:
-        self._job.results.read = self._tally.read
-        self._job.results.invalid = self._tally.invalid
+        assert self._recorder is not None
+        self._job.results.read = self._recorder.tally.read
+        self._job.results.invalid = self._recorder.tally.invalid
 
     def _end(self) -> None:
         """Settle the account and tell it; what breaks here must not hold the queue up."""
@@ -288,11 +280,16 @@ class Run(Watcher):
         job = self._job
         if self._process is not None:
             self._process.abandon_output()
-        if self._staged is not None:
-            self._tally.close()
+        if self._staged is not None and self._recorder is not None:
+            self._recorder.close()
             self._count()
-            self._staged.log.close()
             self._staged.clear()
+            if self._recorder.lost_bytes:
+                self._log.warn(
+                    "job {id} lost {count} bytes of stdout that could not be written",
+                    id=job.id,
+                    count=self._recorder.lost_bytes,
+                )
         job.state, job.cause = outcome.verdict(self._cause, job.calls, self._users.last_error)
         job.ended_at = self._tools.now()
         self._save()

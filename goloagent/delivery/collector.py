@@ -12,7 +12,7 @@ from OpenSSL.SSL import Connection
 from OpenSSL.SSL import Error as TlsError
 from service_identity import VerificationError
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
     IReactorTCP,
@@ -27,6 +27,7 @@ from twisted.web.client import (
     Agent,
     BrowserLikePolicyForHTTPS,
     HTTPConnectionPool,
+    RequestTransmissionFailed,
     ResponseFailed,
 )
 from twisted.web.http import stringToDatetime
@@ -56,8 +57,6 @@ class Collector:
         answer.addTimeout(PUSH_SECONDS, self.clock)
         try:
             return await answer
-        except CancelledError:
-            raise
         except Exception as error:
             return _no_answer(error)
 
@@ -115,7 +114,8 @@ def _retry_after(headers: Headers) -> float | None:
 
 def _no_answer(error: Exception) -> Answer:
     """Tell a wrong certificate, which waits for a person, from everything that passes by itself."""
-    reasons = error.reasons if isinstance(error, ResponseFailed) else [Failure(error)]
+    wrapped = isinstance(error, RequestTransmissionFailed | ResponseFailed)
+    reasons = error.reasons if wrapped else [Failure(error)]
     text = "; ".join(reason.getErrorMessage() for reason in reasons)
     return Answer(
         error=f"no answer: {text or type(error).__name__}",

@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""A load test: each journey of a user is one GET, on a connection that its thread keeps open."""
+
+import http.client
+import threading
+import time
+from urllib.parse import urlsplit
+
+from goloagent.sdk import report, serve
+
+URL = "http://127.0.0.1:8000/"
+
+target = urlsplit(URL)
+mine = threading.local()
+
+
+def run() -> None:
+    """Make one request and report it; what goes wrong is reported too, and fails the call."""
+    if not hasattr(mine, "connection"):
+        mine.connection = http.client.HTTPConnection(target.netloc, timeout=30)
+    status, size, error = 0, -1, None
+    start = time.perf_counter()
+    try:
+        mine.connection.request("GET", f"{target.path or '/'}?{target.query}".rstrip("?"))
+        response = mine.connection.getresponse()
+        status, size = response.status, len(response.read())
+    except (OSError, http.client.HTTPException) as failure:
+        # Closed, it connects anew for the next request.
+        mine.connection.close()
+        error = failure
+    seconds = time.perf_counter() - start
+    report(method="GET", url=URL, status=status, size=size, duration_seconds=seconds, error=error)
+    if error is not None:
+        raise error
+
+
+if __name__ == "__main__":
+    serve(run)
