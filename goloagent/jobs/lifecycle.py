@@ -83,7 +83,7 @@ P, E, F = Phase, Event, Effect
 
 _TERMINATE = _step(P.TERMINATING, F.HANG_UP, F.TERMINATE)
 _DRAIN = _step(P.DRAINING, F.HANG_UP, F.TERMINATE)
-_SETTLE = _step(P.SETTLING, F.HANG_UP, F.WATCH_STDOUT)
+_SETTLE = _step(P.SETTLING, F.WATCH_STDOUT)
 _END = _step(P.OVER, F.END)
 
 TABLE: dict[tuple[Phase, Event], Step] = {
@@ -121,6 +121,8 @@ TABLE: dict[tuple[Phase, Event], Step] = {
     (P.SETTLING, E.QUIET): _TERMINATE,
     (P.SETTLING, E.TIMEOUT): _TERMINATE,
     (P.SETTLING, E.CANCEL): _step(P.SETTLING),
+    (P.SETTLING, E.RETURNED): _step(P.SETTLING),
+    (P.SETTLING, E.LOST): _step(P.SETTLING),
     (P.SETTLING, E.FAULT): _TERMINATE,
     (P.SETTLING, E.EXITED): _DRAIN,
     # The connection broke: an exit that follows at once is the better reason.

@@ -84,8 +84,13 @@ class Users(Protocol):
     def hang_up(self) -> None:
         """Drop the connection, if there is one; nothing is reported any more."""
         self._over = True
-        if self.connected:
+        if not self.connected:
+            return
+        if self._client.in_flight:
             self.transport.abortConnection()
+        else:
+            # A load test that is about to be told to end must not see a broken connection first.
+            self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
         """Count what returned and make as many new calls."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import settings
@@ -164,7 +165,7 @@ def test_a_long_line_costs_only_itself(small: int, length: int, ended: bool) -> 
     assert [line for batch in found for _, line in batch.lines] == [before, *([after] * ended)]
     assert found[0].first == 0
     assert found[-1].end == len(log)
-    for one, following in zip(found, found[1:], strict=False):
+    for one, following in pairwise(found):
         assert one.end == following.first
 
 

@@ -180,6 +180,7 @@ class World:
 
 @pytest.fixture
 def world() -> World:
+    """Return a world with a shipper that has started."""
     return World()
 
 

@@ -19,9 +19,7 @@ def reason_of(phase: Phase, event: Event, exit_: Exit | None = None) -> str | No
     return cause and cause.reason
 
 
-@pytest.mark.parametrize(
-    "phase", [Phase.LAUNCHING, Phase.CONNECTING, Phase.RUNNING, Phase.PARTING]
-)
+@pytest.mark.parametrize("phase", [Phase.LAUNCHING, Phase.CONNECTING, Phase.RUNNING, Phase.PARTING])
 @pytest.mark.parametrize(
     ("exit_", "reason"), [(CLEAN, "exited"), (CODE, "exited"), (KILLED, "signalled")]
 )

@@ -23,11 +23,15 @@ class Wire(StringTransport):
         super().__init__(hostAddress=host, peerAddress=peer)
         self.no_delay = False
         self.gone = False
+        self.was_reset = False
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         self.no_delay = enabled
 
     def abortConnection(self) -> None:
+        self.gone = self.was_reset = True
+
+    def loseConnection(self) -> None:
         self.gone = True
 
     def write(self, data: bytes) -> None:

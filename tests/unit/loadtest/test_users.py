@@ -137,6 +137,17 @@ def test_hang_up_is_ours(told: Told, calls: Calls) -> None:
     assert (told.lost, told.returned, calls.ok) == ([], 0, 0)
 
 
+def test_hang_up_with_nothing_in_flight_is_orderly(told: Told, calls: Calls) -> None:
+    """A load test whose calls are all answered sees the connection end, not break."""
+    users = told.users(3, calls)
+    peer = Peer(users)
+    users.drive()
+    users.stop_calling()
+    users.dataReceived(peer.replies(3))
+    users.hang_up()
+    assert (peer.wire.gone, peer.wire.was_reset) == (True, False)
+
+
 def test_hang_up_without_a_connection(told: Told, calls: Calls) -> None:
     """Users that never got a connection can be told to hang up."""
     told.users(3, calls).hang_up()
