@@ -156,6 +156,7 @@ class Agent(Service):
             submit=lambda job: self._supervisor.look(),
             now=now,
             health=lambda: self._health,
+            in_thread=deferToThread,
         )
         factory = site(api, access, self._binaries, self._settings.max_upload_bytes, self._reactor)
         for description in self._settings.listen:

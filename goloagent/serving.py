@@ -11,6 +11,7 @@ import asyncio
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -41,11 +42,16 @@ class InThreads:
         self._max_threads = max_threads
         self._threads = 0
         self._idle = threading.Semaphore(0)
-        self._waiting: SimpleQueue[tuple[asyncio.AbstractEventLoop, Done]] = SimpleQueue()
+        self._waiting: SimpleQueue[Done] = SimpleQueue()
+        self._ended: deque[tuple[Done, str | None]] = deque()
+        self._loop: asyncio.AbstractEventLoop
+        self._loop_is_told = False
+        self._telling = threading.Lock()
 
     def start(self, done: Done) -> None:
         """Start a call in an idle thread, or a new one."""
-        self._waiting.put((asyncio.get_running_loop(), done))
+        self._loop = asyncio.get_running_loop()
+        self._waiting.put(done)
         if not self._idle.acquire(blocking=False) and self._threads < self._max_threads:
             self._add_thread()
 
@@ -62,7 +68,7 @@ class InThreads:
 
     def _work(self) -> None:
         while True:
-            loop, done = self._waiting.get()
+            done = self._waiting.get()
             error = None
             # SystemExit too: a call without an answer would cost the agent a user for good.
             try:
@@ -70,9 +76,29 @@ class InThreads:
             except BaseException as raised:
                 error = text_of(raised)
             self._idle.release()
-            # The loop is closed when the call outlasted the grace at the end: nobody waits for it.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(done, error)
+            self._ended.append((done, error))
+            self._tell_loop()
+
+    def _tell_loop(self) -> None:
+        """Wake the loop once for all calls that end until it looks.
+
+        It is woken through a pipe, and so it is told of signals: a pipe full of ended calls would
+        lose SIGTERM.
+        """
+        with self._telling:
+            if self._loop_is_told:
+                return
+            self._loop_is_told = True
+        # The loop is closed when the call outlasted the grace at the end: nobody waits for it.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._take_ended)
+
+    def _take_ended(self) -> None:
+        with self._telling:
+            self._loop_is_told = False
+        while self._ended:
+            done, error = self._ended.popleft()
+            done(error)
 
 
 class InTasks:

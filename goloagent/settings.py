@@ -64,6 +64,8 @@ def collector_url(text: str) -> URL:
         raise WrongOption(f"--collector {text}: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise WrongOption(f"--collector {text}: not an http:// or https:// URL with a host")
+    if url.userinfo:
+        raise WrongOption("--collector: a user and password have no place in it")
     if url.query or url.fragment:
         raise WrongOption(f"--collector {text}: a query or fragment has no place in it")
     # One form for .../ and ...: results go to <path>/push/<name>.

@@ -106,16 +106,18 @@ def _retry_after(headers: Headers) -> float | None:
     if text.isdigit():
         return float(text)
     try:
-        then = stringToDatetime(text)
-        return max(0.0, then - stringToDatetime(headers.getRawHeaders(b"Date", [b""])[0]))
+        sent, then = map(stringToDatetime, (headers.getRawHeaders(b"Date", [b""])[0], text))
+        return max(0.0, float(then - sent))
     except (ValueError, IndexError):
         return None
 
 
 def _no_answer(error: Exception) -> Answer:
     """Tell a wrong certificate, which waits for a person, from everything that passes by itself."""
-    wrapped = isinstance(error, RequestTransmissionFailed | ResponseFailed)
-    reasons = error.reasons if wrapped else [Failure(error)]
+    if isinstance(error, RequestTransmissionFailed | ResponseFailed):
+        reasons: list[Failure] = error.reasons
+    else:
+        reasons = [Failure(error)]
     text = "; ".join(reason.getErrorMessage() for reason in reasons)
     return Answer(
         error=f"no answer: {text or type(error).__name__}",

@@ -114,6 +114,14 @@ class Incoming:
         while rest:
             rest = rest[self._file.write(rest) :]
 
+    def sync(self) -> None:
+        """Have what was written reach the disk. Takes its time: call it off the reactor thread.
+
+        Raises:
+            OSError: it does not; the upload must then be discarded.
+        """
+        os.fsync(self._file.fileno())
+
     def keep(self) -> Binary:
         """Make the upload a binary.
 
@@ -129,7 +137,6 @@ class Incoming:
                 )
             # Everyone may run it, as load tests may have a user of their own; few get to it.
             os.fchmod(self._file.fileno(), 0o555)
-            os.fsync(self._file.fileno())
             try:
                 os.link(self._part, self._binaries.kept / self.id)
             except FileExistsError:

@@ -8,7 +8,7 @@ One class holds them all, so that this page is the map of the API; what takes mo
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -36,19 +36,24 @@ _log = Logger()
 
 @attrs.frozen
 class Api:
-    """The API over `store`; `submit` is told of each new job, `now` and `health` are asked."""
+    """The API over `store`; `submit` is told of each new job, `now` and `health` are asked.
+
+    `in_thread` runs a function off the reactor thread.
+    """
 
     store: Store
     submit: Callable[[Job], None]
     now: Callable[[], datetime]
     health: Callable[[], Health]
+    in_thread: Callable[[Callable[[], None]], Awaitable[None]]
 
     app = Klein()
 
     @app.route("/upload", methods=["POST"])
-    def post_upload(self, request: Request) -> bytes:
-        """Make the upload, whose bytes are on disk by now, a binary."""
+    async def post_upload(self, request: Request) -> bytes:
+        """Make the upload a binary; once answered 200 it is on disk."""
         assert request.upload is not None, "every POST /upload streams"
+        await self.in_thread(request.upload.sync)
         return _json(request, 200, {"binary": request.upload.finish().id})
 
     @app.route("/queue", methods=["POST"])

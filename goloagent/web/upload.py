@@ -65,6 +65,16 @@ class UploadBody:
                     self._empty = False
                     self._incoming.write(event)
 
+    def sync(self) -> None:
+        """Have what there is reach the disk. Takes its time: call it off the reactor thread.
+
+        Raises:
+            Problem: it cannot be stored. The upload is discarded.
+        """
+        if self._incoming is not None:
+            with self._all_or_nothing():
+                self._incoming.sync()
+
     def finish(self) -> Binary:
         """Make the upload a binary, the body being complete.
 

@@ -243,6 +243,28 @@ def test_threads_that_the_system_refuses() -> None:
             outcomes(lambda: serving.InThreads(lambda: None), [1])
 
 
+def test_ended_calls_do_not_crowd_out_signals() -> None:
+    """However many calls end while the loop is busy, it is woken once: its pipe has room."""
+    returned = threading.Semaphore(0)
+
+    async def main() -> tuple[int, int]:
+        loop = asyncio.get_running_loop()
+        runner = serving.InThreads(returned.release, max_threads=50)
+        ends = [loop.create_future() for _ in range(500)]
+        with mock.patch.object(
+            loop, "call_soon_threadsafe", side_effect=loop.call_soon_threadsafe
+        ) as woken:
+            for end in ends:
+                runner.start(end.set_result)
+            for _ in ends:
+                returned.acquire()
+            while_busy = woken.call_count
+            await asyncio.gather(*ends)
+        return while_busy, len(ends)
+
+    assert asyncio.run(main()) == (1, 500)
+
+
 def test_what_a_call_raises_is_its_error() -> None:
     """A call's error is the exception's text, or its type when it has none; the next call works."""
     raised = iter([ValueError("no"), KeyError(), SystemExit(3), None, ValueError("no")])

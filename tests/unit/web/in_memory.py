@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -101,6 +102,7 @@ class Agent:
             submit=self.submitted.append,
             now=lambda: NOW,
             health=lambda: self.health(),
+            in_thread=maybeDeferred,
         )
         factory = site(api, self.access, self.binaries, MAX_UPLOAD_BYTES, self.clock)
         return Connection(factory, peer)

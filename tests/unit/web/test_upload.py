@@ -49,6 +49,7 @@ def upload(
         incoming = UploadBody(content_type, agent.binaries)
         for piece in body:
             incoming.feed(piece)
+        incoming.sync()
         binary = incoming.finish()
     except Problem as problem:
         assert agent.files == before
