@@ -11,6 +11,8 @@ FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 30.0
 PROBE_SECONDS = 30.0
 LONGEST_RETRY_AFTER_SECONDS = 300.0
+# So many more results refused than taken are no bad results any more, but a wrong setting.
+REFUSALS_THAT_HOLD = 8
 
 
 @attrs.frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import attrs
@@ -29,21 +30,31 @@ class RunOfResults:
         Raises:
             OSError: they cannot be written.
         """
-        lines = [
-            json.dumps(
-                {
-                    "first": batch.first,
-                    "last": batch.end - 1,
-                    "status": answer.status,
-                    "answer": answer.text[:1000],
-                    "result": line.decode("utf-8", "replace"),
-                }
-            )
-            for _, line in batch.lines
-        ]
-        with self.rejected.open("a", encoding="utf-8") as file:
-            file.write("".join(f"{line}\n" for line in lines))
+        text = "".join(f"{_refusal(batch, line, answer)}\n" for _, line in batch.lines).encode()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(self.rejected, flags, 0o640), "ab", buffering=0) as file:
+            size = file.tell()
+            try:
+                rest = memoryview(text)
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError:
+                # Half a line would spoil the one that follows it.
+                file.truncate(size)
+                raise
 
     def close(self) -> None:
         """Let go of the log."""
         self.reader.close()
+
+
+def _refusal(batch: Batch, line: bytes, answer: Answer) -> str:
+    return json.dumps(
+        {
+            "first": batch.first,
+            "last": batch.end - 1,
+            "status": answer.status,
+            "answer": answer.text[:1000],
+            "result": line.decode("utf-8", "replace"),
+        }
+    )

@@ -19,7 +19,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from goloagent.delivery.cursor import Batch, Cursor
-from goloagent.delivery.policy import PROBE_SECONDS, Answer, Backoff, Verdict, judge
+from goloagent.delivery.policy import (
+    PROBE_SECONDS,
+    REFUSALS_THAT_HOLD,
+    Answer,
+    Backoff,
+    Verdict,
+    judge,
+)
 from goloagent.jobs.job import Delivery, Job
 
 BATCH_RESULTS = 256
@@ -44,6 +51,7 @@ class _Track:
     """One run's cursor, the batches taken and not settled, and since when results wait.
 
     After something of its own broke it rests until ``resume_at``; the other tracks go on.
+    ``refusals`` are its refused results, less those taken since.
     """
 
     job: Job
@@ -52,6 +60,7 @@ class _Track:
     complete: bool = False
     waiting_since: float | None = None
     resume_at: float = 0.0
+    refusals: int = 0
     batches: deque[Batch] = attrs.Factory(deque)
 
 
@@ -186,18 +195,38 @@ class Shipper:
             return
         answer = await self._push(track.job.spec.name, f"{track.job.id}/{batch.key}", batch.body())
         verdict = judge(answer)
+        if verdict not in (Verdict.TAKEN, Verdict.DIVIDE):
+            await self._hold_on(verdict, answer)
+            return
+        self._backoff.reset()
+        self._delivery.state, self._delivery.retry_at = "ok", None
         if verdict is Verdict.TAKEN:
-            self._backoff.reset()
-            self._delivery.state, self._delivery.retry_at = "ok", None
+            held = track.job.delivery is not self._delivery
+            track.job.delivery = self._delivery
+            track.refusals = 0 if held else max(0, track.refusals - len(batch.lines))
             self._commit(track, delivered=len(batch.lines))
-        elif verdict is Verdict.DIVIDE and len(batch.lines) > 1:
+        elif len(batch.lines) > 1:
             track.batches.popleft()
             track.batches.extendleft(reversed(batch.halves()))
-        elif verdict is Verdict.DIVIDE:
-            track.log.reject(batch, answer)
-            self._commit(track, rejected=1)
         else:
-            await self._hold_on(verdict, answer)
+            self._refuse(track, batch, answer)
+
+    def _refuse(self, track: _Track, batch: Batch, answer: Answer) -> None:
+        """Reject one result, or hold its run when the collector refuses most of them."""
+        if track.refusals + 1 < REFUSALS_THAT_HOLD:
+            track.log.reject(batch, answer)
+            track.refusals += 1
+            self._commit(track, rejected=1)
+            return
+        if track.job.delivery is self._delivery:
+            self._log.warn(
+                "delivery of job {id} is holding, as most results are refused: {answer}",
+                id=track.job.id,
+                answer=str(answer),
+            )
+        track.resume_at = self._clock.seconds() + PROBE_SECONDS
+        retry_at = self._now() + timedelta(seconds=PROBE_SECONDS)
+        track.job.delivery = Delivery("holding", str(answer), retry_at)
 
     def _take(self, track: _Track) -> Batch | None:
         """Take the next batch: 256 results, and more the further the cursor is behind."""

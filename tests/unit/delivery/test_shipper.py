@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from goloagent.delivery.cursor import Batch
-from goloagent.delivery.policy import PROBE_SECONDS, Answer
+from goloagent.delivery.policy import PROBE_SECONDS, REFUSALS_THAT_HOLD, Answer
 from goloagent.delivery.shipper import BATCH_RESULTS, BATCH_SECONDS, Shipper
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
@@ -449,7 +449,7 @@ def test_one_refused_result_takes_no_other_with_it(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "refused", [(0, 1, 2), (0, 128, 255), (7, 8, 200), tuple(range(256))], ids=len
+    "refused", [(0, 1, 2), (0, 128, 255), (7, 8, 200), (*range(0, 256, 2),)], ids=len
 )
 def test_several_refused_results_are_all_found(world: World, refused: tuple[int, ...]) -> None:
     """What is taken and what is rejected add up, in order, each exactly once."""
@@ -460,6 +460,38 @@ def test_several_refused_results_are_all_found(world: World, refused: tuple[int,
     assert [int(one["sequenceID"]) for one in rejected] == list(refused)
     taken = [n for push in world.pushes if not set(refused) & set(push.ids) for n in push.ids]
     assert taken == sorted(set(range(256)) - set(refused))
+    assert job.settled
+
+
+def test_when_most_results_are_refused_their_run_holds(world: World) -> None:
+    """A wrong setting costs a few rejections and no more; other runs go on meanwhile."""
+    world.answer = lambda push: (
+        Answer(400, text="schema") if push.name == "odd" and world.clock.seconds() < 100 else OK
+    )
+    odd, good = world.begin("odd", number=1), world.begin("good", number=2)
+    world.end(odd, results(256))
+    world.end(good, results(256))
+    world.settle()
+    assert (good.results.delivered, good.delivery.state) == (256, "ok")
+    assert odd.results.rejected == REFUSALS_THAT_HOLD - 1
+    assert (odd.delivery.state, odd.delivery.last_error) == ("holding", "400 schema")
+    requests = len(world.pushes)
+    world.clock.pump([0.5] * 250)
+    probes = [push.seconds for push in world.pushes[requests:]]
+    assert probes[:4] == [30, 60, 90, 120]
+    assert odd.results.rejected == REFUSALS_THAT_HOLD - 1
+    assert odd.results.delivered == 256 - odd.results.rejected
+    assert odd.delivery.state == "ok"
+    assert odd.settled
+
+
+def test_a_run_of_refused_results_is_rejected_while_as_many_are_taken(world: World) -> None:
+    """Rejections long ago do not add up to a hold: what is taken since makes up for them."""
+    world.answer = lambda push: Answer(422) if any(n % 40 < 3 for n in push.ids) else OK
+    job = world.begin()
+    world.end(job, results(400))
+    world.settle()
+    assert (job.results.rejected, job.results.delivered) == (30, 370)
     assert job.settled
 
 
