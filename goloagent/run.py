@@ -1,7 +1,7 @@
 """One run of one job: turns what happens into the table's events, and performs its effects.
 
-Owns the run's timers and pieces (process, users, log, tally) and none of the rules: those are in
-`jobs.lifecycle`, the causes in `jobs.outcome`, the times in `jobs.bounds`.
+Owns the run's pieces (process, users, recorder) and none of the rules: what follows from what is
+for `life`, and the causes are in `jobs.outcome`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from typing import Protocol
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.error import ConnectingCancelledError
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from goloagent.jobs import outcome
 from goloagent.jobs.bounds import Bounds
 from goloagent.jobs.job import Cause, Exit, Job
-from goloagent.jobs.lifecycle import Effect, Event, Phase, step
+from goloagent.jobs.lifecycle import Effect, Event, Phase
+from goloagent.life import Life
 from goloagent.loadtest.process import LoadTestProcess, Watcher
 from goloagent.loadtest.users import Users
 from goloagent.results.recorder import Recorder
@@ -74,22 +75,20 @@ class Run(Watcher):
     def __init__(self, job: Job, tools: Tools) -> None:
         self._job = job
         self._tools = tools
-        self._phase = Phase.PREPARING
-        self._cause: Cause | None = None
-        self._cancelled = False
         self._recorder: Recorder | None = None
         self._begun = False
         self._over: Deferred[None] = Deferred()
-        self._phase_timer: IDelayedCall | None = None
-        self._quiet_timer: IDelayedCall | None = None
         self._preparing: Deferred[None] | None = None
         self._connecting: Deferred[None] | None = None
         self._staged: Staged | None = None
         self._process: LoadTestProcess | None = None
         self._users = Users(
-            job.spec.users, job.calls, lambda: self._happen(Event.RETURNED), self._lost_connection
+            job.spec.users,
+            job.calls,
+            lambda: self._life.happen(Event.RETURNED),
+            self._lost_connection,
         )
-        self._effects: dict[Effect, Callable[[], None]] = {
+        effects = {
             Effect.SPAWN: self._spawn,
             Effect.CONNECT: self._connect,
             Effect.DRIVE: self._users.drive,
@@ -101,28 +100,28 @@ class Run(Watcher):
             Effect.ABANDON: self._abandon,
             Effect.END: self._end,
         }
+        self._life = Life(job, tools.clock, tools.bounds, effects, self._save)
 
     def start(self) -> Deferred[None]:
         """Begin; the Deferred fires when the job is over."""
         self._job.started_at = self._tools.now()
-        self._enter(Phase.PREPARING)
+        self._life.begin()
         self._preparing = ensureDeferred(self._prepare())
         return self._over
 
     def cancel(self, cause: Cause) -> None:
         """Bring the job to its ordered end, soon; `cause` stands unless there is one already."""
-        self._cancelled = True
-        self._happen(Event.CANCEL, cause)
+        self._life.cancel(cause)
 
     # What happens.
 
     def launched(self) -> None:
         """The program runs."""
-        self._happen(Event.LAUNCHED)
+        self._life.happen(Event.LAUNCHED)
 
     def launch_failed(self, sentence: str) -> None:
         """The program could not be executed."""
-        self._happen(
+        self._life.happen(
             Event.FAULT, Cause("exec-failed", f"The load test cannot be executed: {sentence}.")
         )
 
@@ -131,8 +130,8 @@ class Run(Watcher):
         self._record(Recorder.stdout, data)
         self._count()
         self._tools.results.grow(self._job)
-        if self._phase is Phase.SETTLING:
-            self._watch_stdout()
+        if self._life.phase is Phase.SETTLING:
+            self._life.stdout_is_busy()
 
     def stderr(self, data: bytes) -> None:
         """Write what it complained at once."""
@@ -140,52 +139,20 @@ class Run(Watcher):
 
     def exited(self, code: int | None, signal_number: int | None) -> None:
         """The process has ended."""
-        if self._phase is not Phase.OVER:
+        if self._life.phase is not Phase.OVER:
             self._job.exit = Exit(code, _signal_name(signal_number))
-        self._happen(Event.EXITED)
+        self._life.happen(Event.EXITED)
 
     def closed(self) -> None:
         """The process has ended and its output is read."""
-        self._happen(Event.CLOSED)
+        self._life.happen(Event.CLOSED)
+
+    def _returned(self) -> None:
+        self._life.happen(Event.RETURNED)
 
     def _lost_connection(self, sentence: str | None) -> None:
         cause = Cause("rpc-protocol", f"The load test does not speak net/rpc: {sentence}.")
-        self._happen(Event.LOST, None if sentence is None else cause)
-
-    def _happen(self, event: Event, cause: Cause | None = None) -> None:
-        """Let the table say what follows; the first cause stands."""
-        phase = self._phase
-        if phase is Phase.OVER:
-            return
-        if self._cause is None:
-            seconds = self._seconds(phase)
-            self._cause = cause or outcome.cause_of(phase, event, seconds, self._job.exit)
-        following = step(phase, event)
-        self._enter(following.phase)
-        for effect in following.effects:
-            self._effects[effect]()
-
-    def _enter(self, phase: Phase) -> None:
-        """Take up `phase` and its time; in the same phase the time can only become shorter."""
-        clock, seconds = self._tools.clock, self._seconds(phase)
-        timer = self._phase_timer
-        if phase is self._phase and timer is not None and timer.active():
-            if clock.seconds() + seconds < timer.getTime():
-                timer.reset(seconds)
-            return
-        self._cancel_timers()
-        self._phase = phase
-        if phase is Phase.OVER:
-            return
-        self._phase_timer = clock.callLater(seconds, self._happen, Event.TIMEOUT)
-        if phase.state is not None and phase.state is not self._job.state:
-            self._job.state = phase.state
-            self._save()
-
-    def _seconds(self, phase: Phase) -> float:
-        if phase is Phase.OVER:
-            return 0.0
-        return self._tools.bounds.of(phase, self._job.spec.duration_seconds, self._cancelled)
+        self._life.happen(Event.LOST, None if sentence is None else cause)
 
     # What is done.
 
@@ -199,16 +166,16 @@ class Run(Watcher):
             self._tools.results.begin(self._job)
             self._begun = True
         except Refused as refusal:
-            self._happen(Event.REFUSED, refusal.cause)
+            self._life.happen(Event.REFUSED, refusal.cause)
         except (CancelledError, ConnectingCancelledError):
             return
         except Exception as error:
             self._log.failure("preparing job {id} broke", id=self._job.id)
-            self._happen(
+            self._life.happen(
                 Event.REFUSED, Cause("internal-error", f"The job cannot be prepared: {error!r}.")
             )
         else:
-            self._happen(Event.PREPARED)
+            self._life.happen(Event.PREPARED)
 
     def _abandon(self) -> None:
         assert self._preparing is not None
@@ -219,17 +186,22 @@ class Run(Watcher):
         try:
             self._process = self._tools.spawn(self._staged, self)
         except OSError as error:
-            self._happen(Event.REFUSED, Cause("spawn-failed", f"No process can be made: {error}."))
+            self._life.happen(
+                Event.REFUSED, Cause("spawn-failed", f"No process can be made: {error}.")
+            )
+
+    def _watch_stdout(self) -> None:
+        self._life.stdout_is_busy()
 
     def _connect(self) -> None:
         self._connecting = self._tools.connect(self._users)
-        self._connecting.addCallback(lambda _: self._happen(Event.CONNECTED))
+        self._connecting.addCallback(lambda _: self._life.happen(Event.CONNECTED))
         self._connecting.addErrback(self._not_connected)
 
     def _not_connected(self, failure: Failure) -> None:
         if not isinstance(failure.value, CancelledError):
             sentence = f"The load test cannot be connected to: {failure.getErrorMessage()}."
-            self._happen(Event.FAULT, Cause("connect-failed", sentence))
+            self._life.happen(Event.FAULT, Cause("connect-failed", sentence))
 
     def _terminate(self) -> None:
         assert self._process is not None
@@ -244,22 +216,13 @@ class Run(Watcher):
             self._connecting.cancel()
         self._users.hang_up()
 
-    def _watch_stdout(self) -> None:
-        """Let stdout's silence be told, from now on."""
-        if self._quiet_timer is not None and self._quiet_timer.active():
-            self._quiet_timer.reset(self._tools.bounds.quiet_seconds)
-        else:
-            self._quiet_timer = self._tools.clock.callLater(
-                self._tools.bounds.quiet_seconds, self._happen, Event.QUIET
-            )
-
     def _record(self, stream: Callable[[Recorder, bytes], None], data: bytes) -> None:
         assert self._recorder is not None
         try:
             stream(self._recorder, data)
         except OSError as error:
             reason = "disk-full" if error.errno in _DISK_FULL else "log-failed"
-            self._happen(Event.FAULT, Cause(reason, f"The log cannot be written: {error}."))
+            self._life.happen(Event.FAULT, Cause(reason, f"The log cannot be written: {error}."))
 
     def _count(self) -> None:
         assert self._recorder is not None
@@ -290,7 +253,7 @@ class Run(Watcher):
                     id=job.id,
                     count=self._recorder.lost_bytes,
                 )
-        job.state, job.cause = outcome.verdict(self._cause, job.calls, self._users.last_error)
+        job.state, job.cause = outcome.verdict(self._life.cause, job.calls, self._users.last_error)
         job.ended_at = self._tools.now()
         self._save()
         self._log.info(
@@ -305,11 +268,6 @@ class Run(Watcher):
             self._tools.save(self._job)
         except Exception:
             self._log.failure("job {id} cannot be saved", id=self._job.id)
-
-    def _cancel_timers(self) -> None:
-        for timer in (self._phase_timer, self._quiet_timer):
-            if timer is not None and timer.active():
-                timer.cancel()
 
 
 def _signal_name(number: int | None) -> str | None:
