@@ -14,6 +14,8 @@ from goloagent.jobs.bounds import Bounds
 from goloagent.jobs.job import Cause, Job
 from goloagent.jobs.lifecycle import Effect, Event, Phase, step
 
+_WORK_IS_DONE = {Phase.SETTLING, Phase.TERMINATING, Phase.DRAINING, Phase.KILLING}
+
 
 class Life:
     """The life of `job` from `PREPARING` to `OVER`, after which nothing happens any more.
@@ -60,9 +62,12 @@ class Life:
             self._effects[effect]()
 
     def cancel(self, cause: Cause) -> None:
-        """Let the cancelled times hold from now on, and the job come to its ordered end."""
+        """Bring the job to its ordered end, the cancelled times holding from now on.
+
+        When all its calls have returned this only hastens the end: the job has done its work.
+        """
         self._cancelled = True
-        self.happen(Event.CANCEL, cause)
+        self.happen(Event.CANCEL, None if self.phase in _WORK_IS_DONE else cause)
 
     def stdout_is_busy(self) -> None:
         """Have `QUIET` happen after so long a silence from now on, if the phase lasts."""
