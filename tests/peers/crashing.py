@@ -8,6 +8,7 @@ SIGKILL, so nothing is flushed, closed or told.
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import signal
 import sys
@@ -20,7 +21,7 @@ import attrs
 Condition = Callable[..., bool]
 
 
-def _always(*_: Any) -> bool:
+def _always(*_: Any, **__: Any) -> bool:
     return True
 
 
@@ -95,7 +96,7 @@ def arm(point: Point, nth: int) -> None:
     """Have this process killed when it comes to `point` for the `nth` time."""
     module, _, name = point.where.partition(":")
     owner = getattr(import_module(module), name)
-    original = vars(owner)[point.method]
+    original = inspect.getattr_static(owner, point.method)
     is_class_method = isinstance(original, classmethod)
     function = original.__func__ if is_class_method else original
     countdown = [nth]

@@ -21,6 +21,8 @@ GONE = (
     ResponseFailed,
     ResponseNeverReceived,
 )
+# The first job of a queue starts before the request that brought it is answered.
+IN_A_REQUEST = ("upload", "queue", "start-before-save", "start-after-save")
 RESULTS = 600
 
 
@@ -37,10 +39,10 @@ async def test_j1_killed_at(
     agent = idle_agent
     if point.startswith("reject"):
         collector.refused = frozenset({"77"})
-    # Of uploads and queueings the second ends it, so that there is a job to look after.
-    at_request = point.startswith(("upload", "queue"))
-    await agent.start(crash_at=f"{point}:{2 if at_request else 1}")
-    await _ask(agent, numbered, again=at_request)
+    # What a request does is ended the second time, so that there is a job that was answered.
+    times = 2 if point.startswith(IN_A_REQUEST) else 1
+    await agent.start(crash_at=f"{point}:{times}")
+    await _ask(agent, numbered, times)
     assert await agent.crashed() == -9
     await agent.nothing_left()
     assert len(agent.jobs) >= 1
@@ -60,9 +62,9 @@ async def test_j1_killed_at(
         assert verdict.missing == verdict.never_printed == verdict.unrecognised == []
 
 
-async def _ask(agent: Agent, numbered: Notes, again: bool) -> None:
-    """Upload and queue, once or twice; what is not answered is not known to the client."""
-    for _ in range(2 if again else 1):
+async def _ask(agent: Agent, numbered: Notes, times: int) -> None:
+    """Upload and queue, so many times; what is not answered is not known to the client."""
+    for _ in range(times):
         try:
             await agent.queue("crashed", numbered.script(count=RESULTS), duration=0)
         except GONE:

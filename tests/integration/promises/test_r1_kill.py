@@ -30,7 +30,7 @@ async def test_r1_kills_at_random_moments(
     """Killed again and again at full speed, the agent delivers each written result."""
     from twisted.internet import reactor
 
-    agent, kills, seed = idle_agent, 100 if soak else 20, random.randrange(10**6)
+    agent, kills, seed = idle_agent, 100 if soak else 25, random.randrange(10**6)
     moments = random.Random(seed)
     await agent.start()
     binary = await agent.upload(numbered.script(count=-1, rate=LINES_PER_SECOND))
@@ -38,7 +38,7 @@ async def test_r1_kills_at_random_moments(
         if not agent.running:
             await agent.start()
         await agent.queue("killed", binary, duration=600)
-        await task.deferLater(reactor, moments.uniform(0.2, 1.5))
+        await task.deferLater(reactor, moments.uniform(0.1, 2))
         await agent.kill()
     await agent.start()
     jobs = [await agent.settled(job_id) for job_id in agent.jobs]
