@@ -14,7 +14,7 @@ from peers.oracle import Verdict, judge
 
 @pytest.fixture
 def soak() -> bool:
-    """Whether to take hours' worth of chances: GOLO_SOAK is set, as by ``make soak``."""
+    """Whether the long versions are asked for: GOLO_SOAK is set, as by ``make soak``."""
     return bool(os.environ.get("GOLO_SOAK"))
 
 
