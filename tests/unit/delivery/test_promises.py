@@ -76,7 +76,9 @@ def test_r6_a_refused_result_at_each_place(status: int) -> None:
         world.settle()
         assert (job.results.delivered, job.results.rejected) == (BATCH_RESULTS - 1, 1), place
         delivered = [push.ids for push in world.pushes if place not in push.ids]
-        assert list(chain.from_iterable(delivered)) == [n for n in range(BATCH_RESULTS) if n != place]
+        assert list(chain.from_iterable(delivered)) == [
+            n for n in range(BATCH_RESULTS) if n != place
+        ]
         assert len(world.logs[job.id].rejected) == 1
         worst = max(worst, len(world.pushes) - 1)
     print(f"R6: {status} for one of {BATCH_RESULTS}, at each place: {worst} extra requests at most")
