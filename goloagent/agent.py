@@ -5,9 +5,11 @@ The one place that knows everyone and touches the global reactor.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from datetime import datetime, timezone
+from pathlib import Path
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
@@ -62,6 +64,7 @@ class Agent(Service):
 
         Raises:
             SystemExit: something is not to be had; nothing listens then.
+            CannotStart: the same, in a daemon.
         """
         try:
             self._premises = take(self._settings)
@@ -70,7 +73,9 @@ class Agent(Service):
             self._listen(access)
         except CannotStart as error:
             self._log.critical("cannot start: {error}", error=error)
-            # twistd has made sys.stderr a part of the log.
+            if _is_daemon():
+                raise  # to the twistd that waits for the daemon: it prints it
+            # This twistd has made sys.stderr a part of the log.
             print(f"golo-agent: {error}", file=sys.__stderr__, flush=True)
             raise SystemExit(1) from None
         self._shipper.start()
@@ -94,7 +99,10 @@ class Agent(Service):
         self._reactor = reactor
         settings, store = self._settings, self._premises.store
         self._binaries = Binaries(settings.state, store, now)
-        self._binaries.open()
+        try:
+            self._binaries.open()
+        except OSError as error:
+            raise CannotStart(f"--state {error.filename}: {reason(error)}") from None
         http, self._pool = http_client(reactor, settings.insecure)
         collector = Collector(settings.collector, http, reactor)
         self._shipper = Shipper(reactor, now, collector.push, self._open_run, store.save)
@@ -181,6 +189,11 @@ class Agent(Service):
     def _open_run(self, job: Job) -> RunOfResults:
         rejected = self._settings.logs / job.spec.name / job.id / "rejected.jsonl"
         return RunOfResults(self._open_log(job), rejected)
+
+
+def _is_daemon() -> bool:
+    """Tell whether twistd has daemonized: standard error then leads nowhere."""
+    return os.fstat(2).st_rdev == Path(os.devnull).stat().st_rdev
 
 
 def _listen_now(endpoint: IStreamServerEndpoint, factory: Site) -> IListeningPort:

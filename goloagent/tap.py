@@ -23,7 +23,7 @@ DEFAULT_LISTEN = "tcp:8081:interface=127.0.0.1"
 class Options(usage.Options):
     """The command line; `settings` holds its meaning once it is parsed."""
 
-    synopsis = "Usage: twistd [twistd options] golo-agent [options]"
+    synopsis = "[options]"
     longdesc = (
         "Runs uploaded load tests one at a time and delivers each of their results to a collector."
     )
@@ -85,17 +85,11 @@ class Options(usage.Options):
         self._allow_from: list[str] = []
 
     def opt_listen(self, endpoint: str) -> None:
-        """Twisted server endpoint (tcp:, ssl:, unix:, systemd:) to listen on; may be repeated.
-
-        [default: tcp:8081:interface=127.0.0.1].
-        """
+        """Twisted server endpoint; may be repeated (default: tcp:8081:interface=127.0.0.1)."""
         self._listen.append(endpoint)
 
     def opt_allow_from(self, cidr: str) -> None:
-        """Network of peers that may connect, such as 10.0.0.0/8; may be repeated.
-
-        [default: any].
-        """
+        """Network of peers that may connect, by CIDR; may be repeated (default: any)."""
         self._allow_from.append(cidr)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:

@@ -7,6 +7,8 @@ or HTTP. docs/operations.md explains every column.
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from collections.abc import Iterator
 from datetime import datetime
@@ -69,7 +71,8 @@ class Store:
     """The database at `path`, made when missing. Used from one thread.
 
     Raises:
-        sqlite3.Error: the database cannot be opened, read or written.
+        OSError: the disk is full (ENOSPC).
+        sqlite3.Error: the database cannot be opened, read or written for another reason.
     """
 
     def __init__(self, path: Path) -> None:
@@ -106,7 +109,7 @@ class Store:
         """Write a live job through; a job that is settled by now is let go of."""
         row = _row(job)
         columns = ", ".join(f"{column} = :{column}" for column in row)
-        self._database.execute(f"UPDATE jobs SET {columns} WHERE id = :id", row)
+        self._write(f"UPDATE jobs SET {columns} WHERE id = :id", row)
         if job.settled:
             self._live.pop(job.id, None)
 
@@ -128,7 +131,15 @@ class Store:
     def _insert(self, table: str, row: dict[str, Any]) -> None:
         names = ", ".join(row)
         values = ", ".join(f":{column}" for column in row)
-        self._database.execute(f"INSERT INTO {table} ({names}) VALUES ({values})", row)
+        self._write(f"INSERT INTO {table} ({names}) VALUES ({values})", row)
+
+    def _write(self, statement: str, row: dict[str, Any]) -> None:
+        try:
+            self._database.execute(statement, row)
+        except sqlite3.OperationalError as error:
+            if "full" not in str(error):  # Python 3.10 has no other way to tell SQLITE_FULL
+                raise
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "the database") from error
 
 
 def _row(job: Job) -> dict[str, Any]:

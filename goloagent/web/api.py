@@ -73,7 +73,10 @@ class Api:
                 {"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
         job = Job(id=str(uuid4()), spec=spec, queued_at=self.now())
-        self.store.add(job)
+        try:
+            self.store.add(job)
+        except OSError as error:
+            raise Problem(507, f"the job cannot be kept: {error.strerror}") from error
         self.submit(job)
         request.responseHeaders.setRawHeaders("Location", [f"/jobs/{job.id}"])
         return _json(request, 201, {"queued": True, "id": job.id})

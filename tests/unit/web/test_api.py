@@ -166,6 +166,21 @@ def test_the_queue_holds_32(agent: Agent) -> None:
     assert queue(agent, binary="b-1").status == 201
 
 
+def test_a_full_disk_is_507(agent: Agent) -> None:
+    """A job that SQLite has no room for is refused as such, and is not queued."""
+    agent.store.add_binary(BINARY)
+    database = agent.store._database
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    answers = [queue(agent, binary=BINARY.id, name="n" * 64) for _ in range(QUEUE_LIMIT)]
+    full = [answer for answer in answers if answer.status != 201]
+    assert full, "the database never became full"
+    assert {(answer.status, answer.body) for answer in full} == {
+        (507, b"the job cannot be kept: No space left on device\n")
+    }
+    assert len(agent.store.queued()) == len(agent.submitted) == len(answers) - len(full)
+
+
 def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
     """The job resource is found where Location says, and follows the live job."""
     agent.store.add_binary(BINARY)
