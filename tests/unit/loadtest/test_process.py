@@ -189,12 +189,13 @@ def test_spawn(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/secret")
     spawner = Spawner()
-    program = Program(Path("/work/1/loadtest"), Path("/work/1"), "127.0.0.1:9999", "nobody")
+    program = Program(Path("/work/1/loadtest"), Path("/work/1"), "127.0.0.1:9999", "mark", "nobody")
     spawn(spawner, program, heard)
     assert spawner.environment == {
         "PATH": "/bin",
         "TZ": "UTC",
         "GOLO_RPC_ADDR": "127.0.0.1:9999",
+        "GOLO_JOB": "mark",
         "HOME": "/work/1",
         "TMPDIR": "/work/1",
     }
