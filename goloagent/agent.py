@@ -11,6 +11,7 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
+import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, serverFromString
@@ -25,18 +26,20 @@ from goloagent.delivery.runs import RunOfResults
 from goloagent.delivery.shipper import Shipper
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
+from goloagent.loadtest import survivors
+from goloagent.loadtest.containment import Containment, NotAllowed, choose
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.loadtest.users import connect, is_free
 from goloagent.premises import CannotStart, read_token, reason, take
 from goloagent.recovery import recover
 from goloagent.results.runlog import LogReader, open_reader
 from goloagent.run import Run, Tools
-from goloagent.settings import Settings
+from goloagent.settings import AUTO, Settings
 from goloagent.stage import Stage, Staged
 from goloagent.supervisor import Supervisor
 from goloagent.web.access import Access
 from goloagent.web.api import Api
-from goloagent.web.health import Health
+from goloagent.web.health import READY, Health, Protections
 from goloagent.web.site import site
 
 # From SIGTERM to the end, everything in.
@@ -68,6 +71,7 @@ class Agent(Service):
         """
         try:
             self._premises = take(self._settings)
+            self._containment = self._contain()
             access = self._access()
             self._compose()
             self._listen(access)
@@ -80,7 +84,7 @@ class Agent(Service):
             raise SystemExit(1) from None
         self._shipper.start()
         self._supervisor.start()
-        self._health = Health()
+        self._health = attrs.evolve(self._health, status=READY)
         self._reactor.callWhenRunning(self._take_sigterm)
         super().startService()
 
@@ -91,6 +95,44 @@ class Agent(Service):
             networks=settings.allow_from,
             hosts=None if settings.no_auth else (),
         )
+
+    def _contain(self) -> Containment:
+        """End what is left of an earlier life, and choose what will keep later ones together.
+
+        Raises:
+            CannotStart: the containment that was asked for is not to be had.
+        """
+        self._tell_survivors("earlier jobs", survivors.end(self._mark()))
+        wanted = self._settings.containment
+        try:
+            containment = choose(
+                None if wanted == AUTO else Containment(wanted), self._settings.run_as
+            )
+        except NotAllowed as error:
+            raise CannotStart(f"--containment {wanted}: {error}") from None
+        self._health = attrs.evolve(
+            self._health, protections=Protections(processes=containment.value)
+        )
+        self._log.info("load tests are kept together by: {name}", name=containment.value)
+        return containment
+
+    def _mark(self, job_id: str = "") -> str:
+        return survivors.mark_of(self._settings.state, job_id)
+
+    def _end_survivors(self, job: Job) -> Deferred[None]:
+        """End what a job has left behind, off the reactor thread: there may be many processes."""
+        ending = deferToThread(survivors.end, self._mark(job.id))
+        return ending.addCallback(lambda ended: self._tell_survivors(f"job {job.id}", ended))
+
+    def _tell_survivors(self, whose: str, ended: tuple[int, int]) -> None:
+        killed, left = ended
+        if killed or left:
+            self._log.warn(
+                "processes that outlived {whose}: {killed} killed, {left} left",
+                whose=whose,
+                killed=killed,
+                left=left,
+            )
 
     def _compose(self) -> None:
         """Make each room's piece, from delivery up to the supervisor, and recover."""
@@ -125,7 +167,7 @@ class Agent(Service):
             save=store.save,
             results=self._shipper,
         )
-        self._supervisor = Supervisor(store, lambda job: Run(job, tools))
+        self._supervisor = Supervisor(store, lambda job: Run(job, tools), self._end_survivors)
         recover(store, self._open_log, self._shipper, now)
 
     def stopService(self) -> Deferred[None]:
@@ -134,7 +176,9 @@ class Agent(Service):
         return ensureDeferred(self._stop())
 
     async def _stop(self) -> None:
-        self._health = Health("stopping", "the agent was told to end")
+        self._health = attrs.evolve(
+            self._health, status="stopping", reason="the agent was told to end"
+        )
         deadline = self._reactor.seconds() + STOP_SECONDS
         for port in self._ports:
             await maybeDeferred(port.stopListening)
@@ -179,7 +223,12 @@ class Agent(Service):
 
     def _spawn(self, staged: Staged, watcher: Watcher) -> LoadTestProcess:
         program = Program(
-            staged.program, staged.directory, self._settings.rpc_address, self._settings.run_as
+            path=staged.program,
+            directory=staged.directory,
+            rpc_address=self._settings.rpc_address,
+            mark=self._mark(staged.directory.name),
+            user=self._settings.run_as,
+            containment=self._containment,
         )
         return spawn(self._reactor, program, watcher)
 

@@ -66,6 +66,12 @@ class Options(usage.Options):
             "user that load tests run as (default: the agent's own; nobody when it is root)",
         ),
         (
+            "containment",
+            None,
+            settings.AUTO,
+            f"what ends all of a load test's processes: {', '.join(settings.CONTAINMENTS)}",
+        ),
+        (
             "max-upload",
             None,
             "512MiB",
@@ -128,6 +134,7 @@ class Options(usage.Options):
             no_auth=bool(self["no-auth"]),
             allow_from=tuple(settings.network(text) for text in self._allow_from),
             run_as=_run_as(self["run-as"]),
+            containment=settings.containment(self["containment"]),
             max_upload_bytes=settings.size_bytes("--max-upload", self["max-upload"]),
         )
 

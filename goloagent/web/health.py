@@ -8,11 +8,19 @@ READY = "ready"
 
 
 @attrs.frozen
+class Protections:
+    """Which of several ways is in force here: ``processes``, what ends a load test's processes."""
+
+    processes: str = "process-group"
+
+
+@attrs.frozen
 class Health:
     """``ready``, or what the agent is instead (``starting``, ``stopping``, …) and why."""
 
     status: str = READY
     reason: str | None = None
+    protections: Protections = Protections()
 
     @property
     def ready(self) -> bool:

@@ -44,6 +44,7 @@ WRONG = {
     "no size": {"--max-upload": "lots"},
     "no upload at all": {"--max-upload": "0"},
     "no network": {"--allow-from": "10.0.0.0/33"},
+    "no such containment": {"--containment": "wishes"},
     "no such user": {"--run-as": "nobody-of-this-name"},
     "no such endpoint": {"--listen": "carrier-pigeon:1:interface=127.0.0.1"},
     "no such port": {"--listen": "tcp:http-ish:interface=127.0.0.1"},

@@ -97,6 +97,7 @@ def test_rpc_address_round_trip(host: str, port: int) -> None:
         no_auth=False,
         allow_from=(),
         run_as=None,
+        containment="auto",
         max_upload_bytes=1,
     )
     assert rpc_address(settings.rpc_address) == (host, port)

@@ -16,7 +16,7 @@ from unit.web.in_memory import NOW, Agent, Answer
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.store import Binary
 from goloagent.web.api import QUEUE_LIMIT
-from goloagent.web.health import Health
+from goloagent.web.health import Health, Protections
 
 SCRIPT = b"#!/bin/sh\nexit 0\n"
 BINARY = Binary(id="b-1", sha256="0" * 64, size=10, uploaded_at=NOW)
@@ -200,11 +200,19 @@ def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
 @pytest.mark.parametrize(
     ("health", "status", "expected"),
     [
-        (Health(), 200, {"status": "ready", "reason": None}),
         (
-            Health("stopping", "the agent is stopping"),
+            Health(),
+            200,
+            {"status": "ready", "reason": None, "protections": {"processes": "process-group"}},
+        ),
+        (
+            Health("stopping", "the agent is stopping", Protections("pid-namespace")),
             503,
-            {"status": "stopping", "reason": "the agent is stopping"},
+            {
+                "status": "stopping",
+                "reason": "the agent is stopping",
+                "protections": {"processes": "pid-namespace"},
+            },
         ),
     ],
 )
