@@ -127,4 +127,6 @@ def test_a_daemon_that_cannot_start(idle_agent: Agent, tmp_path: Path) -> None:
     assert ended.returncode != 0
     assert "CannotStart" in ended.stdout + ended.stderr
     assert f"--listen {listen}: Address already in use" in (tmp_path / "log").read_text()
+    # The daemon is gone when its lock is: it ends after whoever waited for it.
+    subprocess.run(["flock", "-w", "10", idle_agent.state / "lock", "true"], check=True)
     assert not listens(idle_agent.port)
