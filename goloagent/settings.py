@@ -44,6 +44,10 @@ class Settings:
     allow_from: tuple[IpNetwork, ...]
     run_as: str | None
     max_upload_bytes: int
+    max_log_bytes: int
+    min_free_bytes: int
+    keep_days: int
+    keep_bytes: int
 
     @property
     def rpc_address(self) -> str:
@@ -102,6 +106,17 @@ def size_bytes(option: str, text: str) -> int:
     if match is None or unit is None or int(match[1]) == 0:
         raise WrongOption(f"{option} {text}: not a size such as 512MiB, 2GB or 1000000")
     return int(match[1]) * unit
+
+
+def days(option: str, text: str) -> int:
+    """Read a whole number of days.
+
+    Raises:
+        WrongOption: it is something else.
+    """
+    if not text.isascii() or not text.isdigit() or len(text) > 6:
+        raise WrongOption(f"{option} {text}: not a number of days")
+    return int(text)
 
 
 def network(text: str) -> IpNetwork:

@@ -185,11 +185,11 @@ def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
 @pytest.mark.parametrize(
     ("health", "status", "expected"),
     [
-        (Health(), 200, {"status": "ready", "reason": None}),
+        (Health(), 200, {"status": "ready", "reason": None, "notices": []}),
         (
             Health("stopping", "the agent is stopping"),
             503,
-            {"status": "stopping", "reason": "the agent is stopping"},
+            {"status": "stopping", "reason": "the agent is stopping", "notices": []},
         ),
     ],
 )
