@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test soak lint docs clean
 
 help: ## list what make can do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ demo: $(VENV)/demo.installed ## run a ten-second load test, end to end, on this 
 
 test: $(VENV)/test.installed ## run every test, with a real Go load test and a real twistd
 	$(BIN)/pytest
+
+soak: $(VENV)/test.installed ## the promises of docs/reliability.md at full length: some 20 minutes
+	GOLO_SOAK=1 $(BIN)/pytest -rP tests/integration/promises
 
 lint: $(VENV)/lint.installed ## ruff, mypy --strict and the import rules
 	$(BIN)/ruff check .

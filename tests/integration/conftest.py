@@ -12,6 +12,7 @@ import pytest_twisted
 from golang import build
 from peers.agent import Agent
 from peers.collector import Collector
+from peers.notes import Notes
 from peers.target import Target
 
 LOADTESTS = Path(__file__).parents[1] / "loadtests"
@@ -44,7 +45,7 @@ async def idle_agent(tmp_path: Path, collector: Collector) -> AsyncIterator[Agen
     """An agent that was not started yet; what it leaves behind is checked after the test."""
     from twisted.internet import reactor
 
-    agent = Agent(reactor, tmp_path, collector.url)
+    agent = Agent(reactor, tmp_path, collector)
     yield agent
     try:
         await agent.check()
@@ -73,6 +74,14 @@ def go_loadtest(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         return build(LOADTESTS / program, output, ldflags)
 
     return make
+
+
+@pytest.fixture
+def numbered(go_loadtest: Callable[..., Path], tmp_path: Path) -> Notes:
+    """The load test that notes what it prints, and its notes."""
+    directory = tmp_path / "notes"
+    directory.mkdir()
+    return Notes(go_loadtest("numbered"), directory)
 
 
 @pytest.fixture

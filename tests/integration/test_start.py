@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 from peers.agent import Agent, twistd
+from peers.collector import Collector
 from peers.ports import free_port
 
 
@@ -91,11 +92,13 @@ async def test_a_taken_port(idle_agent: Agent, tmp_path: Path) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_second_agent_on_the_same_state(agent: Agent, tmp_path: Path) -> None:
+async def test_a_second_agent_on_the_same_state(
+    agent: Agent, collector: Collector, tmp_path: Path
+) -> None:
     """Two agents never share a state directory."""
     from twisted.internet import reactor
 
-    second = Agent(reactor, tmp_path, "http://127.0.0.1:1")
+    second = Agent(reactor, tmp_path, collector)
     line = await refusal(tmp_path, second, second.arguments)
     assert str(agent.state) in line
     assert "another agent" in line

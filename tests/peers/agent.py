@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import resource
 import signal
 import sys
 from collections.abc import Awaitable
@@ -22,10 +23,12 @@ from twisted.web.client import Agent as HTTPAgent
 from twisted.web.client import HTTPConnectionPool, ResponseNeverReceived
 
 import goloagent
+from peers import crashing
+from peers.audit import OVER, audit
+from peers.collector import Collector
 from peers.ports import free_port
 
 TWISTD = Path(sys.executable).parent / "twistd"
-OVER = {"finished", "failed", "cancelled", "interrupted"}
 _POLL_SECONDS = 0.05
 # From SIGTERM: the load test's grace and what the delivery of the last results may take.
 _STOP_SECONDS = 30
@@ -43,11 +46,6 @@ class Answer:
     def json(self) -> Any:
         """The body, decoded."""
         return json.loads(self.text)
-
-
-def lines(log: bytes) -> int:
-    """Return how many lines a log holds; an unterminated last one counts."""
-    return log.count(b"\n") + (not log.endswith(b"\n") and log != b"")
 
 
 class Twistd(ProcessProtocol):
@@ -71,9 +69,17 @@ class Twistd(ProcessProtocol):
         self.ended.callback(self.code)
 
 
-def twistd(reactor: Any, directory: Path, arguments: list[str]) -> Twistd:
-    """Start ``twistd -n golo-agent`` with these arguments, in `directory`."""
-    command = [str(TWISTD), "-n", "--pidfile=", "golo-agent", *arguments]
+def twistd(
+    reactor: Any, directory: Path, arguments: list[str], crash_at: str | None = None
+) -> Twistd:
+    """Start ``twistd -n golo-agent`` with these arguments, in `directory`.
+
+    Args:
+        crash_at: a point of `peers.crashing` at which it kills itself.
+
+    """
+    program = [str(TWISTD)] if crash_at is None else [sys.executable, crashing.__file__, crash_at]
+    command = [*program, "-n", "--pidfile=", "golo-agent", *arguments]
     # Whether the package is installed or imported from a checkout, twistd finds the same one.
     environment = {**os.environ, "PYTHONPATH": str(Path(goloagent.__file__).parents[1])}
     process = Twistd()
@@ -84,9 +90,10 @@ def twistd(reactor: Any, directory: Path, arguments: list[str]) -> Twistd:
 class Agent:
     """An agent that keeps everything below `directory`; it can be started again after an end."""
 
-    def __init__(self, reactor: Any, directory: Path, collector_url: str) -> None:
+    def __init__(self, reactor: Any, directory: Path, collector: Collector) -> None:
         self._reactor = reactor
         self._directory = directory
+        self._collector = collector
         self.logs = directory / "logs"
         self.state = directory / "state"
         self.port = free_port()
@@ -94,7 +101,7 @@ class Agent:
         self.options = {
             "--listen": f"tcp:{self.port}:interface=127.0.0.1",
             "--rpc": f"127.0.0.1:{self.rpc_port}",
-            "--collector": collector_url,
+            "--collector": collector.url,
             "--logs": str(self.logs),
             "--state": str(self.state),
             # As root it would be nobody, who cannot read below pytest's directories.
@@ -128,8 +135,11 @@ class Agent:
         text = (self._log + now).decode(errors="replace").splitlines(keepends=True)
         return "".join(line for line in text if '"GET /jobs/' not in line)
 
-    async def start(self) -> None:
+    async def start(self, crash_at: str | None = None) -> None:
         """Start it and return when ``/health`` says that it is ready.
+
+        Args:
+            crash_at: a point of `peers.crashing` at which it kills itself.
 
         Raises:
             AssertionError: it ended, or is not ready in time; with its log.
@@ -137,7 +147,7 @@ class Agent:
         """
         assert not self.running, "the agent runs already"
         self._log = self.log.encode()
-        self._process = twistd(self._reactor, self._directory, self.arguments)
+        self._process = twistd(self._reactor, self._directory, self.arguments, crash_at)
         await self._within(15, self._ready(), "the agent is not ready")
 
     async def stop(self) -> int:
@@ -149,6 +159,19 @@ class Agent:
         code = await self._end(signal.SIGKILL, 5)
         await self.nothing_left()
         return code
+
+    async def crashed(self, timeout_seconds: float = 30) -> int:
+        """Return how it ended once it has, which it does by itself."""
+        process = self._running()
+        code = await self._within(timeout_seconds, process.ended, "the agent does not end")
+        await self._pool.closeCachedConnections()
+        return code
+
+    @property
+    def resident_bytes(self) -> int:
+        """The memory that the running agent has in use."""
+        pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
+        return int(pages) * resource.getpagesize()
 
     async def close(self) -> None:
         """Let go of the HTTP connections."""
@@ -234,18 +257,18 @@ class Agent:
         )
 
     async def check(self) -> None:
-        """Assert what holds after every test, and stop.
+        """Assert what holds after every test, whether it still runs or not, and stop it (R13).
 
-        Accounts balance, logs hold what was counted, SIGTERM leaves no process.
+        The accounts balance in the API, and on record with logs and collector; SIGTERM leaves no
+        process.
         """
-        for job_id in self.jobs if self.running else []:
-            job = await self.job(job_id)
-            log = self.run_log(job_id, job["name"])
-            if job["state"] in OVER and log.exists():
-                assert job["results"]["read"] == lines(log.read_bytes()), job
         if self.running:
+            for job_id in self.jobs:
+                await self.job(job_id)
             assert await self.stop() == 0, self.log
         await self.nothing_left()
+        complaints = audit(self.state, self.logs, self._collector.pushes)
+        assert not complaints, "\n".join(complaints)
 
     async def _ready(self) -> None:
         while True:

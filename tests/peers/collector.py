@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
 import attrs
+import msgspec
 from twisted.internet import defer
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
@@ -18,10 +20,11 @@ class Batch:
     """One push as it arrived, and what it was answered."""
 
     name: str
-    results: list[dict[str, Any]]
-    key: str | None
+    body: bytes
+    key: str
     headers: dict[str, str]
     answer: int | Misbehaviour
+    count: int
 
     @property
     def taken(self) -> bool:
@@ -29,9 +32,35 @@ class Batch:
         return isinstance(self.answer, int) and 200 <= self.answer < 300
 
     @property
+    def stored(self) -> bool:
+        """Whether these results are stored, told or not."""
+        return self.taken or self.answer is Misbehaviour.STORE_AND_DROP
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """The results, decoded anew: a test may hold a million of them."""
+        return json.loads(self.body)
+
+    @property
     def ids(self) -> list[str]:
         """The results' numbers, as the load test gave them."""
         return [result["sequenceID"] for result in self.results]
+
+    @property
+    def span(self) -> tuple[str, int, int]:
+        """The job id, first and last byte that the key names."""
+        job_id, span = self.key.split("/")
+        first, last = map(int, span.split("-"))
+        return job_id, first, last
+
+
+class _Numbered(msgspec.Struct):
+    """As much of a result as a collector at full speed looks at."""
+
+    number: str | None = msgspec.field(name="sequenceID", default=None)
+
+
+_decode = msgspec.json.Decoder(list[_Numbered]).decode
 
 
 class Misbehaviour(Enum):
@@ -39,10 +68,14 @@ class Misbehaviour(Enum):
 
     HANG = "hang"
     DROP = "drop"
+    STORE_AND_DROP = "store the results, then drop the connection"
 
 
 class Collector(Resource):
-    """Keeps every push in `pushes`; `answer` decides the status of each, or that there is none."""
+    """Keeps every push in `pushes`; `answer` decides the status of each, or that there is none.
+
+    A batch with a result whose number is in `refused` is answered 422, and not taken.
+    """
 
     def __init__(self, reactor: Any) -> None:
         super().__init__()
@@ -51,18 +84,35 @@ class Collector(Resource):
         self._waiting: list[tuple[str, int, defer.Deferred[None]]] = []
         self.pushes: list[Batch] = []
         self.answer: Callable[[str], int | Misbehaviour] = lambda name: 200
-        self._port_number = 0
+        self.refused: frozenset[str] = frozenset()
+        self._taken: Counter[str] = Counter()
+        self._hanging: list[Request] = []
+        self.port = 0
 
     def open(self) -> None:
         """Listen on a port of 127.0.0.1, the same one every time; `url` names it."""
         self._site = Site(self)
-        self._port = self._reactor.listenTCP(self._port_number, self._site, interface="127.0.0.1")
-        self._port_number = self._port.getHost().port
-        self.url = f"http://127.0.0.1:{self._port_number}"
+        self._listening = self._reactor.listenTCP(self.port, self._site, interface="127.0.0.1")
+        self.port = self._listening.getHost().port
+        self.url = f"http://127.0.0.1:{self.port}"
 
     async def close(self) -> None:
         """Stop listening."""
-        await defer.maybeDeferred(self._port.stopListening)
+        await defer.maybeDeferred(self._listening.stopListening)
+
+    def drop(self) -> None:
+        """Drop the connections of pushes that were left without an answer, as an end would."""
+        hanging, self._hanging = self._hanging, []
+        for request in hanging:
+            request.loseConnection()
+
+    def of_job(self, job_id: str) -> list[tuple[str, list[str]]]:
+        """Return what is stored of a job: keys, each with the numbers of its results."""
+        return [
+            (batch.key, batch.ids)
+            for batch in self.pushes
+            if batch.stored and batch.span[0] == job_id
+        ]
 
     def batches(self, name: str) -> list[Batch]:
         """Return what was taken for jobs of this name, in order."""
@@ -84,14 +134,14 @@ class Collector(Resource):
             AssertionError: they did not come in time.
 
         """
-        if len(self.results(name)) >= count:
+        if self._taken[name] >= count:
             return
         waiting: defer.Deferred[None] = defer.Deferred()
         self._waiting.append((name, count, waiting))
         try:
             await waiting.addTimeout(timeout_seconds, self._reactor)
         except defer.TimeoutError:
-            there = len(self.results(name))
+            there = self._taken[name]
             raise AssertionError(
                 f"{there} of {count} results of {name} after {timeout_seconds} s"
             ) from None
@@ -105,19 +155,31 @@ class Collector(Resource):
             key.decode("ascii").lower(): values[-1].decode("latin-1")
             for key, values in request.requestHeaders.getAllRawHeaders()
         }
+        body = request.content.read()
+        results = _decode(body)
         answer = self.answer(name)
-        results = json.loads(request.content.read())
-        self.pushes.append(Batch(name, results, headers.get("idempotency-key"), headers, answer))
+        if self.refused.intersection(result.number for result in results):
+            answer = 422
+        batch = Batch(name, body, headers["idempotency-key"], headers, answer, len(results))
+        self.pushes.append(batch)
+        if batch.taken:
+            self._taken[name] += batch.count
         self._tell()
+        if isinstance(answer, int):
+            request.setResponseCode(answer)
+            return b"refused" if answer == 422 else b""
         if answer is Misbehaviour.HANG:
-            return NOT_DONE_YET
-        if answer is Misbehaviour.DROP:
+            self._hanging.append(request)
+            request.notifyFinish().addErrback(lambda _: self._forget(request))
+        else:
             request.loseConnection()
-            return NOT_DONE_YET
-        request.setResponseCode(answer)
-        return b""
+        return NOT_DONE_YET
+
+    def _forget(self, request: Request) -> None:
+        if request in self._hanging:
+            self._hanging.remove(request)
 
     def _tell(self) -> None:
         for name, count, waiting in list(self._waiting):
-            if len(self.results(name)) >= count and not waiting.called:
+            if self._taken[name] >= count and not waiting.called:
                 waiting.callback(None)

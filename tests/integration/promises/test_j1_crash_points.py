@@ -1,0 +1,71 @@
+"""J1: a job answered 201 is run once or reported, and is never run again by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import pytest_twisted
+from peers.agent import OVER, Agent
+from peers.collector import Collector
+from peers.crashing import POINTS
+from peers.notes import Notes
+from peers.oracle import Verdict
+from twisted.internet.error import ConnectError, ConnectionLost
+from twisted.web.client import RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived
+
+GONE = (
+    ConnectError,
+    ConnectionLost,
+    RequestTransmissionFailed,
+    ResponseFailed,
+    ResponseNeverReceived,
+)
+# The first job of a queue starts before the request that brought it is answered.
+IN_A_REQUEST = ("upload", "queue", "start-before-save", "start-after-save")
+RESULTS = 600
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest_twisted.ensureDeferred
+async def test_j1_killed_at(
+    idle_agent: Agent,
+    collector: Collector,
+    numbered: Notes,
+    verdict_of: Callable[..., Verdict],
+    point: str,
+) -> None:
+    """After a restart every answered job is over, none ran twice, and no written result is lost."""
+    agent = idle_agent
+    if point.startswith("reject"):
+        collector.refused = frozenset({"77"})
+    # What a request does is ended the second time, so that there is a job that was answered.
+    times = 2 if point.startswith(IN_A_REQUEST) else 1
+    await agent.start(crash_at=f"{point}:{times}")
+    await _ask(agent, numbered, times)
+    assert await agent.crashed() == -9
+    await agent.nothing_left()
+    assert len(agent.jobs) >= 1
+
+    await agent.start()
+    jobs = [await agent.settled(job_id) for job_id in agent.jobs]
+    starts, rejected = numbered.starts(), sorted(collector.refused)
+    verdicts = [verdict_of(job["id"], "crashed", rejected) for job in jobs]
+    twice = sum(number > 1 for number in starts.values())
+    missing = sum(job["state"] not in OVER for job in jobs)
+    missing += sum(job["state"] == "finished" and not starts[job["id"]] for job in jobs)
+    lost = sum(len(verdict.lost) for verdict in verdicts)
+    print(f"J1: {point}: {[job['state'] for job in jobs]}, missing {missing}, run twice {twice}")
+    assert (missing, twice, lost) == (0, 0, 0)
+    assert {job["state"] for job in jobs} <= {"finished", "interrupted"}, jobs
+    for verdict in verdicts:
+        assert verdict.missing == verdict.never_printed == verdict.unrecognised == []
+
+
+async def _ask(agent: Agent, numbered: Notes, times: int) -> None:
+    """Upload and queue, so many times; what is not answered is not known to the client."""
+    for _ in range(times):
+        try:
+            await agent.queue("crashed", numbered.script(count=RESULTS), duration=0)
+        except GONE:
+            return

@@ -1,0 +1,71 @@
+"""J4 and J6: a crash keeps its results and names its cause, and SIGTERM ends the agent cleanly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import pytest_twisted
+from peers.agent import Agent
+from peers.collector import Collector
+from peers.notes import Notes
+from peers.oracle import Verdict
+
+RESULTS = 1000
+GRACE_SECONDS = 10
+
+
+@pytest_twisted.ensureDeferred
+async def test_j4_abort(agent: Agent, numbered: Notes, verdict_of: Callable[..., Verdict]) -> None:
+    """What was printed before abort() is delivered, and the signal is named."""
+    job_id = await agent.queue("abort", numbered.script(count=RESULTS, abort=True), duration=30)
+    job = await agent.settled(job_id)
+    print(f"J4: {job['results']['delivered']} of {RESULTS} delivered, {job['exit']}")
+    assert (job["state"], job["reason"]) == ("failed", "signalled"), job
+    assert job["exit"] == {"signal": "SIGABRT"}
+    assert "SIGABRT" in job["message"]
+    assert job["results"]["delivered"] == RESULTS
+    assert verdict_of(job_id, "abort").exact
+
+
+@pytest.mark.parametrize("stubborn", [False, True], ids=["heeding", "ignoring SIGTERM"])
+@pytest.mark.parametrize("up", [True, False], ids=["collector up", "collector down"])
+@pytest_twisted.ensureDeferred
+async def test_j6_sigterm(
+    agent: Agent,
+    collector: Collector,
+    numbered: Notes,
+    verdict_of: Callable[..., Verdict],
+    stubborn: bool,
+    up: bool,
+    soak: bool,
+) -> None:
+    """Exit code 0 in time, with nothing pending, or what is pending kept for the next start."""
+    from twisted.internet import reactor
+
+    if stubborn and up and not soak:
+        pytest.skip("one stubborn load test is enough; the long version is make soak")
+    if not up:
+        await collector.close()
+    program = numbered.script(count=-1, rate=5000, stubborn=stubborn)
+    job_id = await agent.queue("ended", program, duration=600)
+    await agent.reached(job_id, "running")
+    if up:
+        await collector.received("ended", RESULTS)
+    begin = reactor.seconds()
+    code = await agent.stop()
+    seconds = reactor.seconds() - begin
+    before = len(collector.pushes)
+    if not up:
+        collector.open()
+    await agent.start()
+    job = await agent.settled(job_id)
+    verdict = verdict_of(job_id, "ended")
+    print(
+        f"J6: exit code {code} after {seconds:.1f} s, "
+        f"{job['results']['delivered']} delivered, lost {len(verdict.lost)}"
+    )
+    assert (code, job["state"], job["reason"]) == (0, "interrupted", "agent-stopped"), job
+    assert seconds <= GRACE_SECONDS + 10
+    assert verdict.lost == verdict.missing == verdict.repeated == verdict.never_printed == []
+    assert (len(collector.pushes) == before) is up

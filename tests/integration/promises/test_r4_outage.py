@@ -1,0 +1,77 @@
+"""R4: a collector outage costs disk, not memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import pytest_twisted
+from peers.agent import Agent
+from peers.collector import Collector, Misbehaviour
+from peers.notes import Notes
+from peers.oracle import Verdict
+from twisted.internet import task
+
+LINES_PER_SECOND = 20_000
+MOST_GROWTH_BYTES = 64 * 2**20
+# The longest that a retry may be away when the collector is back.
+LONGEST_RETRY_SECONDS = 30
+
+
+@pytest.mark.parametrize("how", ["refusing", "hanging", "answering 503"])
+@pytest_twisted.ensureDeferred
+async def test_r4_outage(
+    agent: Agent,
+    collector: Collector,
+    numbered: Notes,
+    verdict_of: Callable[..., Verdict],
+    soak: bool,
+    how: str,
+) -> None:
+    """At full speed the agent's memory stays as it is, and the backlog is delivered afterwards."""
+    from twisted.internet import reactor
+
+    seconds = 60 if soak else 10
+    before, peak = agent.resident_bytes, [0]
+
+    def measure() -> None:
+        peak[0] = max(peak[0], agent.resident_bytes)
+
+    measuring = task.LoopingCall(measure)
+    measuring.start(0.1).addErrback(lambda failure: failure.trap(FileNotFoundError))
+    if how == "refusing":
+        await collector.close()
+    else:
+        collector.answer = lambda name: Misbehaviour.HANG if how == "hanging" else 503
+
+    program = numbered.script(count=LINES_PER_SECOND * seconds, rate=LINES_PER_SECOND)
+    job_id = await agent.queue("outage", program, duration=seconds + 1)
+    await agent.reached(job_id, "running")
+    await task.deferLater(reactor, seconds)
+    backlog = (await agent.job(job_id))["results"]["pending"]
+    collector.answer = lambda name: 200
+    if how == "refusing":
+        collector.open()
+    collector.drop()
+    mended = reactor.seconds()
+    await collector.received("outage", 1, LONGEST_RETRY_SECONDS + 1)
+    begun = reactor.seconds()
+    await agent.settled(job_id, timeout_seconds=2 * seconds + 30)
+    drained = reactor.seconds()
+    measuring.stop()
+
+    verdict = verdict_of(job_id, "outage")
+    growth = peak[0] - before
+    print(
+        f"R4: {seconds} s {how} at {numbered.rate(job_id):.0f} lines a second: memory grew by "
+        f"{growth / 2**20:.1f} MiB, lost {len(verdict.lost)}, {backlog} waited, tried again "
+        f"after {begun - mended:.1f} s, drained {drained - begun:.1f} s later"
+    )
+    assert backlog > 0.9 * LINES_PER_SECOND * (seconds - 2), "the load was lower than promised"
+    assert verdict.exact or how == "hanging", verdict
+    assert verdict.lost == verdict.missing == verdict.unrecognised == []
+    assert growth <= MOST_GROWTH_BYTES
+    # The wait for the next attempt has a bound of its own, which short outages may not reach.
+    assert drained - begun <= 2 * seconds
+    if soak:
+        assert drained - mended <= 2 * seconds

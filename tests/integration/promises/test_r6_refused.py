@@ -1,0 +1,43 @@
+"""R6: a result that the collector refuses takes no other with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+import pytest_twisted
+from peers.agent import Agent
+from peers.collector import Collector
+from peers.notes import Notes
+from peers.oracle import Verdict
+
+BATCH = 256
+MOST_EXTRA_REQUESTS = 16
+
+
+@pytest.mark.parametrize("refused", [{"77"}, {"1", "128", "256"}], ids=["one", "three"])
+@pytest_twisted.ensureDeferred
+async def test_r6_refused_results(
+    agent: Agent,
+    collector: Collector,
+    numbered: Notes,
+    verdict_of: Callable[..., Verdict],
+    refused: set[str],
+) -> None:
+    """The others of the batch are delivered; the refused are on file with status and answer."""
+    collector.refused = frozenset(refused)
+    job_id = await agent.queue("refused", numbered.script(count=BATCH), duration=0)
+    job = await agent.settled(job_id)
+    results = job["results"]
+    assert (results["delivered"], results["rejected"]) == (BATCH - len(refused), len(refused))
+    text = agent.run_log(job_id, "refused", "rejected.jsonl").read_text(encoding="utf-8")
+    kept = [json.loads(line) for line in text.splitlines()]
+    assert {(one["status"], one["answer"]) for one in kept} == {(422, "refused")}
+    numbers = [json.loads(one["result"])["sequenceID"] for one in kept]
+    verdict = verdict_of(job_id, "refused", rejected=numbers)
+    extra = len(collector.pushes) - 1
+    print(f"R6: {len(refused)} of {BATCH} refused: {extra} extra requests, rejected {numbers}")
+    assert sorted(numbers) == sorted(refused)
+    assert verdict.exact, verdict
+    assert extra <= MOST_EXTRA_REQUESTS * len(refused)

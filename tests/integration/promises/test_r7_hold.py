@@ -1,0 +1,44 @@
+"""R7: a wrong setting never drops data. The same on a clock: tests/unit/delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import pytest_twisted
+from peers.agent import Agent
+from peers.collector import Collector
+from peers.notes import Notes
+from peers.oracle import Verdict
+from twisted.internet import task
+
+RESULTS = 1000
+WRONG_SECONDS = 45
+PROBE_SECONDS = 30
+
+
+@pytest_twisted.ensureDeferred
+async def test_r7_unauthorised_for_a_while(
+    agent: Agent,
+    collector: Collector,
+    numbered: Notes,
+    verdict_of: Callable[..., Verdict],
+    soak: bool,
+) -> None:
+    """401 holds delivery, which a probe ends when it is mended."""
+    from twisted.internet import reactor
+
+    if not soak:
+        pytest.skip("takes a real minute; the long version is make soak")
+    collector.answer = lambda name: 401
+    job_id = await agent.queue("held", numbered.script(count=RESULTS), duration=0)
+    job = await agent.ended(job_id)
+    assert job["delivery"]["state"] == "holding", job
+    await task.deferLater(reactor, WRONG_SECONDS)
+    probes = len(collector.pushes)
+    collector.answer = lambda name: 200
+    await agent.settled(job_id, timeout_seconds=PROBE_SECONDS + 5)
+    verdict = verdict_of(job_id, "held")
+    print(f"R7: 401 for {WRONG_SECONDS} s: {probes} probes, lost {len(verdict.lost)}")
+    assert verdict.exact, verdict
+    assert probes <= 1 + WRONG_SECONDS // PROBE_SECONDS

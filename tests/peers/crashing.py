@@ -1,0 +1,132 @@
+"""``twistd`` with an agent that kills itself at a named point: ``crashing.py POINT -n golo-agent``.
+
+POINT is a name in `POINTS`, with ``:n`` the n-th time that the agent comes there. The agent's own
+code knows nothing of it: the methods at the points are wrapped before twistd runs. The kill is
+SIGKILL, so nothing is flushed, closed or told.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import attrs
+
+Condition = Callable[..., bool]
+
+
+def _always(*_: Any, **__: Any) -> bool:
+    return True
+
+
+def _in_state(*states: str) -> Condition:
+    return lambda store, job: job.state.value in states
+
+
+def _starting(logged: bool) -> Condition:
+    return lambda store, job: job.state.value == "starting" and job.logged is logged
+
+
+def _status(code: int) -> Condition:
+    return lambda request: request.code == code
+
+
+@attrs.frozen
+class Point:
+    """A method, and whether the end comes before it, after it, or when half of it is done."""
+
+    when: str
+    where: str
+    method: str
+    condition: Condition = _always
+
+
+STORE = "goloagent.jobs.store:Store"
+BINARIES = "goloagent.jobs.binaries"
+OVER = ("finished", "failed", "cancelled", "interrupted")
+
+POINTS = {
+    # An upload is kept.
+    "upload-before-link": Point("before", f"{BINARIES}:Incoming", "keep"),
+    "upload-after-link": Point("before", STORE, "add_binary"),
+    "upload-after-row": Point("after", STORE, "add_binary"),
+    # A job is queued.
+    "queue-before-row": Point("before", STORE, "add"),
+    "queue-after-row": Point("after", STORE, "add"),
+    "queue-before-answer": Point("before", "goloagent.web.request:Request", "finish", _status(201)),
+    "queue-after-answer": Point("after", "goloagent.web.request:Request", "finish", _status(201)),
+    # Its run begins.
+    "start-before-save": Point("before", STORE, "save", _starting(False)),
+    "start-after-save": Point("after", STORE, "save", _starting(False)),
+    "start-after-stage": Point("after", f"{BINARIES}:Binaries", "stage"),
+    "start-before-log": Point("before", "goloagent.results.runlog:RunLog", "create"),
+    "start-before-logged": Point("before", STORE, "save", _starting(True)),
+    "start-after-logged": Point("after", STORE, "save", _starting(True)),
+    "start-after-spawn": Point("after", "goloagent.agent:Agent", "_spawn"),
+    "start-after-launch": Point("after", "goloagent.run:Run", "launched"),
+    "running-after-save": Point("after", STORE, "save", _in_state("running")),
+    # It prints, and its results are delivered.
+    "append-before": Point("before", "goloagent.results.runlog:RunLog", "append_stdout"),
+    "append-half": Point("half", "goloagent.results.runlog:RunLog", "append_stdout"),
+    "append-after": Point("after", "goloagent.results.runlog:RunLog", "append_stdout"),
+    "push-before": Point("before", "goloagent.delivery.collector:Collector", "push"),
+    "push-before-commit": Point("before", "goloagent.delivery.shipper:Shipper", "_commit"),
+    "push-after-commit": Point("after", "goloagent.delivery.shipper:Shipper", "_commit"),
+    "reject-before-commit": Point("after", "goloagent.delivery.runs:RunOfResults", "reject"),
+    # It ends.
+    "stopping-after-save": Point("after", STORE, "save", _in_state("stopping")),
+    "end-before-save": Point("before", STORE, "save", _in_state(*OVER)),
+    "end-after-save": Point("after", STORE, "save", _in_state(*OVER)),
+}
+
+
+def _end(countdown: list[int]) -> None:
+    countdown[0] -= 1
+    if countdown[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(point: Point, nth: int) -> None:
+    """Have this process killed when it comes to `point` for the `nth` time."""
+    module, _, name = point.where.partition(":")
+    owner = getattr(import_module(module), name)
+    original = inspect.getattr_static(owner, point.method)
+    is_class_method = isinstance(original, classmethod)
+    function = original.__func__ if is_class_method else original
+    countdown = [nth]
+
+    @functools.wraps(function)
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        reached = point.condition(*arguments, **named)
+        if reached and point.when == "before":
+            _end(countdown)
+        if reached and point.when == "half":
+            log, data = arguments
+            function(log, data[: len(data) // 2])
+            _end(countdown)
+            return function(log, data[len(data) // 2 :])
+        result = function(*arguments, **named)
+        if reached and point.when == "after":
+            _end(countdown)
+        return result
+
+    setattr(owner, point.method, classmethod(wrapped) if is_class_method else wrapped)
+
+
+def main() -> None:
+    """Arm the point and become twistd."""
+    name, _, nth = sys.argv.pop(1).partition(":")
+    arm(POINTS[name], int(nth or 1))
+    from twisted.scripts.twistd import run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()
