@@ -29,7 +29,7 @@ from goloagent.delivery.runs import RunOfResults
 from goloagent.delivery.shipper import Shipper
 from goloagent.jobs import outcome
 from goloagent.jobs.binaries import Binaries
-from goloagent.jobs.job import Cause, Job
+from goloagent.jobs.job import Cause, Job, Results
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.loadtest.users import connect, is_free
 from goloagent.premises import CannotStart, read_token, reason, take
@@ -37,9 +37,9 @@ from goloagent.recovery import Recovery
 from goloagent.results.runlog import (
     LogPathError,
     LogReader,
-    mark_delivered,
     open_reader,
     open_sync,
+    write_account,
 )
 from goloagent.retention import SWEEP_SECONDS, Retention
 from goloagent.run import Run, Tools
@@ -116,16 +116,12 @@ class Agent(Service):
         for binary in binaries:
             store.add_binary(binary)
         runs = await deferToThread(remains.runs, logs)
-        delivered = [job for job in runs if remains.is_delivered(logs, job)]
-        for job in delivered:
-            store.add(job)
-            store.save(job)
-        pending = [job for job in runs if job not in delivered]
-        await self._recovery.adopt(pending)
+        unknown = sum(job.results == Results() for job in runs)
         self._notice(
-            f"found again: {len(binaries)} binaries and {len(runs)} runs, of which {len(pending)}"
-            " are sent from their beginning"
+            f"found again: {len(binaries)} binaries and {len(runs)} runs, of which {unknown} have"
+            " no account: their results are sent from the beginning"
         )
+        await self._recovery.adopt(runs)
 
     def _notice(self, sentence: str) -> None:
         self._log.error("{sentence}", sentence=sentence)
@@ -209,8 +205,12 @@ class Agent(Service):
         for loop in (self._space_loop, self._sweep_loop):
             if loop.running:
                 loop.stop()
+        if failure is not None:
+            # What cannot be committed would only be sent again.
+            await self._shipper.stop(0.0)
         await self._supervisor.stop(failure or outcome.AGENT_STOPPED)
-        await self._shipper.stop(max(LEAST_DRAIN_SECONDS, deadline - self._reactor.seconds()))
+        if failure is None:
+            await self._shipper.stop(max(LEAST_DRAIN_SECONDS, deadline - self._reactor.seconds()))
         await self._close_ports()
         await self._pool.closeCachedConnections()
         await self._syncer.stop()
@@ -234,14 +234,15 @@ class Agent(Service):
             self._reactor.stop()
 
     def _save(self, job: Job) -> None:
-        """Keep a job as it stands now, and mark a log of which nothing is pending any more."""
+        """Keep a job as it stands now, and its account beside a log that is fully delivered."""
         self._syncer.save(job)
         if not job.settled or not job.logged or self._disk_failure is not None:
             return
         try:
-            mark_delivered(self._settings.logs, job.spec.name, job.id)
+            account = remains.account(job)
+            write_account(self._settings.logs, job.spec.name, job.id, account)
         except (OSError, LogPathError) as error:
-            self._log.warn("the log of job {id} is not marked: {error}", id=job.id, error=error)
+            self._log.warn("no account of job {id} is written: {error}", id=job.id, error=error)
 
     def _commit(self, job: Job) -> None:
         """Keep a job now or in time: what is delivered and not committed may be sent again."""

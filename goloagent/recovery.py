@@ -53,8 +53,13 @@ class Recovery:
 
     async def adopt(self, runs: Iterable[Job]) -> None:
         """Take up runs that were found without a row, and keep them."""
+
+        def keep(job: Job) -> None:
+            self.store.add(job)
+            self.save(job)  # which lets go of a settled one
+
         for job in runs:
-            await self._take_up(job, self.store.add)
+            await self._take_up(job, keep)
 
     async def _take_up(self, job: Job, keep: Callable[[Job], None]) -> None:
         try:

@@ -1,21 +1,27 @@
-"""What the disk still knows when the database is lost: the binaries, and the runs by their logs.
+"""What the disk still knows when the database is lost: the binaries, and the runs with their logs.
 
 Reads names, sizes and times, and the bytes of binaries; restores nothing itself.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from uuid import UUID
 
+import attrs
+import msgspec
+
 from goloagent.jobs import outcome
 from goloagent.jobs.binaries import sha256_of
-from goloagent.jobs.job import Job, State
+from goloagent.jobs.job import Job, Results, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import Binary
-from goloagent.results.runlog import DELIVERED, OUT
+from goloagent.results.runlog import ACCOUNT, OUT
+
+_ACCOUNT_BYTES = 4096
 
 
 def binaries(kept: Path) -> list[Binary]:
@@ -30,7 +36,7 @@ def binaries(kept: Path) -> list[Binary]:
 def runs(logs: Path) -> list[Job]:
     """Return the runs with a log below `logs`, those first that printed their last word first.
 
-    What of their results was delivered is not known, but for `is_delivered`.
+    One without an account beside its log has none here either: what of it was delivered is lost.
     """
     found = []
     for name in logs.iterdir():
@@ -39,16 +45,25 @@ def runs(logs: Path) -> list[Job]:
         for run in _named_by_ids(name):
             out = run / OUT
             if run.is_dir() and out.is_file() and not out.is_symlink():
-                found.append(_run(name.name, run.name, _changed(out)))
+                found.append(_run(name.name, run.name, _changed(out), _account(run / ACCOUNT)))
     return sorted(found, key=lambda job: job.queued_at)
 
 
-def is_delivered(logs: Path, job: Job) -> bool:
-    """Tell whether a run is marked as having nothing pending."""
-    return (logs / job.spec.name / job.id / DELIVERED).exists()
+def account(job: Job) -> bytes:
+    """Return what became of the results of `job`, to be kept beside its log."""
+    return json.dumps(attrs.asdict(job.results)).encode()
 
 
-def _run(name: str, job_id: str, time: datetime) -> Job:
+def _account(path: Path) -> Results:
+    try:
+        if path.is_symlink() or not path.is_file():
+            return Results()
+        return msgspec.json.decode(path.read_bytes()[:_ACCOUNT_BYTES], type=Results)
+    except msgspec.DecodeError:
+        return Results()
+
+
+def _run(name: str, job_id: str, time: datetime, results: Results) -> Job:
     return Job(
         id=job_id,
         spec=JobSpec(name, 0, 0, ""),
@@ -57,6 +72,7 @@ def _run(name: str, job_id: str, time: datetime) -> Job:
         cause=outcome.STATE_LOST,
         ended_at=time,
         logged=True,
+        results=results,
     )
 
 

@@ -58,7 +58,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 CREATE INDEX IF NOT EXISTS jobs_unsettled ON jobs (position) WHERE NOT settled;
 """
 
-_CHECKPOINT_BYTES = 4 * 1024 * 1024
+_CHECKPOINT_BYTES = 512 * 1024
 _NOT_DAMAGED = (
     "attempt to write a readonly database",
     "database is locked",
@@ -124,10 +124,11 @@ class Store:
         database.execute("PRAGMA synchronous = NORMAL")
         # A checkpoint waits for the disk: `sync` makes them, off the reactor thread.
         database.execute("PRAGMA wal_autocheckpoint = 0")
+        database.execute("PRAGMA journal_size_limit = 0")
         database.executescript(_SCHEMA)
         (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
-            raise Damaged(found)
+            raise Damaged(" ".join(found.split()))
         rows = database.execute("SELECT * FROM jobs WHERE NOT settled ORDER BY position")
         return {row["id"]: _job(row) for row in rows}
 

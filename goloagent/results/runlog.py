@@ -21,15 +21,15 @@ import attrs
 
 OUT = "out.log"
 ERR = "err.log"
-DELIVERED = "delivered"
-"""An empty file beside out.log: every result in it is delivered or rejected."""
+ACCOUNT = "account.json"
+"""Beside out.log once nothing in it is pending: what the database, if it is lost, knew of it."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: to open a planted FIFO would wait for its other end.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # Readable too, for the tail of stderr.
 _APPEND = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-_NOTE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOTE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class LogPathError(Exception):
@@ -207,15 +207,19 @@ def open_sync(logs: Path, name: str, job_id: str) -> LogSync:
         raise
 
 
-def mark_delivered(logs: Path, name: str, job_id: str) -> None:
-    """Note beside a run's log that nothing in it is pending, for a time without a database.
+def write_account(logs: Path, name: str, job_id: str, account: bytes) -> None:
+    """Write beside a run's log what became of its results, for a time without a database.
 
     Raises:
         LogPathError: a link, or anything else that is no log, stands in the way.
         OSError: it cannot be noted.
     """
-    with _directory(logs, name) as named, _step(named, job_id) as own:
-        os.close(os.open(DELIVERED, _NOTE, 0o640, dir_fd=own))
+    with _directory(logs, name) as named, _step(named, job_id) as own, _refusing_links(ACCOUNT):
+        descriptor = os.open(ACCOUNT, _NOTE, 0o640, dir_fd=own)
+        try:
+            os.write(descriptor, account)
+        finally:
+            os.close(descriptor)
 
 
 def size_of_run(logs: Path, name: str, job_id: str) -> int:

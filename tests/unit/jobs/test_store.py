@@ -246,15 +246,14 @@ def test_a_long_wal_goes_into_the_database(store: Store, path: Path) -> None:
     wal = Path(f"{path}-wal")
     kept = job(1)
     store.add(kept)
-    while wal.stat().st_size < 5 * 2**20:
+    while wal.stat().st_size < 2**20:
         kept.results.committed += 1
         store.save(kept)
     empty = path.stat().st_size
     store.sync()
     assert path.stat().st_size > empty
-    size = wal.stat().st_size
     store.save(kept)
-    assert wal.stat().st_size == size, "the WAL begins anew after a checkpoint"
+    assert wal.stat().st_size < 2**16, "the WAL begins anew after a checkpoint"
     assert store.get("job-1") == kept
 
 
