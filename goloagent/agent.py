@@ -5,46 +5,61 @@ The one place that knows everyone and touches the global reactor.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, serverFromString
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 
+from goloagent import remains
 from goloagent.delivery.collector import Collector, http_client
 from goloagent.delivery.runs import RunOfResults
 from goloagent.delivery.shipper import Shipper
+from goloagent.jobs import outcome
 from goloagent.jobs.binaries import Binaries
-from goloagent.jobs.job import Job
+from goloagent.jobs.job import Cause, Job, Results
 from goloagent.loadtest import survivors
 from goloagent.loadtest.containment import Containment, NotAllowed, choose
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.loadtest.users import connect, is_free
 from goloagent.premises import CannotStart, read_token, reason, take
-from goloagent.recovery import recover
-from goloagent.results.runlog import LogReader, open_reader
+from goloagent.recovery import Recovery
+from goloagent.results.runlog import (
+    LogPathError,
+    LogReader,
+    open_reader,
+    open_sync,
+    write_account,
+)
+from goloagent.retention import SWEEP_SECONDS, Retention
 from goloagent.run import Run, Tools
 from goloagent.settings import AUTO, Settings
+from goloagent.space import Space
 from goloagent.stage import Stage, Staged
 from goloagent.supervisor import Supervisor
+from goloagent.syncer import Syncer
 from goloagent.web.access import Access
 from goloagent.web.api import Api
-from goloagent.web.health import READY, Health, Protections
+from goloagent.web.health import DISK_FULL, READY, Health, Protections
 from goloagent.web.site import site
 
 # From SIGTERM to the end, everything in.
 STOP_SECONDS = 20.0
 LEAST_DRAIN_SECONDS = 2.0
+SPACE_SECONDS = 1.0
 
 
 def now() -> datetime:
@@ -61,6 +76,7 @@ class Agent(Service):
         self._settings = settings
         self._health = Health("starting")
         self._ports: list[IListeningPort] = []
+        self._disk_failure: Cause | None = None
 
     def startService(self) -> None:
         """Open, recover and listen, or end the process with one line on stderr.
@@ -70,7 +86,7 @@ class Agent(Service):
             CannotStart: the same, in a daemon.
         """
         try:
-            self._premises = take(self._settings)
+            self._premises = take(self._settings, now)
             self._containment = self._contain()
             access = self._access()
             self._compose()
@@ -83,10 +99,40 @@ class Agent(Service):
             print(f"golo-agent: {error}", file=sys.__stderr__, flush=True)
             raise SystemExit(1) from None
         self._shipper.start()
-        self._supervisor.start()
-        self._health = attrs.evolve(self._health, status=READY)
+        self._syncer.start()
+        self._beginning = ensureDeferred(self._begin())
+        self._beginning.addErrback(lambda failure: failure.trap(CancelledError))
         self._reactor.callWhenRunning(self._take_sigterm)
         super().startService()
+
+    async def _begin(self) -> None:
+        """Take up what an earlier life left, and begin with the queue."""
+        if self._premises.damage is not None:
+            self._notice(self._premises.damage)
+            await self._restore()
+        await self._recovery.recover()
+        self._supervisor.start()
+        self._health = attrs.evolve(self._health, status=READY)
+        self._space_loop.start(SPACE_SECONDS)
+        self._sweep_loop.start(SWEEP_SECONDS)
+
+    async def _restore(self) -> None:
+        """Fill a new database with what the disk still knows."""
+        store, logs = self._premises.store, self._settings.logs
+        binaries = await deferToThread(remains.binaries, self._binaries.kept)
+        for binary in binaries:
+            store.add_binary(binary)
+        runs = await deferToThread(remains.runs, logs)
+        unknown = sum(job.results == Results() for job in runs)
+        self._notice(
+            f"found again: {len(binaries)} binaries and {len(runs)} runs, of which {unknown} have"
+            " no account: their results are sent from the beginning"
+        )
+        await self._recovery.adopt(runs)
+
+    def _notice(self, sentence: str) -> None:
+        self._log.error("{sentence}", sentence=sentence)
+        self._health = attrs.evolve(self._health, notices=(*self._health.notices, sentence))
 
     def _access(self) -> Access:
         settings = self._settings
@@ -147,7 +193,11 @@ class Agent(Service):
             raise CannotStart(f"--state {error.filename}: {reason(error)}") from None
         http, self._pool = http_client(reactor, settings.insecure)
         collector = Collector(settings.collector, http, reactor)
-        self._shipper = Shipper(reactor, now, collector.push, self._open_run, store.save)
+        self._syncer = Syncer(reactor, deferToThread, store, self._disk_failed)
+        self._shipper = Shipper(reactor, now, collector.push, self._open_run, self._commit)
+        self._space = Space(
+            (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
+        )
         rpc = HostnameEndpoint(reactor, settings.rpc_host, settings.rpc_port)
         stage = Stage(
             work=self._premises.work,
@@ -157,18 +207,34 @@ class Agent(Service):
             rpc_address=settings.rpc_address,
             rpc_is_free=lambda: is_free(rpc),
             in_thread=deferToThread,
+            shortage=self._space.shortage,
         )
+
+        async def prepare(job: Job) -> Staged:
+            staged = await stage.prepare(job)
+            self._syncer.follow(staged.log, open_sync(settings.logs, job.spec.name, job.id))
+            return staged
+
         tools = Tools(
             clock=reactor,
             now=now,
-            prepare=stage.prepare,
+            prepare=prepare,
             spawn=self._spawn,
             connect=lambda users: connect(reactor, rpc, users),
-            save=store.save,
+            save=self._save,
             results=self._shipper,
+            too_much=self._space.too_much,
+            in_thread=deferToThread,
         )
         self._supervisor = Supervisor(store, lambda job: Run(job, tools), self._end_survivors)
-        recover(store, self._open_log, self._shipper, now)
+        self._space_loop = LoopingCall(self._supervisor.check_space)
+        self._recovery = Recovery(
+            store, self._open_log, self._shipper, self._commit, now, deferToThread, self._notice
+        )
+        retention = Retention(
+            store, settings.logs, settings.keep_days, settings.keep_bytes, now, deferToThread
+        )
+        self._sweep_loop = LoopingCall(lambda: ensureDeferred(retention.sweep()))
 
     def stopService(self) -> Deferred[None]:
         """Stop in order: requests, the running job, its results; in 20 s at most."""
@@ -176,16 +242,67 @@ class Agent(Service):
         return ensureDeferred(self._stop())
 
     async def _stop(self) -> None:
-        self._health = attrs.evolve(
-            self._health, status="stopping", reason="the agent was told to end"
-        )
+        failure = self._disk_failure
         deadline = self._reactor.seconds() + STOP_SECONDS
-        for port in self._ports:
-            await maybeDeferred(port.stopListening)
-        await self._supervisor.stop()
-        await self._shipper.stop(max(LEAST_DRAIN_SECONDS, deadline - self._reactor.seconds()))
+        if failure is None:
+            self._health = attrs.evolve(
+                self._health, status="stopping", reason="the agent was told to end"
+            )
+            await self._close_ports()
+        self._beginning.cancel()
+        for loop in (self._space_loop, self._sweep_loop):
+            if loop.running:
+                loop.stop()
+        if failure is not None:
+            # What cannot be committed would only be sent again.
+            await self._shipper.stop(0.0)
+        await self._supervisor.stop(failure or outcome.AGENT_STOPPED)
+        if failure is None:
+            await self._shipper.stop(max(LEAST_DRAIN_SECONDS, deadline - self._reactor.seconds()))
+        await self._close_ports()
         await self._pool.closeCachedConnections()
-        self._premises.leave()
+        await self._syncer.stop()
+        if self._disk_failure is None:
+            # To close the database is to trust the disk with what it holds.
+            self._premises.leave()
+
+    async def _close_ports(self) -> None:
+        while self._ports:
+            await maybeDeferred(self._ports.pop().stopListening)
+
+    def _disk_failed(self, sentence: str) -> None:
+        """Commit nothing any more, and end: after a restart the disk says what it has."""
+        self._log.critical("{sentence}; the agent ends", sentence=sentence)
+        stopping = self._health.status == "stopping"
+        self._health = attrs.evolve(self._health, status="disk-failed", reason=sentence)
+        self._disk_failure = Cause("disk-failed", f"The agent ended: {sentence}.")
+        self._premises.store.freeze()
+        atexit.register(_exit_as_failed)
+        if not stopping:
+            self._reactor.stop()
+
+    def _save(self, job: Job) -> None:
+        """Keep a job as it stands now, and its account beside a log that is fully delivered."""
+        self._syncer.save(job)
+        if not job.settled or not job.logged or self._disk_failure is not None:
+            return
+        try:
+            account = remains.account(job)
+            write_account(self._settings.logs, job.spec.name, job.id, account)
+        except (OSError, LogPathError) as error:
+            self._log.warn("no account of job {id} is written: {error}", id=job.id, error=error)
+
+    def _commit(self, job: Job) -> None:
+        """Keep a job now or in time: what is delivered and not committed may be sent again."""
+        with suppress(OSError):  # said, and tried again with the next sync
+            self._save(job)
+
+    def _fares(self) -> Health:
+        """Return how the agent fares now."""
+        shortage = self._space.shortage() if self._health.ready else None
+        if shortage is None:
+            return self._health
+        return attrs.evolve(self._health, status=DISK_FULL, reason=shortage)
 
     def _take_sigterm(self) -> None:
         """Have SIGTERM end in exit code 0: twistd alone would end by the signal."""
@@ -207,7 +324,7 @@ class Agent(Service):
             store=self._premises.store,
             submit=lambda job: self._supervisor.look(),
             now=now,
-            health=lambda: self._health,
+            health=self._fares,
             in_thread=deferToThread,
         )
         factory = site(api, access, self._binaries, self._settings.max_upload_bytes, self._reactor)
@@ -243,6 +360,13 @@ class Agent(Service):
 def _is_daemon() -> bool:
     """Tell whether twistd has daemonized: standard error then leads nowhere."""
     return os.fstat(2).st_rdev == Path(os.devnull).stat().st_rdev
+
+
+def _exit_as_failed() -> None:
+    """End with exit code 1, and without closing the database."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _listen_now(endpoint: IStreamServerEndpoint, factory: Site) -> IListeningPort:

@@ -9,17 +9,22 @@ import fcntl
 import os
 import pwd
 import shutil
-import sqlite3
 import stat
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
 import attrs
 from twisted.internet.error import CannotListenError
 
-from goloagent.jobs.store import Store
+from goloagent.jobs.store import Damaged, Store
 from goloagent.settings import Settings
+
+# What an empty database needs on disk, with its log and its index.
+_ROOM_BYTES = 256 * 1024
 
 
 class CannotStart(Exception):
@@ -30,11 +35,13 @@ class CannotStart(Exception):
 class Premises:
     """What is held while the agent runs: the state directory's lock and the open database.
 
-    ``work`` is the directory below which load tests run, empty at the start.
+    ``work`` is the directory below which load tests run, empty at the start. ``damage`` says what
+    became of a database that was found damaged.
     """
 
     work: Path
     store: Store
+    damage: str | None
     _lock: IO[bytes]
 
     def leave(self) -> None:
@@ -43,7 +50,7 @@ class Premises:
         self._lock.close()
 
 
-def take(settings: Settings) -> Premises:
+def take(settings: Settings, now: Callable[[], datetime]) -> Premises:
     """Make and open what `settings` name.
 
     Raises:
@@ -57,7 +64,8 @@ def take(settings: Settings) -> Premises:
         _check_way(work, settings.run_as)
     for leftover in work.iterdir():
         shutil.rmtree(leftover, ignore_errors=True)
-    return Premises(work, _open_store(settings.state / "golo-agent.sqlite"), lock)
+    store, damage = _open_store(settings.state / "golo-agent.sqlite", now)
+    return Premises(work, store, damage, lock)
 
 
 def read_token(path: Path | None) -> bytes | None:
@@ -133,9 +141,34 @@ def _check_way(directory: Path, user: str) -> None:
             )
 
 
-def _open_store(path: Path) -> Store:
+def _open_store(path: Path, now: Callable[[], datetime]) -> tuple[Store, str | None]:
+    """Open the database; set a damaged one aside, make a new one, and say so."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        return Store(path)
-    except (OSError, sqlite3.Error) as error:
+        try:
+            return _store(path), None
+        except Damaged as error:
+            # A full disk can look like damage, and a good database must stay where it is.
+            _try_to_write(path.parent)
+            aside = _set_aside(path, now().strftime("%Y%m%dT%H%M%S.%fZ"))
+            return _store(path), f"the database was damaged ({error}) and is kept as {aside}"
+    except (OSError, Damaged) as error:
         raise CannotStart(f"--state: the database {path}: {reason(error)}") from None
+
+
+def _store(path: Path) -> Store:
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    return Store(path)
+
+
+def _set_aside(path: Path, time: str) -> Path:
+    """Rename the database and what belongs to it, and return its new name."""
+    aside = path.with_name(f"{path.name}.damaged-{time}")
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
+    return aside
+
+
+def _try_to_write(directory: Path) -> None:
+    with tempfile.TemporaryFile(dir=directory) as file:
+        file.write(bytes(_ROOM_BYTES))

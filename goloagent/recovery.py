@@ -1,14 +1,17 @@
 """What is left of the agent's earlier life: jobs that were running, results not delivered.
 
-A job that was running is over, and is never run again by itself; the lines in its log are counted
-anew.
+A job that was running is over, and is never run again by itself. What is pending is what the log
+holds behind the committed offset, whatever was counted before: a power cut can take the end of a
+log whose results were counted, or even delivered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
+import attrs
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from goloagent.jobs import outcome
@@ -19,40 +22,98 @@ from goloagent.results.tally import Tally
 from goloagent.run import Results
 
 _BLOCK_BYTES = 1024 * 1024
-_log = Logger()
 
 
-def recover(
-    store: Store,
-    open_log: Callable[[Job], LogReader],
-    results: Results,
-    now: Callable[[], datetime],
-) -> None:
-    """Settle what was running and hand logs with pending results on; leave the queue."""
-    for job in store.unsettled():
-        if job.state is State.QUEUED:
-            continue
+@attrs.frozen
+class Recovery:
+    """Takes up what an earlier life left.
+
+    Args:
+        results: where pending results go.
+        save: keeps a job, now or later.
+        in_thread: runs a function off the reactor thread: logs are counted there.
+        notice: told what an operator should know.
+    """
+
+    store: Store
+    open_log: Callable[[Job], LogReader]
+    results: Results
+    save: Callable[[Job], None]
+    now: Callable[[], datetime]
+    in_thread: Callable[..., Deferred[bytes]]
+    notice: Callable[[str], None]
+
+    _log = Logger()
+
+    async def recover(self) -> None:
+        """Settle what was running and hand logs with pending results on; leave the queue."""
+        for job in self.store.unsettled():
+            if job.state is not State.QUEUED:
+                await self._take_up(job, self.save)
+
+    async def adopt(self, runs: Iterable[Job]) -> None:
+        """Take up runs that were found without a row, and keep them."""
+
+        def keep(job: Job) -> None:
+            self.store.add(job)
+            self.save(job)  # which lets go of a settled one
+
+        for job in runs:
+            await self._take_up(job, keep)
+
+    async def _take_up(self, job: Job, keep: Callable[[Job], None]) -> None:
         try:
+            readable = await self._count_again(job)
             if not job.state.over:
-                _interrupt(job, open_log, now)
-                store.save(job)
-            if job.results.pending:
-                results.begin(job)
-                results.end(job)
+                job.state, job.cause, job.ended_at = (
+                    State.INTERRUPTED,
+                    outcome.AGENT_RESTART,
+                    self.now(),
+                )
+            keep(job)
+            if readable and job.results.pending:
+                self.results.begin(job)
+                self.results.end(job)
+        except Exception as error:
+            self._log.failure("job {id} cannot be taken up", id=job.id)
+            self.notice(f"job {job.id} cannot be taken up: {error}")
+
+    async def _count_again(self, job: Job) -> bool:
+        """Make the job's account what its log says; tell whether there is a log to be read."""
+        results, before, behind = job.results, Tally(), Tally()
+        if not job.logged:
+            return False
+        try:
+            log = self.open_log(job)
         except (OSError, LogPathError) as error:
-            _log.error("the log of job {id} cannot be read: {error}", id=job.id, error=error)
+            # It may be a disk that is not mounted: the next start looks again.
+            self.notice(
+                f"the log of job {job.id} cannot be read, and {results.pending} results stay"
+                f" pending until a start that finds it: {error}"
+            )
+            return False
+        try:
+            await self._feed(before, log, 0, results.committed)
+            await self._feed(behind, log, results.committed, None)
+        finally:
+            log.close()
+        lost = results.pending - behind.valid
+        if lost > 0:
+            self.notice(f"the log of job {job.id} is damaged: {lost} results in it are lost")
+        settled = results.delivered + results.rejected
+        results.invalid = before.invalid + behind.invalid
+        results.read = settled + results.invalid + behind.valid
+        return True
 
+    async def _feed(self, tally: Tally, log: LogReader, offset: int, end: int | None) -> None:
+        """Feed the log to `tally`, a block at a time so that everything else has its turns."""
 
-def _interrupt(job: Job, open_log: Callable[[Job], LogReader], now: Callable[[], datetime]) -> None:
-    job.state, job.cause, job.ended_at = State.INTERRUPTED, outcome.AGENT_RESTART, now()
-    if not job.logged:
-        return
-    tally, log, offset = Tally(), open_log(job), 0
-    try:
-        while block := log.read(offset, _BLOCK_BYTES):
+        def feed() -> bytes:
+            count = _BLOCK_BYTES if end is None else min(_BLOCK_BYTES, end - offset)
+            block = log.read(offset, count)
             tally.feed(block)
+            return block
+
+        while block := await self.in_thread(feed):
             offset += len(block)
-    finally:
-        log.close()
-    tally.close()
-    job.results.read, job.results.invalid = tally.read, tally.invalid
+        tally.close()

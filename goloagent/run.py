@@ -44,6 +44,8 @@ class Results(Protocol):
 
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+# So much is written at most before the space is looked at.
+_CHECK_BYTES = 1024 * 1024
 
 
 @attrs.frozen
@@ -54,7 +56,9 @@ class Tools:
         prepare: makes what the job needs, or raises `Refused`.
         spawn: starts the staged program under a watcher, or raises OSError.
         connect: connects the users to the load test, however long it takes.
-        save: keeps the job as it stands now.
+        save: keeps the job as it stands now, or raises OSError and does so later.
+        too_much: returns a sentence when a run whose log is so long must not go on, or None.
+        in_thread: runs a function off the reactor thread.
     """
 
     clock: IReactorTime
@@ -64,6 +68,8 @@ class Tools:
     connect: Callable[[Users], Deferred[None]]
     save: Callable[[Job], None]
     results: Results
+    too_much: Callable[[int], str | None]
+    in_thread: Callable[[Callable[[], None]], Deferred[None]]
     bounds: Bounds = attrs.Factory(Bounds)
 
 
@@ -77,6 +83,7 @@ class Run(Watcher):
         self._tools = tools
         self._recorder: Recorder | None = None
         self._begun = False
+        self._unchecked_bytes = 0
         self._over: Deferred[None] = Deferred()
         self._preparing: Deferred[None] | None = None
         self._connecting: Deferred[None] | None = None
@@ -112,6 +119,16 @@ class Run(Watcher):
     def cancel(self, cause: Cause) -> None:
         """Bring the job to its ordered end, soon; `cause` stands unless there is one already."""
         self._life.cancel(cause)
+
+    def check_space(self) -> None:
+        """End the job while the disk still has room for its end."""
+        recorder = self._recorder
+        if recorder is None or self._life.phase in (Phase.PREPARING, Phase.OVER):
+            return
+        self._unchecked_bytes = 0
+        sentence = self._tools.too_much(recorder.written_bytes)
+        if sentence is not None:
+            self._life.happen(Event.FAULT, Cause("disk-full", sentence))
 
     # What happens.
 
@@ -169,6 +186,9 @@ class Run(Watcher):
             self._life.happen(Event.REFUSED, refusal.cause)
         except (CancelledError, ConnectingCancelledError):
             return
+        except OSError as error:
+            reason = "disk-full" if error.errno in _DISK_FULL else "prepare-failed"
+            self._life.happen(Event.REFUSED, Cause(reason, f"The job cannot be prepared: {error}."))
         except Exception as error:
             self._log.failure("preparing job {id} broke", id=self._job.id)
             self._life.happen(
@@ -223,6 +243,9 @@ class Run(Watcher):
         except OSError as error:
             reason = "disk-full" if error.errno in _DISK_FULL else "log-failed"
             self._life.happen(Event.FAULT, Cause(reason, f"The log cannot be written: {error}."))
+        self._unchecked_bytes += len(data)
+        if self._unchecked_bytes >= _CHECK_BYTES:
+            self.check_space()
 
     def _count(self) -> None:
         assert self._recorder is not None
@@ -246,7 +269,7 @@ class Run(Watcher):
         if self._staged is not None and self._recorder is not None:
             self._recorder.close()
             self._count()
-            self._staged.clear()
+            self._clear(self._staged)
             if self._recorder.lost_bytes:
                 self._log.warn(
                     "job {id} lost {count} bytes of stdout that could not be written",
@@ -262,10 +285,23 @@ class Run(Watcher):
         if self._begun:
             self._tools.results.end(job)
 
+    def _clear(self, staged: Staged) -> None:
+        """Remove what the load test has left: it may be very much."""
+        clearing = self._tools.in_thread(staged.clear)
+        clearing.addErrback(
+            lambda failure: self._log.warn(
+                "something that job {id} has left cannot be removed: {error}",
+                id=self._job.id,
+                error=failure.getErrorMessage(),
+            )
+        )
+
     def _save(self) -> None:
         """Keep the job as it stands; without a store that works it still comes to its end."""
         try:
             self._tools.save(self._job)
+        except OSError as error:
+            self._log.warn("job {id} is not saved yet: {error}", id=self._job.id, error=error)
         except Exception:
             self._log.failure("job {id} cannot be saved", id=self._job.id)
 

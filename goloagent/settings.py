@@ -47,6 +47,10 @@ class Settings:
     run_as: str | None
     containment: str
     max_upload_bytes: int
+    max_log_bytes: int
+    min_free_bytes: int
+    keep_days: int
+    keep_bytes: int
 
     @property
     def rpc_address(self) -> str:
@@ -116,6 +120,17 @@ def containment(text: str) -> str:
     if text not in CONTAINMENTS:
         raise WrongOption(f"--containment {text}: not one of {', '.join(CONTAINMENTS)}")
     return text
+
+
+def days(option: str, text: str) -> int:
+    """Read a whole number of days.
+
+    Raises:
+        WrongOption: it is something else.
+    """
+    if not text.isascii() or not text.isdigit() or len(text) > 6:
+        raise WrongOption(f"{option} {text}: not a number of days")
+    return int(text)
 
 
 def network(text: str) -> IpNetwork:

@@ -39,8 +39,17 @@ class Staged:
     log: RunLog
 
     def clear(self) -> None:
-        """Remove the directory and whatever the load test left in it."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        """Remove the directory and whatever the load test left in it.
+
+        Takes its time: call it off the reactor thread.
+
+        Raises:
+            OSError: something cannot be removed; everything else is.
+        """
+        errors: list[BaseException] = []
+        shutil.rmtree(self.directory, onerror=lambda _, __, info: errors.append(info[1]))
+        if errors:
+            raise errors[0]
 
 
 @attrs.frozen
@@ -51,6 +60,7 @@ class Stage:
         user: who load tests run as; None for the agent's own user.
         rpc_is_free: tells whether nobody listens on the RPC address.
         in_thread: runs a function off the reactor thread.
+        shortage: returns a sentence when the disk has no room for a run, or None.
     """
 
     work: Path
@@ -60,6 +70,7 @@ class Stage:
     rpc_address: str
     rpc_is_free: Callable[[], Awaitable[bool]]
     in_thread: Callable[..., Deferred[None]]
+    shortage: Callable[[], str | None] = lambda: None
 
     async def prepare(self, job: Job) -> Staged:
         """Make everything `job` needs.
@@ -69,6 +80,9 @@ class Stage:
         """
         directory = self.work / job.id
         try:
+            sentence = self.shortage()
+            if sentence is not None:
+                raise Refused(Cause("disk-full", sentence))
             await self._check_rpc()
             program = await self._program(job, directory)
             log = RunLog.create(self.logs, job.spec.name, job.id)

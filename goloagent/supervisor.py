@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from goloagent.jobs import outcome
-from goloagent.jobs.job import Job
+from goloagent.jobs.job import Cause, Job
 from goloagent.jobs.store import Store
 from goloagent.run import Run
 
@@ -55,13 +55,18 @@ class Supervisor:
         self._run_over.addErrback(self._failed)
         self._run_over.addCallback(self._next)
 
-    def stop(self) -> Deferred[None]:
+    def check_space(self) -> None:
+        """Have the running job end when the disk is about to be full."""
+        if self._running is not None:
+            self._running.check_space()
+
+    def stop(self, cause: Cause = outcome.AGENT_STOPPED) -> Deferred[None]:
         """Take no further job and bring the running one to its end; fires when it is over."""
         self._open = False
         over: Deferred[None] = Deferred()
         self._run_over.addCallback(over.callback)
         if self._running is not None:
-            self._running.cancel(outcome.AGENT_STOPPED)
+            self._running.cancel(cause)
         return over
 
     def _next(self, _: None) -> None:

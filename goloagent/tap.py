@@ -77,6 +77,15 @@ class Options(usage.Options):
             "512MiB",
             "largest binary, in bytes or with KiB, MiB, GiB, kB, MB, GB",
         ),
+        ("max-log", None, "10GiB", "length of one run's log that ends the job"),
+        (
+            "min-free",
+            None,
+            "1GiB",
+            "free space, of at most a tenth of the disk, below which no job runs",
+        ),
+        ("keep-days", None, "30", "days after which the log of a delivered run is removed"),
+        ("keep-size", None, "50GiB", "size of all delivered runs' logs; the oldest are removed"),
     )
     optFlags = (
         ("insecure", None, "accept a collector whose TLS certificate does not verify"),
@@ -136,6 +145,10 @@ class Options(usage.Options):
             run_as=_run_as(self["run-as"]),
             containment=settings.containment(self["containment"]),
             max_upload_bytes=settings.size_bytes("--max-upload", self["max-upload"]),
+            max_log_bytes=settings.size_bytes("--max-log", self["max-log"]),
+            min_free_bytes=settings.size_bytes("--min-free", self["min-free"]),
+            keep_days=settings.days("--keep-days", self["keep-days"]),
+            keep_bytes=settings.size_bytes("--keep-size", self["keep-size"]),
         )
 
 

@@ -88,7 +88,7 @@ class Binaries:
             target.hardlink_to(self.kept / binary.id)
         except FileNotFoundError:
             raise BinaryChanged(f"binary {binary.id} is gone since its upload") from None
-        if _sha256(target) != binary.sha256:
+        if sha256_of(target) != binary.sha256:
             target.unlink()
             raise BinaryChanged(f"binary {binary.id} has changed since its upload")
 
@@ -161,7 +161,8 @@ class Incoming:
         self._part.unlink(missing_ok=True)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):

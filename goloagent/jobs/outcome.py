@@ -14,10 +14,13 @@ AGENT_RESTART = Cause(
     "agent-restart", "The agent ended unexpectedly while the job ran; it is not run again."
 )
 
+STATE_LOST = Cause("state-lost", "The job database was damaged; this run was found among the logs.")
+
 _STATES = {
     "cancelled": State.CANCELLED,
     "agent-stopped": State.INTERRUPTED,
     "agent-restart": State.INTERRUPTED,
+    "state-lost": State.INTERRUPTED,
 }
 _STARTING = {Phase.LAUNCHING, Phase.CONNECTING}
 _BUSY = {*_STARTING, Phase.RUNNING, Phase.PARTING}

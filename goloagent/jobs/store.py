@@ -2,7 +2,8 @@
 
 A job that is not settled is one live object, handed out to whoever asks for it; `save` writes it
 through. A settled job is read from its row each time. Knows SQL and nothing of running, delivering
-or HTTP. docs/operations.md explains every column.
+or HTTP. What goes wrong is an OSError, as with any other file. docs/operations.md explains every
+column.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,14 @@ CREATE TABLE IF NOT EXISTS jobs (
 CREATE INDEX IF NOT EXISTS jobs_unsettled ON jobs (position) WHERE NOT settled;
 """
 
+_CHECKPOINT_BYTES = 512 * 1024
+_NOT_DAMAGED = (
+    "attempt to write a readonly database",
+    "database is locked",
+    "database or disk is full",
+    "unable to open database file",
+)
+
 
 @attrs.frozen
 class Binary:
@@ -67,27 +77,93 @@ class Binary:
     uploaded_at: datetime
 
 
+@attrs.frozen
+class SettledRun:
+    """A job's log that nothing will be read from any more."""
+
+    job_id: str
+    name: str
+    ended_at: datetime
+
+
+class Damaged(Exception):
+    """The file is no database of ours, or not a whole one; the message says what was found."""
+
+
 class Store:
-    """The database at `path`, made when missing. Used from one thread.
+    """The database at `path`, made when missing. Used from one thread, but for `sync`.
 
     Raises:
-        OSError: the disk is full (ENOSPC).
-        sqlite3.Error: the database cannot be opened, read or written for another reason.
+        Damaged: it holds something else.
+        OSError: it cannot be opened, and later: it cannot be read or written.
     """
 
     def __init__(self, path: Path) -> None:
-        self._database = sqlite3.connect(path, isolation_level=None)
-        self._database.row_factory = sqlite3.Row
-        # WAL with NORMAL survives a kill at any moment; only a power cut can take the last commits.
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
-        self._database.executescript(_SCHEMA)
-        rows = self._database.execute("SELECT * FROM jobs WHERE NOT settled ORDER BY position")
-        self._live: dict[str, Job] = {row["id"]: _job(row) for row in rows}
+        self._path = path
+        self._frozen = False
+        try:
+            self._database = sqlite3.connect(path, isolation_level=None)
+        except sqlite3.Error as error:
+            raise _os_error(error) from error
+        try:
+            self._live = self._open()
+            # Kept open: only to who has had a file open does the system tell what it lost of it.
+            self._wal = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        except BaseException as error:
+            self._database.close()
+            if isinstance(error, sqlite3.Error | ValueError | TypeError):
+                raise _refusal(error) from error
+            raise
+
+    def _open(self) -> dict[str, Job]:
+        """See that the database is whole and return its live jobs."""
+        database = self._database
+        database.row_factory = sqlite3.Row
+        # WAL with NORMAL survives a kill at any moment; for power cuts there is `sync`.
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        # A checkpoint waits for the disk: `sync` makes them, off the reactor thread.
+        database.execute("PRAGMA wal_autocheckpoint = 0")
+        database.execute("PRAGMA journal_size_limit = 0")
+        database.executescript(_SCHEMA)
+        (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise Damaged(" ".join(found.split()))
+        rows = database.execute("SELECT * FROM jobs WHERE NOT settled ORDER BY position")
+        return {row["id"]: _job(row) for row in rows}
 
     def close(self) -> None:
-        """Close the database; what was saved stays."""
+        """Close the database; what was saved stays. A second time does nothing."""
+        if self._wal >= 0:
+            os.close(self._wal)
+        self._wal = -1
         self._database.close()
+
+    @property
+    def changes(self) -> int:
+        """How many rows were ever written: when it stands still, there is nothing to sync."""
+        return self._database.total_changes
+
+    def sync(self) -> None:
+        """Have the disk take what was saved. Takes its time: call it off the reactor thread.
+
+        Raises:
+            OSError: it may not have; never try again and trust the answer.
+        """
+        os.fsync(self._wal)
+        if os.fstat(self._wal).st_size < _CHECKPOINT_BYTES:
+            return
+        try:
+            with closing(sqlite3.connect(self._path)) as database:
+                database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            # Without room in the database, everything stays in the WAL, where it is safe.
+            if _os_error(error).errno != errno.ENOSPC:
+                raise _os_error(error) from error
+
+    def freeze(self) -> None:
+        """Write nothing any more: the disk cannot be trusted with it."""
+        self._frozen = True
 
     def add_binary(self, binary: Binary) -> None:
         """Keep a new binary's record."""
@@ -95,7 +171,7 @@ class Store:
 
     def binary(self, binary_id: str) -> Binary | None:
         """Return the binary with this id, compared as text, or None."""
-        row = self._database.execute("SELECT * FROM binaries WHERE id = ?", [binary_id]).fetchone()
+        row = self._execute("SELECT * FROM binaries WHERE id = ?", [binary_id])
         if row is None:
             return None
         return Binary(**dict(row) | {"uploaded_at": datetime.fromisoformat(row["uploaded_at"])})
@@ -107,9 +183,11 @@ class Store:
 
     def save(self, job: Job) -> None:
         """Write a live job through; a job that is settled by now is let go of."""
+        if self._frozen:
+            return
         row = _row(job)
         columns = ", ".join(f"{column} = :{column}" for column in row)
-        self._write(f"UPDATE jobs SET {columns} WHERE id = :id", row)
+        self._execute(f"UPDATE jobs SET {columns} WHERE id = :id", row)
         if job.settled:
             self._live.pop(job.id, None)
 
@@ -117,8 +195,11 @@ class Store:
         """Return the job with this id, live where it is, or None."""
         if job_id in self._live:
             return self._live[job_id]
-        row = self._database.execute("SELECT * FROM jobs WHERE id = ?", [job_id]).fetchone()
-        return None if row is None else _job(row)
+        row = self._execute("SELECT * FROM jobs WHERE id = ?", [job_id])
+        try:
+            return None if row is None else _job(row)
+        except (ValueError, TypeError) as error:
+            raise OSError(errno.EIO, f"the row of job {job_id} is damaged: {error}") from error
 
     def queued(self) -> list[Job]:
         """Return the jobs that wait to run, first come first."""
@@ -128,18 +209,53 @@ class Store:
         """Yield the jobs that are not over or have results pending, in order."""
         return iter(list(self._live.values()))
 
+    def settled_runs(self) -> list[SettledRun]:
+        """Return the settled jobs that have a log, those first that ended first."""
+        try:
+            rows = self._database.execute(
+                "SELECT id, name, ended_at FROM jobs WHERE settled AND logged ORDER BY ended_at"
+            ).fetchall()
+            return [SettledRun(row["id"], row["name"], _ended(row)) for row in rows]
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            raise OSError(errno.EIO, f"the database: {error}") from error
+
+    def forget_log(self, job_id: str) -> None:
+        """Keep that a settled job has no log any more."""
+        if not self._frozen:
+            self._execute("UPDATE jobs SET logged = 0 WHERE id = :id AND settled", {"id": job_id})
+
     def _insert(self, table: str, row: dict[str, Any]) -> None:
+        if self._frozen:
+            raise OSError(errno.EIO, "the disk of the database has failed")
         names = ", ".join(row)
         values = ", ".join(f":{column}" for column in row)
-        self._write(f"INSERT INTO {table} ({names}) VALUES ({values})", row)
+        self._execute(f"INSERT INTO {table} ({names}) VALUES ({values})", row)
 
-    def _write(self, statement: str, row: dict[str, Any]) -> None:
+    def _execute(self, statement: str, values: list[str] | dict[str, Any]) -> sqlite3.Row | None:
+        """Execute a statement, to its end, and return the first row that it gives."""
         try:
-            self._database.execute(statement, row)
-        except sqlite3.OperationalError as error:
-            if "full" not in str(error):  # Python 3.10 has no other way to tell SQLITE_FULL
-                raise
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "the database") from error
+            row: sqlite3.Row | None = self._database.execute(statement, values).fetchone()
+        except sqlite3.IntegrityError:
+            raise  # an id is taken: no disk's fault
+        except sqlite3.Error as error:
+            raise _os_error(error) from error
+        return row
+
+
+def _os_error(error: sqlite3.Error) -> OSError:
+    """Return what the operating system would have said."""
+    return OSError(errno.ENOSPC if "full" in str(error) else errno.EIO, f"the database: {error}")
+
+
+def _refusal(error: Exception) -> Exception:
+    """Tell a database that cannot be opened from one that is open and holds something else."""
+    if str(error).startswith(_NOT_DAMAGED):
+        return OSError(errno.EIO, str(error))
+    return Damaged(str(error))
+
+
+def _ended(row: sqlite3.Row) -> datetime:
+    return datetime.fromisoformat(row["ended_at"])
 
 
 def _row(job: Job) -> dict[str, Any]:
@@ -164,7 +280,13 @@ def _row(job: Job) -> dict[str, Any]:
 
 
 def _job(row: sqlite3.Row) -> Job:
-    """Read a job from its columns."""
+    """Read a job from its columns.
+
+    Raises:
+        ValueError: they cannot be a job's.
+    """
+    if min(value for value in tuple(row) if isinstance(value, int)) < 0:
+        raise ValueError("a negative number")
     has_exit = row["exit_code"] is not None or row["exit_signal"] is not None
     return Job(
         id=row["id"],

@@ -19,7 +19,13 @@ class Recorder:
         self._log = log
         self._broken = False
         self.tally = Tally()
+        self._stderr_bytes = 0
         self.lost_bytes = 0
+
+    @property
+    def written_bytes(self) -> int:
+        """How long the log is, both files together."""
+        return self._log.size + self._stderr_bytes
 
     def stdout(self, data: bytes) -> None:
         """Take what the load test printed.
@@ -42,6 +48,7 @@ class Recorder:
             OSError: not all of it could be written; told once.
         """
         self._write(self._log.append_stderr, data)
+        self._stderr_bytes += len(data)
 
     def close(self) -> None:
         """Count a last line without a newline, and let go of the files."""

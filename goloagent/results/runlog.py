@@ -21,12 +21,15 @@ import attrs
 
 OUT = "out.log"
 ERR = "err.log"
+ACCOUNT = "account.json"
+"""Beside out.log once nothing in it is pending: what the database, if it is lost, knew of it."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: to open a planted FIFO would wait for its other end.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # Readable too, for the tail of stderr.
 _APPEND = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOTE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class LogPathError(Exception):
@@ -94,21 +97,17 @@ class RunLog:
             rest = rest[os.write(self._err, rest) :]
         return len(data)
 
-    def sync(self) -> None:
-        """Have the disk take what was written of stdout.
-
-        Raises:
-            OSError: it may not have. Linux forgets what it could not write, so that a later sync
-                succeeds without it: never try again and trust the answer.
-        """
-        os.fsync(self._out)
-
     def stderr_tail(self, lines: int = 20, max_bytes: int = 8192) -> str:
         """Return the last lines of stderr, of at most so many bytes, the undecodable replaced."""
         size = os.fstat(self._err).st_size
         tail = os.pread(self._err, max_bytes, max(0, size - max_bytes))
         last = tail.removesuffix(b"\n").split(b"\n")[-lines:]
         return b"\n".join(last).decode(errors="replace")
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing will be written any more."""
+        return self._out < 0
 
     def close(self) -> None:
         """Let go of the files; a second time does nothing."""
@@ -153,6 +152,120 @@ def open_reader(logs: Path, name: str, job_id: str, file: str = OUT) -> LogReade
             os.close(descriptor)
             raise LogPathError(f"{file} is not a file")
         return LogReader(descriptor)
+
+
+@attrs.define(eq=False)
+class LogSync:
+    """Makes what is written to a run's stdout durable, from another thread than the writer's.
+
+    Its descriptors are its own, so that the writer may close the log meanwhile. They are open from
+    the log's beginning: only to who has had a file open does the system tell what it lost of it.
+    """
+
+    _out: int
+    _directories: list[int]
+
+    def sync(self) -> None:
+        """Have the disk take what was written of stdout, and at first that the file is there.
+
+        Raises:
+            OSError: it may not have. Linux forgets what it could not write, so that a later sync
+                succeeds without it: never try again and trust the answer.
+        """
+        os.fsync(self._out)
+        for directory in self._directories:
+            os.fsync(directory)
+        self._let_go_of_directories()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._let_go_of_directories()
+        os.close(self._out)
+
+    def _let_go_of_directories(self) -> None:
+        while self._directories:
+            os.close(self._directories.pop())
+
+
+def open_sync(logs: Path, name: str, job_id: str) -> LogSync:
+    """Open the log of a run, just made, for syncing.
+
+    Raises:
+        LogPathError: a link, or anything else that is no log, stands in its place.
+        OSError: it cannot be opened.
+    """
+    directories: list[int] = []
+    try:
+        with _directory(logs, name) as named, _step(named, job_id) as own:
+            directories.extend((os.dup(own), os.dup(named)))
+            directories.append(os.open(logs, _DIRECTORY))
+            with _refusing_links(OUT):
+                return LogSync(os.open(OUT, _READ, dir_fd=own), directories)
+    except BaseException:
+        for directory in directories:
+            os.close(directory)
+        raise
+
+
+def write_account(logs: Path, name: str, job_id: str, account: bytes) -> None:
+    """Write beside a run's log what became of its results, for a time without a database.
+
+    Raises:
+        LogPathError: a link, or anything else that is no log, stands in the way.
+        OSError: it cannot be noted.
+    """
+    with _directory(logs, name) as named, _step(named, job_id) as own, _refusing_links(ACCOUNT):
+        descriptor = os.open(ACCOUNT, _NOTE, 0o640, dir_fd=own)
+        try:
+            os.write(descriptor, account)
+        finally:
+            os.close(descriptor)
+
+
+def size_of_run(logs: Path, name: str, job_id: str) -> int:
+    """Return how many bytes the files of a run have; 0 when there is no such run.
+
+    Raises:
+        LogPathError: a link, or anything else that is no log, stands in its place.
+        OSError: it cannot be looked at.
+    """
+    try:
+        with _directory(logs, name) as named, _step(named, job_id) as own:
+            return sum(os.lstat(file, dir_fd=own).st_size for file in os.listdir(own))  # noqa: PTH208
+    except FileNotFoundError:
+        return 0
+
+
+def remove_run(logs: Path, name: str, job_id: str) -> None:
+    """Remove a run's files; `forget_run` must follow. It may take its time.
+
+    Raises:
+        LogPathError: a link, or anything else that is no log, stands in its place.
+        OSError: something cannot be removed.
+    """
+    with suppress(FileNotFoundError), _directory(logs, name) as named:
+        with _step(named, job_id) as own:
+            for file in os.listdir(own):  # noqa: PTH208 (a path cannot be relative to a descriptor)
+                os.unlink(file, dir_fd=own)
+        os.rmdir(job_id, dir_fd=named)
+
+
+def forget_run(logs: Path, name: str, job_id: str) -> None:
+    """Remove the links to a run that is removed, and the name's directory when it is empty.
+
+    From the thread that creates logs: another run of the name may begin at any moment.
+
+    Raises:
+        LogPathError: a link, or anything else that is no log, stands in its place.
+        OSError: something cannot be removed.
+    """
+    with suppress(FileNotFoundError), _directory(logs, name) as named:
+        for file in (OUT, ERR):
+            with suppress(OSError):  # there is none, or it is no link
+                if os.readlink(file, dir_fd=named) == f"{job_id}/{file}":
+                    os.unlink(file, dir_fd=named)
+    with suppress(OSError):  # the log of another run is in it
+        (logs / name).rmdir()
 
 
 @contextmanager

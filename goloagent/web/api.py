@@ -7,6 +7,7 @@ One class holds them all, so that this page is the map of the API; what takes mo
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -23,13 +24,15 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from goloagent.jobs.job import Job
 from goloagent.jobs.spec import InvalidSpec, parse
 from goloagent.jobs.store import Store
-from goloagent.web.health import Health
+from goloagent.web.health import DISK_FULL, Health
 from goloagent.web.problem import Problem, not_found, quoted
 from goloagent.web.request import Request, answer
 from goloagent.web.resource import job_resource
 
 QUEUE_LIMIT = 32
 RETRY_AFTER_SECONDS = 30
+
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _log = Logger()
 
@@ -72,11 +75,11 @@ class Api:
                 f"the queue is full: {QUEUE_LIMIT} jobs are waiting",
                 {"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
+        health = self.health()
+        if health.status == DISK_FULL:
+            raise Problem(507, health.reason or health.status)
         job = Job(id=str(uuid4()), spec=spec, queued_at=self.now())
-        try:
-            self.store.add(job)
-        except OSError as error:
-            raise Problem(507, f"the job cannot be kept: {error.strerror}") from error
+        self.store.add(job)
         self.submit(job)
         request.responseHeaders.setRawHeaders("Location", [f"/jobs/{job.id}"])
         return _json(request, 201, {"queued": True, "id": job.id})
@@ -127,6 +130,10 @@ def _problem(request: IRequest, failure: Failure) -> Problem:
     if isinstance(error, MethodNotAllowed):
         allow = ", ".join(sorted(error.valid_methods or ()))
         return Problem(405, f"Method {quoted(request.method)} is not supported", {"Allow": allow})
+    if isinstance(error, OSError):
+        full = error.errno in _DISK_FULL
+        _log.error("{method} {uri}: {error}", method=request.method, uri=request.uri, error=error)
+        return Problem(507 if full else 503, error.strerror or str(error))
     if isinstance(
         error, HTTPException
     ):  # the router's: no such path, or one that it would redirect

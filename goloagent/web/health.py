@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 READY = "ready"
+DISK_FULL = "disk-full"
 
 
 @attrs.frozen
@@ -16,11 +17,15 @@ class Protections:
 
 @attrs.frozen
 class Health:
-    """``ready``, or what the agent is instead (``starting``, ``stopping``, …) and why."""
+    """``ready``, or what the agent is instead (``starting``, ``disk-full``, …) and why.
+
+    `notices` are what an operator should know of the state that was found at the start.
+    """
 
     status: str = READY
     reason: str | None = None
     protections: Protections = Protections()
+    notices: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:

@@ -28,7 +28,8 @@ MAX_PARTS = 8
 MAX_PART_HEADER_BYTES = 4096 + 128
 
 _BOUNDARY = re.compile(r"[ -~]{1,70}")
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# What is the disk's fault and not the client's.
+_STORAGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 
 class UploadBody:
@@ -127,7 +128,7 @@ class UploadBody:
     def _not_stored(self, error: OSError) -> Problem:
         path = error.filename or self._binaries.incoming
         reason = error.strerror or str(error)
-        return Problem(507 if error.errno in _DISK_FULL else 400, f"open {path}: {reason.lower()}")
+        return Problem(507 if error.errno in _STORAGE else 400, f"open {path}: {reason.lower()}")
 
 
 def _boundary(content_type: str) -> str:

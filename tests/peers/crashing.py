@@ -1,12 +1,13 @@
-"""``twistd`` with an agent that kills itself at a named point: ``crashing.py POINT -n golo-agent``.
+"""``twistd`` with an agent that breaks at a named point: ``crashing.py POINT -n golo-agent``.
 
 POINT is a name in `POINTS`, with ``:n`` the n-th time that the agent comes there. The agent's own
 code knows nothing of it: the methods at the points are wrapped before twistd runs. The kill is
-SIGKILL, so nothing is flushed, closed or told.
+SIGKILL, so nothing is flushed, closed or told. At the points of `FAULTS` the disk fails instead.
 """
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import os
@@ -86,6 +87,12 @@ POINTS = {
 }
 
 
+FAULTS = {
+    "sync-of-log": Point("fault", "goloagent.results.runlog:LogSync", "sync"),
+    "sync-of-offsets": Point("fault", STORE, "sync"),
+}
+
+
 def _end(countdown: list[int]) -> None:
     countdown[0] -= 1
     if countdown[0] == 0:
@@ -104,6 +111,10 @@ def arm(point: Point, nth: int) -> None:
     @functools.wraps(function)
     def wrapped(*arguments: Any, **named: Any) -> Any:
         reached = point.condition(*arguments, **named)
+        if point.when == "fault":
+            countdown[0] -= 1
+            if countdown[0] == 0:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
         if reached and point.when == "before":
             _end(countdown)
         if reached and point.when == "half":
@@ -122,7 +133,7 @@ def arm(point: Point, nth: int) -> None:
 def main() -> None:
     """Arm the point and become twistd."""
     name, _, nth = sys.argv.pop(1).partition(":")
-    arm(POINTS[name], int(nth or 1))
+    arm({**POINTS, **FAULTS}[name], int(nth or 1))
     from twisted.scripts.twistd import run
 
     run()

@@ -6,7 +6,7 @@ import errno
 import os
 from datetime import datetime, timezone
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 from unit.loadtest.peer import Peer
 
@@ -76,6 +76,7 @@ class OneRun:
         self.closed = False
         self.spawn_error: OSError | None = None
         self.store_error: Exception | None = None
+        self.shortage: str | None = None
         self.over = False
         self.ended_seconds = 0.0
         self._users: Users | None = None
@@ -89,6 +90,8 @@ class OneRun:
                 connect=self._connect,
                 save=self._save,
                 results=self,
+                too_much=lambda log_bytes: self.shortage,
+                in_thread=maybeDeferred,
                 bounds=self.bounds,
             ),
         )

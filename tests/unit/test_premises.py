@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 import attrs
@@ -32,6 +33,11 @@ def narrow_umask() -> Iterator[None]:
     os.umask(before)
 
 
+def now() -> datetime:
+    """Return a time."""
+    return datetime(2026, 1, 2, tzinfo=timezone.utc)
+
+
 def mode(path: Path) -> int:
     """Return the permission bits of what lies at `path`."""
     return stat.S_IMODE(path.stat().st_mode)
@@ -40,7 +46,7 @@ def mode(path: Path) -> int:
 @pytest.mark.usefixtures("narrow_umask")
 def test_another_user_can_come_to_its_directory(settings: Settings) -> None:
     """Whatever the umask, load tests of another user can enter below the state directory."""
-    premises.take(settings).leave()
+    premises.take(settings, now).leave()
     assert mode(settings.state) == mode(settings.state / "work") == 0o711
     assert mode(settings.logs) == 0o755
     assert mode(settings.state / "golo-agent.sqlite") == 0o600
@@ -49,7 +55,7 @@ def test_another_user_can_come_to_its_directory(settings: Settings) -> None:
 def test_modes_that_are_there_stay(settings: Settings) -> None:
     """What an operator has set up is not opened wider."""
     settings.state.mkdir(mode=0o700)
-    premises.take(settings).leave()
+    premises.take(settings, now).leave()
     assert mode(settings.state) == 0o700
 
 
@@ -57,4 +63,4 @@ def test_a_way_that_another_user_cannot_go(settings: Settings) -> None:
     """A directory on the way that shuts the load tests' user out is named before any job fails."""
     settings.state.mkdir(mode=0o700)
     with pytest.raises(CannotStart, match=f"nobody may not enter {settings.state}$"):
-        premises.take(attrs.evolve(settings, run_as="nobody"))
+        premises.take(attrs.evolve(settings, run_as="nobody"), now)

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import LoggedErrors
+from twisted.internet.defer import ensureDeferred, maybeDeferred
 from unit.one_run import NOW, RESULT
 
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import Store
-from goloagent.recovery import recover
+from goloagent.recovery import Recovery
 from goloagent.results.runlog import LogPathError, LogReader, RunLog, open_reader
 
 
@@ -26,6 +26,7 @@ class Life:
         self.store = Store(root / "agent.sqlite")
         self.handed_on: list[tuple[str, str]] = []
         self.opened: list[LogReader] = []
+        self.notices: list[str] = []
 
     def add(self, name: str, state: State, printed: bytes | None = None) -> Job:
         """Leave a job behind, with a log when it printed something."""
@@ -52,7 +53,16 @@ class Life:
         """Die, live again and recover."""
         self.store.close()
         self.store = Store(self.root / "agent.sqlite")
-        recover(self.store, open_log or self._open, self, lambda: NOW)
+        recovering = Recovery(
+            self.store,
+            open_log or self._open,
+            self,
+            self.store.save,
+            lambda: NOW,
+            maybeDeferred,
+            self.notices.append,
+        ).recover()
+        assert ensureDeferred(recovering).called
 
     def _open(self, job: Job) -> LogReader:
         self.opened.append(open_reader(self.root, job.spec.name, job.id))
@@ -141,9 +151,7 @@ def test_a_second_recovery(life: Life) -> None:
 @pytest.mark.parametrize(
     "error", [FileNotFoundError(2, "gone"), LogPathError("out.log is a link")], ids=["gone", "link"]
 )
-def test_a_log_that_cannot_be_read(
-    life: Life, logged_errors: LoggedErrors, error: Exception
-) -> None:
+def test_a_log_that_cannot_be_read(life: Life, error: Exception) -> None:
     """It is told, and neither prevents the start nor costs another job anything."""
     life.add("broken", State.RUNNING, RESULT)
     life.add("good", State.RUNNING, RESULT)
@@ -154,7 +162,71 @@ def test_a_log_that_cannot_be_read(
         return open_reader(life.root, job.spec.name, job.id)
 
     life.recover(open_log)
-    (event,) = logged_errors.flush()
-    assert event["id"] == "broken"
+    (notice,) = life.notices
+    assert "job broken" in notice
     assert life.job("broken").state is State.INTERRUPTED
     assert life.handed_on == [("begin", "good"), ("end", "good")]
+
+
+def test_r9_a_log_cut_behind_what_was_counted(life: Life) -> None:
+    """What a power cut took of a log is not pending for ever, and the loss is told."""
+    job = life.add("one", State.FINISHED, RESULT * 3)
+    job.results.read, job.results.delivered, job.results.committed = 5, 1, len(RESULT)
+    life.store.save(job)
+    life.recover()
+    results = life.job("one").results
+    assert (results.read, results.delivered, results.pending) == (3, 1, 2)
+    assert life.notices == ["the log of job one is damaged: 2 results in it are lost"]
+
+
+def test_r9_a_log_cut_before_what_was_delivered(life: Life) -> None:
+    """An offset that outlived its bytes leaves nothing pending, and an account that balances."""
+    job = life.add("one", State.RUNNING, RESULT + b"chatter\n")
+    job.results.read, job.results.delivered, job.results.committed = 4, 3, 4 * len(RESULT)
+    life.store.save(job)
+    life.recover()
+    results = life.job("one").results
+    assert (results.read, results.invalid, results.valid) == (4, 1, 3)
+    assert (results.delivered, results.pending) == (3, 0)
+    assert life.job("one").settled
+    assert life.handed_on == []
+
+
+def test_r10_zeros_in_a_log(life: Life) -> None:
+    """A block that the disk lost is an invalid line, and costs only what was in it."""
+    damaged = RESULT + b"\0" * len(RESULT) + RESULT * 2
+    job = life.add("one", State.FINISHED, damaged)
+    job.results.read = 4
+    life.store.save(job)
+    life.recover()
+    results = life.job("one").results
+    assert (results.read, results.invalid, results.pending) == (3, 1, 2)
+    assert len(life.notices) == 1
+
+
+def test_a_missing_log_is_looked_for_again(life: Life) -> None:
+    """A disk that was not mounted costs nothing: the start that finds the log sends it."""
+    job = life.add("one", State.FINISHED, RESULT)
+    job.results.read = 1
+    life.store.save(job)
+    (life.root / "one").rename(life.root / "elsewhere")
+    life.recover()
+    assert life.handed_on == []
+    assert "1 results stay pending" in life.notices[0]
+    (life.root / "elsewhere").rename(life.root / "one")
+    life.recover()
+    assert life.handed_on == [("begin", "one"), ("end", "one")]
+
+
+def test_adopted_runs(life: Life) -> None:
+    """Runs that no row tells of are counted, kept and handed on."""
+    log = RunLog.create(life.root, "name", "found")
+    log.append_stdout(RESULT * 2)
+    log.close()
+    found = Job("found", JobSpec("name", 0, 0, ""), NOW, State.INTERRUPTED, logged=True)
+    recovery = Recovery(
+        life.store, life._open, life, life.store.save, lambda: NOW, maybeDeferred, print
+    )
+    assert ensureDeferred(recovery.adopt([found])).called
+    assert life.job("found").results.pending == 2
+    assert life.handed_on == [("begin", "found"), ("end", "found")]

@@ -99,6 +99,10 @@ def test_rpc_address_round_trip(host: str, port: int) -> None:
         run_as=None,
         containment="auto",
         max_upload_bytes=1,
+        max_log_bytes=1,
+        min_free_bytes=1,
+        keep_days=1,
+        keep_bytes=1,
     )
     assert rpc_address(settings.rpc_address) == (host, port)
     assert rpc_address(attrs.evolve(settings, rpc_port=1).rpc_address) == (host, 1)

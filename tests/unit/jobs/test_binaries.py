@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -99,8 +98,8 @@ def test_an_upload_that_cannot_be_recorded_leaves_nothing(binaries: Binaries) ->
     """A file without a record would never be removed."""
     upload = binaries.receive()
     upload.write(SCRIPT)
-    binaries.store.close()
-    with pytest.raises(sqlite3.Error):
+    binaries.store.freeze()
+    with pytest.raises(OSError, match="disk of the database"):
         upload.keep()
     assert files(binaries) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from goloagent.jobs.job import Calls, Cause, Delivery, Exit, Job, Results, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.jobs.store import Binary, Store
+from goloagent.jobs.store import Binary, Damaged, Store
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc)
 BINARY = Binary("b", "0" * 64, 12, NOW)
@@ -174,7 +175,97 @@ def test_a_binary_is_kept(store: Store, path: Path) -> None:
 
 
 def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
-    """A damaged file is an error at the start, not later."""
+    """A damaged file is told apart at the start, not later."""
     path.write_bytes(b"not a database, whatever its name says" * 100)
-    with pytest.raises(sqlite3.DatabaseError):
+    with pytest.raises(Damaged):
         Store(path)
+
+
+def _used(path: Path) -> None:
+    store = Store(path)
+    for number in range(40):
+        store.add(job(number))
+    store.close()
+
+
+def test_r10_a_damaged_database(path: Path) -> None:
+    """Flipped, cut or zeroed anywhere, it opens with whole rows or is known to be damaged."""
+    _used(path)
+    whole = path.read_bytes()
+    places = [*range(0, 200, 7), *range(4096, len(whole), 509)]
+    ways = {
+        "flipped": lambda at: whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :],
+        "cut": lambda at: whole[:at],
+        "zeroed": lambda at: whole[:at] + bytes(min(512, len(whole) - at)) + whole[at + 512 :],
+    }
+    found = {"opened": 0, "damaged": 0}
+    for damage in ways.values():
+        for at in places:
+            path.write_bytes(damage(at))
+            try:
+                store = Store(path)
+            except Damaged:
+                found["damaged"] += 1
+            else:
+                found["opened"] += 1
+                store.queued()
+                store.close()
+            for beside in ("-wal", "-shm"):
+                Path(f"{path}{beside}").unlink(missing_ok=True)
+    print(f"R10: {sum(found.values())} damaged databases: {found}, other ends 0")
+    assert found["damaged"] > 0
+
+
+def test_r8_a_full_database(tmp_path: Path, path: Path, store: Store) -> None:
+    """A database that cannot grow is a full disk, and keeps what it has."""
+    store.add(job(1))
+    (pages,) = store._database.execute("PRAGMA page_count").fetchone()
+    store._database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(OSError, match="full") as caught:  # noqa: PT012 (it fails at some job)
+        for number in range(2, 200):
+            store.add(job(number))
+    assert caught.value.errno == errno.ENOSPC
+    assert store.get("job-1") == job(1)
+
+
+def test_a_frozen_store_keeps_nothing(store: Store, path: Path) -> None:
+    """After a failed sync nothing more is written: neither a new job nor a committed offset."""
+    kept = job(1)
+    store.add(kept)
+    store.freeze()
+    changes = store.changes
+    kept.results.committed = 100
+    store.save(kept)
+    with pytest.raises(OSError, match="disk"):
+        store.add(job(2))
+    assert store.changes == changes
+
+
+def test_a_long_wal_goes_into_the_database(store: Store, path: Path) -> None:
+    """A sync checkpoints, so that the WAL does not grow for ever and no commit waits for it."""
+    wal = Path(f"{path}-wal")
+    kept = job(1)
+    store.add(kept)
+    while wal.stat().st_size < 2**20:
+        kept.results.committed += 1
+        store.save(kept)
+    empty = path.stat().st_size
+    store.sync()
+    assert path.stat().st_size > empty
+    store.save(kept)
+    assert wal.stat().st_size < 2**16, "the WAL begins anew after a checkpoint"
+    assert store.get("job-1") == kept
+
+
+def test_settled_runs_come_oldest_first(store: Store) -> None:
+    """Only runs with a log of which nothing is pending are named, until their log is forgotten."""
+    for number, minutes in ((1, 5), (2, 3), (3, 4)):
+        over = job(number)
+        store.add(over)
+        over.state, over.logged = State.FINISHED, True
+        over.ended_at = NOW + timedelta(minutes=minutes)
+        over.results.read = number == 3
+        store.save(over)
+    assert [run.job_id for run in store.settled_runs()] == ["job-2", "job-1"]
+    store.forget_log("job-2")
+    assert [run.job_id for run in store.settled_runs()] == ["job-1"]

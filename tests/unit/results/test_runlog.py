@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from goloagent.results.runlog import ERR, LogPathError, RunLog, open_reader
+from goloagent.results.runlog import ERR, LogPathError, RunLog, open_reader, open_sync
 
 
 def _tree(root: Path) -> dict[str, bytes | str | None]:
@@ -190,7 +190,8 @@ def test_a_failed_write_tells_how_far_it_came(
 def test_a_failed_sync_comes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk's refusal is not kept back, nor tried again."""
     log = RunLog.create(tmp_path, "shop", "job-1")
-    log.sync()
+    sync = open_sync(tmp_path, "shop", "job-1")
+    sync.sync()
     calls = []
 
     def failing(fd: int) -> None:
@@ -199,9 +200,10 @@ def test_a_failed_sync_comes_through(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "fsync", failing)
     with pytest.raises(OSError, match="Input/output"):
-        log.sync()
+        sync.sync()
     assert len(calls) == 1
     log.close()
+    sync.close()
 
 
 def test_closing_twice_closes_once(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_the_queue_holds_32(agent: Agent) -> None:
     assert queue(agent, binary="b-1").status == 201
 
 
-def test_a_full_disk_is_507(agent: Agent) -> None:
+def test_a_full_disk_is_507(agent: Agent, logged_errors: Any) -> None:
     """A job that SQLite has no room for is refused as such, and is not queued."""
     agent.store.add_binary(BINARY)
     database = agent.store._database
@@ -176,8 +176,9 @@ def test_a_full_disk_is_507(agent: Agent) -> None:
     full = [answer for answer in answers if answer.status != 201]
     assert full, "the database never became full"
     assert {(answer.status, answer.body) for answer in full} == {
-        (507, b"the job cannot be kept: No space left on device\n")
+        (507, b"the database: database or disk is full\n")
     }
+    assert len(logged_errors.flush()) == len(full)
     assert len(agent.store.queued()) == len(agent.submitted) == len(answers) - len(full)
 
 
@@ -203,7 +204,12 @@ def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
         (
             Health(),
             200,
-            {"status": "ready", "reason": None, "protections": {"processes": "process-group"}},
+            {
+                "status": "ready",
+                "reason": None,
+                "protections": {"processes": "process-group"},
+                "notices": [],
+            },
         ),
         (
             Health("stopping", "the agent is stopping", Protections("pid-namespace")),
@@ -212,6 +218,7 @@ def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
                 "status": "stopping",
                 "reason": "the agent is stopping",
                 "protections": {"processes": "pid-namespace"},
+                "notices": [],
             },
         ),
     ],

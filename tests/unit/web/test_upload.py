@@ -244,7 +244,7 @@ def test_a_file_that_cannot_be_made_is_said_as_go_says_it(agent: Agent) -> None:
     [
         (errno.ENOSPC, 507, "no space left on device"),
         (errno.EDQUOT, 507, "disk quota exceeded"),
-        (errno.EIO, 400, "input/output error"),
+        (errno.EIO, 507, "input/output error"),
     ],
 )
 @pytest.mark.parametrize("call", ["goloagent.jobs.binaries.Incoming.write", "os.fsync"])

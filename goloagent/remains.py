@@ -1,0 +1,90 @@
+"""What the disk still knows when the database is lost: the binaries, and the runs with their logs.
+
+Reads names, sizes and times, and the bytes of binaries; restores nothing itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from uuid import UUID
+
+import attrs
+import msgspec
+
+from goloagent.jobs import outcome
+from goloagent.jobs.binaries import sha256_of
+from goloagent.jobs.job import Job, Results, State
+from goloagent.jobs.spec import JobSpec
+from goloagent.jobs.store import Binary
+from goloagent.results.runlog import ACCOUNT, OUT
+
+_ACCOUNT_BYTES = 4096
+
+
+def binaries(kept: Path) -> list[Binary]:
+    """Return the binaries in the directory `kept`. Reads all of them: call it in a thread."""
+    return [
+        Binary(path.name, sha256_of(path), path.stat().st_size, _changed(path))
+        for path in _named_by_ids(kept)
+        if path.is_file()
+    ]
+
+
+def runs(logs: Path) -> list[Job]:
+    """Return the runs with a log below `logs`, those first that printed their last word first.
+
+    One without an account beside its log has none here either: what of it was delivered is lost.
+    """
+    found = []
+    for name in logs.iterdir():
+        if name.is_symlink() or not name.is_dir():
+            continue
+        for run in _named_by_ids(name):
+            out = run / OUT
+            if run.is_dir() and out.is_file() and not out.is_symlink():
+                found.append(_run(name.name, run.name, _changed(out), _account(run / ACCOUNT)))
+    return sorted(found, key=lambda job: job.queued_at)
+
+
+def account(job: Job) -> bytes:
+    """Return what became of the results of `job`, to be kept beside its log."""
+    return json.dumps(attrs.asdict(job.results)).encode()
+
+
+def _account(path: Path) -> Results:
+    try:
+        if path.is_symlink() or not path.is_file():
+            return Results()
+        return msgspec.json.decode(path.read_bytes()[:_ACCOUNT_BYTES], type=Results)
+    except msgspec.DecodeError:
+        return Results()
+
+
+def _run(name: str, job_id: str, time: datetime, results: Results) -> Job:
+    return Job(
+        id=job_id,
+        spec=JobSpec(name, 0, 0, ""),
+        queued_at=time,
+        state=State.INTERRUPTED,
+        cause=outcome.STATE_LOST,
+        ended_at=time,
+        logged=True,
+        results=results,
+    )
+
+
+def _named_by_ids(directory: Path) -> Iterator[Path]:
+    for path in directory.iterdir():
+        try:
+            named_by_id = str(UUID(path.name)) == path.name
+        except ValueError:
+            continue
+        if named_by_id and not path.is_symlink():
+            yield path
+
+
+def _changed(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)

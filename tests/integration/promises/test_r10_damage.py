@@ -1,0 +1,87 @@
+"""R10: damaged state never prevents a start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from peers.agent import Agent
+from peers.collector import Collector
+from peers.notes import Notes
+
+RESULTS = 1000
+
+
+def flip(path: Path) -> None:
+    """Turn every bit of a stretch over."""
+    content = bytearray(path.read_bytes())
+    for at in range(len(content) // 2, len(content) // 2 + 2000):
+        content[at] ^= 0xFF
+    path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
+    """Take the second half away."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def zero(path: Path) -> None:
+    """Make zeros of everything."""
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+@pytest.mark.parametrize("damage", [flip, cut, zero])
+@pytest_twisted.ensureDeferred
+async def test_r10_a_damaged_database(
+    agent: Agent, collector: Collector, numbered: Notes, damage: Callable[[Path], None]
+) -> None:
+    """It is set aside and said; binaries and runs are found again, and what was pending is sent."""
+    binary = await agent.upload(numbered.script(count=RESULTS))
+    sent = await agent.queue("sent", binary, duration=0)
+    await agent.settled(sent)
+    await collector.close()
+    pending = await agent.queue("pending", binary, duration=0)
+    await agent.ended(pending)
+    assert await agent.stop() == 0
+    pushes = len(collector.of_job(sent))
+
+    damage(agent.state / "golo-agent.sqlite")
+    collector.open()
+    await agent.start()
+    health = (await agent.request("GET", "/health")).json
+    aside = list(agent.state.glob("golo-agent.sqlite.damaged-*"))
+    jobs = [await agent.settled(job_id) for job_id in (sent, pending)]
+    print(f"R10: database {damage.__name__}: started, set aside {len(aside)}: {health['notices']}")
+    assert len(aside) == 1
+    assert "damaged" in health["notices"][0]
+    assert [job["reason"] for job in jobs] == ["state-lost", "state-lost"], jobs
+    assert [job["results"]["delivered"] for job in jobs] == [RESULTS, RESULTS], jobs
+    assert len(collector.of_job(sent)) == pushes, "what was delivered is sent again"
+    again = await agent.settled(await agent.queue("again", binary, duration=0))
+    assert again["state"] == "finished", again
+
+
+@pytest.mark.parametrize("damage", [flip, cut, zero])
+@pytest_twisted.ensureDeferred
+async def test_r10_a_damaged_log(
+    agent: Agent, collector: Collector, numbered: Notes, damage: Callable[[Path], None]
+) -> None:
+    """What is left of a log is delivered, and what is lost of it is said."""
+    await collector.close()
+    job_id = await agent.queue("damaged", numbered.script(count=RESULTS), duration=0)
+    await agent.ended(job_id)
+    assert await agent.stop() == 0
+
+    damage(agent.run_log(job_id, "damaged"))
+    collector.open()
+    await agent.start()
+    health = (await agent.request("GET", "/health")).json
+    job = await agent.settled(job_id)
+    delivered = job["results"]["delivered"]
+    print(
+        f"R10: log {damage.__name__}: started, {delivered} of {RESULTS} left: {health['notices']}"
+    )
+    assert 0 <= delivered < RESULTS
+    assert f"{RESULTS - delivered} results in it are lost" in health["notices"][0]

@@ -1,0 +1,150 @@
+"""R8: a full disk is survived, whatever fills it: here a tmpfs of 2 MiB, which needs root."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from peers.agent import Agent
+from peers.notes import Notes
+from peers.oracle import Verdict
+from twisted.internet import task
+
+SIZE = 2 * 2**20
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system of 2 MiB."""
+    path = tmp_path / "small"
+    path.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("R8: to mount a small file system needs root")
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(path)]
+    mounted = subprocess.run(mount, check=False, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"R8: no small file system can be mounted: {mounted.stderr.strip()}")
+    yield path
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+@pytest.fixture
+def cramped(small_disk: Path, idle_agent: Agent) -> Agent:
+    """Return an agent, not started, that keeps everything on the small disk."""
+    idle_agent.state, idle_agent.logs = small_disk / "state", small_disk / "logs"
+    idle_agent.options |= {"--state": str(idle_agent.state), "--logs": str(idle_agent.logs)}
+    return idle_agent
+
+
+def fill(path: Path) -> None:
+    """Write to the file until the disk is full."""
+    with path.open("ab", buffering=0) as file:
+        while True:
+            try:
+                file.write(bytes(4096))
+            except OSError:
+                return
+
+
+async def until_ready(agent: Agent) -> None:
+    """Return once the agent takes jobs."""
+    from twisted.internet import reactor
+
+    for _ in range(100):
+        if (await agent.request("GET", "/health")).status == 200:
+            return
+        await task.deferLater(reactor, 0.1)
+    raise AssertionError((await agent.request("GET", "/health")).text)
+
+
+@pytest_twisted.ensureDeferred
+async def test_r8_filled_by_a_run(
+    cramped: Agent, numbered: Notes, verdict_of: Callable[..., Verdict]
+) -> None:
+    """What was written is delivered, nothing torn; then nothing is taken until there is room."""
+    await cramped.start()
+    script = numbered.script(count=-1)
+    binary = await cramped.upload(script)
+    job_id = await cramped.queue("filled", binary, duration=60)
+    job = await cramped.settled(job_id)
+    verdict = verdict_of(job_id, "filled")
+    log = cramped.run_log(job_id, "filled")
+    print(
+        f"R8: a run filled the disk with {log.stat().st_size} bytes: job {job['state']}: "
+        f"{job['reason']}, delivered {job['results']['delivered']}, lost {len(verdict.lost)}, "
+        f"never printed {len(verdict.never_printed)}"
+    )
+    assert (job["state"], job["reason"]) == ("failed", "disk-full"), job
+    assert verdict.lost == verdict.never_printed == verdict.repeated == []
+
+    fill(cramped.logs / "filler")
+    health = await cramped.request("GET", "/health")
+    assert (health.status, health.json["status"]) == (503, "disk-full"), health
+    files = {"file": ("x", "application/octet-stream", script.open("rb"))}
+    upload = await cramped.request("POST", "/upload", files=files)
+    wanted = json.dumps({"name": "late", "duration": 0, "binary": binary}).encode()
+    queued = await cramped.request("POST", "/queue", data=wanted)
+    assert (upload.status, queued.status) == (507, 507), (upload, queued)
+
+    subprocess.run(
+        ["mount", "-o", f"remount,size={4 * SIZE}", str(cramped.logs.parent)], check=True
+    )
+    await until_ready(cramped)
+    later = await cramped.settled(
+        await cramped.queue("later", numbered.script(count=100), duration=0)
+    )
+    assert (later["state"], later["results"]["delivered"]) == ("finished", 100), later
+
+
+@pytest_twisted.ensureDeferred
+async def test_r8_filled_by_an_upload(cramped: Agent, numbered: Notes, tmp_path: Path) -> None:
+    """It is answered 507 and leaves nothing; the next job runs."""
+    await cramped.start()
+    large = tmp_path / "large"
+    large.write_bytes(b"#!/bin/sh\n" + bytes(SIZE))
+    for _ in range(3):
+        with large.open("rb") as file:
+            files = {"file": ("large", "application/octet-stream", file)}
+            answer = await cramped.request("POST", "/upload", files=files)
+        assert answer.status == 507, answer
+    assert list((cramped.state / "incoming").iterdir()) == []
+    job = await cramped.settled(
+        await cramped.queue("after", numbered.script(count=100), duration=0)
+    )
+    print(f"R8: three uploads filled the disk: 507 each, then a job {job['state']}")
+    assert (job["state"], job["results"]["delivered"]) == ("finished", 100), job
+
+
+@pytest_twisted.ensureDeferred
+async def test_r8_filled_while_queueing(cramped: Agent, numbered: Notes) -> None:
+    """What the database has no room for is answered 507, and what it took stays and runs."""
+    cramped.options["--min-free"] = "1"  # so that the database itself finds the disk full
+    await cramped.start()
+    slow = await cramped.upload(numbered.script(count=0))
+    await cramped.queue("running", slow, duration=2)
+    fill(cramped.state / "filler")
+    wanted = json.dumps({"name": "queued", "duration": 0, "binary": slow}).encode()
+    statuses = []
+    for _ in range(30):
+        answer = await cramped.request("POST", "/queue", data=wanted)
+        statuses.append(answer.status)
+        if answer.status == 201:
+            cramped.jobs.append(answer.json["id"])
+    assert set(statuses) <= {201, 507}, statuses
+    assert 507 in statuses
+    (cramped.state / "filler").unlink()
+    await until_ready(cramped)
+    for job_id in cramped.jobs:
+        await cramped.settled(job_id)
+    assert await cramped.stop() == 0
+    await cramped.start()
+    jobs = [await cramped.job(job_id) for job_id in cramped.jobs]
+    print(
+        f"R8: queueing on a full disk: {statuses.count(201)} kept, {statuses.count(507)} times 507"
+    )
+    assert {job["state"] for job in jobs} <= {"finished", "failed"}, jobs

@@ -1,0 +1,36 @@
+"""R9: a failed sync is never tried again and trusted: the agent ends and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import pytest_twisted
+from peers.agent import Agent
+from peers.notes import Notes
+from peers.oracle import Verdict
+
+
+@pytest.mark.parametrize("fault", ["sync-of-log:2", "sync-of-offsets:3"])
+@pytest_twisted.ensureDeferred
+async def test_r9_a_failed_sync_ends_the_agent(
+    idle_agent: Agent, numbered: Notes, verdict_of: Callable[..., Verdict], fault: str
+) -> None:
+    """It ends with exit code 1 and one critical line; the next start goes on from the disk."""
+    agent = idle_agent
+    await agent.start(crash_at=fault)
+    job_id = await agent.queue("unsynced", numbered.script(count=-1, rate=2000), duration=600)
+    code = await agent.crashed()
+    assert code == 1, agent.log
+    assert "the disk did not take what was written" in agent.log
+    await agent.nothing_left()
+    await agent.start()
+    job = await agent.settled(job_id)
+    verdict = verdict_of(job_id, "unsynced")
+    print(
+        f"R9: {fault} failed: exit code {code}, job {job['state']}, lost {len(verdict.lost)}, "
+        f"repeated {len(verdict.repeated)}, of those outside a key {len(verdict.unrecognised)}"
+    )
+    assert (job["state"], job["reason"]) == ("interrupted", "agent-restart"), job
+    assert verdict.lost == verdict.missing == verdict.never_printed == []
+    assert verdict.unrecognised == []
