@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -40,7 +41,7 @@ class Recovery:
     results: Results
     save: Callable[[Job], None]
     now: Callable[[], datetime]
-    in_thread: Callable[..., Deferred[bytes]]
+    in_thread: Callable[..., Deferred[Any]]
     notice: Callable[[str], None]
 
     _log = Logger()
@@ -93,6 +94,8 @@ class Recovery:
             )
             return False
         try:
+            # What was written just before a kill may not be on disk yet, and nobody else syncs it.
+            await self.in_thread(log.sync)
             await self._feed(before, log, 0, results.committed)
             await self._feed(behind, log, results.committed, None)
         finally:

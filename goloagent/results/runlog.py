@@ -127,6 +127,10 @@ class LogReader:
         """Return up to `count` bytes from `offset`; fewer only at the end."""
         return os.pread(self._descriptor, count, offset)
 
+    def sync(self) -> None:
+        """Have the disk take what is in the file. Takes its time: not for the reactor thread."""
+        os.fsync(self._descriptor)
+
     def size(self) -> int:
         """Return how many bytes there are now."""
         return os.fstat(self._descriptor).st_size

@@ -13,7 +13,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -37,7 +37,7 @@ from goloagent.results.recorder import Recorder
 from goloagent.results.runlog import RunLog, open_reader, open_sync
 from goloagent.syncer import SYNC_SECONDS, Syncer
 
-HISTORIES = 10_000 if os.environ.get("GOLO_SOAK") else 200
+HISTORIES = int(os.environ.get("N", 200))
 PRINT_SECONDS = 0.1
 COUNT = itertools.count()
 
@@ -85,7 +85,9 @@ class Disk:
         if path.exists():
             status = path.stat()
             durable = self.durable.get(status.st_ino, 0)
-            os.truncate(path, durable + int((status.st_size - durable) * kept))
+            left = durable + int((status.st_size - durable) * kept)
+            os.truncate(path, left)
+            self.durable[status.st_ino] = left
 
     def _fails(self, call: str) -> bool:
         if self.failing != call:
@@ -150,14 +152,14 @@ class World:
         self.alive = False
         self.failures: list[str] = []
         self.notices: list[str] = []
-        self.cuts = 0
+        self.clock = Clock()
         self.live()
 
     # The agent.
 
     def live(self) -> None:
         """Begin a life, with what the disk has."""
-        self.clock = Clock()
+        self.clock = self._clock_from_now()
         self.alive, self.failures = True, []
         self.disk.rotten, self.offsets.frozen = False, False
         self.waiting: Deferred[Answer] | None = None
@@ -204,10 +206,8 @@ class World:
         self.printed[self.job.id] += numbers
         before = self.recorder.tally.valid
         data = b"".join(_line(number) for number in numbers)
-        try:
+        with suppress(OSError):
             self.recorder.stdout(data)
-        except OSError:
-            pass
         self.job.results.read = self.recorder.tally.read
         self.job.results.invalid = self.recorder.tally.invalid
         written = numbers[: self.recorder.tally.valid - before]
@@ -239,13 +239,12 @@ class World:
             one.sync.close()
         for track in self.shipper._tracks.values():
             track.log.close()
-        self.clock = Clock()  # what was waiting waits for ever
+        self.clock = self._clock_from_now()  # what was waiting waits for ever
 
     def lose_power(self, kept: float) -> list[int]:
         """Cut the power; return the written results that are gone, with all later ones."""
         seconds = self.clock.seconds()
         self.die()
-        self.cuts += 1
         lost = []
         for job_id in list(self.written):
             path = self.root / "name" / job_id / "out.log"
@@ -256,6 +255,11 @@ class World:
             lost += [number for at, number in gone if at < seconds - SYNC_SECONDS]
         self.offsets.kept = copy.deepcopy(self.offsets.durable)
         return lost
+
+    def _clock_from_now(self) -> Clock:
+        clock = Clock()
+        clock.advance(self.clock.seconds())
+        return clock
 
     def _failed(self, sentence: str) -> None:
         self.failures.append(sentence)
@@ -464,7 +468,8 @@ def test_r8_every_call_fails_once(call: str, logged_errors: Any) -> None:
         nth += 1
         world = World()
         try:
-            _one_life(world, lambda world=world: _arm(world, call, nth))
+            world.disk.failing, world.disk.fail_at = call, nth
+            _one_life(world)
             fired = world.disk.fired
             world.drain()
         finally:
@@ -474,12 +479,7 @@ def test_r8_every_call_fails_once(call: str, logged_errors: Any) -> None:
     assert nth > 1
 
 
-def _arm(world: World, call: str, nth: int) -> None:
-    world.disk.failing, world.disk.fail_at = call, nth
-
-
-def _one_life(world: World, arm: Callable[[], None]) -> None:
-    arm()
+def _one_life(world: World) -> None:
     for _ in range(2):
         if not world.begin():
             continue
