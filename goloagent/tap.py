@@ -81,7 +81,7 @@ class Options(usage.Options):
         (
             "min-free",
             None,
-            "1GiB",
+            "128MiB",
             "free space, of at most a tenth of the disk, below which no job runs",
         ),
         ("keep-days", None, "30", "days after which the log of a delivered run is removed"),
