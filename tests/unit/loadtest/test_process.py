@@ -246,15 +246,15 @@ def test_spawn(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/secret")
     spawner = Spawner()
-    program = Program(Path("/work/1/loadtest"), Path("/work/1"), "127.0.0.1:9999", "mark", "nobody")
+    program = Program(Path("/srv/1/loadtest"), Path("/srv/1"), "127.0.0.1:9999", "mark", "nobody")
     spawn(spawner, program, heard)
     assert spawner.environment == {
         "PATH": "/bin",
         "TZ": "UTC",
         "GOLO_RPC_ADDR": "127.0.0.1:9999",
         "GOLO_JOB": "mark",
-        "HOME": "/work/1",
-        "TMPDIR": "/work/1",
+        "HOME": "/srv/1",
+        "TMPDIR": "/srv/1",
     }
     assert spawner.null == os.devnull
     assert {fd: kind for fd, kind in spawner.descriptors.items() if fd} == {
@@ -263,7 +263,7 @@ def test_spawn(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
         STATUS_FD: "r",
     }
     assert spawner.plan["agent"] == os.getpid()
-    assert spawner.plan["program"] == "/work/1/loadtest"
+    assert spawner.plan["program"] == "/srv/1/loadtest"
     assert spawner.plan["user"] == "nobody"
 
 
@@ -271,8 +271,8 @@ def test_spawn_in_a_namespace(heard: Heard) -> None:
     """The launcher is run in the namespace, where its parent is the init, and tells its exit."""
     spawner = Spawner()
     program = Program(
-        path=Path("/work/1/loadtest"),
-        directory=Path("/work/1"),
+        path=Path("/srv/1/loadtest"),
+        directory=Path("/srv/1"),
         rpc_address="127.0.0.1:9999",
         mark="mark",
         containment=Containment.PID_NAMESPACE,
