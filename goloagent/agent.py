@@ -11,6 +11,7 @@ import signal
 import sys
 from contextlib import suppress
 from datetime import datetime, timezone
+from pathlib import Path
 
 import attrs
 from twisted.application.service import Service
@@ -30,6 +31,8 @@ from goloagent.delivery.shipper import Shipper
 from goloagent.jobs import outcome
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Cause, Job, Results
+from goloagent.loadtest import survivors
+from goloagent.loadtest.containment import Containment, NotAllowed, choose
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.loadtest.users import connect, is_free
 from goloagent.premises import CannotStart, read_token, reason, take
@@ -43,14 +46,14 @@ from goloagent.results.runlog import (
 )
 from goloagent.retention import SWEEP_SECONDS, Retention
 from goloagent.run import Run, Tools
-from goloagent.settings import Settings
+from goloagent.settings import AUTO, Settings
 from goloagent.space import Space
 from goloagent.stage import Stage, Staged
 from goloagent.supervisor import Supervisor
 from goloagent.syncer import Syncer
 from goloagent.web.access import Access
 from goloagent.web.api import Api
-from goloagent.web.health import DISK_FULL, READY, Health
+from goloagent.web.health import DISK_FULL, READY, Health, Protections
 from goloagent.web.site import site
 
 # From SIGTERM to the end, everything in.
@@ -80,15 +83,19 @@ class Agent(Service):
 
         Raises:
             SystemExit: something is not to be had; nothing listens then.
+            CannotStart: the same, in a daemon.
         """
         try:
             self._premises = take(self._settings, now)
+            self._containment = self._contain()
             access = self._access()
             self._compose()
             self._listen(access)
         except CannotStart as error:
             self._log.critical("cannot start: {error}", error=error)
-            # twistd has made sys.stderr a part of the log.
+            if _is_daemon():
+                raise  # to the twistd that waits for the daemon: it prints it
+            # This twistd has made sys.stderr a part of the log.
             print(f"golo-agent: {error}", file=sys.__stderr__, flush=True)
             raise SystemExit(1) from None
         self._shipper.start()
@@ -135,6 +142,44 @@ class Agent(Service):
             hosts=None if settings.no_auth else (),
         )
 
+    def _contain(self) -> Containment:
+        """End what is left of an earlier life, and choose what will keep later ones together.
+
+        Raises:
+            CannotStart: the containment that was asked for is not to be had.
+        """
+        self._tell_survivors("earlier jobs", survivors.end(self._mark()))
+        wanted = self._settings.containment
+        try:
+            containment = choose(
+                None if wanted == AUTO else Containment(wanted), self._settings.run_as
+            )
+        except NotAllowed as error:
+            raise CannotStart(f"--containment {wanted}: {error}") from None
+        self._health = attrs.evolve(
+            self._health, protections=Protections(processes=containment.value)
+        )
+        self._log.info("load tests are kept together by: {name}", name=containment.value)
+        return containment
+
+    def _mark(self, job_id: str = "") -> str:
+        return survivors.mark_of(self._settings.state, job_id)
+
+    def _end_survivors(self, job: Job) -> Deferred[None]:
+        """End what a job has left behind, off the reactor thread: there may be many processes."""
+        ending = deferToThread(survivors.end, self._mark(job.id))
+        return ending.addCallback(lambda ended: self._tell_survivors(f"job {job.id}", ended))
+
+    def _tell_survivors(self, whose: str, ended: tuple[int, int]) -> None:
+        killed, left = ended
+        if killed or left:
+            self._log.warn(
+                "processes that outlived {whose}: {killed} killed, {left} left",
+                whose=whose,
+                killed=killed,
+                left=left,
+            )
+
     def _compose(self) -> None:
         """Make each room's piece, from delivery up to the supervisor, and recover."""
         from twisted.internet import reactor
@@ -142,7 +187,10 @@ class Agent(Service):
         self._reactor = reactor
         settings, store = self._settings, self._premises.store
         self._binaries = Binaries(settings.state, store, now)
-        self._binaries.open()
+        try:
+            self._binaries.open()
+        except OSError as error:
+            raise CannotStart(f"--state {error.filename}: {reason(error)}") from None
         http, self._pool = http_client(reactor, settings.insecure)
         collector = Collector(settings.collector, http, reactor)
         self._syncer = Syncer(reactor, deferToThread, store, self._disk_failed)
@@ -178,7 +226,7 @@ class Agent(Service):
             too_much=self._space.too_much,
             in_thread=deferToThread,
         )
-        self._supervisor = Supervisor(store, lambda job: Run(job, tools))
+        self._supervisor = Supervisor(store, lambda job: Run(job, tools), self._end_survivors)
         self._space_loop = LoopingCall(self._supervisor.check_space)
         self._recovery = Recovery(
             store, self._open_log, self._shipper, self._commit, now, deferToThread, self._notice
@@ -292,7 +340,12 @@ class Agent(Service):
 
     def _spawn(self, staged: Staged, watcher: Watcher) -> LoadTestProcess:
         program = Program(
-            staged.program, staged.directory, self._settings.rpc_address, self._settings.run_as
+            path=staged.program,
+            directory=staged.directory,
+            rpc_address=self._settings.rpc_address,
+            mark=self._mark(staged.directory.name),
+            user=self._settings.run_as,
+            containment=self._containment,
         )
         return spawn(self._reactor, program, watcher)
 
@@ -302,6 +355,11 @@ class Agent(Service):
     def _open_run(self, job: Job) -> RunOfResults:
         rejected = self._settings.logs / job.spec.name / job.id / "rejected.jsonl"
         return RunOfResults(self._open_log(job), rejected)
+
+
+def _is_daemon() -> bool:
+    """Tell whether twistd has daemonized: standard error then leads nowhere."""
+    return os.fstat(2).st_rdev == Path(os.devnull).stat().st_rdev
 
 
 def _exit_as_failed() -> None:

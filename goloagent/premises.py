@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -57,7 +59,9 @@ def take(settings: Settings, now: Callable[[], datetime]) -> Premises:
     lock = _lock(settings.state)
     work = settings.state / "work"
     for option, directory, mode in (("--state", work, 0o711), ("--logs", settings.logs, 0o755)):
-        _make(option, directory, mode)
+        _make_writable(option, directory, mode)
+    if settings.run_as is not None:
+        _check_way(work, settings.run_as)
     for leftover in work.iterdir():
         shutil.rmtree(leftover, ignore_errors=True)
     store, damage = _open_store(settings.state / "golo-agent.sqlite", now)
@@ -91,7 +95,7 @@ def reason(error: Exception) -> str:
 def _lock(state: Path) -> IO[bytes]:
     """Make the state directory this agent's own for as long as the returned file is open."""
     try:
-        state.mkdir(mode=0o711, parents=True, exist_ok=True)
+        _make(state, 0o711)
         lock = (state / "lock").open("wb")
     except OSError as error:
         raise CannotStart(f"--state {state}: {reason(error)}") from None
@@ -102,14 +106,39 @@ def _lock(state: Path) -> IO[bytes]:
     return lock
 
 
-def _make(option: str, directory: Path, mode: int) -> None:
-    """Make a directory and try to write in it."""
+def _make(directory: Path, mode: int) -> None:
+    """Make a directory that is not there, with exactly this mode, whatever the umask."""
+    if not directory.is_dir():
+        directory.mkdir(parents=True)
+        directory.chmod(mode)
+
+
+def _make_writable(option: str, directory: Path, mode: int) -> None:
+    """Make a directory that is not there, and try to write in it."""
     try:
-        directory.mkdir(mode=mode, parents=True, exist_ok=True)
+        _make(directory, mode)
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
         raise CannotStart(f"{option} {directory}: {reason(error)}") from None
+
+
+def _check_way(directory: Path, user: str) -> None:
+    """Check that `user`, in no group but its first, can come to `directory`."""
+    entry = pwd.getpwnam(user)
+    for step in (directory, *directory.parents):
+        status = step.stat()
+        if status.st_uid == entry.pw_uid:
+            allowed = status.st_mode & stat.S_IXUSR
+        elif status.st_gid == entry.pw_gid:
+            allowed = status.st_mode & stat.S_IXGRP
+        else:
+            allowed = status.st_mode & stat.S_IXOTH
+        if not allowed:
+            raise CannotStart(
+                f"--run-as {user}: load tests run below {directory}, "
+                f"and {user} may not enter {step}"
+            )
 
 
 def _open_store(path: Path, now: Callable[[], datetime]) -> tuple[Store, str | None]:

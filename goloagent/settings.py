@@ -21,6 +21,8 @@ _UNITS = {
     "MIB": 2**20,
     "GIB": 2**30,
 }
+AUTO = "auto"
+CONTAINMENTS = (AUTO, "pid-namespace", "process-group")
 _SIZE = re.compile(r"(\d+)\s*([A-Za-z]*)")
 
 
@@ -43,6 +45,7 @@ class Settings:
     no_auth: bool
     allow_from: tuple[IpNetwork, ...]
     run_as: str | None
+    containment: str
     max_upload_bytes: int
     max_log_bytes: int
     min_free_bytes: int
@@ -106,6 +109,17 @@ def size_bytes(option: str, text: str) -> int:
     if match is None or unit is None or int(match[1]) == 0:
         raise WrongOption(f"{option} {text}: not a size such as 512MiB, 2GB or 1000000")
     return int(match[1]) * unit
+
+
+def containment(text: str) -> str:
+    """Read the name of a containment, or ``auto``.
+
+    Raises:
+        WrongOption: there is none of that name.
+    """
+    if text not in CONTAINMENTS:
+        raise WrongOption(f"--containment {text}: not one of {', '.join(CONTAINMENTS)}")
+    return text
 
 
 def days(option: str, text: str) -> int:

@@ -18,13 +18,19 @@ from goloagent.run import Run
 
 
 class Supervisor:
-    """Runs what `store` has queued, by `make_run`."""
+    """Runs what `store` has queued, by `make_run`; `end_survivors` clears up after each."""
 
     _log = Logger()
 
-    def __init__(self, store: Store, make_run: Callable[[Job], Run]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        make_run: Callable[[Job], Run],
+        end_survivors: Callable[[Job], Deferred[None]],
+    ) -> None:
         self._store = store
         self._make_run = make_run
+        self._end_survivors = end_survivors
         self._running: Run | None = None
         self._run_over: Deferred[None] = succeed(None)
         self._open = False
@@ -44,6 +50,8 @@ class Supervisor:
         self._log.info("job {id} starts: {spec}", id=job.id, spec=job.spec)
         self._running = self._make_run(job)
         self._run_over = self._running.start()
+        self._run_over.addErrback(self._failed)
+        self._run_over.addCallback(lambda _: self._end_survivors(job))
         self._run_over.addErrback(self._failed)
         self._run_over.addCallback(self._next)
 

@@ -23,7 +23,7 @@ DEFAULT_LISTEN = "tcp:8081:interface=127.0.0.1"
 class Options(usage.Options):
     """The command line; `settings` holds its meaning once it is parsed."""
 
-    synopsis = "Usage: twistd [twistd options] golo-agent [options]"
+    synopsis = "[options]"
     longdesc = (
         "Runs uploaded load tests one at a time and delivers each of their results to a collector."
     )
@@ -66,6 +66,12 @@ class Options(usage.Options):
             "user that load tests run as (default: the agent's own; nobody when it is root)",
         ),
         (
+            "containment",
+            None,
+            settings.AUTO,
+            f"what ends all of a load test's processes: {', '.join(settings.CONTAINMENTS)}",
+        ),
+        (
             "max-upload",
             None,
             "512MiB",
@@ -75,7 +81,7 @@ class Options(usage.Options):
         (
             "min-free",
             None,
-            "1GiB",
+            "128MiB",
             "free space, of at most a tenth of the disk, below which no job runs",
         ),
         ("keep-days", None, "30", "days after which the log of a delivered run is removed"),
@@ -94,17 +100,11 @@ class Options(usage.Options):
         self._allow_from: list[str] = []
 
     def opt_listen(self, endpoint: str) -> None:
-        """Twisted server endpoint (tcp:, ssl:, unix:, systemd:) to listen on; may be repeated.
-
-        [default: tcp:8081:interface=127.0.0.1].
-        """
+        """Twisted server endpoint; may be repeated (default: tcp:8081:interface=127.0.0.1)."""
         self._listen.append(endpoint)
 
     def opt_allow_from(self, cidr: str) -> None:
-        """Network of peers that may connect, such as 10.0.0.0/8; may be repeated.
-
-        [default: any].
-        """
+        """Network of peers that may connect, by CIDR; may be repeated (default: any)."""
         self._allow_from.append(cidr)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
@@ -143,6 +143,7 @@ class Options(usage.Options):
             no_auth=bool(self["no-auth"]),
             allow_from=tuple(settings.network(text) for text in self._allow_from),
             run_as=_run_as(self["run-as"]),
+            containment=settings.containment(self["containment"]),
             max_upload_bytes=settings.size_bytes("--max-upload", self["max-upload"]),
             max_log_bytes=settings.size_bytes("--max-log", self["max-log"]),
             min_free_bytes=settings.size_bytes("--min-free", self["min-free"]),

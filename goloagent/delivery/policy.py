@@ -11,8 +11,10 @@ FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 30.0
 PROBE_SECONDS = 30.0
 LONGEST_RETRY_AFTER_SECONDS = 300.0
-# So many more results refused than taken are no bad results any more, but a wrong setting.
-REFUSALS_THAT_HOLD = 8
+# So many results refused, one after the other, are no bad results any more but a wrong setting:
+# the few when the run has had most of its results refused, the many when it has not.
+FEW_REFUSALS = 8
+MANY_REFUSALS = 256
 
 
 @attrs.frozen

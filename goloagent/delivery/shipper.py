@@ -20,8 +20,9 @@ from twisted.python.failure import Failure
 
 from goloagent.delivery.cursor import Batch, Cursor
 from goloagent.delivery.policy import (
+    FEW_REFUSALS,
+    MANY_REFUSALS,
     PROBE_SECONDS,
-    REFUSALS_THAT_HOLD,
     Answer,
     Backoff,
     Verdict,
@@ -157,9 +158,9 @@ class Shipper:
                     await self._advance(track)
                 except (CancelledError, _Stopped):
                     raise
-                except Exception:
+                except Exception as error:
                     self._log.failure("delivery of job {id} broke", id=track.job.id)
-                    track.resume_at = self._clock.seconds() + PROBE_SECONDS
+                    self._rest(track, "retrying", str(error))
             elif self._stopping:
                 return
             else:
@@ -181,6 +182,9 @@ class Shipper:
     async def _advance(self, track: _Track) -> None:
         """Bring one batch of `track` further, or let go of a track at its end."""
         if not track.batches:
+            if track.complete and not track.job.results.pending:
+                self._forget(track)
+                return
             batch = self._take(track)
             if batch is None:
                 if track.complete:
@@ -213,7 +217,9 @@ class Shipper:
 
     def _refuse(self, track: _Track, batch: Batch, answer: Answer) -> None:
         """Reject one result, or hold its run when the collector refuses most of them."""
-        if track.refusals + 1 < REFUSALS_THAT_HOLD:
+        results = track.job.results
+        bound = FEW_REFUSALS if results.rejected >= results.delivered else MANY_REFUSALS
+        if track.refusals + 1 < bound:
             track.log.reject(batch, answer)
             track.refusals += 1
             self._commit(track, rejected=1)
@@ -224,9 +230,13 @@ class Shipper:
                 id=track.job.id,
                 answer=str(answer),
             )
+        self._rest(track, "holding", str(answer))
+
+    def _rest(self, track: _Track, state: str, error: str) -> None:
+        """Let one track wait while the others go on."""
         track.resume_at = self._clock.seconds() + PROBE_SECONDS
         retry_at = self._now() + timedelta(seconds=PROBE_SECONDS)
-        track.job.delivery = Delivery("holding", str(answer), retry_at)
+        track.job.delivery = Delivery(state, error, retry_at)
 
     def _take(self, track: _Track) -> Batch | None:
         """Take the next batch: 256 results, and more the further the cursor is behind."""

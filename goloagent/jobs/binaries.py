@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -61,7 +62,10 @@ class Binaries:
         for directory in (self.incoming, self.kept):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for leftover in self.incoming.iterdir():
-            leftover.unlink()
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink()
 
     def receive(self) -> Incoming:
         """Begin an upload under a fresh id.

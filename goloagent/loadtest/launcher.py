@@ -76,6 +76,7 @@ def main(plan_text: str) -> None:
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
         _limit(plan["max_file_bytes"])
         os.umask(0o077)
+        step = f"enter {plan['directory']}"
         os.chdir(plan["directory"])
         _default_signals()
         step = "exec"

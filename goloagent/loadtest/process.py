@@ -2,7 +2,7 @@
 
 Reports what happens to a `Watcher` and decides nothing. The launcher makes the process the leader
 of a session and group of its own, so one signal reaches everything it started and did not send
-away.
+away; in a PID namespace it reaches that too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from twisted.internet.interfaces import IProcessTransport, IReactorProcess
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
-from goloagent.loadtest import launcher
+from goloagent.loadtest import launcher, namespace, survivors
+from goloagent.loadtest.containment import Containment
 
 MAX_FILE_BYTES = 4 * 1024**3
 _MAX_STATUS_BYTES = 4096
@@ -52,12 +53,17 @@ class Watcher(Protocol):
 
 @attrs.frozen
 class Program:
-    """What to run: an executable in a directory of its own, as a user (None: the agent's)."""
+    """What to run: an executable in a directory of its own, as a user (None: the agent's).
+
+    ``mark`` is what `survivors` knows its processes by.
+    """
 
     path: Path
     directory: Path
     rpc_address: str
+    mark: str
     user: str | None = None
+    containment: Containment = Containment.PROCESS_GROUP
 
 
 class LoadTestProcess(ProcessProtocol):
@@ -65,11 +71,15 @@ class LoadTestProcess(ProcessProtocol):
 
     transport: IProcessTransport
 
-    def __init__(self, watcher: Watcher) -> None:
+    def __init__(
+        self, watcher: Watcher, containment: Containment = Containment.PROCESS_GROUP
+    ) -> None:
         self._watcher = watcher
-        self._status = b""
-        self._launching = True
-        self._exit: Failure | None = None
+        self._contained = containment is Containment.PID_NAMESPACE
+        # What must be known before an exit is told, and what its pipe has said so far.
+        self._saying = dict.fromkeys(_report_pipes(containment), b"")
+        self._exit: tuple[int | None, int | None] | None = None
+        self._exit_told = False
         self._pid: int | None = None
 
     def connectionMade(self) -> None:
@@ -77,67 +87,84 @@ class LoadTestProcess(ProcessProtocol):
         self._pid = self.transport.pid
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
-        """Hand output on; keep what the launcher says."""
+        """Hand output on; keep what is said about the launch and the exit."""
         if childFD == 1:
             self._watcher.stdout(data)
         elif childFD == 2:
             self._watcher.stderr(data)
         else:
-            self._status = (self._status + data)[:_MAX_STATUS_BYTES]
+            self._saying[childFD] = (self._saying[childFD] + data)[:_MAX_STATUS_BYTES]
 
     def childConnectionLost(self, childFD: int) -> None:
-        """Learn from the end of the launcher's pipe how the launch went."""
-        if childFD != launcher.STATUS_FD:
+        """Learn from the end of a pipe how the launch went, or how the load test ended."""
+        said = self._saying.pop(childFD, None)
+        if said is None:
             return
-        self._launching = False
-        if self._status:
-            status = json.loads(self._status)
-            self._watcher.launch_failed(
-                f"{status['step']}: {status['error']} (errno {status['errno']})"
-            )
-        else:
-            self._watcher.launched()
-        if self._exit is not None:
-            self._tell_exit(self._exit)
+        if childFD == launcher.STATUS_FD:
+            self._tell_launch(said)
+        elif said:
+            code = os.waitstatus_to_exitcode(int(said))
+            self._exit = (code, None) if code >= 0 else (None, -code)
+        self._tell_exit()
 
     def processExited(self, reason: Failure) -> None:
         """Tell the exit at once, but not before how the launch went."""
-        if self._launching:
-            self._exit = reason
-        else:
-            self._tell_exit(reason)
+        if self._exit is None:
+            error = reason.value
+            assert isinstance(error, ProcessDone | ProcessTerminated)
+            self._exit = (None if error.signal is not None else error.exitCode, error.signal)
+        self._tell_exit()
 
     def processEnded(self, reason: Failure) -> None:
         """Tell the end of all output."""
         self._watcher.closed()
 
     def terminate(self) -> None:
-        """Ask everything in the group to end."""
+        """Ask everything in the group, or in the namespace, to end."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End everything in the group."""
-        self._signal(signal.SIGKILL)
+        """End everything in the group, or in the namespace."""
+        self._signal(namespace.END_ALL if self._contained else signal.SIGKILL)
 
     def abandon_output(self) -> None:
         """Stop reading pipes that a process outside the group holds open."""
         self.transport.loseConnection()
 
-    def _tell_exit(self, reason: Failure) -> None:
-        error = reason.value
-        assert isinstance(error, ProcessDone | ProcessTerminated)
-        code = None if error.signal is not None else error.exitCode
-        self._watcher.exited(code, error.signal)
+    def _tell_launch(self, said: bytes) -> None:
+        if said:
+            status = json.loads(said)
+            self._watcher.launch_failed(
+                f"{status['step']}: {status['error']} (errno {status['errno']})"
+            )
+        else:
+            self._watcher.launched()
+
+    def _tell_exit(self) -> None:
+        """Tell the exit once, when it is known and nothing better can be learnt."""
+        if self._exit is not None and not self._saying and not self._exit_told:
+            self._exit_told = True
+            self._watcher.exited(*self._exit)
 
     def _signal(self, number: signal.Signals) -> None:
         if self._pid is None:
             return
-        try:
-            os.killpg(self._pid, number)
-        except ProcessLookupError:
-            # No such group: either nothing of it is left, or the launcher has not made it yet.
-            if self.transport.pid is not None:
-                os.kill(self.transport.pid, number)
+        if not self._contained:
+            try:
+                os.killpg(self._pid, number)
+            except ProcessLookupError:
+                pass  # either nothing of it is left, or the launcher has not made it yet
+            else:
+                return
+        if self.transport.pid is not None:
+            os.kill(self.transport.pid, number)
+
+
+def _report_pipes(containment: Containment) -> tuple[int, ...]:
+    """Return the descriptors on which a launch, and an exit out of our sight, are told."""
+    if containment is Containment.PID_NAMESPACE:
+        return (launcher.STATUS_FD, namespace.EXIT_FD)
+    return (launcher.STATUS_FD,)
 
 
 def spawn(reactor: IReactorProcess, program: Program, watcher: Watcher) -> LoadTestProcess:
@@ -146,26 +173,32 @@ def spawn(reactor: IReactorProcess, program: Program, watcher: Watcher) -> LoadT
     Raises:
         OSError: no process can be made.
     """
+    contained = program.containment is Containment.PID_NAMESPACE
     plan = {
-        "agent": os.getpid(),
+        "agent": namespace.INIT_PID if contained else os.getpid(),
         "program": str(program.path),
         "directory": str(program.directory),
         "user": program.user,
         "max_file_bytes": MAX_FILE_BYTES,
     }
+    command = [sys.executable, "-I", "-S", launcher.__file__, json.dumps(plan)]
+    if contained:
+        command = namespace.around(os.getpid(), command)
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     environment |= {
         "GOLO_RPC_ADDR": program.rpc_address,
+        survivors.VARIABLE: program.mark,
         "HOME": str(program.directory),
         "TMPDIR": str(program.directory),
     }
-    process = LoadTestProcess(watcher)
+    process = LoadTestProcess(watcher, program.containment)
     with open(os.devnull, "rb") as null:  # noqa: PTH123
+        pipes: dict[int, int | str] = {0: null.fileno(), 1: "r", 2: "r"}
         reactor.spawnProcess(
             process,
-            sys.executable,
-            [sys.executable, "-I", "-S", launcher.__file__, json.dumps(plan)],
+            command[0],
+            command,
             env=environment,
-            childFDs={0: null.fileno(), 1: "r", 2: "r", launcher.STATUS_FD: "r"},
+            childFDs=pipes | dict.fromkeys(_report_pipes(program.containment), "r"),
         )
     return process

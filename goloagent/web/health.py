@@ -9,6 +9,13 @@ DISK_FULL = "disk-full"
 
 
 @attrs.frozen
+class Protections:
+    """Which of several ways is in force here: ``processes``, what ends a load test's processes."""
+
+    processes: str = "process-group"
+
+
+@attrs.frozen
 class Health:
     """``ready``, or what the agent is instead (``starting``, ``disk-full``, …) and why.
 
@@ -17,6 +24,7 @@ class Health:
 
     status: str = READY
     reason: str | None = None
+    protections: Protections = Protections()
     notices: tuple[str, ...] = ()
 
     @property

@@ -21,6 +21,7 @@ import pytest_twisted
 from twisted.internet.defer import Deferred
 
 from goloagent.loadtest import launcher
+from goloagent.loadtest.containment import Containment, try_namespace
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 
 # A load test that tells what it is.
@@ -77,8 +78,9 @@ class Seen(Watcher):
 class Launch:
     """Launches scripts in a directory of their own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, containment: Containment) -> None:
         self.directory = directory
+        self.containment = containment
 
     def start(self, text: str, user: str | None = None, interpreter: str = sys.executable) -> Seen:
         """Launch a script with `text`."""
@@ -88,9 +90,10 @@ class Launch:
         path.write_text(f"#!{interpreter}\n{text}", encoding="utf-8")
         path.chmod(0o755)
         seen = Seen()
-        self.process: LoadTestProcess = spawn(
-            reactor, Program(path, self.directory, "127.0.0.1:9999", user), seen
+        program = Program(
+            path, self.directory, "127.0.0.1:9999", "state/job", user, self.containment
         )
+        self.process: LoadTestProcess = spawn(reactor, program, seen)
         return seen
 
     async def tell(self) -> dict[str, Any]:
@@ -101,10 +104,19 @@ class Launch:
         return told
 
 
+@pytest.fixture(params=Containment, ids=lambda containment: containment.value)
+def containment(request: pytest.FixtureRequest) -> Containment:
+    """Every way to keep processes together that this machine allows."""
+    refusal = try_namespace(None) if request.param is Containment.PID_NAMESPACE else None
+    if refusal is not None:
+        pytest.skip(f"no PID namespace is to be had here: {refusal}")
+    return request.param
+
+
 @pytest.fixture
-def launch(tmp_path: Path) -> Launch:
+def launch(tmp_path: Path, containment: Containment) -> Launch:
     """Launch load tests in this test's directory."""
-    return Launch(tmp_path)
+    return Launch(tmp_path, containment)
 
 
 @pytest_twisted.ensureDeferred
@@ -134,6 +146,7 @@ async def test_what_a_load_test_is(launch: Launch, monkeypatch: pytest.MonkeyPat
     told["environ"].pop("LC_CTYPE", None)
     assert told["environ"] == passed_on | {
         "GOLO_RPC_ADDR": "127.0.0.1:9999",
+        "GOLO_JOB": "state/job",
         "HOME": str(launch.directory),
         "TMPDIR": str(launch.directory),
     }
@@ -183,13 +196,13 @@ async def test_an_unknown_user(launch: Launch) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest_twisted.ensureDeferred
-async def test_another_user() -> None:
+async def test_another_user(containment: Containment) -> None:
     """A load test of a root agent is nobody, in no other group, with no capability."""
     nobody = pwd.getpwnam("nobody")
     with tempfile.TemporaryDirectory() as directory:  # pytest's own lies where only root gets to
         os.chown(directory, nobody.pw_uid, nobody.pw_gid)
         text = "id -u; id -g; id -G; grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status\n"
-        seen = await Launch(Path(directory)).start(text, "nobody", "/bin/sh").over
+        seen = await Launch(Path(directory), containment).start(text, "nobody", "/bin/sh").over
     lines = seen.out.decode().split("\n")
     assert lines[:3] == [str(nobody.pw_uid), str(nobody.pw_gid), str(nobody.pw_gid)], vars(seen)
     assert [int(line.split()[1], 16) for line in lines[3:-1]] == [0, 0, 0, 0]

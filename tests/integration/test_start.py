@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 import pytest_twisted
-from peers.agent import Agent, twistd
+from peers.agent import TWISTD, Agent, twistd
 from peers.collector import Collector
 from peers.ports import free_port
+
+import goloagent
 
 
 async def refusal(directory: Path, agent: Agent, arguments: list[str]) -> str:
@@ -40,6 +44,7 @@ WRONG = {
     "no size": {"--max-upload": "lots"},
     "no upload at all": {"--max-upload": "0"},
     "no network": {"--allow-from": "10.0.0.0/33"},
+    "no such containment": {"--containment": "wishes"},
     "no such user": {"--run-as": "nobody-of-this-name"},
     "no such endpoint": {"--listen": "carrier-pigeon:1:interface=127.0.0.1"},
     "no such port": {"--listen": "tcp:http-ish:interface=127.0.0.1"},
@@ -103,3 +108,25 @@ async def test_a_second_agent_on_the_same_state(
     assert str(agent.state) in line
     assert "another agent" in line
     assert (await agent.request("GET", "/health")).status == 200
+
+
+def test_a_daemon_that_cannot_start(idle_agent: Agent, tmp_path: Path) -> None:
+    """Whoever starts the agent as a daemon, without -n, is told as well, and does not wait."""
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        listen = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+        files = [f"--pidfile={tmp_path}/pid", f"--logfile={tmp_path}/log"]
+        ended = subprocess.run(
+            [TWISTD, *files, "golo-agent", *idle_agent.arguments, "--listen", listen],
+            env={**os.environ, "PYTHONPATH": str(Path(goloagent.__file__).parents[1])},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert ended.returncode != 0
+    assert "CannotStart" in ended.stdout + ended.stderr
+    assert f"--listen {listen}: Address already in use" in (tmp_path / "log").read_text()
+    # The daemon is gone when its lock is: it ends after whoever waited for it.
+    subprocess.run(["flock", "-w", "10", idle_agent.state / "lock", "true"], check=True)
+    assert not listens(idle_agent.port)

@@ -154,10 +154,11 @@ class Agent:
         """Send SIGTERM and return the exit code."""
         return await self._end(signal.SIGTERM, _STOP_SECONDS)
 
-    async def kill(self) -> int:
-        """Send SIGKILL and return once the agent and everything it ran are gone."""
+    async def kill(self, alone: bool = False) -> int:
+        """Send SIGKILL and return once the agent and, unless `alone`, all that it ran are gone."""
         code = await self._end(signal.SIGKILL, 5)
-        await self.nothing_left()
+        if not alone:
+            await self.nothing_left()
         return code
 
     async def crashed(self, timeout_seconds: float = 30) -> int:

@@ -54,6 +54,7 @@ def test_defaults(user: None) -> None:
     assert settings.max_upload_bytes == 512 * 1024**2
     assert settings.token_file is settings.run_as is None
     assert settings.allow_from == ()
+    assert settings.containment == "auto"
     assert not settings.insecure
     assert not settings.no_auth
 
@@ -64,7 +65,7 @@ def test_every_option() -> None:
         *("--collector", "https://c.example", "--insecure", "--logs", "logs", "--state", "/s"),
         *("--listen", "tcp:1", "--listen", "unix:/x", "--rpc", "[::1]:2", "--token-file", "t"),
         *("--no-auth", "--allow-from", "10.0.0.0/8", "--allow-from", "::1"),
-        *("--max-upload", "1MiB"),
+        *("--max-upload", "1MiB", "--containment", "process-group"),
     ).settings
     assert settings.collector.to_text() == "https://c.example"
     assert settings.insecure
@@ -76,6 +77,7 @@ def test_every_option() -> None:
     assert settings.no_auth
     assert [str(network) for network in settings.allow_from] == ["10.0.0.0/8", "::1/128"]
     assert settings.max_upload_bytes == 1024**2
+    assert settings.containment == "process-group"
 
 
 @pytest.mark.parametrize(

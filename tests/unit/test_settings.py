@@ -97,6 +97,7 @@ def test_rpc_address_round_trip(host: str, port: int) -> None:
         no_auth=False,
         allow_from=(),
         run_as=None,
+        containment="auto",
         max_upload_bytes=1,
         max_log_bytes=1,
         min_free_bytes=1,

@@ -44,7 +44,8 @@ class Queue:
         self.store = Store(path)
         self.runs: list[FakeRun] = []
         self.at_once = False
-        self.supervisor = Supervisor(self.store, self._make_run)
+        self.clearing: Deferred[None] = succeed(None)
+        self.supervisor = Supervisor(self.store, self._make_run, self._end_survivors)
 
     def add(self, *names: str) -> None:
         """Queue jobs, telling the supervisor of each."""
@@ -60,6 +61,9 @@ class Queue:
     def _make_run(self, job: Job) -> FakeRun:
         self.runs.append(FakeRun(job, self.at_once))
         return self.runs[-1]
+
+    def _end_survivors(self, job: Job) -> Deferred[None]:
+        return self.clearing
 
 
 @pytest.fixture
@@ -108,6 +112,33 @@ def test_a_run_that_breaks(queue: Queue, logged_errors: LoggedErrors) -> None:
     queue.supervisor.start()
     queue.add("a", "b")
     queue.runs[0].over.errback(ZeroDivisionError("a bug"))
+    assert queue.ran == ["a", "b"]
+    assert len(logged_errors.flush(ZeroDivisionError)) == 1
+
+
+def test_survivors_are_ended_first(queue: Queue) -> None:
+    """The next job starts, and the agent may end, when nothing of the last one is left."""
+    queue.supervisor.start()
+    queue.add("a", "b", "c")
+    queue.clearing = Deferred()
+    queue.runs[0].end()
+    assert queue.ran == ["a"]
+    queue.clearing.callback(None)
+    assert queue.ran == ["a", "b"]
+    queue.clearing = Deferred()
+    queue.runs[1].end()
+    stopped = queue.supervisor.stop()
+    assert not stopped.called
+    queue.clearing.callback(None)
+    assert stopped.called
+
+
+def test_survivors_that_cannot_be_ended(queue: Queue, logged_errors: LoggedErrors) -> None:
+    """It is logged, and the next job runs."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    queue.clearing.addCallback(lambda _: 1 / 0)
+    queue.runs[0].end()
     assert queue.ran == ["a", "b"]
     assert len(logged_errors.flush(ZeroDivisionError)) == 1
 

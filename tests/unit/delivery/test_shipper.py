@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from goloagent.delivery.cursor import Batch
-from goloagent.delivery.policy import PROBE_SECONDS, REFUSALS_THAT_HOLD, Answer
+from goloagent.delivery.policy import FEW_REFUSALS, MANY_REFUSALS, PROBE_SECONDS, Answer
 from goloagent.delivery.shipper import BATCH_RESULTS, BATCH_SECONDS, Shipper
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
@@ -473,26 +473,37 @@ def test_when_most_results_are_refused_their_run_holds(world: World) -> None:
     world.end(good, results(256))
     world.settle()
     assert (good.results.delivered, good.delivery.state) == (256, "ok")
-    assert odd.results.rejected == REFUSALS_THAT_HOLD - 1
+    assert odd.results.rejected == FEW_REFUSALS - 1
     assert (odd.delivery.state, odd.delivery.last_error) == ("holding", "400 schema")
     requests = len(world.pushes)
     world.clock.pump([0.5] * 250)
     probes = [push.seconds for push in world.pushes[requests:]]
     assert probes[:4] == [30, 60, 90, 120]
-    assert odd.results.rejected == REFUSALS_THAT_HOLD - 1
+    assert odd.results.rejected == FEW_REFUSALS - 1
     assert odd.results.delivered == 256 - odd.results.rejected
     assert odd.delivery.state == "ok"
     assert odd.settled
 
 
-def test_a_run_of_refused_results_is_rejected_while_as_many_are_taken(world: World) -> None:
-    """Rejections long ago do not add up to a hold: what is taken since makes up for them."""
-    world.answer = lambda push: Answer(422) if any(n % 40 < 3 for n in push.ids) else OK
+def test_a_stretch_of_refused_results_is_rejected_and_passed(world: World) -> None:
+    """Neighbours that the collector refuses do not hold a run whose other results it takes."""
+    refused = range(300, 300 + MANY_REFUSALS - 1)
+    world.answer = refuse(*refused)
     job = world.begin()
-    world.end(job, results(400))
+    world.end(job, results(1000))
     world.settle()
-    assert (job.results.rejected, job.results.delivered) == (30, 370)
+    assert (job.results.rejected, job.results.delivered) == (len(refused), 1000 - len(refused))
     assert job.settled
+
+
+def test_a_setting_that_becomes_wrong_holds_after_a_full_batch(world: World) -> None:
+    """However much was taken before, rejections end when nothing is taken any more."""
+    world.answer = lambda push: Answer(400) if max(push.ids) >= 600 else OK
+    job = world.begin()
+    world.end(job, results(2000))
+    world.settle()
+    assert (job.results.delivered, job.results.rejected) == (600, MANY_REFUSALS - 1)
+    assert job.delivery.state == "holding"
 
 
 def test_commits_are_in_order_while_a_batch_is_divided(world: World) -> None:

@@ -12,7 +12,9 @@ import pytest
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.python.failure import Failure
 
+from goloagent.loadtest.containment import Containment
 from goloagent.loadtest.launcher import STATUS_FD
+from goloagent.loadtest.namespace import END_ALL, EXIT_FD, around
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 
 PID = 4_000_000  # above the kernel's largest
@@ -119,6 +121,60 @@ def test_an_exit_by_signal(process: LoadTestProcess, heard: Heard) -> None:
     assert heard.events[-1] == ("exited", None, signal.SIGABRT)
 
 
+@pytest.fixture
+def contained(heard: Heard) -> LoadTestProcess:
+    """A process in a PID namespace that has just been made."""
+    process = LoadTestProcess(heard, Containment.PID_NAMESPACE)
+    process.makeConnection(Transport())
+    return process
+
+
+@pytest.mark.parametrize(
+    ("status", "exited"),
+    [(b"0", ("exited", 0, None)), (b"768", ("exited", 3, None)), (b"6", ("exited", None, 6))],
+)
+@pytest.mark.parametrize("keeper_first", [False, True])
+def test_an_exit_in_a_namespace(
+    contained: LoadTestProcess,
+    heard: Heard,
+    status: bytes,
+    exited: tuple[Any, ...],
+    keeper_first: bool,
+) -> None:
+    """The load test's own end is told, and at once: its keeper's, before or after, is not."""
+    contained.childConnectionLost(STATUS_FD)
+    if keeper_first:
+        contained.processExited(DONE)
+    assert heard.events == ["launched"]
+    contained.childDataReceived(EXIT_FD, status)
+    contained.childConnectionLost(EXIT_FD)
+    assert heard.events == ["launched", exited]
+    if not keeper_first:
+        contained.processExited(DONE)
+    contained.processEnded(DONE)
+    assert heard.events == ["launched", exited, "closed"]
+
+
+def test_a_namespace_that_is_killed(contained: LoadTestProcess, heard: Heard) -> None:
+    """When nobody could tell the load test's end, its keeper ended in the same way."""
+    killed = Failure(ProcessTerminated(None, signal.SIGKILL, 9))
+    contained.childConnectionLost(EXIT_FD)
+    contained.childConnectionLost(STATUS_FD)
+    contained.processExited(killed)
+    assert heard.events == ["launched", ("exited", None, signal.SIGKILL)]
+
+
+def test_signals_go_to_the_keeper(
+    contained: LoadTestProcess, signals: list[tuple[str, int, int]]
+) -> None:
+    """The keeper passes both ends on to everything in its namespace; gone, it gets nothing."""
+    contained.terminate()
+    contained.kill()
+    contained.transport.pid = None  # reaped
+    contained.kill()
+    assert signals == [("process", PID, signal.SIGTERM), ("process", PID, END_ALL)]
+
+
 def test_signals_go_to_the_group(
     process: LoadTestProcess, signals: list[tuple[str, int, int]]
 ) -> None:
@@ -174,6 +230,7 @@ class Spawner:
     """Keeps what was asked for, in place of a process."""
 
     def spawnProcess(self, protocol: Any, executable: str, args: list[str], **rest: Any) -> None:
+        self.args = args
         self.plan = json.loads(args[-1])
         self.environment = rest["env"]
         self.descriptors = rest["childFDs"]
@@ -189,12 +246,13 @@ def test_spawn(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/secret")
     spawner = Spawner()
-    program = Program(Path("/work/1/loadtest"), Path("/work/1"), "127.0.0.1:9999", "nobody")
+    program = Program(Path("/work/1/loadtest"), Path("/work/1"), "127.0.0.1:9999", "mark", "nobody")
     spawn(spawner, program, heard)
     assert spawner.environment == {
         "PATH": "/bin",
         "TZ": "UTC",
         "GOLO_RPC_ADDR": "127.0.0.1:9999",
+        "GOLO_JOB": "mark",
         "HOME": "/work/1",
         "TMPDIR": "/work/1",
     }
@@ -207,3 +265,19 @@ def test_spawn(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     assert spawner.plan["agent"] == os.getpid()
     assert spawner.plan["program"] == "/work/1/loadtest"
     assert spawner.plan["user"] == "nobody"
+
+
+def test_spawn_in_a_namespace(heard: Heard) -> None:
+    """The launcher is run in the namespace, where its parent is the init, and tells its exit."""
+    spawner = Spawner()
+    program = Program(
+        path=Path("/work/1/loadtest"),
+        directory=Path("/work/1"),
+        rpc_address="127.0.0.1:9999",
+        mark="mark",
+        containment=Containment.PID_NAMESPACE,
+    )
+    spawn(spawner, program, heard)
+    assert spawner.args[:-5] == around(os.getpid(), [])
+    assert spawner.plan["agent"] == 1
+    assert {*spawner.descriptors} == {0, 1, 2, STATUS_FD, EXIT_FD}

@@ -16,7 +16,7 @@ from unit.web.in_memory import NOW, Agent, Answer
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.store import Binary
 from goloagent.web.api import QUEUE_LIMIT
-from goloagent.web.health import Health
+from goloagent.web.health import Health, Protections
 
 SCRIPT = b"#!/bin/sh\nexit 0\n"
 BINARY = Binary(id="b-1", sha256="0" * 64, size=10, uploaded_at=NOW)
@@ -166,6 +166,22 @@ def test_the_queue_holds_32(agent: Agent) -> None:
     assert queue(agent, binary="b-1").status == 201
 
 
+def test_a_full_disk_is_507(agent: Agent, logged_errors: Any) -> None:
+    """A job that SQLite has no room for is refused as such, and is not queued."""
+    agent.store.add_binary(BINARY)
+    database = agent.store._database
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    answers = [queue(agent, binary=BINARY.id, name="n" * 64) for _ in range(QUEUE_LIMIT)]
+    full = [answer for answer in answers if answer.status != 201]
+    assert full, "the database never became full"
+    assert {(answer.status, answer.body) for answer in full} == {
+        (507, b"the database: database or disk is full\n")
+    }
+    assert len(logged_errors.flush()) == len(full)
+    assert len(agent.store.queued()) == len(agent.submitted) == len(answers) - len(full)
+
+
 def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
     """The job resource is found where Location says, and follows the live job."""
     agent.store.add_binary(BINARY)
@@ -185,11 +201,25 @@ def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
 @pytest.mark.parametrize(
     ("health", "status", "expected"),
     [
-        (Health(), 200, {"status": "ready", "reason": None, "notices": []}),
         (
-            Health("stopping", "the agent is stopping"),
+            Health(),
+            200,
+            {
+                "status": "ready",
+                "reason": None,
+                "protections": {"processes": "process-group"},
+                "notices": [],
+            },
+        ),
+        (
+            Health("stopping", "the agent is stopping", Protections("pid-namespace")),
             503,
-            {"status": "stopping", "reason": "the agent is stopping", "notices": []},
+            {
+                "status": "stopping",
+                "reason": "the agent is stopping",
+                "protections": {"processes": "pid-namespace"},
+                "notices": [],
+            },
         ),
     ],
 )

@@ -1,0 +1,66 @@
+"""What the agent needs of the machine, made with the right modes or refused with one sentence."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import attrs
+import pytest
+
+from goloagent import premises
+from goloagent.premises import CannotStart
+from goloagent.settings import Settings
+from goloagent.tap import Options
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of an agent below `tmp_path` that changes to no other user."""
+    options = Options()
+    options.parseOptions(["--state", str(tmp_path / "state"), "--logs", str(tmp_path / "logs")])
+    return attrs.evolve(options.settings, run_as=None)
+
+
+@pytest.fixture
+def narrow_umask() -> Iterator[None]:
+    """Have the umask that twistd sets when it daemonizes."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+def now() -> datetime:
+    """Return a time."""
+    return datetime(2026, 1, 2, tzinfo=timezone.utc)
+
+
+def mode(path: Path) -> int:
+    """Return the permission bits of what lies at `path`."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.usefixtures("narrow_umask")
+def test_another_user_can_come_to_its_directory(settings: Settings) -> None:
+    """Whatever the umask, load tests of another user can enter below the state directory."""
+    premises.take(settings, now).leave()
+    assert mode(settings.state) == mode(settings.state / "work") == 0o711
+    assert mode(settings.logs) == 0o755
+    assert mode(settings.state / "golo-agent.sqlite") == 0o600
+
+
+def test_modes_that_are_there_stay(settings: Settings) -> None:
+    """What an operator has set up is not opened wider."""
+    settings.state.mkdir(mode=0o700)
+    premises.take(settings, now).leave()
+    assert mode(settings.state) == 0o700
+
+
+def test_a_way_that_another_user_cannot_go(settings: Settings) -> None:
+    """A directory on the way that shuts the load tests' user out is named before any job fails."""
+    settings.state.mkdir(mode=0o700)
+    with pytest.raises(CannotStart, match=f"nobody may not enter {settings.state}$"):
+        premises.take(attrs.evolve(settings, run_as="nobody"), now)
