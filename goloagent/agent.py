@@ -186,7 +186,10 @@ class Agent(Service):
 
         self._reactor = reactor
         settings, store = self._settings, self._premises.store
-        self._binaries = Binaries(settings.state, store, now)
+        self._space = Space(
+            (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
+        )
+        self._binaries = Binaries(settings.state, store, now, self._space.shortage)
         try:
             self._binaries.open()
         except OSError as error:
@@ -195,9 +198,6 @@ class Agent(Service):
         collector = Collector(settings.collector, http, reactor)
         self._syncer = Syncer(reactor, deferToThread, store, self._disk_failed)
         self._shipper = Shipper(reactor, now, collector.push, self._open_run, self._commit)
-        self._space = Space(
-            (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
-        )
         rpc = HostnameEndpoint(reactor, settings.rpc_host, settings.rpc_port)
         stage = Stage(
             work=self._premises.work,

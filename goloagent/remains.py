@@ -58,9 +58,11 @@ def _account(path: Path) -> Results:
     try:
         if path.is_symlink() or not path.is_file():
             return Results()
-        return msgspec.json.decode(path.read_bytes()[:_ACCOUNT_BYTES], type=Results)
+        results = msgspec.json.decode(path.read_bytes()[:_ACCOUNT_BYTES], type=Results)
     except msgspec.DecodeError:
         return Results()
+    is_whole = min(attrs.astuple(results)) >= 0 and results.pending == 0
+    return results if is_whole else Results()
 
 
 def _run(name: str, job_id: str, time: datetime, results: Results) -> Job:

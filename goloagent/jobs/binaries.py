@@ -7,6 +7,7 @@ asks.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -37,11 +38,15 @@ class BinaryChanged(Exception):
 
 @attrs.frozen
 class Binaries:
-    """The binaries below `directory`, recorded in `store`; `now` gives the time of an upload."""
+    """The binaries below `directory`, recorded in `store`; `now` gives the time of an upload.
+
+    `shortage` returns a sentence when the disk has no room for another, or None.
+    """
 
     directory: Path
     store: Store
     now: Callable[[], datetime]
+    shortage: Callable[[], str | None] = lambda: None
 
     @property
     def incoming(self) -> Path:
@@ -71,8 +76,11 @@ class Binaries:
         """Begin an upload under a fresh id.
 
         Raises:
-            OSError: its file cannot be made.
+            OSError: its file cannot be made, or there is no room.
         """
+        sentence = self.shortage()
+        if sentence is not None:
+            raise OSError(errno.ENOSPC, sentence)
         return Incoming(self, str(uuid4()))
 
     def stage(self, binary: Binary, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -160,3 +161,15 @@ def test_staging_overwrites_nothing(binaries: Binaries, tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         binaries.stage(binary, target)
     assert target.read_bytes() == b"mine"
+
+
+def test_r8_an_upload_below_the_floor(tmp_path: Path) -> None:
+    """It is refused as by a full disk, before a byte is written."""
+    store = Store(tmp_path / "agent.sqlite")
+    short = Binaries(tmp_path, store, lambda: NOW, lambda: "Too little is free.")
+    short.open()
+    with pytest.raises(OSError, match="Too little is free") as refused:
+        short.receive()
+    assert refused.value.errno == errno.ENOSPC
+    assert files(short) == []
+    store.close()

@@ -1,0 +1,64 @@
+"""What is found again on disk when the database is lost."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from unit.one_run import NOW, RESULT
+
+from goloagent import remains
+from goloagent.jobs.job import Job, Results, State
+from goloagent.jobs.spec import JobSpec
+from goloagent.results.runlog import RunLog, write_account
+
+
+def test_binaries(tmp_path: Path) -> None:
+    """Files named by an id are binaries, known by their content; nothing else is."""
+    name = str(uuid4())
+    (tmp_path / name).write_bytes(b"#!/bin/sh\n")
+    (tmp_path / "notes").write_bytes(b"#!/bin/sh\n")
+    (tmp_path / str(uuid4())).symlink_to(tmp_path / name)
+    [binary] = remains.binaries(tmp_path)
+    assert (binary.id, binary.size) == (name, 10)
+    assert binary.sha256 == hashlib.sha256(b"#!/bin/sh\n").hexdigest()
+
+
+def left(logs: Path, account: bytes | None) -> Job:
+    """Leave a run behind, and return what is found of it."""
+    job_id = str(uuid4())
+    log = RunLog.create(logs, "shop", job_id)
+    log.append_stdout(RESULT)
+    log.close()
+    if account is not None:
+        write_account(logs, "shop", job_id, account)
+    [found] = remains.runs(logs)
+    assert (found.id, found.spec.name, found.state) == (job_id, "shop", State.INTERRUPTED)
+    assert found.cause is not None
+    assert found.cause.reason == "state-lost"
+    assert found.logged
+    return found
+
+
+def test_a_run_with_its_account(tmp_path: Path) -> None:
+    """What was delivered of it is known, so that it is not sent again."""
+    results = Results(read=5, invalid=1, delivered=3, rejected=1, committed=len(RESULT))
+    account = remains.account(Job("id", JobSpec("shop", 1, 1, "b"), NOW, results=results))
+    assert left(tmp_path, account).results == results
+
+
+@pytest.mark.parametrize("account", [None, b"", b"{", b'{"read": "x"}', b'{"read": 1}', b"\xff"])
+def test_a_run_without_an_account(tmp_path: Path, account: bytes | None) -> None:
+    """One that has none, or half of one, is counted from its beginning."""
+    assert left(tmp_path, account).results == Results()
+
+
+def test_what_is_no_run(tmp_path: Path) -> None:
+    """Other files, links and directories are passed over."""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "shop" / "notes").mkdir(parents=True)
+    (tmp_path / "shop" / str(uuid4())).mkdir()
+    (tmp_path / "linked").symlink_to("shop")
+    assert remains.runs(tmp_path) == []
