@@ -283,6 +283,8 @@ async def test_j7_many_jobs(
         f"J7: {JOBS} jobs in {time.monotonic() - begin:.0f} s, {containment.value}: "
         f"{before} before, {after} after, RSS growth {growth:.1f} MiB"
     )
-    assert (after.descriptors, after.zombies) == (before.descriptors, before.zombies)
+    # A sync or a push under way holds a descriptor or two for a moment; a leak holds one a job.
+    assert after.descriptors <= before.descriptors + 3
+    assert after.zombies == before.zombies
     assert after.threads <= MOST_THREADS
     assert growth <= 10
