@@ -107,10 +107,11 @@ class Agent(Service):
 
     async def _begin(self) -> None:
         """Take up what an earlier life left, and begin with the queue."""
+        # First what the database knows: what is restored is taken up as it is found.
+        await self._recovery.recover()
         if self._premises.damage is not None:
             self._notice(self._premises.damage)
             await self._restore()
-        await self._recovery.recover()
         self._supervisor.start()
         self._health = attrs.evolve(self._health, status=READY)
         self._space_loop.start(SPACE_SECONDS)
