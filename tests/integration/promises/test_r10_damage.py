@@ -41,9 +41,11 @@ async def test_r10_a_damaged_database(
     binary = await agent.upload(numbered.script(count=RESULTS))
     sent = await agent.queue("sent", binary, duration=0)
     await agent.settled(sent)
+    assert await agent.stop() == 0  # which closes the connection that the collector has accepted
     await collector.close()
+    await agent.start()
     pending = await agent.queue("pending", binary, duration=0)
-    await agent.ended(pending)
+    assert (await agent.ended(pending))["results"]["pending"] == RESULTS
     assert await agent.stop() == 0
     pushes = len(collector.of_job(sent))
 
@@ -56,6 +58,7 @@ async def test_r10_a_damaged_database(
     print(f"R10: database {damage.__name__}: started, set aside {len(aside)}: {health['notices']}")
     assert len(aside) == 1
     assert "damaged" in health["notices"][0]
+    assert "1 binaries and 2 runs, of which 1 have no account" in health["notices"][1]
     assert [job["reason"] for job in jobs] == ["state-lost", "state-lost"], jobs
     assert [job["results"]["delivered"] for job in jobs] == [RESULTS, RESULTS], jobs
     assert len(collector.of_job(sent)) == pushes, "what was delivered is sent again"
