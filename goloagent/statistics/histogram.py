@@ -13,7 +13,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from operator import add
 
@@ -30,95 +30,48 @@ _WIDER = {"H": "I", "I": "Q"}
 
 
 class Histogram:
-    """Counts of integers; `count`, `total`, `least` and `most` are exact.
+    """Counts of integers; `count`, `total`, `least` and `most` are exact, and 0 without values.
 
-    A value below zero, as of a clock that was set back, counts as zero. Values are put into buckets
-    `most_pending` at a time, which takes a third of the time that one by one would. Whatever is
-    asked counts them all.
+    A value below zero, as of a clock that was set back, counts as zero.
     """
 
-    __slots__ = ("_count", "_least", "_most", "_most_pending", "_octaves", "_pending", "_total")
+    __slots__ = ("_octaves", "count", "least", "most", "total")
 
-    def __init__(self, most_pending: int = 64) -> None:
-        self._most_pending = most_pending
-        self._pending: list[int] = []
+    def __init__(self) -> None:
         self._octaves: dict[int, array[int]] = {}
-        self._count = self._total = self._least = self._most = 0
+        self.count = self.total = self.least = self.most = 0
 
-    def record(self, value: int) -> None:
-        """Count a value."""
-        self._pending.append(value)
-        if len(self._pending) >= self._most_pending:
-            self.settle()
-
-    def record_all(self, values: Sequence[int]) -> None:
-        """Count values, any number of them."""
-        self._pending += values
-        if len(self._pending) >= self._most_pending:
-            self.settle()
-
-    @property
-    def count(self) -> int:
-        """How many values there are."""
-        return self._count + len(self._pending)
-
-    @property
-    def total(self) -> int:
-        """The sum of the values."""
-        self.settle()
-        return self._total
-
-    @property
-    def least(self) -> int:
-        """The smallest value, or 0 when there is none."""
-        self.settle()
-        return self._least
-
-    @property
-    def most(self) -> int:
-        """The largest value, or 0 when there is none."""
-        self.settle()
-        return self._most
-
-    def settle(self) -> None:
-        """Put what is pending into its buckets; until more comes, any thread may read."""
-        values = self._pending
+    def record(self, values: Sequence[int]) -> None:
+        """Count values, best many at a time: 64 take 0.5 µs each, 4096 take 0.3 µs."""
         if not values:
             return
-        self._pending = []
         least, most = min(values), max(values)
         if least < 0:
             values = [max(0, value) for value in values]
             least, most = max(0, least), max(0, most)
         self._extend(least, most)
-        self._count += len(values)
-        self._total += sum(values)
+        self.count += len(values)
+        self.total += sum(values)
+        octaves = self._octaves
         for bucket, count in Counter(_buckets(values)).items():
-            octave = bucket >> _BUCKET_BITS
-            if octave not in self._octaves:
-                self._octaves[octave] = array("H", bytes(BUCKETS * 2))
-            place = bucket & (BUCKETS - 1)
+            octave, place = bucket >> _BUCKET_BITS, bucket & (BUCKETS - 1)
             try:
-                self._octaves[octave][place] += count
+                octaves[octave][place] += count
+            except KeyError:
+                octaves[octave] = _counts(_one(place, count), "H")
             except OverflowError:
-                counts = self._octaves[octave].tolist()
-                counts[place] += count
-                self._octaves[octave] = _counts(counts, "I")
+                octaves[octave] = _sum(octaves[octave], _one(place, count))
 
     def merge(self, other: Histogram) -> None:
         """Count every value of another histogram too."""
-        self.settle()
-        other.settle()
-        if not other._count:
+        if not other.count:
             return
-        self._extend(other._least, other._most)
-        self._count += other._count
-        self._total += other._total
-        for octave, theirs in other._octaves.items():
+        self._extend(other.least, other.most)
+        self.count += other.count
+        self.total += other.total
+        for octave, counts in other._octaves.items():
             ours = self._octaves.get(octave)
-            self._octaves[octave] = (
-                theirs[:] if ours is None else _counts(list(map(add, ours, theirs)), ours.typecode)
-            )
+            self._octaves[octave] = counts[:] if ours is None else _sum(ours, counts)
 
     def quantiles(self, *thousandths: int) -> list[int]:
         """Return the value at each quantile by nearest rank, or 0 without values.
@@ -127,23 +80,22 @@ class Histogram:
         from one: of 990, at least 99 % of the values are not larger. None is below the least value
         or above the largest.
         """
-        self.settle()
-        if not self._count:
+        if not self.count:
             return [0] * len(thousandths)
         octaves = sorted(self._octaves)
         ends = list(accumulate(sum(self._octaves[octave]) for octave in octaves))
         values = []
         for thousandth in thousandths:
-            rank = max(1, -(-thousandth * self._count // 1000))
+            rank = max(1, -(-thousandth * self.count // 1000))
             at = bisect_left(ends, rank)
             before = ends[at - 1] if at else 0
             place = bisect_left(list(accumulate(self._octaves[octaves[at]])), rank - before)
-            values.append(min(max(_middle(octaves[at], place), self._least), self._most))
+            values.append(min(max(_middle(octaves[at], place), self.least), self.most))
         return values
 
     def _extend(self, least: int, most: int) -> None:
-        self._least = min(self._least, least) if self._count else least
-        self._most = max(self._most, most)
+        self.least = min(self.least, least) if self.count else least
+        self.most = max(self.most, most)
 
 
 def _buckets(values: Sequence[int]) -> list[int]:
@@ -163,6 +115,17 @@ def _middle(octave: int, place: int) -> int:
         return 0
     exponent = octave - _EXPONENT_BIAS
     return (2 * (BUCKETS + place) + 1) << exponent >> (_BUCKET_BITS + 1)
+
+
+def _one(place: int, count: int) -> list[int]:
+    """Return the counts of an octave that has values in one bucket."""
+    counts = [0] * BUCKETS
+    counts[place] = count
+    return counts
+
+
+def _sum(ours: array[int], theirs: Iterable[int]) -> array[int]:
+    return _counts(list(map(add, ours, theirs)), ours.typecode)
 
 
 def _counts(counts: list[int], typecode: str) -> array[int]:

@@ -21,6 +21,9 @@ MAX_URL_CHARS = 2048
 MAX_METHOD_CHARS = 32
 """The longest method that is registered with IANA has 16."""
 
+# A row's durations go into its histogram so many at a time, which takes half the time.
+_MAX_PENDING = 64
+
 # Sizes are int64, and so is their sum: beyond it lies only what a broken load test prints.
 _MAX_BYTES = 2**63 - 1
 
@@ -28,17 +31,29 @@ _MAX_BYTES = 2**63 - 1
 class Row:
     """The results of one kind; what is an error is for the table."""
 
-    __slots__ = ("bytes", "errors", "latency")
+    __slots__ = ("_latency", "bytes", "errors", "pending")
 
     def __init__(self) -> None:
         self.errors = 0
         self.bytes = 0
-        self.latency = Histogram()
+        self.pending: list[int] = []
+        self._latency = Histogram()
 
     @property
     def results(self) -> int:
         """How many results there are."""
-        return self.latency.count
+        return self._latency.count + len(self.pending)
+
+    @property
+    def latency(self) -> Latency | None:
+        """The durations of all results."""
+        self.settle()
+        return Latency.of(self._latency)
+
+    def settle(self) -> None:
+        """Put the durations that are pending into the histogram."""
+        self._latency.record(self.pending)
+        self.pending.clear()
 
 
 class Table:
@@ -63,12 +78,15 @@ class Table:
             status = record.status or 0
             key = (record.method or "", record.url or "", status)
             row = rows.get(key) or self._row(key)
-            row.latency.record(record.duration or 0)
+            pending = row.pending
+            pending.append(record.duration or 0)
+            if len(pending) >= _MAX_PENDING:
+                row.settle()
             if record.error is not None or not 0 < status < 400:
                 row.errors += 1
             size = record.size
             if size and size > 0:
-                row.bytes = min(row.bytes + size, _MAX_BYTES)
+                row.bytes += size
 
     @property
     def errors(self) -> int:
@@ -81,9 +99,9 @@ class Table:
         return min(sum(row.bytes for row in self._all()), _MAX_BYTES)
 
     def settle(self) -> None:
-        """Settle every histogram; until more comes, any thread may read."""
+        """Leave nothing pending; until more comes, any thread may read."""
         for row in self._all():
-            row.latency.settle()
+            row.settle()
 
     def rows(self) -> Iterator[RowSummary]:
         """Summarise row by row, those with the most results first; the next only when asked for.
@@ -98,8 +116,8 @@ class Table:
                 status=status,
                 results=row.results,
                 errors=row.errors,
-                bytes=row.bytes,
-                latency=Latency.of(row.latency),
+                bytes=min(row.bytes, _MAX_BYTES),
+                latency=row.latency,
             )
 
     def other(self) -> OtherSummary | None:
@@ -110,8 +128,8 @@ class Table:
         return OtherSummary(
             results=row.results,
             errors=row.errors,
-            bytes=row.bytes,
-            latency=Latency.of(row.latency),
+            bytes=min(row.bytes, _MAX_BYTES),
+            latency=row.latency,
         )
 
     def _row(self, key: tuple[str, str, int]) -> Row:
