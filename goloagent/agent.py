@@ -48,6 +48,8 @@ from goloagent.run import Run, Tools
 from goloagent.settings import AUTO, Settings
 from goloagent.space import Space
 from goloagent.stage import Stage, Staged
+from goloagent.statistics.file import write_statistics
+from goloagent.statistics.summary import Summary
 from goloagent.supervisor import Supervisor
 from goloagent.syncer import Syncer
 from goloagent.web.access import Access
@@ -206,6 +208,7 @@ class Agent(Service):
             save=self._save,
             results=self._shipper,
             too_much=self._space.too_much,
+            keep_statistics=self._keep_statistics,
             in_thread=deferToThread,
         )
         self._supervisor = Supervisor(store, lambda job: Run(job, tools), self._end_survivors, now)
@@ -218,6 +221,7 @@ class Agent(Service):
             now,
             deferToThread,
             self._condition.notice,
+            self._keep_statistics,
         )
         retention = Retention(
             store, settings.logs, settings.keep_days, settings.keep_bytes, now, deferToThread
@@ -329,6 +333,9 @@ class Agent(Service):
 
     def _open_log(self, job: Job) -> LogReader:
         return open_reader(self._settings.logs, job.spec.name, job.id)
+
+    def _keep_statistics(self, job: Job, summary: Summary) -> None:
+        write_statistics(self._settings.logs, job.spec.name, job.id, summary)
 
     def _open_run(self, job: Job) -> RunOfResults:
         rejected = self._settings.logs / job.spec.name / job.id / "rejected.jsonl"
