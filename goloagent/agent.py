@@ -32,7 +32,7 @@ from goloagent.jobs import outcome
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Cause, Job, Results
 from goloagent.loadtest import survivors
-from goloagent.loadtest.containment import Containment, NotAllowed, choose
+from goloagent.loadtest.containment import Containment, NotAllowed, choose, ways
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.loadtest.users import connect, is_free
 from goloagent.premises import CannotStart, read_token, reason, take
@@ -149,27 +149,37 @@ class Agent(Service):
         Raises:
             CannotStart: the containment that was asked for is not to be had.
         """
+        found, wanted = ways(self._mark()), self._settings.containment
+        for way in found:
+            try:
+                way.clear("")
+            except OSError as error:
+                self._tell_left("earlier jobs", error)
         self._tell_survivors("earlier jobs", survivors.end(self._mark()))
-        wanted = self._settings.containment
         try:
-            containment = choose(
-                None if wanted == AUTO else Containment(wanted), self._settings.run_as
-            )
+            containment = choose(None if wanted == AUTO else wanted, self._settings.run_as, found)
         except NotAllowed as error:
             raise CannotStart(f"--containment {wanted}: {error}") from None
         self._health = attrs.evolve(
-            self._health, protections=Protections(processes=containment.value)
+            self._health, protections=Protections(processes=containment.name)
         )
-        self._log.info("load tests are kept together by: {name}", name=containment.value)
+        self._log.info("load tests are kept together by: {name}", name=containment.name)
         return containment
 
     def _mark(self, job_id: str = "") -> str:
         return survivors.mark_of(self._settings.state, job_id)
 
-    def _end_survivors(self, job: Job) -> Deferred[None]:
+    async def _end_survivors(self, job: Job) -> None:
         """End what a job has left behind, off the reactor thread: there may be many processes."""
-        ending = deferToThread(survivors.end, self._mark(job.id))
-        return ending.addCallback(lambda ended: self._tell_survivors(f"job {job.id}", ended))
+        try:
+            await deferToThread(self._containment.clear, job.id)
+        except OSError as error:
+            self._tell_left(f"job {job.id}", error)
+        ended = await deferToThread(survivors.end, self._mark(job.id))
+        self._tell_survivors(f"job {job.id}", ended)
+
+    def _tell_left(self, whose: str, error: OSError) -> None:
+        self._log.warn("something of {whose} cannot be ended: {error}", whose=whose, error=error)
 
     def _tell_survivors(self, whose: str, ended: tuple[int, int]) -> None:
         killed, left = ended
@@ -227,7 +237,11 @@ class Agent(Service):
             too_much=self._space.too_much,
             in_thread=deferToThread,
         )
-        self._supervisor = Supervisor(store, lambda job: Run(job, tools), self._end_survivors)
+        self._supervisor = Supervisor(
+            store,
+            make_run=lambda job: Run(job, tools),
+            end_survivors=lambda job: ensureDeferred(self._end_survivors(job)),
+        )
         self._space_loop = LoopingCall(self._supervisor.check_space)
         self._recovery = Recovery(
             store, self._open_log, self._shipper, self._commit, now, deferToThread, self._notice
