@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import pwd
 import signal
 import sys
 from contextlib import suppress
@@ -33,8 +34,9 @@ from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Cause, Job, Results
 from goloagent.loadtest import survivors
 from goloagent.loadtest.containment import Containment, NotAllowed, choose, ways
+from goloagent.loadtest.listener import Owner, is_strangers
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
-from goloagent.loadtest.users import connect, is_free
+from goloagent.loadtest.users import Users, connect, is_free
 from goloagent.premises import CannotStart, read_token, reason, take
 from goloagent.recovery import Recovery
 from goloagent.results.runlog import (
@@ -232,6 +234,7 @@ class Agent(Service):
             prepare=prepare,
             spawn=self._spawn,
             connect=lambda users: connect(reactor, rpc, users),
+            is_strangers=self._is_strangers,
             save=self._save,
             results=self._shipper,
             too_much=self._space.too_much,
@@ -363,6 +366,12 @@ class Agent(Service):
             containment=self._containment,
         )
         return spawn(self._reactor, program, watcher)
+
+    async def _is_strangers(self, job: Job, process: LoadTestProcess, users: Users) -> bool:
+        user = self._settings.run_as
+        uid = os.geteuid() if user is None else pwd.getpwnam(user).pw_uid
+        owner = Owner(process.pid, self._mark(job.id), uid)
+        return await deferToThread(is_strangers, *users.ends, owner)
 
     def _open_log(self, job: Job) -> LogReader:
         return open_reader(self._settings.logs, job.spec.name, job.id)

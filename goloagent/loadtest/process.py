@@ -83,6 +83,12 @@ class LoadTestProcess(ProcessProtocol):
         self._exit_told = False
         self._pid: int | None = None
 
+    @property
+    def pid(self) -> int:
+        """The process that began it; all that it has started descends from this one."""
+        assert self._pid is not None
+        return self._pid
+
     def connectionMade(self) -> None:
         """Note the process, which is also the group, to signal."""
         self._pid = self.transport.pid
