@@ -125,7 +125,7 @@ async def refused(agent: Agent, stranger: Stranger, loadtest: Path, host: str) -
     job = await agent.ended(job_id)
     print(
         f"J5: a stranger on {host} after the check: {job['reason']}, connections "
-        f"{stranger.connections}, calls {job['calls']['started']}, bytes heard {len(stranger.heard)}"
+        f"{stranger.connections}, calls {job['calls']['started']}, heard {stranger.heard}"
     )
     assert (job["state"], job["reason"]) == ("failed", "rpc-port-busy"), job
     assert job["calls"]["started"] == 0
