@@ -36,6 +36,7 @@ from goloagent.loadtest.containment import Containment, NotAllowed, choose, ways
 from goloagent.loadtest.listener import Owner, is_strangers
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.loadtest.users import Users, connect, is_free
+from goloagent.notify import notifier
 from goloagent.premises import CannotStart, read_token, reason, take
 from goloagent.recovery import Recovery
 from goloagent.results.runlog import (
@@ -63,6 +64,7 @@ from goloagent.web.site import site
 STOP_SECONDS = 20.0
 LEAST_DRAIN_SECONDS = 2.0
 SPACE_SECONDS = 1.0
+BEAT_SECONDS = 10.0
 
 
 def now() -> datetime:
@@ -77,7 +79,9 @@ class Agent(Service):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._condition = Condition()
+        self._notifier = notifier(os.environ, os.getpid())
+        self._condition = Condition(self._notifier)
+        self._beat_loop = LoopingCall(self._condition.beat)
         self._ports: list[IListeningPort] = []
         self._disk_failure: Cause | None = None
 
@@ -103,6 +107,7 @@ class Agent(Service):
             raise SystemExit(1) from None
         self._shipper.start()
         self._syncer.start()
+        self._beat_loop.start(self._notifier.watchdog_seconds or BEAT_SECONDS)
         self._beginning = ensureDeferred(self._begin())
         self._beginning.addErrback(lambda failure: failure.trap(CancelledError))
         self._reactor.callWhenRunning(self._take_sigterm)
@@ -269,6 +274,7 @@ class Agent(Service):
         if self._disk_failure is None:
             # To close the database is to trust the disk with what it holds.
             self._premises.leave()
+        self._beat_loop.stop()
 
     def _disk_failed(self, sentence: str) -> None:
         """Commit nothing any more, and end: after a restart the disk says what it has."""

@@ -224,7 +224,7 @@ class Run(Watcher):
         """Connect, and tell whether that was to a stranger."""
         assert self._process is not None
         await self._tools.connect(self._users)
-        return await self._tools.is_strangers(self._job, self._process, self._users)
+        return await self._tools.is_strangers(self.job, self._process, self._users)
 
     def _connected(self, to_stranger: bool) -> None:
         if to_stranger:
