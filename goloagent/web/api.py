@@ -7,7 +7,6 @@ One class holds them all, so that this page is the map of the API; what takes mo
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -24,6 +23,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from goloagent.jobs.job import Job
 from goloagent.jobs.spec import InvalidSpec, parse
 from goloagent.jobs.store import Store
+from goloagent.space import is_full
 from goloagent.web.health import DISK_FULL, Health
 from goloagent.web.problem import Problem, not_found, quoted
 from goloagent.web.request import Request, answer
@@ -31,8 +31,6 @@ from goloagent.web.resource import job_resource
 
 QUEUE_LIMIT = 32
 RETRY_AFTER_SECONDS = 30
-
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _log = Logger()
 
@@ -131,9 +129,8 @@ def _problem(request: IRequest, failure: Failure) -> Problem:
         allow = ", ".join(sorted(error.valid_methods or ()))
         return Problem(405, f"Method {quoted(request.method)} is not supported", {"Allow": allow})
     if isinstance(error, OSError):
-        full = error.errno in _DISK_FULL
         _log.error("{method} {uri}: {error}", method=request.method, uri=request.uri, error=error)
-        return Problem(507 if full else 503, error.strerror or str(error))
+        return Problem(507 if is_full(error) else 503, error.strerror or str(error))
     if isinstance(
         error, HTTPException
     ):  # the router's: no such path, or one that it would redirect

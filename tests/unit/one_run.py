@@ -16,6 +16,7 @@ from goloagent.jobs.lifecycle import Phase
 from goloagent.jobs.spec import JobSpec
 from goloagent.loadtest.process import Watcher
 from goloagent.loadtest.users import Users
+from goloagent.results.recorder import Recorder
 from goloagent.results.tally import Tally
 from goloagent.run import Run, Tools
 
@@ -68,6 +69,7 @@ class OneRun:
         self.saved: list[State] = []
         self.job = Job("job-1", JobSpec("name", users, duration_seconds, "binary"), NOW)
         self.log = MemoryLog()
+        self.recorder = Recorder(self.log)  # type: ignore[arg-type]
         self.preparing: Deferred[OneRun] = Deferred()
         self.connecting: Deferred[None] | None = None
         self.peer: Peer | None = None
@@ -77,6 +79,7 @@ class OneRun:
         self.spawn_error: OSError | None = None
         self.store_error: Exception | None = None
         self.shortage: str | None = None
+        self.logged_before = 0
         self.over = False
         self.ended_seconds = 0.0
         self._users: Users | None = None
@@ -172,8 +175,8 @@ class OneRun:
     # What is done, as the run's tools: a store, the next stage, the stage before, a process.
 
     def begin(self, job: Job) -> None:
-        assert self.saved[-1] is State.STARTING
         assert job.logged
+        self.logged_before = len(self.saved)
         self.story.append("begin")
 
     def grow(self, job: Job) -> None:
@@ -203,6 +206,7 @@ class OneRun:
 
     def _spawn(self, staged: object, watcher: Watcher) -> OneRun:
         assert staged is self
+        assert self.saved[self.logged_before :] == [State.STARTING], "not saved as logged"
         if self.spawn_error is not None:
             raise self.spawn_error
         self.story.append("spawn")
