@@ -122,14 +122,18 @@ class Agent(Service):
         store, logs = self._premises.store, self._settings.logs
         binaries = await deferToThread(remains.binaries, self._binaries.kept)
         for binary in binaries:
-            store.add_binary(binary)
+            if store.binary(binary.id) is None:
+                store.add_binary(binary)
         runs = await deferToThread(remains.runs, logs)
+        # An earlier life may have restored some, and been killed.
+        runs = [job for job in runs if store.get(job.id) is None]
         unknown = sum(job.results == Results() for job in runs)
         self._notice(
             f"found again: {len(binaries)} binaries and {len(runs)} runs, of which {unknown} have"
             " no account: their results are sent from the beginning"
         )
         await self._recovery.adopt(runs)
+        self._premises.restored()
 
     def _notice(self, sentence: str) -> None:
         self._log.error("{sentence}", sentence=sentence)
@@ -192,7 +196,7 @@ class Agent(Service):
         )
         self._binaries = Binaries(settings.state, store, now, self._space.shortage)
         try:
-            self._binaries.open()
+            self._binaries.open(keep_unknown=self._premises.damage is not None)
         except OSError as error:
             raise CannotStart(f"--state {error.filename}: {reason(error)}") from None
         http, self._pool = http_client(reactor, settings.insecure)

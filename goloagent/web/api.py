@@ -55,7 +55,9 @@ class Api:
         """Make the upload a binary; once answered 200 it is on disk."""
         assert request.upload is not None, "every POST /upload streams"
         await self.in_thread(request.upload.sync)
-        return _json(request, 200, {"binary": request.upload.finish().id})
+        binary = request.upload.finish()
+        await self.in_thread(request.upload.sync_name)
+        return _json(request, 200, {"binary": binary.id})
 
     @app.route("/queue", methods=["POST"])
     def post_queue(self, request: Request) -> bytes:
