@@ -122,6 +122,7 @@ class Agent(Service):
         if self._premises.damage is not None:
             self._condition.notice(self._premises.damage)
             await self._recovery.restore(self._settings.logs, self._binaries.kept)
+            self._premises.restored()
         self._supervisor.start()
         self._condition.ready()
         self._space_loop.start(SPACE_SECONDS)
@@ -192,7 +193,7 @@ class Agent(Service):
         )
         self._binaries = Binaries(settings.state, store, now, self._space.shortage)
         try:
-            self._binaries.open()
+            self._binaries.open(keep_unknown=self._premises.damage is not None)
         except OSError as error:
             raise CannotStart(f"--state {error.filename}: {reason(error)}") from None
         http, self._pool = http_client(reactor, settings.insecure)

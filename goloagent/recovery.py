@@ -63,8 +63,11 @@ class Recovery:
         """Fill a new database with what the disk still knows."""
         binaries = await self.in_thread(remains.binaries, kept)
         for binary in binaries:
-            self.store.add_binary(binary)
+            if self.store.binary(binary.id) is None:
+                self.store.add_binary(binary)
         runs = await self.in_thread(remains.runs, logs)
+        # An earlier life may have restored some, and been killed.
+        runs = [job for job in runs if self.store.get(job.id) is None]
         unknown = sum(job.results == Counted() for job in runs)
         self.notice(
             f"found again: {len(binaries)} binaries and {len(runs)} runs, of which {unknown} have"
