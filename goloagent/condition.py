@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 from twisted.logger import Logger
 
-from goloagent.web.health import DISK_FULL, READY, Health, Protections
+from goloagent.web.health import DISK_FULL, READY, Health
 
 
 @attrs.define
@@ -26,9 +27,10 @@ class Condition:
         """Take no jobs any more, for a reason."""
         self.health = attrs.evolve(self.health, status=status, reason=reason)
 
-    def protect(self, processes: str) -> None:
-        """Tell which protections are in force."""
-        self.health = attrs.evolve(self.health, protections=Protections(processes))
+    def protect(self, **protections: Any) -> None:
+        """Tell which protections are in force, by the names that `Protections` has for them."""
+        now = attrs.evolve(self.health.protections, **protections)
+        self.health = attrs.evolve(self.health, protections=now)
 
     def notice(self, sentence: str) -> None:
         """Log a sentence and keep it for whoever asks."""

@@ -125,7 +125,7 @@ def _reply(reply: Reply, schema_of: dict[str, Any]) -> dict[str, Any]:
     schema = {"type": "string"} if reply.type is None else schema_of[_key(reply.type)]
     description: dict[str, Any] = {
         "description": reply.meaning,
-        "content": {reply.media_type: {"schema": schema}},
+        "content": {kind: {"schema": schema} for kind in (reply.media_type, *reply.other_types)},
     }
     if reply.headers:
         description["headers"] = {

@@ -21,13 +21,14 @@ _MARK = "__operation__"
 class Reply:
     """An answer of its own kind: what it means, its type when it is JSON, and its headers.
 
-    `headers` has a sentence for each.
+    `headers` has a sentence for each; `other_types` are media types that a client may ask for.
     """
 
     meaning: str
     type: Any = None
     media_type: str = JSON
     headers: Mapping[str, str] = attrs.field(factory=dict)
+    other_types: tuple[str, ...] = ()
 
 
 @attrs.frozen
