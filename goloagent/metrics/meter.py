@@ -162,7 +162,7 @@ class Meter:
         try:
             encode, content_type = choose_encoder(accept)
             return content_type, encode(self._registry)
-        except (ValueError, IndexError):  # a version that is none
+        except (TypeError, ValueError):  # the library's word for a version that is none
             encode, content_type = choose_encoder("")
             return content_type, encode(self._registry)
 
