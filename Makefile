@@ -30,8 +30,9 @@ lint: $(VENV)/lint.installed ## ruff, mypy --strict and the import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(VENV)/test.installed ## render docs/lifecycle.md from the table
+docs: $(VENV)/test.installed ## render docs/lifecycle.md and the tables of docs/operations.md
 	$(BIN)/python docs/lifecycle.py
+	$(BIN)/python docs/tables.py
 
 clean: ## remove what make made
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

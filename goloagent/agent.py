@@ -351,6 +351,7 @@ class Agent(Service):
             ),
             HealthRoutes(self._health),
             MetricsRoutes(self._meter.exposition),
+            token=access.token is not None,
         )
         factory = site(
             application,

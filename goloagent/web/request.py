@@ -136,9 +136,14 @@ class Request(server.Request):
                 raise Problem(400, f"{quoted(name)} stands more than once in the query")
             given[name.decode("utf-8", "replace")] = values[0].decode("utf-8", "replace")
         try:
-            return msgspec.convert(given, kind, strict=False)
+            query = msgspec.convert(given, kind, strict=False)
         except msgspec.ValidationError as error:
             raise Problem(400, f"invalid query: {error}") from None
+        for field in msgspec.structs.fields(kind):
+            # To msgspec the text "null" is None where None is allowed, which here is: not given.
+            if field.encode_name in given and getattr(query, field.name) is None:
+                raise Problem(400, f"invalid query: null is no value of {field.encode_name}")
+        return query
 
     def getRequestHostname(self) -> bytes:
         """Return one name whatever Host says: Klein gives it to the router, which fails on some."""
