@@ -37,7 +37,7 @@ setup(
             "openapi-spec-validator >= 0.7",
             "pytest >= 8",
             "pytest-twisted >= 1.14",
-            "schemathesis >= 4.3",
+            "schemathesis >= 4.32; python_version >= '3.11'",
         ],
         "lint": [
             "import-linter >= 2.1",
