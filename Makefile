@@ -21,8 +21,8 @@ demo: $(VENV)/demo.installed ## run a ten-second load test, end to end, on this 
 test: $(VENV)/test.installed ## run every test, with a real Go load test and a real twistd
 	$(BIN)/pytest
 
-soak: $(VENV)/test.installed ## the promises of docs/reliability.md at full length: some 20 minutes
-	GOLO_SOAK=1 $(BIN)/pytest -rP tests/integration/promises
+soak: $(VENV)/test.installed ## the promises of docs/reliability.md and the API at full length: some 30 minutes
+	GOLO_SOAK=1 $(BIN)/pytest -rP tests/integration/promises tests/integration/test_openapi.py
 
 lint: $(VENV)/lint.installed ## ruff, mypy --strict and the import rules
 	$(BIN)/ruff check .

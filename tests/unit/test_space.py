@@ -50,6 +50,12 @@ def test_a_disk_that_cannot_be_looked_at() -> None:
     assert "Input/output error" in (Space((Path("/logs"),), 1, 1, look).shortage() or "")
 
 
+def test_what_is_free_is_told() -> None:
+    """It is what others than root may write."""
+    space = Space((Path("/logs"),), 1, 1, lambda _: disk(3 * GIB, 100 * GIB))
+    assert space.free_bytes(Path("/logs")) == 3 * GIB
+
+
 def test_r8_the_limit_of_a_log() -> None:
     """A log may be as long as it may be, and not a byte longer."""
     space = Space((Path("/logs"),), 1, 1000, lambda _: disk(GIB, 100 * GIB))

@@ -110,6 +110,20 @@ def test_a_push_is_timed_and_judged(answer: Answer, outcome: str) -> None:
     assert found["golo_agent_batch_size_bytes_sum"] == 4
 
 
+def test_uploads_syncs_and_lateness_are_counted() -> None:
+    """What the rooms tell is what is exposed."""
+    one = meter()
+    one.uploaded(1000)
+    one.uploaded(1)
+    one.sync_failed()
+    one.late(0.04)
+    found = exposed(one)
+    assert found["golo_agent_upload_bytes_total"] == 1001
+    assert found["golo_agent_sync_failures_total"] == 1
+    assert found['golo_agent_event_loop_lag_seconds_bucket{le="0.025"}'] == 0
+    assert found['golo_agent_event_loop_lag_seconds_bucket{le="0.05"}'] == 1
+
+
 @pytest.mark.parametrize(
     ("question", "missing"),
     [("jobs", "golo_agent_jobs"), ("free_bytes", "golo_agent_disk_free_bytes")],
@@ -127,11 +141,10 @@ def test_what_cannot_be_known_is_left_out(question: str, missing: str) -> None:
         ("", "text/plain; version=0.0.4; charset=utf-8"),
         ("*/*", "text/plain; version=0.0.4; charset=utf-8"),
         ("application/openmetrics-text", "application/openmetrics-text; version=1.0.0; "),
-        ("application/openmetrics-text;version=x", "text/plain; version=0.0.4; "),
     ],
 )
 def test_the_format_is_negotiated(accept: str, content_type: str) -> None:
-    """Whoever accepts OpenMetrics gets it; whatever is not understood is the text format."""
+    """Whoever accepts OpenMetrics gets it, everybody else the text format."""
     given, body = meter().exposition(accept)
     assert given.startswith(content_type)
     assert body.endswith(b"# EOF\n") == ("openmetrics" in given)
