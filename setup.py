@@ -39,6 +39,7 @@ setup(
             "pytest-twisted >= 1.14",
             "schemathesis >= 4.32; python_version >= '3.11'",
         ],
+        "package": ["build >= 1"],
         "lint": [
             "import-linter >= 2.1",
             "mypy >= 1.15",
