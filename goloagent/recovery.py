@@ -37,6 +37,7 @@ class Recovery:
         save: keeps a job, now or later.
         in_thread: runs a function off the reactor thread: logs are counted there.
         notice: told what an operator should know.
+        read_stderr: returns how the stderr of a job ended. Runs off the reactor thread.
     """
 
     store: Store
@@ -46,6 +47,7 @@ class Recovery:
     now: Callable[[], datetime]
     in_thread: Callable[..., Deferred[Any]]
     notice: Callable[[str], None]
+    read_stderr: Callable[[Job], str]
 
     _log = Logger()
 
@@ -81,6 +83,7 @@ class Recovery:
     async def _take_up(self, job: Job, keep: Callable[[Job], None]) -> None:
         try:
             readable = await self._count_again(job)
+            await self._read_stderr(job)
             if not job.state.over:
                 job.state, job.cause, job.ended_at = (
                     State.INTERRUPTED,
@@ -123,6 +126,13 @@ class Recovery:
         results.invalid = before.invalid + behind.invalid
         results.read = settled + results.invalid + behind.valid
         return True
+
+    async def _read_stderr(self, job: Job) -> None:
+        if job.logged and not job.stderr_tail:
+            try:
+                job.stderr_tail = await self.in_thread(self.read_stderr, job)
+            except (OSError, LogPathError) as error:
+                self._log.warn("stderr of job {id}: {error}", id=job.id, error=error)
 
     async def _feed(self, tally: Tally, log: LogReader, offset: int, end: int | None) -> None:
         """Feed the log to `tally`, a block at a time so that everything else has its turns."""
