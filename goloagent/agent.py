@@ -41,6 +41,7 @@ from goloagent.results.runlog import (
     LogReader,
     open_reader,
     open_sync,
+    read_stderr_tail,
     write_account,
 )
 from goloagent.retention import SWEEP_SECONDS, Retention
@@ -171,7 +172,14 @@ class Agent(Service):
         self._space = Space(
             (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
         )
-        self._binaries = Binaries(settings.state, store, now, self._space.shortage)
+        self._binaries = Binaries(
+            settings.state,
+            store,
+            now,
+            self._space.shortage,
+            settings.max_binaries_bytes,
+            lambda binary: self._log.info("binary {id} makes room for another", id=binary.id),
+        )
         try:
             self._binaries.open()
         except OSError as error:
@@ -218,6 +226,7 @@ class Agent(Service):
             now,
             deferToThread,
             self._condition.notice,
+            lambda job: read_stderr_tail(settings.logs, job.spec.name, job.id),
         )
         retention = Retention(
             store, settings.logs, settings.keep_days, settings.keep_bytes, now, deferToThread
@@ -301,7 +310,7 @@ class Agent(Service):
             return self._condition.fares(self._space.shortage)
 
         application = api(
-            BinaryRoutes(in_thread=deferToThread),
+            BinaryRoutes(self._binaries, in_thread=deferToThread),
             JobRoutes(
                 store=store,
                 submit=lambda job: self._supervisor.look(),

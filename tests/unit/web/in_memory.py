@@ -101,7 +101,7 @@ class Agent:
     def connect(self, peer: Any = IPv4Address("TCP", "127.0.0.1", 40000)) -> Connection:  # noqa: B008
         """Open a connection from `peer`."""
         application = api(
-            BinaryRoutes(in_thread=maybeDeferred),
+            BinaryRoutes(self.binaries, in_thread=maybeDeferred),
             JobRoutes(
                 store=self.store,
                 submit=lambda job: self.submitted.append(job),
