@@ -28,6 +28,8 @@ from goloagent.loadtest.process import LoadTestProcess, Watcher
 from goloagent.loadtest.users import Users
 from goloagent.results.recorder import Recorder
 from goloagent.stage import Refused, Staged
+from goloagent.statistics.run import RunStatistics
+from goloagent.statistics.summary import Summary
 
 
 class Results(Protocol):
@@ -55,9 +57,11 @@ class Tools:
     Args:
         prepare: makes what the job needs, or raises `Refused`.
         spawn: starts the staged program under a watcher, or raises OSError.
-        connect: connects the users to the load test, however long it takes.
+        connect: connects the users to the RPC address, however long it takes.
+        is_strangers: tells whether it is not the process of the job that they are connected to.
         save: keeps the job as it stands now, or raises OSError and does so later.
         too_much: returns a sentence when a run whose log is so long must not go on, or None.
+        keep_statistics: keeps what a job's results came to. Takes its time.
         in_thread: runs a function off the reactor thread.
     """
 
@@ -66,9 +70,11 @@ class Tools:
     prepare: Callable[[Job], Awaitable[Staged]]
     spawn: Callable[[Staged, Watcher], LoadTestProcess]
     connect: Callable[[Users], Deferred[None]]
+    is_strangers: Callable[[Job, LoadTestProcess, Users], Awaitable[bool]]
     save: Callable[[Job], None]
     results: Results
     too_much: Callable[[int], str | None]
+    keep_statistics: Callable[[Job, Summary], None]
     in_thread: Callable[[Callable[[], None]], Deferred[None]]
     bounds: Bounds = attrs.Factory(Bounds)
 
@@ -82,11 +88,12 @@ class Run(Watcher):
         self.job = job
         self._tools = tools
         self._recorder: Recorder | None = None
+        self._statistics = RunStatistics()
         self._begun = False
         self._unchecked_bytes = 0
         self._over: Deferred[None] = Deferred()
         self._preparing: Deferred[None] | None = None
-        self._connecting: Deferred[None] | None = None
+        self._connecting: Deferred[bool] | None = None
         self._staged: Staged | None = None
         self._process: LoadTestProcess | None = None
         self._users = Users(
@@ -108,6 +115,11 @@ class Run(Watcher):
             Effect.END: self._end,
         }
         self._life = Life(job, tools.clock, tools.bounds, effects, self._save)
+
+    @property
+    def statistics(self) -> RunStatistics:
+        """What its results come to so far; whoever shows them ends the seconds."""
+        return self._statistics
 
     def start(self) -> Deferred[None]:
         """Begin; the Deferred fires when the job is over."""
@@ -176,7 +188,7 @@ class Run(Watcher):
     async def _prepare(self) -> None:
         try:
             self._staged = await self._tools.prepare(self.job)
-            self._recorder = Recorder(self._staged.log)
+            self._recorder = Recorder(self._staged.log, self._statistics.add)
             self.job.logged = True
             # What the store does not know to have started would be started again after a restart.
             self._tools.save(self.job)
@@ -214,9 +226,22 @@ class Run(Watcher):
         self._life.stdout_is_busy()
 
     def _connect(self) -> None:
-        self._connecting = self._tools.connect(self._users)
-        self._connecting.addCallback(lambda _: self._life.happen(Event.CONNECTED))
+        self._connecting = ensureDeferred(self._connect_to_load_test())
+        self._connecting.addCallback(self._connected)
         self._connecting.addErrback(self._not_connected)
+
+    async def _connect_to_load_test(self) -> bool:
+        """Connect, and tell whether that was to a stranger."""
+        assert self._process is not None
+        await self._tools.connect(self._users)
+        return await self._tools.is_strangers(self.job, self._process, self._users)
+
+    def _connected(self, to_stranger: bool) -> None:
+        if to_stranger:
+            sentence = "Another program took the RPC address before the load test did."
+            self._life.happen(Event.FAULT, Cause("rpc-port-busy", sentence))
+        else:
+            self._life.happen(Event.CONNECTED)
 
     def _not_connected(self, failure: Failure) -> None:
         if not isinstance(failure.value, CancelledError):
@@ -271,6 +296,7 @@ class Run(Watcher):
             self._recorder.close()
             self._count()
             self._clear(self._staged)
+            self._keep_statistics()
             if self._recorder.lost_bytes:
                 self._log.warn(
                     "job {id} lost {count} bytes of stdout that could not be written",
@@ -299,6 +325,20 @@ class Run(Watcher):
         clearing.addErrback(
             lambda failure: self._log.warn(
                 "something that job {id} has left cannot be removed: {error}",
+                id=self.job.id,
+                error=failure.getErrorMessage(),
+            )
+        )
+
+    def _keep_statistics(self) -> None:
+        """Keep what the results came to; what cannot be kept can be made again from the log."""
+        self._statistics.settle()
+        keeping = self._tools.in_thread(
+            lambda: self._tools.keep_statistics(self.job, self._statistics.summary())
+        )
+        keeping.addErrback(
+            lambda failure: self._log.warn(
+                "the statistics of job {id} are not kept: {error}",
                 id=self.job.id,
                 error=failure.getErrorMessage(),
             )

@@ -182,6 +182,7 @@ class World:
             lambda: NOW,
             maybeDeferred,
             self.notices.append,
+            lambda job, summary: None,
             lambda job: read_stderr_tail(self.root, job.spec.name, job.id),
         )
         assert ensureDeferred(recovery.recover()).called
