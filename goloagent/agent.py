@@ -46,6 +46,7 @@ from goloagent.results.runlog import (
     LogReader,
     open_reader,
     open_sync,
+    read_stderr_tail,
     write_account,
 )
 from goloagent.retention import SWEEP_SECONDS, Retention
@@ -205,7 +206,14 @@ class Agent(Service):
         self._space = Space(
             (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
         )
-        self._binaries = Binaries(settings.state, store, now, self._space.shortage)
+        self._binaries = Binaries(
+            settings.state,
+            store,
+            now,
+            self._space.shortage,
+            settings.max_binaries_bytes,
+            lambda binary: self._log.info("binary {id} makes room for another", id=binary.id),
+        )
         try:
             self._binaries.open(keep_unknown=self._premises.damage is not None)
         except OSError as error:
@@ -277,6 +285,7 @@ class Agent(Service):
             deferToThread,
             self._condition.notice,
             self._keep_statistics,
+            lambda job: read_stderr_tail(settings.logs, job.spec.name, job.id),
         )
         retention = Retention(
             store, settings.logs, settings.keep_days, settings.keep_bytes, now, deferToThread
@@ -369,7 +378,7 @@ class Agent(Service):
             self._meter.observe(job)
 
         application = api(
-            BinaryRoutes(in_thread=deferToThread),
+            BinaryRoutes(self._binaries, in_thread=deferToThread),
             JobRoutes(
                 store=store,
                 submit=submit,

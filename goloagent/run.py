@@ -282,6 +282,7 @@ class Run(Watcher):
         if self._process is not None:
             self._process.abandon_output()
         if self._staged is not None:
+            job.stderr_tail = self._read_stderr(self._staged)
             self._staged.recorder.close()
             self._count()
             self._clear(self._staged)
@@ -300,6 +301,13 @@ class Run(Watcher):
         )
         if self._staged is not None:
             self._tools.results.end(job)
+
+    def _read_stderr(self, staged: Staged) -> str:
+        try:
+            return staged.log.stderr_tail()
+        except OSError as error:
+            self._log.warn("stderr of job {id}: {error}", id=self.job.id, error=error)
+            return ""
 
     def _clear(self, staged: Staged) -> None:
         """Remove what the load test has left: it may be very much."""

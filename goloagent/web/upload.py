@@ -20,6 +20,7 @@ from multipart import (
 )
 
 from goloagent.jobs.binaries import Binaries, BinaryExists, Incoming, NotExecutable
+from goloagent.jobs.quota import NoRoom
 from goloagent.jobs.store import Binary
 from goloagent.space import is_full
 from goloagent.web.problem import Problem
@@ -65,15 +66,21 @@ class UploadBody:
                     self._empty = False
                     self._incoming.write(event)
 
-    def sync(self) -> None:
-        """Have what there is reach the disk. Takes its time: call it off the reactor thread.
+    def twin(self) -> Binary | None:
+        """Return a binary that holds the same as the upload, for `sync`, or None."""
+        return None if self._incoming is None else self._incoming.twin()
+
+    def sync(self, twin: Binary | None = None) -> None:
+        """Have the disk hold what there is, in the file of `twin` when it has one.
+
+        Takes its time: call it off the reactor thread.
 
         Raises:
             Problem: it cannot be stored. The upload is discarded.
         """
         if self._incoming is not None:
             with self._all_or_nothing():
-                self._incoming.sync()
+                self._incoming.sync(twin)
 
     def finish(self) -> Binary:
         """Make the upload a binary, the body being complete.
@@ -126,6 +133,8 @@ class UploadBody:
             raise
         except (NotExecutable, BinaryExists) as error:
             raise Problem(400, str(error)) from None
+        except NoRoom as error:
+            raise Problem(507, str(error)) from None
         except MultipartError as error:
             self.discard()
             raise Problem(400, f"multipart: {error}") from None

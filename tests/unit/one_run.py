@@ -34,6 +34,7 @@ class MemoryLog:
         self.err = b""
         self.room = 1 << 30
         self.errno = errno.ENOSPC
+        self.tail_error: OSError | None = None
         self.closed = False
 
     @property
@@ -51,6 +52,12 @@ class MemoryLog:
         taken = data[: max(0, self.room - self.size)]
         self.err += taken
         return self._check(taken, data)
+
+    def stderr_tail(self) -> str:
+        assert not self.closed
+        if self.tail_error is not None:
+            raise self.tail_error
+        return self.err.decode()
 
     def close(self) -> None:
         self.closed = True
@@ -255,6 +262,7 @@ class OneRun:
         if "begin" in self.story:
             assert self.story.count("begin") == self.story.count("end") == 1
             assert self.log.closed
+            assert self.job.stderr_tail == ("" if self.log.tail_error else self.log.err.decode())
             assert self.story.count("clear") == 1
         if self.connecting is not None:
             assert self.connecting.called

@@ -35,7 +35,7 @@ from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.recovery import Recovery
 from goloagent.results.recorder import Recorder
-from goloagent.results.runlog import RunLog, open_reader, open_sync
+from goloagent.results.runlog import RunLog, open_reader, open_sync, read_stderr_tail
 from goloagent.syncer import SYNC_SECONDS, Syncer
 
 HISTORIES = 10_000 if os.environ.get("GOLO_SOAK") else 300
@@ -183,6 +183,7 @@ class World:
             maybeDeferred,
             self.notices.append,
             lambda job, summary: None,
+            lambda job: read_stderr_tail(self.root, job.spec.name, job.id),
         )
         assert ensureDeferred(recovery.recover()).called
 

@@ -109,7 +109,7 @@ class Agent:
     def application(self) -> Klein:
         """Return the routes."""
         return api(
-            BinaryRoutes(in_thread=maybeDeferred),
+            BinaryRoutes(self.binaries, in_thread=maybeDeferred),
             JobRoutes(
                 store=self.store,
                 submit=lambda job: self.submitted.append(job),
