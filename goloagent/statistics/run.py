@@ -6,12 +6,12 @@ log, or from the log itself, with the same outcome.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from goloagent.results.output import Record
 from goloagent.results.tally import Tally
 from goloagent.statistics.histogram import Histogram
-from goloagent.statistics.summary import Latency, Progress, Summary
+from goloagent.statistics.summary import Latency, Progress, RowSummary, Summary
 from goloagent.statistics.table import Table
 
 BLOCK_BYTES = 1024 * 1024
@@ -71,8 +71,12 @@ class RunStatistics:
         self._table.settle()
         self._settle()
 
-    def summary(self) -> Summary:
-        """Summarise the run, with a thousand rows in some 0.1 s.
+    def rows(self) -> Iterator[RowSummary]:
+        """Summarise row by row, for those who must not be held up by `summary`."""
+        return self._table.rows()
+
+    def summary(self, rows: Iterable[RowSummary] | None = None) -> Summary:
+        """Summarise the run, with a thousand rows in some 0.1 s unless they are given.
 
         The totals are those of the moment of asking, and the rows too when nothing is added
         meanwhile.
@@ -82,7 +86,7 @@ class RunStatistics:
             errors=self._table.errors,
             bytes=self._table.bytes,
             latency=self._latency(),
-            rows=list(self._table.rows()),
+            rows=list(self.rows() if rows is None else rows),
             other=self._table.other(),
         )
 

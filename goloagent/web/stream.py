@@ -32,6 +32,7 @@ class Stream:
         self._clock = clock
         self._stall_seconds = stall_seconds
         self._stall: IDelayedCall | None = None
+        self._transport: Any = request.channel.transport
         self._ended: Deferred[None] = Deferred(lambda _: self._let_go())
         self.paused = False
 
@@ -40,7 +41,7 @@ class Stream:
 
         To be returned by a route, as it is: Klein cancels it.
         """
-        _drop_when_stalled(self._request.channel.transport, self._stall_seconds)
+        _drop_when_stalled(self._transport, self._stall_seconds)
         self._request.registerProducer(self, streaming=True)
         self._request.write(b"")
         self.flow()
@@ -65,7 +66,7 @@ class Stream:
     def abort(self, why: str) -> None:
         """Drop the connection: the client is to know that this is not all."""
         self._log.info("dropping the client of {uri}: {why}", uri=self._request.uri, why=why)
-        self._request.channel.transport.abortConnection()
+        self._transport.abortConnection()
 
     def pauseProducing(self) -> None:
         """Write nothing for now: more waits than the transport likes to hold."""
