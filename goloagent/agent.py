@@ -51,7 +51,9 @@ from goloagent.run import Run, Tools
 from goloagent.settings import AUTO, Settings
 from goloagent.space import Space
 from goloagent.stage import Stage, Staged
+from goloagent.statistics.file import write_statistics
 from goloagent.statistics.run import RunStatistics
+from goloagent.statistics.summary import Summary
 from goloagent.supervisor import Supervisor
 from goloagent.syncer import Syncer
 from goloagent.web.access import Access
@@ -216,6 +218,7 @@ class Agent(Service):
             save=self._save,
             results=self._shipper,
             too_much=self._space.too_much,
+            keep_statistics=self._keep_statistics,
             in_thread=deferToThread,
         )
         self._supervisor = Supervisor(store, lambda job: Run(job, tools), self._end_survivors, now)
@@ -229,6 +232,7 @@ class Agent(Service):
             now,
             deferToThread,
             self._condition.notice,
+            self._keep_statistics,
         )
         retention = Retention(
             store, settings.logs, settings.keep_days, settings.keep_bytes, now, deferToThread
@@ -358,6 +362,9 @@ class Agent(Service):
 
     def _open_log(self, job: Job, file: str = OUT) -> LogReader:
         return open_reader(self._settings.logs, job.spec.name, job.id, file)
+
+    def _keep_statistics(self, job: Job, summary: Summary) -> None:
+        write_statistics(self._settings.logs, job.spec.name, job.id, summary)
 
     def _open_run(self, job: Job) -> RunOfResults:
         rejected = self._settings.logs / job.spec.name / job.id / "rejected.jsonl"
