@@ -14,24 +14,23 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
-import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, maybeDeferred
-from twisted.internet.endpoints import HostnameEndpoint, serverFromString
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.server import Site
 
 from goloagent import remains
+from goloagent.condition import Condition
 from goloagent.delivery.collector import Collector, http_client
 from goloagent.delivery.runs import RunOfResults
 from goloagent.delivery.shipper import Shipper
 from goloagent.jobs import outcome
 from goloagent.jobs.binaries import Binaries
-from goloagent.jobs.job import Cause, Job, Results
+from goloagent.jobs.job import Cause, Job
+from goloagent.listening import close, listen
 from goloagent.loadtest import survivors
 from goloagent.loadtest.containment import Containment, NotAllowed, choose, ways
 from goloagent.loadtest.listener import Owner, is_strangers
@@ -54,8 +53,10 @@ from goloagent.stage import Stage, Staged
 from goloagent.supervisor import Supervisor
 from goloagent.syncer import Syncer
 from goloagent.web.access import Access
-from goloagent.web.api import Api
-from goloagent.web.health import DISK_FULL, READY, Health, Protections
+from goloagent.web.api import api
+from goloagent.web.binaries import BinaryRoutes
+from goloagent.web.health import Health, HealthRoutes
+from goloagent.web.jobs import JobRoutes
 from goloagent.web.site import site
 
 # From SIGTERM to the end, everything in.
@@ -76,7 +77,7 @@ class Agent(Service):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._health = Health("starting")
+        self._condition = Condition()
         self._ports: list[IListeningPort] = []
         self._disk_failure: Cause | None = None
 
@@ -112,30 +113,12 @@ class Agent(Service):
         # First what the database knows: what is restored is taken up as it is found.
         await self._recovery.recover()
         if self._premises.damage is not None:
-            self._notice(self._premises.damage)
-            await self._restore()
+            self._condition.notice(self._premises.damage)
+            await self._recovery.restore(self._settings.logs, self._binaries.kept)
         self._supervisor.start()
-        self._health = attrs.evolve(self._health, status=READY)
+        self._condition.ready()
         self._space_loop.start(SPACE_SECONDS)
         self._sweep_loop.start(SWEEP_SECONDS)
-
-    async def _restore(self) -> None:
-        """Fill a new database with what the disk still knows."""
-        store, logs = self._premises.store, self._settings.logs
-        binaries = await deferToThread(remains.binaries, self._binaries.kept)
-        for binary in binaries:
-            store.add_binary(binary)
-        runs = await deferToThread(remains.runs, logs)
-        unknown = sum(job.results == Results() for job in runs)
-        self._notice(
-            f"found again: {len(binaries)} binaries and {len(runs)} runs, of which {unknown} have"
-            " no account: their results are sent from the beginning"
-        )
-        await self._recovery.adopt(runs)
-
-    def _notice(self, sentence: str) -> None:
-        self._log.error("{sentence}", sentence=sentence)
-        self._health = attrs.evolve(self._health, notices=(*self._health.notices, sentence))
 
     def _access(self) -> Access:
         settings = self._settings
@@ -162,9 +145,7 @@ class Agent(Service):
             containment = choose(None if wanted == AUTO else wanted, self._settings.run_as, found)
         except NotAllowed as error:
             raise CannotStart(f"--containment {wanted}: {error}") from None
-        self._health = attrs.evolve(
-            self._health, protections=Protections(processes=containment.name)
-        )
+        self._condition.protect(processes=containment.name)
         self._log.info("load tests are kept together by: {name}", name=containment.name)
         return containment
 
@@ -244,10 +225,17 @@ class Agent(Service):
             store,
             make_run=lambda job: Run(job, tools),
             end_survivors=lambda job: ensureDeferred(self._end_survivors(job)),
+            now=now,
         )
         self._space_loop = LoopingCall(self._supervisor.check_space)
         self._recovery = Recovery(
-            store, self._open_log, self._shipper, self._commit, now, deferToThread, self._notice
+            store,
+            self._open_log,
+            self._shipper,
+            self._commit,
+            now,
+            deferToThread,
+            self._condition.notice,
         )
         retention = Retention(
             store, settings.logs, settings.keep_days, settings.keep_bytes, now, deferToThread
@@ -263,10 +251,8 @@ class Agent(Service):
         failure = self._disk_failure
         deadline = self._reactor.seconds() + STOP_SECONDS
         if failure is None:
-            self._health = attrs.evolve(
-                self._health, status="stopping", reason="the agent was told to end"
-            )
-            await self._close_ports()
+            self._condition.become("stopping", "the agent was told to end")
+            await close(self._ports)
         self._beginning.cancel()
         for loop in (self._space_loop, self._sweep_loop):
             if loop.running:
@@ -277,22 +263,18 @@ class Agent(Service):
         await self._supervisor.stop(failure or outcome.AGENT_STOPPED)
         if failure is None:
             await self._shipper.stop(max(LEAST_DRAIN_SECONDS, deadline - self._reactor.seconds()))
-        await self._close_ports()
+        await close(self._ports)
         await self._pool.closeCachedConnections()
         await self._syncer.stop()
         if self._disk_failure is None:
             # To close the database is to trust the disk with what it holds.
             self._premises.leave()
 
-    async def _close_ports(self) -> None:
-        while self._ports:
-            await maybeDeferred(self._ports.pop().stopListening)
-
     def _disk_failed(self, sentence: str) -> None:
         """Commit nothing any more, and end: after a restart the disk says what it has."""
         self._log.critical("{sentence}; the agent ends", sentence=sentence)
-        stopping = self._health.status == "stopping"
-        self._health = attrs.evolve(self._health, status="disk-failed", reason=sentence)
+        stopping = self._condition.health.status == "stopping"
+        self._condition.become("disk-failed", sentence)
         self._disk_failure = Cause("disk-failed", f"The agent ended: {sentence}.")
         self._premises.store.freeze()
         atexit.register(_exit_as_failed)
@@ -315,13 +297,6 @@ class Agent(Service):
         with suppress(OSError):  # said, and tried again with the next sync
             self._save(job)
 
-    def _fares(self) -> Health:
-        """Return how the agent fares now."""
-        shortage = self._space.shortage() if self._health.ready else None
-        if shortage is None:
-            return self._health
-        return attrs.evolve(self._health, status=DISK_FULL, reason=shortage)
-
     def _take_sigterm(self) -> None:
         """Have SIGTERM end in exit code 0: twistd alone would end by the signal."""
 
@@ -338,23 +313,26 @@ class Agent(Service):
         Raises:
             CannotStart: one of them is not to be had.
         """
-        api = Api(
-            store=self._premises.store,
-            submit=lambda job: self._supervisor.look(),
-            now=now,
-            health=self._fares,
-            in_thread=deferToThread,
+        store = self._premises.store
+
+        def health() -> Health:
+            return self._condition.fares(self._space.shortage)
+
+        application = api(
+            BinaryRoutes(in_thread=deferToThread),
+            JobRoutes(
+                store=store,
+                submit=lambda job: self._supervisor.look(),
+                cancel=self._supervisor.cancel,
+                now=now,
+                health=health,
+            ),
+            HealthRoutes(health),
         )
-        factory = site(api, access, self._binaries, self._settings.max_upload_bytes, self._reactor)
-        for description in self._settings.listen:
-            try:
-                port = _listen_now(serverFromString(self._reactor, description), factory)
-            except Exception as error:
-                for open_port in self._ports:
-                    open_port.stopListening()
-                raise CannotStart(f"--listen {description}: {reason(error)}") from None
-            self._ports.append(port)
-            self._log.info("listening on {address}", address=port.getHost())
+        factory = site(
+            application, access, self._binaries, self._settings.max_upload_bytes, self._reactor
+        )
+        self._ports = listen(self._reactor, self._settings.listen, factory)
 
     def _spawn(self, staged: Staged, watcher: Watcher) -> LoadTestProcess:
         program = Program(
@@ -391,13 +369,3 @@ def _exit_as_failed() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)
-
-
-def _listen_now(endpoint: IStreamServerEndpoint, factory: Site) -> IListeningPort:
-    """Listen, with an endpoint that needs no time for it: all of Twisted's own are such."""
-    outcome: list[IListeningPort | Failure] = []
-    endpoint.listen(factory).addBoth(outcome.append)
-    (port,) = outcome
-    if isinstance(port, Failure):
-        port.raiseException()
-    return port

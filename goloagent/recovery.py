@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from goloagent import remains
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Job, State
+from goloagent.jobs.job import Results as Counted
 from goloagent.jobs.store import Store
 from goloagent.results.runlog import LogPathError, LogReader
 from goloagent.results.tally import Tally
@@ -51,6 +54,19 @@ class Recovery:
         for job in self.store.unsettled():
             if job.state is not State.QUEUED:
                 await self._take_up(job, self.save)
+
+    async def restore(self, logs: Path, kept: Path) -> None:
+        """Fill a new database with what the disk still knows."""
+        binaries = await self.in_thread(remains.binaries, kept)
+        for binary in binaries:
+            self.store.add_binary(binary)
+        runs = await self.in_thread(remains.runs, logs)
+        unknown = sum(job.results == Counted() for job in runs)
+        self.notice(
+            f"found again: {len(binaries)} binaries and {len(runs)} runs, of which {unknown} have"
+            " no account: their results are sent from the beginning"
+        )
+        await self.adopt(runs)
 
     async def adopt(self, runs: Iterable[Job]) -> None:
         """Take up runs that were found without a row, and keep them."""

@@ -81,7 +81,7 @@ class Run(Watcher):
     _log = Logger()
 
     def __init__(self, job: Job, tools: Tools) -> None:
-        self._job = job
+        self.job = job
         self._tools = tools
         self._recorder: Recorder | None = None
         self._begun = False
@@ -113,7 +113,7 @@ class Run(Watcher):
 
     def start(self) -> Deferred[None]:
         """Begin; the Deferred fires when the job is over."""
-        self._job.started_at = self._tools.now()
+        self.job.started_at = self._tools.now()
         self._life.begin()
         self._preparing = ensureDeferred(self._prepare())
         return self._over
@@ -148,7 +148,7 @@ class Run(Watcher):
         """Write what it printed at once, count it, and tell the next stage."""
         self._record(Recorder.stdout, data)
         self._count()
-        self._tools.results.grow(self._job)
+        self._tools.results.grow(self.job)
         if self._life.phase is Phase.SETTLING:
             self._life.stdout_is_busy()
 
@@ -159,7 +159,7 @@ class Run(Watcher):
     def exited(self, code: int | None, signal_number: int | None) -> None:
         """The process has ended."""
         if self._life.phase is not Phase.OVER:
-            self._job.exit = Exit(code, _signal_name(signal_number))
+            self.job.exit = Exit(code, _signal_name(signal_number))
         self._life.happen(Event.EXITED)
 
     def closed(self) -> None:
@@ -177,12 +177,12 @@ class Run(Watcher):
 
     async def _prepare(self) -> None:
         try:
-            self._staged = await self._tools.prepare(self._job)
+            self._staged = await self._tools.prepare(self.job)
             self._recorder = Recorder(self._staged.log)
-            self._job.logged = True
+            self.job.logged = True
             # What the store does not know to have started would be started again after a restart.
-            self._tools.save(self._job)
-            self._tools.results.begin(self._job)
+            self._tools.save(self.job)
+            self._tools.results.begin(self.job)
             self._begun = True
         except Refused as refusal:
             self._life.happen(Event.REFUSED, refusal.cause)
@@ -192,7 +192,7 @@ class Run(Watcher):
             reason = "disk-full" if error.errno in _DISK_FULL else "prepare-failed"
             self._life.happen(Event.REFUSED, Cause(reason, f"The job cannot be prepared: {error}."))
         except Exception as error:
-            self._log.failure("preparing job {id} broke", id=self._job.id)
+            self._log.failure("preparing job {id} broke", id=self.job.id)
             self._life.happen(
                 Event.REFUSED, Cause("internal-error", f"The job cannot be prepared: {error!r}.")
             )
@@ -224,7 +224,7 @@ class Run(Watcher):
         """Connect, and tell whether that was to a stranger."""
         assert self._process is not None
         await self._tools.connect(self._users)
-        return await self._tools.is_strangers(self._job, self._process, self._users)
+        return await self._tools.is_strangers(self.job, self._process, self._users)
 
     def _connected(self, to_stranger: bool) -> None:
         if to_stranger:
@@ -264,8 +264,8 @@ class Run(Watcher):
 
     def _count(self) -> None:
         assert self._recorder is not None
-        self._job.results.read = self._recorder.tally.read
-        self._job.results.invalid = self._recorder.tally.invalid
+        self.job.results.read = self._recorder.tally.read
+        self.job.results.invalid = self._recorder.tally.invalid
 
     def _end(self) -> None:
         """Settle the account and tell it; what breaks here must not hold the queue up."""
@@ -278,7 +278,7 @@ class Run(Watcher):
 
     def _settle(self) -> None:
         """Let go of everything, and settle the account."""
-        job = self._job
+        job = self.job
         if self._process is not None:
             self._process.abandon_output()
         if self._staged is not None and self._recorder is not None:
@@ -306,7 +306,7 @@ class Run(Watcher):
         clearing.addErrback(
             lambda failure: self._log.warn(
                 "something that job {id} has left cannot be removed: {error}",
-                id=self._job.id,
+                id=self.job.id,
                 error=failure.getErrorMessage(),
             )
         )
@@ -314,11 +314,11 @@ class Run(Watcher):
     def _save(self) -> None:
         """Keep the job as it stands; without a store that works it still comes to its end."""
         try:
-            self._tools.save(self._job)
+            self._tools.save(self.job)
         except OSError as error:
-            self._log.warn("job {id} is not saved yet: {error}", id=self._job.id, error=error)
+            self._log.warn("job {id} is not saved yet: {error}", id=self.job.id, error=error)
         except Exception:
-            self._log.failure("job {id} cannot be saved", id=self._job.id)
+            self._log.failure("job {id} cannot be saved", id=self.job.id)
 
 
 def _signal_name(number: int | None) -> str | None:
