@@ -36,6 +36,7 @@ from goloagent.loadtest.containment import Containment, NotAllowed, choose, ways
 from goloagent.loadtest.listener import Owner, is_strangers
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.loadtest.users import Users, connect, is_free
+from goloagent.notify import notifier
 from goloagent.premises import CannotStart, read_token, reason, take
 from goloagent.recovery import Recovery
 from goloagent.results.runlog import (
@@ -50,6 +51,8 @@ from goloagent.run import Run, Tools
 from goloagent.settings import AUTO, Settings
 from goloagent.space import Space
 from goloagent.stage import Stage, Staged
+from goloagent.statistics.file import write_statistics
+from goloagent.statistics.summary import Summary
 from goloagent.supervisor import Supervisor
 from goloagent.syncer import Syncer
 from goloagent.web.access import Access
@@ -63,6 +66,7 @@ from goloagent.web.site import site
 STOP_SECONDS = 20.0
 LEAST_DRAIN_SECONDS = 2.0
 SPACE_SECONDS = 1.0
+BEAT_SECONDS = 10.0
 
 
 def now() -> datetime:
@@ -77,7 +81,9 @@ class Agent(Service):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._condition = Condition()
+        self._notifier = notifier(os.environ, os.getpid())
+        self._condition = Condition(self._notifier)
+        self._beat_loop = LoopingCall(self._condition.beat)
         self._ports: list[IListeningPort] = []
         self._disk_failure: Cause | None = None
 
@@ -103,6 +109,7 @@ class Agent(Service):
             raise SystemExit(1) from None
         self._shipper.start()
         self._syncer.start()
+        self._beat_loop.start(self._notifier.watchdog_seconds or BEAT_SECONDS)
         self._beginning = ensureDeferred(self._begin())
         self._beginning.addErrback(lambda failure: failure.trap(CancelledError))
         self._reactor.callWhenRunning(self._take_sigterm)
@@ -115,6 +122,7 @@ class Agent(Service):
         if self._premises.damage is not None:
             self._condition.notice(self._premises.damage)
             await self._recovery.restore(self._settings.logs, self._binaries.kept)
+            self._premises.restored()
         self._supervisor.start()
         self._condition.ready()
         self._space_loop.start(SPACE_SECONDS)
@@ -185,7 +193,7 @@ class Agent(Service):
         )
         self._binaries = Binaries(settings.state, store, now, self._space.shortage)
         try:
-            self._binaries.open()
+            self._binaries.open(keep_unknown=self._premises.damage is not None)
         except OSError as error:
             raise CannotStart(f"--state {error.filename}: {reason(error)}") from None
         http, self._pool = http_client(reactor, settings.insecure)
@@ -219,6 +227,7 @@ class Agent(Service):
             save=self._save,
             results=self._shipper,
             too_much=self._space.too_much,
+            keep_statistics=self._keep_statistics,
             in_thread=deferToThread,
         )
         self._supervisor = Supervisor(
@@ -236,6 +245,7 @@ class Agent(Service):
             now,
             deferToThread,
             self._condition.notice,
+            self._keep_statistics,
         )
         retention = Retention(
             store, settings.logs, settings.keep_days, settings.keep_bytes, now, deferToThread
@@ -269,6 +279,7 @@ class Agent(Service):
         if self._disk_failure is None:
             # To close the database is to trust the disk with what it holds.
             self._premises.leave()
+        self._beat_loop.stop()
 
     def _disk_failed(self, sentence: str) -> None:
         """Commit nothing any more, and end: after a restart the disk says what it has."""
@@ -353,6 +364,9 @@ class Agent(Service):
 
     def _open_log(self, job: Job) -> LogReader:
         return open_reader(self._settings.logs, job.spec.name, job.id)
+
+    def _keep_statistics(self, job: Job, summary: Summary) -> None:
+        write_statistics(self._settings.logs, job.spec.name, job.id, summary)
 
     def _open_run(self, job: Job) -> RunOfResults:
         rejected = self._settings.logs / job.spec.name / job.id / "rejected.jsonl"

@@ -1,11 +1,12 @@
 """How much may still be written: a floor of free space, and a limit to one run's log.
 
 Both end a job before the disk is full, while there is room for what must not fail. Looks when it is
-asked, and acts on nothing.
+asked, and acts on nothing. Says as well which errors are a full disk's.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,11 @@ import attrs
 
 # The floor is never more than this part of a file system: a small disk is of use too.
 LARGEST_FLOOR = 0.1
+
+
+def is_full(error: OSError) -> bool:
+    """Tell whether the disk, or a quota on it, has no room for what was to be written."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 @attrs.frozen

@@ -21,6 +21,7 @@ import attrs
 
 from goloagent.jobs.job import Calls, Cause, Exit, Job, Results, State
 from goloagent.jobs.spec import JobSpec
+from goloagent.space import is_full
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS binaries (
@@ -160,7 +161,7 @@ class Store:
                 database.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.Error as error:
             # Without room in the database, everything stays in the WAL, where it is safe.
-            if _os_error(error).errno != errno.ENOSPC:
+            if not is_full(_os_error(error)):
                 raise _os_error(error) from error
 
     def freeze(self) -> None:

@@ -48,4 +48,6 @@ class BinaryRoutes:
         """Make the upload a binary; once answered 200 it is on disk."""
         assert request.upload is not None, "every POST /upload streams"
         await self.in_thread(request.upload.sync)
-        return request.answer(200, Uploaded(request.upload.finish().id))
+        binary = request.upload.finish()
+        await self.in_thread(request.upload.sync_name)
+        return request.answer(200, Uploaded(binary.id))

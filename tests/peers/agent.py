@@ -121,8 +121,8 @@ class Agent:
 
     @property
     def arguments(self) -> list[str]:
-        """The options as they stand on the command line."""
-        return [word for pair in self.options.items() for word in pair]
+        """The options as they stand on the command line; the value of a flag is empty."""
+        return [word for pair in self.options.items() for word in pair if word]
 
     @property
     def running(self) -> bool:
