@@ -38,14 +38,26 @@ class Space:
                 disk = self.look(directory)
             except OSError as error:
                 return f"The free space below {directory} cannot be known: {error}."
-            free = disk.f_bavail * disk.f_frsize
+            free = _free_bytes(disk)
             floor = min(self.min_free_bytes, int(disk.f_blocks * disk.f_frsize * LARGEST_FLOOR))
             if free < floor:
                 return f"{free} bytes are free below {directory}, and {floor} must stay free."
         return None
+
+    def free_bytes(self, directory: Path) -> int:
+        """Return how much may be written below `directory`.
+
+        Raises:
+            OSError: that cannot be known.
+        """
+        return _free_bytes(self.look(directory))
 
     def too_much(self, log_bytes: int) -> str | None:
         """Return a sentence when a run whose log is so long must not go on, or None."""
         if log_bytes > self.max_log_bytes:
             return f"The log of the run is longer than {self.max_log_bytes} bytes."
         return self.shortage()
+
+
+def _free_bytes(disk: os.statvfs_result) -> int:
+    return disk.f_bavail * disk.f_frsize

@@ -223,6 +223,14 @@ class Store:
         except (sqlite3.Error, ValueError, TypeError) as error:
             raise OSError(errno.EIO, f"the database: {error}") from error
 
+    def count(self) -> dict[State, int]:
+        """Return how many jobs there are of each state that any is in."""
+        try:
+            rows = self._database.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state")
+            return {State(state): count for state, count in rows}
+        except (sqlite3.Error, ValueError) as error:
+            raise OSError(errno.EIO, f"the database: {error}") from error
+
     def queued(self) -> list[Job]:
         """Return the jobs that wait to run, first come first."""
         return [job for job in self._live.values() if job.state is State.QUEUED]

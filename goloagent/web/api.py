@@ -24,8 +24,8 @@ _log = Logger()
 class DescriptionRoutes:
     """``/openapi.json``: what all `rooms` serve, and this one."""
 
-    def __init__(self, rooms: Iterable[object]) -> None:
-        self._document = document(chain.from_iterable(map(operations, [*rooms, self])))
+    def __init__(self, rooms: Iterable[object], token: bool) -> None:
+        self._document = document(chain.from_iterable(map(operations, [*rooms, self])), token)
 
     @operation("GET", "/openapi.json", {200: Reply("An OpenAPI 3.1 document.", dict[str, Any])})
     def get_openapi(self, request: Request) -> bytes:
@@ -33,10 +33,13 @@ class DescriptionRoutes:
         return request.answer(200, self._document)
 
 
-def api(*rooms: object) -> Klein:
-    """Return the application that serves what the methods of `rooms` declare."""
+def api(*rooms: object, token: bool = False) -> Klein:
+    """Return the application that serves what the methods of `rooms` declare.
+
+    `token` says that every request needs one.
+    """
     app = Klein()
-    for room in [*rooms, DescriptionRoutes(rooms)]:
+    for room in [*rooms, DescriptionRoutes(rooms, token)]:
         for declared, serve in operations(room):
             name = f"{declared.method} {declared.path}"
             app.route(declared.path, methods=[declared.method], endpoint=name)(serve)

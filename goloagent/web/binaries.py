@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from goloagent.web.operation import Body, Reply, operation
 from goloagent.web.request import Request
+from goloagent.web.upload import MAX_PARTS
 
 
 class Uploaded(Struct, frozen=True):
@@ -20,9 +21,16 @@ class Uploaded(Struct, frozen=True):
 _FORM = {
     "type": "object",
     "properties": {
-        "file": {"type": "string", "contentMediaType": "application/octet-stream"},
+        "file": {
+            "type": "string",
+            "contentMediaType": "application/octet-stream",
+            "description": "an ELF file, or a script that starts with #!",
+            "pattern": "^(\x7fELF|#!)",
+        },
     },
     "required": ["file"],
+    "additionalProperties": {"type": "string"},
+    "maxProperties": MAX_PARTS,
 }
 
 

@@ -58,6 +58,12 @@ def test_which_errors_are_a_full_disks(code: int, full: bool) -> None:
     assert is_full(OSError(code, os.strerror(code))) is full
 
 
+def test_what_is_free_is_told() -> None:
+    """It is what others than root may write."""
+    space = Space((Path("/logs"),), 1, 1, lambda _: disk(3 * GIB, 100 * GIB))
+    assert space.free_bytes(Path("/logs")) == 3 * GIB
+
+
 def test_r8_the_limit_of_a_log() -> None:
     """A log may be as long as it may be, and not a byte longer."""
     space = Space((Path("/logs"),), 1, 1000, lambda _: disk(GIB, 100 * GIB))

@@ -221,22 +221,32 @@ def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
     ("health", "status", "expected"),
     [
         (
-            Health(),
+            Health(protections=Protections(run_as="nobody", min_free_bytes=7)),
             200,
             {
                 "status": "ready",
                 "reason": None,
-                "protections": {"processes": "process-group"},
+                "protections": {
+                    "processes": "process-group",
+                    "run_as": "nobody",
+                    "token": False,
+                    "min_free_bytes": 7,
+                },
                 "notices": [],
             },
         ),
         (
-            Health("stopping", "the agent is stopping", Protections("pid-namespace")),
+            Health("stopping", "the agent is stopping", Protections("pid-namespace", "me", True)),
             503,
             {
                 "status": "stopping",
                 "reason": "the agent is stopping",
-                "protections": {"processes": "pid-namespace"},
+                "protections": {
+                    "processes": "pid-namespace",
+                    "run_as": "me",
+                    "token": True,
+                    "min_free_bytes": 0,
+                },
                 "notices": [],
             },
         ),
