@@ -55,6 +55,7 @@ from goloagent.web.api import api
 from goloagent.web.binaries import BinaryRoutes
 from goloagent.web.health import Health, HealthRoutes
 from goloagent.web.jobs import JobRoutes
+from goloagent.web.page import PageRoutes
 from goloagent.web.site import site
 
 # From SIGTERM to the end, everything in.
@@ -310,6 +311,7 @@ class Agent(Service):
                 health=health,
             ),
             HealthRoutes(health),
+            PageRoutes(),
         )
         factory = site(
             application, access, self._binaries, self._settings.max_upload_bytes, self._reactor

@@ -23,6 +23,7 @@ from goloagent.web.api import api
 from goloagent.web.binaries import BinaryRoutes
 from goloagent.web.health import Health, HealthRoutes
 from goloagent.web.jobs import JobRoutes
+from goloagent.web.page import PageRoutes
 from goloagent.web.site import site
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600000, tzinfo=timezone.utc)
@@ -73,7 +74,9 @@ class Connection:
         while rest:
             head, _, rest = rest.partition(b"\r\n\r\n")
             first, *lines = head.decode("latin-1").split("\r\n")
-            headers = dict(line.split(": ", 1) for line in lines)
+            headers: dict[str, str] = {}
+            for name, value in (line.split(": ", 1) for line in lines):
+                headers[name] = f"{headers[name]}, {value}" if name in headers else value
             length = int(headers.get("Content-Length", "0")) if bodies else 0
             found.append(Answer(int(first.split()[1]), headers, rest[:length]))
             rest = rest[length:]
@@ -110,6 +113,7 @@ class Agent:
                 health=lambda: self.health(),
             ),
             HealthRoutes(lambda: self.health()),
+            PageRoutes(),
         )
         factory = site(application, self.access, self.binaries, MAX_UPLOAD_BYTES, self.clock)
         return Connection(factory, peer)
