@@ -22,6 +22,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from goloagent import remains
+from goloagent.archive import Archive
 from goloagent.condition import Condition
 from goloagent.delivery.collector import Collector, http_client
 from goloagent.delivery.runs import RunOfResults
@@ -35,8 +36,10 @@ from goloagent.loadtest.containment import Containment, NotAllowed, choose
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.loadtest.users import connect, is_free
 from goloagent.premises import CannotStart, read_token, reason, take
+from goloagent.pulse import Pulse
 from goloagent.recovery import Recovery
 from goloagent.results.runlog import (
+    OUT,
     LogPathError,
     LogReader,
     open_reader,
@@ -48,15 +51,22 @@ from goloagent.run import Run, Tools
 from goloagent.settings import AUTO, Settings
 from goloagent.space import Space
 from goloagent.stage import Stage, Staged
+from goloagent.statistics.file import write_statistics
+from goloagent.statistics.run import RunStatistics
+from goloagent.statistics.summary import Summary
 from goloagent.supervisor import Supervisor
 from goloagent.syncer import Syncer
 from goloagent.web.access import Access
 from goloagent.web.api import api
 from goloagent.web.binaries import BinaryRoutes
+from goloagent.web.broadcast import Broadcast
+from goloagent.web.events import EventRoutes
 from goloagent.web.health import Health, HealthRoutes
 from goloagent.web.jobs import JobRoutes
+from goloagent.web.logs import LogRoutes
 from goloagent.web.page import PageRoutes
 from goloagent.web.site import site
+from goloagent.web.statistics import StatisticsRoutes
 
 # From SIGTERM to the end, everything in.
 STOP_SECONDS = 20.0
@@ -118,6 +128,7 @@ class Agent(Service):
         self._condition.ready()
         self._space_loop.start(SPACE_SECONDS)
         self._sweep_loop.start(SWEEP_SECONDS)
+        self._pulse.start()
 
     def _access(self) -> Access:
         settings = self._settings
@@ -169,6 +180,7 @@ class Agent(Service):
 
         self._reactor = reactor
         settings, store = self._settings, self._premises.store
+        self._broadcast = Broadcast()
         self._space = Space(
             (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
         )
@@ -207,10 +219,12 @@ class Agent(Service):
             save=self._save,
             results=self._shipper,
             too_much=self._space.too_much,
+            keep_statistics=self._keep_statistics,
             in_thread=deferToThread,
         )
         self._supervisor = Supervisor(store, lambda job: Run(job, tools), self._end_survivors, now)
         self._space_loop = LoopingCall(self._supervisor.check_space)
+        self._pulse = Pulse(reactor, now, lambda: self._supervisor.running, self._broadcast)
         self._recovery = Recovery(
             store,
             self._open_log,
@@ -219,6 +233,7 @@ class Agent(Service):
             now,
             deferToThread,
             self._condition.notice,
+            self._keep_statistics,
         )
         retention = Retention(
             store, settings.logs, settings.keep_days, settings.keep_bytes, now, deferToThread
@@ -244,6 +259,7 @@ class Agent(Service):
             # What cannot be committed would only be sent again.
             await self._shipper.stop(0.0)
         await self._supervisor.stop(failure or outcome.AGENT_STOPPED)
+        self._pulse.stop()
         if failure is None:
             await self._shipper.stop(max(LEAST_DRAIN_SECONDS, deadline - self._reactor.seconds()))
         await close(self._ports)
@@ -266,6 +282,7 @@ class Agent(Service):
 
     def _save(self, job: Job) -> None:
         """Keep a job as it stands now, and its account beside a log that is fully delivered."""
+        self._broadcast.changed(job)
         self._syncer.save(job)
         if not job.settled or not job.logged or self._disk_failure is not None:
             return
@@ -306,11 +323,19 @@ class Agent(Service):
             JobRoutes(
                 store=store,
                 submit=lambda job: self._supervisor.look(),
-                cancel=self._supervisor.cancel,
+                cancel=self._cancel,
                 now=now,
                 health=health,
             ),
             HealthRoutes(health),
+            LogRoutes(store, self._open_log, self._reactor),
+            EventRoutes(store, self._broadcast, self._reactor),
+            StatisticsRoutes(
+                store,
+                self._running_statistics,
+                Archive(self._settings.logs, deferToThread).summary,
+                self._reactor,
+            ),
             PageRoutes(),
         )
         factory = site(
@@ -329,8 +354,19 @@ class Agent(Service):
         )
         return spawn(self._reactor, program, watcher)
 
-    def _open_log(self, job: Job) -> LogReader:
-        return open_reader(self._settings.logs, job.spec.name, job.id)
+    def _cancel(self, job: Job) -> None:
+        self._supervisor.cancel(job)
+        self._broadcast.changed(job)
+
+    def _running_statistics(self, job: Job) -> RunStatistics | None:
+        run = self._supervisor.running
+        return run.statistics if run is not None and run.job is job else None
+
+    def _open_log(self, job: Job, file: str = OUT) -> LogReader:
+        return open_reader(self._settings.logs, job.spec.name, job.id, file)
+
+    def _keep_statistics(self, job: Job, summary: Summary) -> None:
+        write_statistics(self._settings.logs, job.spec.name, job.id, summary)
 
     def _open_run(self, job: Job) -> RunOfResults:
         rejected = self._settings.logs / job.spec.name / job.id / "rejected.jsonl"

@@ -24,6 +24,8 @@ from goloagent.jobs.store import Store
 from goloagent.results.runlog import LogPathError, LogReader
 from goloagent.results.tally import Tally
 from goloagent.run import Results
+from goloagent.statistics.run import RunStatistics
+from goloagent.statistics.summary import Summary
 
 _BLOCK_BYTES = 1024 * 1024
 
@@ -37,6 +39,7 @@ class Recovery:
         save: keeps a job, now or later.
         in_thread: runs a function off the reactor thread: logs are counted there.
         notice: told what an operator should know.
+        keep_statistics: keeps what an interrupted job's results came to. Takes its time.
     """
 
     store: Store
@@ -46,6 +49,7 @@ class Recovery:
     now: Callable[[], datetime]
     in_thread: Callable[..., Deferred[Any]]
     notice: Callable[[str], None]
+    keep_statistics: Callable[[Job, Summary], None]
 
     _log = Logger()
 
@@ -97,7 +101,11 @@ class Recovery:
 
     async def _count_again(self, job: Job) -> bool:
         """Make the job's account what its log says; tell whether there is a log to be read."""
-        results, before, behind = job.results, Tally(), Tally()
+        results = job.results
+        # Of a job that is over they were kept at its end.
+        statistics = None if job.state.over else RunStatistics()
+        observe = None if statistics is None else statistics.add
+        before, behind = Tally(observe=observe), Tally(observe=observe)
         if not job.logged:
             return False
         try:
@@ -116,6 +124,8 @@ class Recovery:
             await self._feed(behind, log, results.committed, None)
         finally:
             log.close()
+        if statistics is not None:
+            await self._keep(job, statistics)
         lost = results.pending - behind.valid
         if lost > 0:
             self.notice(f"the log of job {job.id} is damaged: {lost} results in it are lost")
@@ -123,6 +133,15 @@ class Recovery:
         results.invalid = before.invalid + behind.invalid
         results.read = settled + results.invalid + behind.valid
         return True
+
+    async def _keep(self, job: Job, statistics: RunStatistics) -> None:
+        """Keep what the results came to; what cannot be kept can be made again from the log."""
+        try:
+            await self.in_thread(lambda: self.keep_statistics(job, statistics.summary()))
+        except Exception as error:
+            self._log.warn(
+                "the statistics of job {id} are not kept: {error}", id=job.id, error=error
+            )
 
     async def _feed(self, tally: Tally, log: LogReader, offset: int, end: int | None) -> None:
         """Feed the log to `tally`, a block at a time so that everything else has its turns."""

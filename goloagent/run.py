@@ -28,6 +28,8 @@ from goloagent.loadtest.process import LoadTestProcess, Watcher
 from goloagent.loadtest.users import Users
 from goloagent.results.recorder import Recorder
 from goloagent.stage import Refused, Staged
+from goloagent.statistics.run import RunStatistics
+from goloagent.statistics.summary import Summary
 
 
 class Results(Protocol):
@@ -58,6 +60,7 @@ class Tools:
         connect: connects the users to the load test, however long it takes.
         save: keeps the job as it stands now, or raises OSError and does so later.
         too_much: returns a sentence when a run whose log is so long must not go on, or None.
+        keep_statistics: keeps what a job's results came to. Takes its time.
         in_thread: runs a function off the reactor thread.
     """
 
@@ -69,6 +72,7 @@ class Tools:
     save: Callable[[Job], None]
     results: Results
     too_much: Callable[[int], str | None]
+    keep_statistics: Callable[[Job, Summary], None]
     in_thread: Callable[[Callable[[], None]], Deferred[None]]
     bounds: Bounds = attrs.Factory(Bounds)
 
@@ -82,6 +86,7 @@ class Run(Watcher):
         self.job = job
         self._tools = tools
         self._recorder: Recorder | None = None
+        self._statistics = RunStatistics()
         self._begun = False
         self._unchecked_bytes = 0
         self._over: Deferred[None] = Deferred()
@@ -108,6 +113,11 @@ class Run(Watcher):
             Effect.END: self._end,
         }
         self._life = Life(job, tools.clock, tools.bounds, effects, self._save)
+
+    @property
+    def statistics(self) -> RunStatistics:
+        """What its results come to so far; whoever shows them ends the seconds."""
+        return self._statistics
 
     def start(self) -> Deferred[None]:
         """Begin; the Deferred fires when the job is over."""
@@ -176,7 +186,7 @@ class Run(Watcher):
     async def _prepare(self) -> None:
         try:
             self._staged = await self._tools.prepare(self.job)
-            self._recorder = Recorder(self._staged.log)
+            self._recorder = Recorder(self._staged.log, self._statistics.add)
             self.job.logged = True
             # What the store does not know to have started would be started again after a restart.
             self._tools.save(self.job)
@@ -270,6 +280,7 @@ class Run(Watcher):
             self._recorder.close()
             self._count()
             self._clear(self._staged)
+            self._keep_statistics()
             if self._recorder.lost_bytes:
                 self._log.warn(
                     "job {id} lost {count} bytes of stdout that could not be written",
@@ -291,6 +302,20 @@ class Run(Watcher):
         clearing.addErrback(
             lambda failure: self._log.warn(
                 "something that job {id} has left cannot be removed: {error}",
+                id=self.job.id,
+                error=failure.getErrorMessage(),
+            )
+        )
+
+    def _keep_statistics(self) -> None:
+        """Keep what the results came to; what cannot be kept can be made again from the log."""
+        self._statistics.settle()
+        keeping = self._tools.in_thread(
+            lambda: self._tools.keep_statistics(self.job, self._statistics.summary())
+        )
+        keeping.addErrback(
+            lambda failure: self._log.warn(
+                "the statistics of job {id} are not kept: {error}",
                 id=self.job.id,
                 error=failure.getErrorMessage(),
             )

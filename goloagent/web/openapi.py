@@ -123,10 +123,9 @@ def _given(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]
 
 def _reply(reply: Reply, schema_of: dict[str, Any]) -> dict[str, Any]:
     schema = {"type": "string"} if reply.type is None else schema_of[_key(reply.type)]
-    description: dict[str, Any] = {
-        "description": reply.meaning,
-        "content": {reply.media_type: {"schema": schema}},
-    }
+    description: dict[str, Any] = {"description": reply.meaning}
+    if reply.media_type:
+        description["content"] = {reply.media_type: {"schema": schema}}
     if reply.headers:
         description["headers"] = {
             name: {"description": meaning, "schema": {"type": "string"}}

@@ -21,7 +21,7 @@ _MARK = "__operation__"
 class Reply:
     """An answer of its own kind: what it means, its type when it is JSON, and its headers.
 
-    `headers` has a sentence for each.
+    `headers` has a sentence for each. Without a `media_type` there is no body.
     """
 
     meaning: str

@@ -18,6 +18,7 @@ from goloagent.loadtest.process import Watcher
 from goloagent.loadtest.users import Users
 from goloagent.results.tally import Tally
 from goloagent.run import Run, Tools
+from goloagent.statistics.summary import Summary
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 RESULT = b'{"timestamp":"2026-01-02T03:04:05Z"}\n'
@@ -77,6 +78,8 @@ class OneRun:
         self.spawn_error: OSError | None = None
         self.store_error: Exception | None = None
         self.shortage: str | None = None
+        self.summaries: list[Summary] = []
+        self.statistics_error: OSError | None = None
         self.over = False
         self.ended_seconds = 0.0
         self._users: Users | None = None
@@ -91,6 +94,7 @@ class OneRun:
                 save=self._save,
                 results=self,
                 too_much=lambda log_bytes: self.shortage,
+                keep_statistics=self._keep_statistics,
                 in_thread=maybeDeferred,
                 bounds=self.bounds,
             ),
@@ -200,6 +204,12 @@ class OneRun:
         if self.store_error is not None:
             raise self.store_error
         self.saved.append(job.state)
+
+    def _keep_statistics(self, job: Job, summary: Summary) -> None:
+        assert job is self.job
+        if self.statistics_error is not None:
+            raise self.statistics_error
+        self.summaries.append(summary)
 
     def _spawn(self, staged: object, watcher: Watcher) -> OneRun:
         assert staged is self

@@ -599,3 +599,24 @@ def test_every_history_ends(data: st.DataObject, users: int, duration: int) -> N
     for late in possible(one, launched).values():
         late()
     one.check(one.job.state, cause and cause.reason)
+
+
+def test_the_statistics_of_a_run() -> None:
+    """They grow with what is printed, and are kept once at the end with all of it."""
+    one = OneRun().come_to(Phase.DRAINING)
+    one.print_results(3)
+    assert one.run.statistics.results == 3
+    assert one.summaries == []
+    one.watching.stdout(RESULT[:-1])
+    one.close()
+    one.check(State.FINISHED)
+    (summary,) = one.summaries
+    assert summary.results == one.job.results.valid == 4
+
+
+def test_statistics_that_cannot_be_kept() -> None:
+    """A full disk costs a run its statistics, and no more."""
+    one = OneRun()
+    one.statistics_error = OSError(errno.ENOSPC, "full")
+    one.come_to(Phase.OVER)
+    one.check(State.FINISHED)

@@ -15,16 +15,23 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from goloagent.archive import Archive
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
 from goloagent.jobs.store import Store
+from goloagent.results.runlog import LogReader, open_reader
+from goloagent.statistics.run import RunStatistics
 from goloagent.web.access import Access
 from goloagent.web.api import api
 from goloagent.web.binaries import BinaryRoutes
+from goloagent.web.broadcast import Broadcast
+from goloagent.web.events import EventRoutes
 from goloagent.web.health import Health, HealthRoutes
 from goloagent.web.jobs import JobRoutes
+from goloagent.web.logs import LogRoutes
 from goloagent.web.page import PageRoutes
 from goloagent.web.site import site
+from goloagent.web.statistics import StatisticsRoutes
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600000, tzinfo=timezone.utc)
 MAX_UPLOAD_BYTES = 3 * 1024 * 1024
@@ -100,6 +107,9 @@ class Agent:
     health: Callable[[], Health] = Health
     submitted: list[Job] = attrs.Factory(list)
     cancelled: Callable[[Job], None] = lambda job: None
+    broadcast: Broadcast = attrs.Factory(Broadcast)
+    running: Callable[[Job], RunStatistics | None] = lambda job: None
+    in_thread: Callable[..., Any] = maybeDeferred
 
     def connect(self, peer: Any = IPv4Address("TCP", "127.0.0.1", 40000)) -> Connection:  # noqa: B008
         """Open a connection from `peer`."""
@@ -113,10 +123,26 @@ class Agent:
                 health=lambda: self.health(),
             ),
             HealthRoutes(lambda: self.health()),
+            LogRoutes(self.store, self._open_log, self.clock),
+            EventRoutes(self.store, self.broadcast, self.clock),
+            StatisticsRoutes(
+                self.store,
+                lambda job: self.running(job),
+                Archive(self.logs, self.in_thread).summary,
+                self.clock,
+            ),
             PageRoutes(),
         )
         factory = site(application, self.access, self.binaries, MAX_UPLOAD_BYTES, self.clock)
         return Connection(factory, peer)
+
+    @property
+    def logs(self) -> Path:
+        """The directory of logs."""
+        return self.directory / "logs"
+
+    def _open_log(self, job: Job, file: str) -> LogReader:
+        return open_reader(self.logs, job.spec.name, job.id, file)
 
     def ask(self, data: bytes) -> Answer:
         """Return the answer to one request, sent on a connection of its own."""
