@@ -37,6 +37,7 @@ setup(
             "pytest >= 8",
             "pytest-twisted >= 1.14",
         ],
+        "package": ["build >= 1"],
         "lint": [
             "import-linter >= 2.1",
             "mypy >= 1.15",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import pwd
 import signal
 import sys
 from contextlib import suppress
@@ -32,9 +33,11 @@ from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Cause, Job
 from goloagent.listening import close, listen
 from goloagent.loadtest import survivors
-from goloagent.loadtest.containment import Containment, NotAllowed, choose
+from goloagent.loadtest.containment import Containment, NotAllowed, choose, ways
+from goloagent.loadtest.listener import Owner, is_strangers
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
-from goloagent.loadtest.users import connect, is_free
+from goloagent.loadtest.users import Users, connect, is_free
+from goloagent.notify import notifier
 from goloagent.premises import CannotStart, read_token, reason, take
 from goloagent.pulse import Pulse
 from goloagent.recovery import Recovery
@@ -72,6 +75,7 @@ from goloagent.web.statistics import StatisticsRoutes
 STOP_SECONDS = 20.0
 LEAST_DRAIN_SECONDS = 2.0
 SPACE_SECONDS = 1.0
+BEAT_SECONDS = 10.0
 
 
 def now() -> datetime:
@@ -86,7 +90,9 @@ class Agent(Service):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._condition = Condition()
+        self._notifier = notifier(os.environ, os.getpid())
+        self._condition = Condition(self._notifier)
+        self._beat_loop = LoopingCall(self._condition.beat)
         self._ports: list[IListeningPort] = []
         self._disk_failure: Cause | None = None
 
@@ -112,6 +118,7 @@ class Agent(Service):
             raise SystemExit(1) from None
         self._shipper.start()
         self._syncer.start()
+        self._beat_loop.start(self._notifier.watchdog_seconds or BEAT_SECONDS)
         self._beginning = ensureDeferred(self._begin())
         self._beginning.addErrback(lambda failure: failure.trap(CancelledError))
         self._reactor.callWhenRunning(self._take_sigterm)
@@ -144,25 +151,35 @@ class Agent(Service):
         Raises:
             CannotStart: the containment that was asked for is not to be had.
         """
+        found, wanted = ways(self._mark()), self._settings.containment
+        for way in found:
+            try:
+                way.clear("")
+            except OSError as error:
+                self._tell_left("earlier jobs", error)
         self._tell_survivors("earlier jobs", survivors.end(self._mark()))
-        wanted = self._settings.containment
         try:
-            containment = choose(
-                None if wanted == AUTO else Containment(wanted), self._settings.run_as
-            )
+            containment = choose(None if wanted == AUTO else wanted, self._settings.run_as, found)
         except NotAllowed as error:
             raise CannotStart(f"--containment {wanted}: {error}") from None
-        self._condition.protect(processes=containment.value)
-        self._log.info("load tests are kept together by: {name}", name=containment.value)
+        self._condition.protect(processes=containment.name)
+        self._log.info("load tests are kept together by: {name}", name=containment.name)
         return containment
 
     def _mark(self, job_id: str = "") -> str:
         return survivors.mark_of(self._settings.state, job_id)
 
-    def _end_survivors(self, job: Job) -> Deferred[None]:
+    async def _end_survivors(self, job: Job) -> None:
         """End what a job has left behind, off the reactor thread: there may be many processes."""
-        ending = deferToThread(survivors.end, self._mark(job.id))
-        return ending.addCallback(lambda ended: self._tell_survivors(f"job {job.id}", ended))
+        try:
+            await deferToThread(self._containment.clear, job.id)
+        except OSError as error:
+            self._tell_left(f"job {job.id}", error)
+        ended = await deferToThread(survivors.end, self._mark(job.id))
+        self._tell_survivors(f"job {job.id}", ended)
+
+    def _tell_left(self, whose: str, error: OSError) -> None:
+        self._log.warn("something of {whose} cannot be ended: {error}", whose=whose, error=error)
 
     def _tell_survivors(self, whose: str, ended: tuple[int, int]) -> None:
         killed, left = ended
@@ -216,13 +233,19 @@ class Agent(Service):
             prepare=prepare,
             spawn=self._spawn,
             connect=lambda users: connect(reactor, rpc, users),
+            is_strangers=self._is_strangers,
             save=self._save,
             results=self._shipper,
             too_much=self._space.too_much,
             keep_statistics=self._keep_statistics,
             in_thread=deferToThread,
         )
-        self._supervisor = Supervisor(store, lambda job: Run(job, tools), self._end_survivors, now)
+        self._supervisor = Supervisor(
+            store,
+            make_run=lambda job: Run(job, tools),
+            end_survivors=lambda job: ensureDeferred(self._end_survivors(job)),
+            now=now,
+        )
         self._space_loop = LoopingCall(self._supervisor.check_space)
         self._pulse = Pulse(reactor, now, lambda: self._supervisor.running, self._broadcast)
         self._recovery = Recovery(
@@ -268,6 +291,7 @@ class Agent(Service):
         if self._disk_failure is None:
             # To close the database is to trust the disk with what it holds.
             self._premises.leave()
+        self._beat_loop.stop()
 
     def _disk_failed(self, sentence: str) -> None:
         """Commit nothing any more, and end: after a restart the disk says what it has."""
@@ -367,6 +391,12 @@ class Agent(Service):
 
     def _keep_statistics(self, job: Job, summary: Summary) -> None:
         write_statistics(self._settings.logs, job.spec.name, job.id, summary)
+
+    async def _is_strangers(self, job: Job, process: LoadTestProcess, users: Users) -> bool:
+        user = self._settings.run_as
+        uid = os.geteuid() if user is None else pwd.getpwnam(user).pw_uid
+        owner = Owner(process.pid, self._mark(job.id), uid)
+        return await deferToThread(is_strangers, *users.ends, owner)
 
     def _open_run(self, job: Job) -> RunOfResults:
         rejected = self._settings.logs / job.spec.name / job.id / "rejected.jsonl"

@@ -7,24 +7,39 @@ from collections.abc import Callable
 import attrs
 from twisted.logger import Logger
 
+from goloagent.notify import Notifier
 from goloagent.web.health import DISK_FULL, READY, Health, Protections
+
+STARTING = "starting"
+# Logs of an earlier life are read at the start, however long they are.
+START_SECONDS = 60.0
 
 
 @attrs.define
 class Condition:
-    """What ``/health`` tells, changed as the agent goes through its life."""
+    """What ``/health`` and `notifier` tell, changed as the agent goes through its life."""
 
-    health: Health = attrs.Factory(lambda: Health("starting"))
+    notifier: Notifier
+    health: Health = attrs.Factory(lambda: Health(STARTING))
 
     _log = Logger()
 
     def ready(self) -> None:
         """Take jobs from now on."""
         self.health = attrs.evolve(self.health, status=READY, reason=None)
+        self.notifier.ready()
 
     def become(self, status: str, reason: str) -> None:
         """Take no jobs any more, for a reason."""
         self.health = attrs.evolve(self.health, status=status, reason=reason)
+        self.notifier.stopping()
+
+    def beat(self) -> None:
+        """Tell the service manager that the agent lives, while it starts and afterwards."""
+        if self.health.status == STARTING:
+            self.notifier.starting(START_SECONDS)
+        else:
+            self.notifier.alive()
 
     def protect(self, processes: str) -> None:
         """Tell which protections are in force."""

@@ -57,7 +57,8 @@ class Tools:
     Args:
         prepare: makes what the job needs, or raises `Refused`.
         spawn: starts the staged program under a watcher, or raises OSError.
-        connect: connects the users to the load test, however long it takes.
+        connect: connects the users to the RPC address, however long it takes.
+        is_strangers: tells whether it is not the process of the job that they are connected to.
         save: keeps the job as it stands now, or raises OSError and does so later.
         too_much: returns a sentence when a run whose log is so long must not go on, or None.
         keep_statistics: keeps what a job's results came to. Takes its time.
@@ -69,6 +70,7 @@ class Tools:
     prepare: Callable[[Job], Awaitable[Staged]]
     spawn: Callable[[Staged, Watcher], LoadTestProcess]
     connect: Callable[[Users], Deferred[None]]
+    is_strangers: Callable[[Job, LoadTestProcess, Users], Awaitable[bool]]
     save: Callable[[Job], None]
     results: Results
     too_much: Callable[[int], str | None]
@@ -91,7 +93,7 @@ class Run(Watcher):
         self._unchecked_bytes = 0
         self._over: Deferred[None] = Deferred()
         self._preparing: Deferred[None] | None = None
-        self._connecting: Deferred[None] | None = None
+        self._connecting: Deferred[bool] | None = None
         self._staged: Staged | None = None
         self._process: LoadTestProcess | None = None
         self._users = Users(
@@ -224,9 +226,22 @@ class Run(Watcher):
         self._life.stdout_is_busy()
 
     def _connect(self) -> None:
-        self._connecting = self._tools.connect(self._users)
-        self._connecting.addCallback(lambda _: self._life.happen(Event.CONNECTED))
+        self._connecting = ensureDeferred(self._connect_to_load_test())
+        self._connecting.addCallback(self._connected)
         self._connecting.addErrback(self._not_connected)
+
+    async def _connect_to_load_test(self) -> bool:
+        """Connect, and tell whether that was to a stranger."""
+        assert self._process is not None
+        await self._tools.connect(self._users)
+        return await self._tools.is_strangers(self.job, self._process, self._users)
+
+    def _connected(self, to_stranger: bool) -> None:
+        if to_stranger:
+            sentence = "Another program took the RPC address before the load test did."
+            self._life.happen(Event.FAULT, Cause("rpc-port-busy", sentence))
+        else:
+            self._life.happen(Event.CONNECTED)
 
     def _not_connected(self, failure: Failure) -> None:
         if not isinstance(failure.value, CancelledError):

@@ -6,7 +6,7 @@ import errno
 import os
 from datetime import datetime, timezone
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.task import Clock
 from unit.loadtest.peer import Peer
 
@@ -71,6 +71,7 @@ class OneRun:
         self.log = MemoryLog()
         self.preparing: Deferred[OneRun] = Deferred()
         self.connecting: Deferred[None] | None = None
+        self.looking: Deferred[bool] = succeed(False)
         self.peer: Peer | None = None
         self.watcher: Watcher | None = None
         self.exited = False
@@ -91,6 +92,7 @@ class OneRun:
                 prepare=lambda _: self.preparing,
                 spawn=self._spawn,
                 connect=self._connect,
+                is_strangers=lambda *_: self.looking,
                 save=self._save,
                 results=self,
                 too_much=lambda log_bytes: self.shortage,
