@@ -10,7 +10,7 @@ export class Submission {
     this.form = form;
     this.fields = form.elements;
     this.queued = queued;
-    this.file = form.querySelector("#file-label");
+    this.file = form.querySelector("#file-field");
     this.progress = form.querySelector("#upload");
     this.button = form.querySelector("button");
     this.status = form.querySelector("#form-status");
