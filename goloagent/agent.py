@@ -352,6 +352,7 @@ class Agent(Service):
                 health=health,
             ),
             HealthRoutes(health),
+            PageRoutes(),
             LogRoutes(store, self._open_log, self._reactor),
             EventRoutes(store, self._broadcast, self._reactor),
             StatisticsRoutes(
@@ -360,7 +361,6 @@ class Agent(Service):
                 Archive(self._settings.logs, deferToThread).summary,
                 self._reactor,
             ),
-            PageRoutes(),
         )
         factory = site(
             application, access, self._binaries, self._settings.max_upload_bytes, self._reactor
@@ -378,6 +378,12 @@ class Agent(Service):
         )
         return spawn(self._reactor, program, watcher)
 
+    async def _is_strangers(self, job: Job, process: LoadTestProcess, users: Users) -> bool:
+        user = self._settings.run_as
+        uid = os.geteuid() if user is None else pwd.getpwnam(user).pw_uid
+        owner = Owner(process.pid, self._mark(job.id), uid)
+        return await deferToThread(is_strangers, *users.ends, owner)
+
     def _cancel(self, job: Job) -> None:
         self._supervisor.cancel(job)
         self._broadcast.changed(job)
@@ -391,12 +397,6 @@ class Agent(Service):
 
     def _keep_statistics(self, job: Job, summary: Summary) -> None:
         write_statistics(self._settings.logs, job.spec.name, job.id, summary)
-
-    async def _is_strangers(self, job: Job, process: LoadTestProcess, users: Users) -> bool:
-        user = self._settings.run_as
-        uid = os.geteuid() if user is None else pwd.getpwnam(user).pw_uid
-        owner = Owner(process.pid, self._mark(job.id), uid)
-        return await deferToThread(is_strangers, *users.ends, owner)
 
     def _open_run(self, job: Job) -> RunOfResults:
         rejected = self._settings.logs / job.spec.name / job.id / "rejected.jsonl"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from operator import add
@@ -74,23 +74,24 @@ class Histogram:
             self._octaves[octave] = counts[:] if ours is None else _sum(ours, counts)
 
     def quantiles(self, *thousandths: int) -> list[int]:
-        """Return the value at each quantile by nearest rank, or 0 without values.
+        """Return the value at each quantile, given in ascending order, or 0 without values.
 
-        The quantile `q` of `n` values in order is the one at place `ceil(q / 1000 * n)`, counted
-        from one: of 990, at least 99 % of the values are not larger. None is below the least value
-        or above the largest.
+        By nearest rank: the quantile `q` of `n` values in order is the one at place
+        `ceil(q / 1000 * n)`, counted from one. None is below the least value or above the largest.
         """
         if not self.count:
             return [0] * len(thousandths)
-        octaves = sorted(self._octaves)
-        ends = list(accumulate(sum(self._octaves[octave]) for octave in octaves))
-        values = []
-        for thousandth in thousandths:
-            rank = max(1, -(-thousandth * self.count // 1000))
-            at = bisect_left(ends, rank)
-            before = ends[at - 1] if at else 0
-            place = bisect_left(list(accumulate(self._octaves[octaves[at]])), rank - before)
-            values.append(min(max(_middle(octaves[at], place), self.least), self.most))
+        ranks = deque(max(1, -(-thousandth * self.count // 1000)) for thousandth in thousandths)
+        values: list[int] = []
+        before = 0
+        for octave, counts in sorted(self._octaves.items()):
+            end = before + sum(counts)
+            if ranks and ranks[0] <= end:
+                ends = list(accumulate(counts, initial=before))
+                while ranks and ranks[0] <= end:
+                    middle = _middle(octave, bisect_left(ends, ranks.popleft()) - 1)
+                    values.append(min(max(middle, self.least), self.most))
+            before = end
         return values
 
     def _extend(self, least: int, most: int) -> None:

@@ -104,10 +104,7 @@ class Table:
             row.settle()
 
     def rows(self) -> Iterator[RowSummary]:
-        """Summarise row by row, those with the most results first; the next only when asked for.
-
-        A row takes some 0.1 ms, so who must not be held up goes on in turns.
-        """
+        """Summarise row by row, each when it is asked for; those with the most results first."""
         by_results = sorted(self._rows.items(), key=lambda item: (-item[1].results, item[0]))
         for (method, url, status), row in by_results:
             yield RowSummary(

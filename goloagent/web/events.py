@@ -54,10 +54,12 @@ class EventRoutes:
         request.setHeader("Content-Type", "text/event-stream")
         request.setHeader("Cache-Control", "no-store")
         request.setHeader("X-Accel-Buffering", "no")
+        if job.state.over:
+            last = state_event(job)
+            request.setHeader("Content-Length", str(len(last)))
+            return last
         if request.method == b"HEAD":
             return b""
-        if job.state.over:
-            return state_event(job)
         return EventStream(request, self.clock, job, self.broadcast).begin()
 
 

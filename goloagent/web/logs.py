@@ -57,11 +57,9 @@ class LogQuery(Struct, frozen=True, forbid_unknown_fields=True):
         bool, Meta(description="send what is written from now on too, until the job is over")
     ] = False
     offset: Annotated[
-        int | None,
+        Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None,
         Meta(
-            ge=-(2**63),
-            le=2**63 - 1,
-            description="the first byte, counted from the end when negative; Range is ignored then",
+            description="the first byte, counted from the end when negative; Range is ignored then"
         ),
     ] = None
 

@@ -12,7 +12,7 @@ from goloagent.jobs.job import Job
 from goloagent.jobs.store import Store
 from goloagent.results.runlog import LogPathError
 from goloagent.statistics.run import RunStatistics
-from goloagent.statistics.summary import RowSummary, Summary
+from goloagent.statistics.summary import Summary
 from goloagent.web.operation import Reply, operation
 from goloagent.web.problem import Problem, not_found
 from goloagent.web.request import Request
@@ -65,9 +65,9 @@ class StatisticsRoutes:
 
     async def _in_turns(self, statistics: RunStatistics) -> Summary:
         """Summarise the running job without holding it up."""
-        rows: list[RowSummary] = []
-        for row in statistics.rows():
-            rows.append(row)
-            if len(rows) % ROWS_PER_TURN == 0:
+        for turn, summary in enumerate(statistics.in_turns(), start=1):
+            if summary is not None:
+                return summary
+            if turn % ROWS_PER_TURN == 0:
                 await deferLater(self.clock, 0.0)
-        return statistics.summary(rows)
+        raise AssertionError("turns end with a summary")

@@ -63,6 +63,28 @@ def test_a_hand_picked_line_is_a_result_when_the_grammar_says_so() -> None:
     assert divided == []
 
 
+def _told(record: output.Record | None) -> tuple[object, ...] | None:
+    """Return what a record says; of an error only that it is one."""
+    if record is None:
+        return None
+    names = "sequenceID", "method", "url", "status", "size", "duration"
+    return *(getattr(record, name) for name in names), record.error is None
+
+
+@given(line=lines)
+def test_a_record_says_what_the_grammar_reads(line: bytes) -> None:
+    """The fast path and the plain one agree on what a result says."""
+    records = output.records(line + b"\n")
+    assert list(map(_told, records)) == [_told(output._by_the_grammar(line))][: len(records)]
+
+
+def test_a_hand_picked_record_says_what_the_grammar_reads() -> None:
+    """So they do on the lines that are made to divide them."""
+    results = [line for line in BY_HAND if grammar.accepts(line)]
+    records = output.records(_blocks(results))
+    assert list(map(_told, records)) == [_told(output._by_the_grammar(line)) for line in results]
+
+
 @given(items=st.lists(lines, max_size=8))
 def test_a_block_is_its_lines(items: list[bytes]) -> None:
     """Lines are the same results in a block as one by one, and keep their bytes and places."""

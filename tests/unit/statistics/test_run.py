@@ -100,6 +100,19 @@ def test_a_summary() -> None:
     assert percentiles == pytest.approx((0.5, 0.9, 0.95, 0.99, 0.999), rel=0.001)
 
 
+def test_a_summary_in_turns() -> None:
+    """Results that come between two rows break nothing, and the totals have them."""
+    statistics = RunStatistics()
+    statistics.add([result(url=url) for url in "abc"])
+    turns = statistics.in_turns()
+    assert next(turns) is None
+    statistics.add([result(url=url) for url in "abcd"])
+    *nothing, summary = turns
+    assert nothing == [None, None]
+    assert summary is not None
+    assert (summary.results, [row.results for row in summary.rows]) == (7, [1, 2, 2])
+
+
 def test_a_summary_is_json() -> None:
     """It is written as documented and read back as it was, also where there is nothing."""
     statistics = _live([ORDINARY])[1]

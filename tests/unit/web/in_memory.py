@@ -46,11 +46,24 @@ class Answer:
     body: bytes
 
 
+class Wire(StringTransport):
+    """A transport that is full after `room` more writes, each of more than a little."""
+
+    room: float = float("inf")
+
+    def write(self, data: bytes) -> None:
+        """Keep data, and pause the producer when there is no more room."""
+        super().write(data)
+        self.room -= len(data) > 1024
+        if self.room == 0 and self.producer is not None:
+            self.producer.pauseProducing()
+
+
 class Connection:
     """A client's connection: what it sends reaches the site at once, what it got is kept."""
 
     def __init__(self, factory: Any, peer: Any) -> None:
-        self.transport = StringTransport(peerAddress=peer)
+        self.transport = Wire(peerAddress=peer)
         self._protocol = factory.buildProtocol(peer)
         self._protocol.makeConnection(self.transport)
 
@@ -63,6 +76,26 @@ class Connection:
         """Go away."""
         self._protocol.connectionLost(Failure(ConnectionDone()))
 
+    def pause_after(self, writes: int) -> None:
+        """Read nothing more, so that after so many blocks the transport is full."""
+        self.transport.room = writes
+
+    def stall(self) -> None:
+        """Read nothing more, the transport being full already."""
+        assert self.transport.producer is not None
+        self.transport.producer.pauseProducing()
+
+    def resume(self) -> None:
+        """Read all, until the transport is full again: for another block, there is room."""
+        self.transport.room = 1
+        if self.transport.producer is not None:
+            self.transport.producer.resumeProducing()
+
+    @property
+    def aborted(self) -> bool:
+        """Whether the agent has dropped it."""
+        return self.transport.disconnected
+
     @property
     def received(self) -> bytes:
         """All that the agent has sent."""
@@ -73,6 +106,20 @@ class Connection:
     def closed(self) -> bool:
         """Whether the agent has closed."""
         return self.transport.disconnecting
+
+    def chunks(self) -> tuple[bytes, bool]:
+        """Return the body so far of the one chunked answer, and whether it is complete."""
+        head, _, rest = self.received.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 "), head
+        assert b"Transfer-Encoding: chunked" in head
+        body = b""
+        while rest:
+            length, _, rest = rest.partition(b"\r\n")
+            if int(length, 16) == 0:
+                return body, True
+            body += rest[: int(length, 16)]
+            rest = rest[int(length, 16) + 2 :]
+        return body, False
 
     def answers(self, *, bodies: bool = True) -> list[Answer]:
         """Take the received bytes apart; without `bodies` as answers to HEAD."""
