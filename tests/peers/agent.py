@@ -113,6 +113,7 @@ class Agent:
             "--run-as": pwd.getpwuid(os.geteuid()).pw_name,
         }
         self.become: tuple[str, ...] = ()
+        self.headers: dict[str, str] = {}  # of every request
         self.jobs: list[str] = []
         self._log = b""
         self._process: Twistd | None = None
@@ -188,7 +189,9 @@ class Agent:
 
     async def request(self, method: str, path: str, **more: Any) -> Answer:
         """Make any request; `more` is as for treq."""
-        response = await self._http.request(method, f"http://127.0.0.1:{self.port}{path}", **more)
+        headers = {**self.headers, **more.pop("headers", {})}
+        url = f"http://127.0.0.1:{self.port}{path}"
+        response = await self._http.request(method, url, headers=headers, **more)
         body = await treq.content(response)
         headers = {
             key.decode("latin-1").lower(): values[-1].decode("latin-1")

@@ -16,10 +16,10 @@ const LABEL_WIDTH = 76;
 
 export const KEPT_MS = WINDOWS_MS.at(-1);
 
-/** Return the least of 1, 2, 5 × 10ⁿ that is at least `least`. */
+/** Return the least of 1, 2, 2.5, 5 × 10ⁿ that is at least `least`. */
 export function roundStep(least) {
   const power = 10 ** Math.floor(Math.log10(least));
-  const factor = [1, 2, 5, 10].find((factor) => factor * power >= least * (1 - 1e-9));
+  const factor = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= least * (1 - 1e-9));
   return factor * power;
 }
 

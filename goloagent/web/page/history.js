@@ -39,6 +39,7 @@ export class History {
     this.body = root.querySelector("tbody");
     this.empty = find("history-empty");
     this.page = find("history-page");
+    this.pages = find("pages");
     this.newer = find("newer");
     this.older = find("older");
     this.filter = find("filter");
@@ -65,9 +66,11 @@ export class History {
     list(this.body, jobs, (job) => job.id, create, update);
     this.next = next ? jobs.at(-1).id : "";
     this.empty.hidden = jobs.length > 0;
+    setText(this.empty, state || name ? "No such job." : "No jobs yet.");
+    this.pages.hidden = begins.length === 1 && !next;
     this.newer.disabled = begins.length === 1;
     this.older.disabled = !next;
-    setText(this.page, begins.length > 1 || next ? `page ${begins.length}` : "");
+    setText(this.page, `page ${begins.length}`);
   }
 
   /** Mark the job that is shown. */

@@ -95,7 +95,7 @@ export class JobPanel {
       meta: [load(job), ...times(job), `job ${short(job.id)}`, `binary ${short(job.binary)}`].join(" · "),
     });
     setChip(this.chip, job.state);
-    this.follow.hidden = followed;
+    this.follow.hidden = followed || isLive(job);
     this.cancel.hidden = isOver(job) || job.state === "stopping";
     this.run.hidden = !isLive(job);
     const seconds = sample && job.started_at ? (sample.time - Date.parse(job.started_at)) / 1000 : null;
@@ -128,7 +128,7 @@ export class JobPanel {
       p95: latency(latencies?.p95),
       "p95-note": `p50 ${latency(latencies?.p50)} · p99 ${latency(latencies?.p99)}`,
       errors: count(errors),
-      "errors-note": now ? `${rate(now.errors_per_second)}/s now` : share(errors ?? 0, seen),
+      "errors-note": [...(now ? [`${rate(now.errors_per_second)}/s`] : []), share(errors ?? 0, seen)].join(" · "),
       flight: count(now?.in_flight ?? calls.in_flight),
       "flight-note": isOver(job) ? "never returned" : `of ${count(job.users)}`,
       results: count(results.read),
@@ -136,6 +136,9 @@ export class JobPanel {
       pending: count(now?.pending ?? results.pending),
       "pending-note": results.rejected ? `${count(results.rejected)} rejected` : `delivery ${job.delivery.state}`,
     });
+    const whole = now?.latency_total ?? statistics?.latency;
+    const figures = ["p50", "p95", "p99", "max"].map((key) => `${key} ${latency(whole?.[key])}`);
+    fill(this.root, { "whole-run": whole?.max == null ? "" : `Latency of the whole run: ${figures.join(" · ")}` });
     this.errors.classList.toggle("bad", Boolean(errors));
     this.pending.classList.toggle("warn", job.delivery.state !== "ok");
   }
