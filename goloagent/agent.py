@@ -71,6 +71,7 @@ from goloagent.web.health import Health, HealthRoutes
 from goloagent.web.jobs import JobRoutes
 from goloagent.web.logs import LogRoutes
 from goloagent.web.metrics import MetricsRoutes
+from goloagent.web.page import PageRoutes
 from goloagent.web.site import site
 from goloagent.web.statistics import StatisticsRoutes
 
@@ -395,6 +396,7 @@ class Agent(Service):
                 health=self._health,
             ),
             HealthRoutes(self._health),
+            PageRoutes(),
             LogRoutes(store, self._open_log, self._reactor),
             EventRoutes(store, self._broadcast, self._reactor),
             StatisticsRoutes(

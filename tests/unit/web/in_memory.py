@@ -31,6 +31,7 @@ from goloagent.web.health import Health, HealthRoutes
 from goloagent.web.jobs import JobRoutes
 from goloagent.web.logs import LogRoutes
 from goloagent.web.metrics import MetricsRoutes
+from goloagent.web.page import PageRoutes
 from goloagent.web.site import site
 from goloagent.web.statistics import StatisticsRoutes
 
@@ -129,7 +130,9 @@ class Connection:
         while rest:
             head, _, rest = rest.partition(b"\r\n\r\n")
             first, *lines = head.decode("latin-1").split("\r\n")
-            headers = dict(line.split(": ", 1) for line in lines)
+            headers: dict[str, str] = {}
+            for name, value in (line.split(": ", 1) for line in lines):
+                headers[name] = f"{headers[name]}, {value}" if name in headers else value
             length = int(headers.get("Content-Length", "0")) if bodies else 0
             found.append(Answer(int(first.split()[1]), headers, rest[:length]))
             rest = rest[length:]
@@ -183,6 +186,7 @@ class Agent:
                 Archive(self.logs, self.in_thread).summary,
                 self.clock,
             ),
+            PageRoutes(),
             MetricsRoutes(lambda accept: self.exposition(accept)),
             token=self.access.token is not None,
         )
