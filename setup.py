@@ -23,7 +23,6 @@ setup(
         "klein >= 24.8",
         "msgspec >= 0.19",
         "multipart >= 2.0",
-        "treq >= 22.1",
         "Werkzeug >= 3.0.6",
     ],
     extras_require={
@@ -33,6 +32,7 @@ setup(
             "hypothesis >= 6.100",
             "pytest >= 8",
             "pytest-twisted >= 1.14",
+            "treq >= 22.1",
         ],
         "lint": [
             "import-linter >= 2.1",

@@ -1,19 +1,22 @@
 """The collector at the other end of HTTP: pushes one batch and returns what became of it.
 
-Every push ends, and no end is an exception: what the network does is an `Answer` too. Decides
+Every push ends, and no end is an exception: what the network does is an `Answer` too. An answer's
+status counts from its headers on; redirects, cookies and compression are not for us. Decides
 nothing about it.
 """
 
 from __future__ import annotations
+
+from typing import NoReturn
 
 import attrs
 from hyperlink import URL
 from OpenSSL.SSL import Connection
 from OpenSSL.SSL import Error as TlsError
 from service_identity import VerificationError
-from treq.client import HTTPClient
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import (
+    IConsumer,
     IOpenSSLClientConnectionCreator,
     IReactorTCP,
     IReactorTime,
@@ -32,7 +35,7 @@ from twisted.web.client import (
 )
 from twisted.web.http import stringToDatetime
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IPolicyForHTTPS
+from twisted.web.iweb import IAgent, IBodyProducer, IPolicyForHTTPS, IResponse
 from zope.interface import implementer
 
 from goloagent.delivery.policy import Answer
@@ -45,39 +48,60 @@ MAX_ANSWER_BYTES = 64 * 1024
 
 @attrs.frozen
 class Collector:
-    """The collector at `url`, reached through `http`, which whoever made it closes."""
+    """The collector at `url`, reached through `http`, whose connections are their maker's."""
 
     url: URL
-    http: HTTPClient
+    http: IAgent
     clock: IReactorTime
 
     async def push(self, name: str, key: str, body: bytes) -> Answer:
         """Send the JSON array `body` as results of `name`; `key` lets a repeat be recognised."""
-        answer: Deferred[Answer] = ensureDeferred(self._exchange(name, key, body))
-        answer.addTimeout(PUSH_SECONDS, self.clock)
+        headers = Headers({"Content-Type": ["application/json"], "Idempotency-Key": [key]})
+        asking = self.http.request(
+            b"POST",
+            self.url.child("push", name).to_uri().to_text().encode("ascii"),
+            headers,
+            _Body(body),
+        )
         try:
-            return await answer
+            response: IResponse = await asking.addTimeout(PUSH_SECONDS, self.clock, _late)
         except Exception as error:
             return _no_answer(error)
-
-    async def _exchange(self, name: str, key: str, body: bytes) -> Answer:
-        response = await self.http.post(
-            self.url.child("push", name).to_text(),
-            data=body,
-            headers=Headers({"Content-Type": ["application/json"], "Idempotency-Key": [key]}),
-            allow_redirects=False,
-            unbuffered=True,
-        )
         text = _Beginning()
-        # The status has decided: what the rest of the answer does changes nothing.
-        text.over.addTimeout(ANSWER_SECONDS, self.clock, onTimeoutCancel=lambda _, __: None)
         response.deliverBody(text)
-        await text.over
+        # The status has decided: what the rest of the answer does changes nothing.
+        await text.over.addTimeout(ANSWER_SECONDS, self.clock)
         return Answer(
             status=response.code,
             retry_after=_retry_after(response.headers),
             text=text.received.decode("utf-8", "replace"),
         )
+
+
+def _late(_: object, seconds: float) -> NoReturn:
+    raise TimeoutError(f"none came within {seconds:g} s")
+
+
+@implementer(IBodyProducer)
+class _Body:
+    """A body handed over at once, so that an answer which does not wait for it is heard."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.length = len(body)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        consumer.write(self._body)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """Do nothing: everything is produced."""
+
+    def resumeProducing(self) -> None:
+        """Do nothing: everything is produced."""
+
+    def stopProducing(self) -> None:
+        """Do nothing: everything is produced."""
 
 
 class _Beginning(Protocol):
@@ -87,7 +111,7 @@ class _Beginning(Protocol):
 
     def __init__(self) -> None:
         self.received = b""
-        self.over: Deferred[None] = Deferred(lambda _: self.transport.loseConnection())
+        self.over: Deferred[None] = Deferred(self._hang_up)
 
     def dataReceived(self, data: bytes) -> None:
         self.received += data[: MAX_ANSWER_BYTES - len(self.received)]
@@ -97,6 +121,10 @@ class _Beginning(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if not self.over.called:
             self.over.callback(None)
+
+    def _hang_up(self, over: Deferred[None]) -> None:
+        over.callback(None)
+        self.transport.loseConnection()
 
 
 def _retry_after(headers: Headers) -> float | None:
@@ -125,7 +153,7 @@ def _no_answer(error: Exception) -> Answer:
     )
 
 
-def http_client(reactor: IReactorTCP, insecure: bool) -> tuple[HTTPClient, HTTPConnectionPool]:
+def http_client(reactor: IReactorTCP, insecure: bool) -> tuple[IAgent, HTTPConnectionPool]:
     """Return a client for collectors and the pool of its connections, to be closed at the end.
 
     Args:
@@ -138,7 +166,7 @@ def http_client(reactor: IReactorTCP, insecure: bool) -> tuple[HTTPClient, HTTPC
         connectTimeout=CONNECT_SECONDS,
         pool=pool,
     )
-    return HTTPClient(agent), pool
+    return agent, pool
 
 
 @implementer(IPolicyForHTTPS)
