@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test soak lint docs clean
+.PHONY: help demo test soak package lint docs clean
 
 help: ## list what make can do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ test: $(VENV)/test.installed ## run every test, with a real Go load test and a r
 soak: $(VENV)/test.installed ## the promises of docs/reliability.md at full length: some 20 minutes
 	GOLO_SOAK=1 $(BIN)/pytest -rP tests/integration/promises
 
+package: $(VENV)/package.installed ## build the wheel, the sdist and, on Debian, the .deb into dist/
+	etc/package.sh $(abspath $(BIN)/python)
+
 lint: $(VENV)/lint.installed ## ruff, mypy --strict and the import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -34,4 +37,4 @@ docs: $(VENV)/test.installed ## render docs/lifecycle.md from the table
 	$(BIN)/python docs/lifecycle.py
 
 clean: ## remove what make made
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

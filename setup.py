@@ -1,14 +1,16 @@
 """Metadata and what is installed; tool settings live in pyproject.toml."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+[VERSION] = re.findall(r'^VERSION = "(.+)"$', (HERE / "goloagent/__init__.py").read_text(), re.M)
 
 setup(
     name="golo-agent",
-    version="0.1.0",
+    version=VERSION,
     description="A daemon that turns any executable into a load test",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
@@ -34,6 +36,7 @@ setup(
             "pytest-twisted >= 1.14",
             "treq >= 22.1",
         ],
+        "package": ["build >= 1"],
         "lint": [
             "import-linter >= 2.1",
             "mypy >= 1.15",

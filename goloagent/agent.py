@@ -7,34 +7,36 @@ from __future__ import annotations
 
 import atexit
 import os
+import pwd
 import signal
 import sys
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
-import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, maybeDeferred
-from twisted.internet.endpoints import HostnameEndpoint, serverFromString
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.server import Site
 
 from goloagent import remains
+from goloagent.condition import Condition
 from goloagent.delivery.collector import Collector, http_client
 from goloagent.delivery.runs import RunOfResults
 from goloagent.delivery.shipper import Shipper
 from goloagent.jobs import outcome
 from goloagent.jobs.binaries import Binaries
-from goloagent.jobs.job import Cause, Job, Results
+from goloagent.jobs.job import Cause, Job
+from goloagent.listening import close, listen
 from goloagent.loadtest import survivors
-from goloagent.loadtest.containment import Containment, NotAllowed, choose
+from goloagent.loadtest.containment import Containment, NotAllowed, choose, ways
+from goloagent.loadtest.listener import Owner, is_strangers
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
-from goloagent.loadtest.users import connect, is_free
+from goloagent.loadtest.users import Users, connect, is_free
+from goloagent.notify import notifier
 from goloagent.premises import CannotStart, read_token, reason, take
 from goloagent.recovery import Recovery
 from goloagent.results.runlog import (
@@ -49,17 +51,22 @@ from goloagent.run import Run, Tools
 from goloagent.settings import AUTO, Settings
 from goloagent.space import Space
 from goloagent.stage import Stage, Staged
+from goloagent.statistics.file import write_statistics
+from goloagent.statistics.summary import Summary
 from goloagent.supervisor import Supervisor
 from goloagent.syncer import Syncer
 from goloagent.web.access import Access
-from goloagent.web.api import Api
-from goloagent.web.health import DISK_FULL, READY, Health, Protections
+from goloagent.web.api import api
+from goloagent.web.binaries import BinaryRoutes
+from goloagent.web.health import Health, HealthRoutes
+from goloagent.web.jobs import JobRoutes
 from goloagent.web.site import site
 
 # From SIGTERM to the end, everything in.
 STOP_SECONDS = 20.0
 LEAST_DRAIN_SECONDS = 2.0
 SPACE_SECONDS = 1.0
+BEAT_SECONDS = 10.0
 
 
 def now() -> datetime:
@@ -74,7 +81,9 @@ class Agent(Service):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._health = Health("starting")
+        self._notifier = notifier(os.environ, os.getpid())
+        self._condition = Condition(self._notifier)
+        self._beat_loop = LoopingCall(self._condition.beat)
         self._ports: list[IListeningPort] = []
         self._disk_failure: Cause | None = None
 
@@ -100,6 +109,7 @@ class Agent(Service):
             raise SystemExit(1) from None
         self._shipper.start()
         self._syncer.start()
+        self._beat_loop.start(self._notifier.watchdog_seconds or BEAT_SECONDS)
         self._beginning = ensureDeferred(self._begin())
         self._beginning.addErrback(lambda failure: failure.trap(CancelledError))
         self._reactor.callWhenRunning(self._take_sigterm)
@@ -110,34 +120,13 @@ class Agent(Service):
         # First what the database knows: what is restored is taken up as it is found.
         await self._recovery.recover()
         if self._premises.damage is not None:
-            self._notice(self._premises.damage)
-            await self._restore()
+            self._condition.notice(self._premises.damage)
+            await self._recovery.restore(self._settings.logs, self._binaries.kept)
+            self._premises.restored()
         self._supervisor.start()
-        self._health = attrs.evolve(self._health, status=READY)
+        self._condition.ready()
         self._space_loop.start(SPACE_SECONDS)
         self._sweep_loop.start(SWEEP_SECONDS)
-
-    async def _restore(self) -> None:
-        """Fill a new database with what the disk still knows."""
-        store, logs = self._premises.store, self._settings.logs
-        binaries = await deferToThread(remains.binaries, self._binaries.kept)
-        for binary in binaries:
-            if store.binary(binary.id) is None:
-                store.add_binary(binary)
-        runs = await deferToThread(remains.runs, logs)
-        # An earlier life may have restored some, and been killed.
-        runs = [job for job in runs if store.get(job.id) is None]
-        unknown = sum(job.results == Results() for job in runs)
-        self._notice(
-            f"found again: {len(binaries)} binaries and {len(runs)} runs, of which {unknown} have"
-            " no account: their results are sent from the beginning"
-        )
-        await self._recovery.adopt(runs)
-        self._premises.restored()
-
-    def _notice(self, sentence: str) -> None:
-        self._log.error("{sentence}", sentence=sentence)
-        self._health = attrs.evolve(self._health, notices=(*self._health.notices, sentence))
 
     def _access(self) -> Access:
         settings = self._settings
@@ -153,27 +142,35 @@ class Agent(Service):
         Raises:
             CannotStart: the containment that was asked for is not to be had.
         """
+        found, wanted = ways(self._mark()), self._settings.containment
+        for way in found:
+            try:
+                way.clear("")
+            except OSError as error:
+                self._tell_left("earlier jobs", error)
         self._tell_survivors("earlier jobs", survivors.end(self._mark()))
-        wanted = self._settings.containment
         try:
-            containment = choose(
-                None if wanted == AUTO else Containment(wanted), self._settings.run_as
-            )
+            containment = choose(None if wanted == AUTO else wanted, self._settings.run_as, found)
         except NotAllowed as error:
             raise CannotStart(f"--containment {wanted}: {error}") from None
-        self._health = attrs.evolve(
-            self._health, protections=Protections(processes=containment.value)
-        )
-        self._log.info("load tests are kept together by: {name}", name=containment.value)
+        self._condition.protect(processes=containment.name)
+        self._log.info("load tests are kept together by: {name}", name=containment.name)
         return containment
 
     def _mark(self, job_id: str = "") -> str:
         return survivors.mark_of(self._settings.state, job_id)
 
-    def _end_survivors(self, job: Job) -> Deferred[None]:
+    async def _end_survivors(self, job: Job) -> None:
         """End what a job has left behind, off the reactor thread: there may be many processes."""
-        ending = deferToThread(survivors.end, self._mark(job.id))
-        return ending.addCallback(lambda ended: self._tell_survivors(f"job {job.id}", ended))
+        try:
+            await deferToThread(self._containment.clear, job.id)
+        except OSError as error:
+            self._tell_left(f"job {job.id}", error)
+        ended = await deferToThread(survivors.end, self._mark(job.id))
+        self._tell_survivors(f"job {job.id}", ended)
+
+    def _tell_left(self, whose: str, error: OSError) -> None:
+        self._log.warn("something of {whose} cannot be ended: {error}", whose=whose, error=error)
 
     def _tell_survivors(self, whose: str, ended: tuple[int, int]) -> None:
         killed, left = ended
@@ -226,15 +223,29 @@ class Agent(Service):
             prepare=prepare,
             spawn=self._spawn,
             connect=lambda users: connect(reactor, rpc, users),
+            is_strangers=self._is_strangers,
             save=self._save,
             results=self._shipper,
             too_much=self._space.too_much,
+            keep_statistics=self._keep_statistics,
             in_thread=deferToThread,
         )
-        self._supervisor = Supervisor(store, lambda job: Run(job, tools), self._end_survivors)
+        self._supervisor = Supervisor(
+            store,
+            make_run=lambda job: Run(job, tools),
+            end_survivors=lambda job: ensureDeferred(self._end_survivors(job)),
+            now=now,
+        )
         self._space_loop = LoopingCall(self._supervisor.check_space)
         self._recovery = Recovery(
-            store, self._open_log, self._shipper, self._commit, now, deferToThread, self._notice
+            store,
+            self._open_log,
+            self._shipper,
+            self._commit,
+            now,
+            deferToThread,
+            self._condition.notice,
+            self._keep_statistics,
         )
         retention = Retention(
             store, settings.logs, settings.keep_days, settings.keep_bytes, now, deferToThread
@@ -250,10 +261,8 @@ class Agent(Service):
         failure = self._disk_failure
         deadline = self._reactor.seconds() + STOP_SECONDS
         if failure is None:
-            self._health = attrs.evolve(
-                self._health, status="stopping", reason="the agent was told to end"
-            )
-            await self._close_ports()
+            self._condition.become("stopping", "the agent was told to end")
+            await close(self._ports)
         self._beginning.cancel()
         for loop in (self._space_loop, self._sweep_loop):
             if loop.running:
@@ -264,22 +273,19 @@ class Agent(Service):
         await self._supervisor.stop(failure or outcome.AGENT_STOPPED)
         if failure is None:
             await self._shipper.stop(max(LEAST_DRAIN_SECONDS, deadline - self._reactor.seconds()))
-        await self._close_ports()
+        await close(self._ports)
         await self._pool.closeCachedConnections()
         await self._syncer.stop()
         if self._disk_failure is None:
             # To close the database is to trust the disk with what it holds.
             self._premises.leave()
-
-    async def _close_ports(self) -> None:
-        while self._ports:
-            await maybeDeferred(self._ports.pop().stopListening)
+        self._beat_loop.stop()
 
     def _disk_failed(self, sentence: str) -> None:
         """Commit nothing any more, and end: after a restart the disk says what it has."""
         self._log.critical("{sentence}; the agent ends", sentence=sentence)
-        stopping = self._health.status == "stopping"
-        self._health = attrs.evolve(self._health, status="disk-failed", reason=sentence)
+        stopping = self._condition.health.status == "stopping"
+        self._condition.become("disk-failed", sentence)
         self._disk_failure = Cause("disk-failed", f"The agent ended: {sentence}.")
         self._premises.store.freeze()
         atexit.register(_exit_as_failed)
@@ -302,13 +308,6 @@ class Agent(Service):
         with suppress(OSError):  # said, and tried again with the next sync
             self._save(job)
 
-    def _fares(self) -> Health:
-        """Return how the agent fares now."""
-        shortage = self._space.shortage() if self._health.ready else None
-        if shortage is None:
-            return self._health
-        return attrs.evolve(self._health, status=DISK_FULL, reason=shortage)
-
     def _take_sigterm(self) -> None:
         """Have SIGTERM end in exit code 0: twistd alone would end by the signal."""
 
@@ -325,23 +324,26 @@ class Agent(Service):
         Raises:
             CannotStart: one of them is not to be had.
         """
-        api = Api(
-            store=self._premises.store,
-            submit=lambda job: self._supervisor.look(),
-            now=now,
-            health=self._fares,
-            in_thread=deferToThread,
+        store = self._premises.store
+
+        def health() -> Health:
+            return self._condition.fares(self._space.shortage)
+
+        application = api(
+            BinaryRoutes(in_thread=deferToThread),
+            JobRoutes(
+                store=store,
+                submit=lambda job: self._supervisor.look(),
+                cancel=self._supervisor.cancel,
+                now=now,
+                health=health,
+            ),
+            HealthRoutes(health),
         )
-        factory = site(api, access, self._binaries, self._settings.max_upload_bytes, self._reactor)
-        for description in self._settings.listen:
-            try:
-                port = _listen_now(serverFromString(self._reactor, description), factory)
-            except Exception as error:
-                for open_port in self._ports:
-                    open_port.stopListening()
-                raise CannotStart(f"--listen {description}: {reason(error)}") from None
-            self._ports.append(port)
-            self._log.info("listening on {address}", address=port.getHost())
+        factory = site(
+            application, access, self._binaries, self._settings.max_upload_bytes, self._reactor
+        )
+        self._ports = listen(self._reactor, self._settings.listen, factory)
 
     def _spawn(self, staged: Staged, watcher: Watcher) -> LoadTestProcess:
         program = Program(
@@ -354,8 +356,17 @@ class Agent(Service):
         )
         return spawn(self._reactor, program, watcher)
 
+    async def _is_strangers(self, job: Job, process: LoadTestProcess, users: Users) -> bool:
+        user = self._settings.run_as
+        uid = os.geteuid() if user is None else pwd.getpwnam(user).pw_uid
+        owner = Owner(process.pid, self._mark(job.id), uid)
+        return await deferToThread(is_strangers, *users.ends, owner)
+
     def _open_log(self, job: Job) -> LogReader:
         return open_reader(self._settings.logs, job.spec.name, job.id)
+
+    def _keep_statistics(self, job: Job, summary: Summary) -> None:
+        write_statistics(self._settings.logs, job.spec.name, job.id, summary)
 
     def _open_run(self, job: Job) -> RunOfResults:
         rejected = self._settings.logs / job.spec.name / job.id / "rejected.jsonl"
@@ -372,13 +383,3 @@ def _exit_as_failed() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)
-
-
-def _listen_now(endpoint: IStreamServerEndpoint, factory: Site) -> IListeningPort:
-    """Listen, with an endpoint that needs no time for it: all of Twisted's own are such."""
-    outcome: list[IListeningPort | Failure] = []
-    endpoint.listen(factory).addBoth(outcome.append)
-    (port,) = outcome
-    if isinstance(port, Failure):
-        port.raiseException()
-    return port

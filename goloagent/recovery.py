@@ -9,18 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from goloagent import remains
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Job, State
+from goloagent.jobs.job import Results as Counted
 from goloagent.jobs.store import Store
 from goloagent.results.runlog import LogPathError, LogReader
 from goloagent.results.tally import Tally
 from goloagent.run import Results
+from goloagent.statistics.run import RunStatistics
+from goloagent.statistics.summary import Summary
 
 _BLOCK_BYTES = 1024 * 1024
 
@@ -34,6 +39,7 @@ class Recovery:
         save: keeps a job, now or later.
         in_thread: runs a function off the reactor thread: logs are counted there.
         notice: told what an operator should know.
+        keep_statistics: keeps what an interrupted job's results came to. Takes its time.
     """
 
     store: Store
@@ -43,6 +49,7 @@ class Recovery:
     now: Callable[[], datetime]
     in_thread: Callable[..., Deferred[Any]]
     notice: Callable[[str], None]
+    keep_statistics: Callable[[Job, Summary], None]
 
     _log = Logger()
 
@@ -51,6 +58,22 @@ class Recovery:
         for job in self.store.unsettled():
             if job.state is not State.QUEUED:
                 await self._take_up(job, self.save)
+
+    async def restore(self, logs: Path, kept: Path) -> None:
+        """Fill a new database with what the disk still knows."""
+        binaries = await self.in_thread(remains.binaries, kept)
+        for binary in binaries:
+            if self.store.binary(binary.id) is None:
+                self.store.add_binary(binary)
+        runs = await self.in_thread(remains.runs, logs)
+        # An earlier life may have restored some, and been killed.
+        runs = [job for job in runs if self.store.get(job.id) is None]
+        unknown = sum(job.results == Counted() for job in runs)
+        self.notice(
+            f"found again: {len(binaries)} binaries and {len(runs)} runs, of which {unknown} have"
+            " no account: their results are sent from the beginning"
+        )
+        await self.adopt(runs)
 
     async def adopt(self, runs: Iterable[Job]) -> None:
         """Take up runs that were found without a row, and keep them."""
@@ -81,7 +104,11 @@ class Recovery:
 
     async def _count_again(self, job: Job) -> bool:
         """Make the job's account what its log says; tell whether there is a log to be read."""
-        results, before, behind = job.results, Tally(), Tally()
+        results = job.results
+        # Of a job that is over they were kept at its end.
+        statistics = None if job.state.over else RunStatistics()
+        observe = None if statistics is None else statistics.add
+        before, behind = Tally(observe=observe), Tally(observe=observe)
         if not job.logged:
             return False
         try:
@@ -100,6 +127,8 @@ class Recovery:
             await self._feed(behind, log, results.committed, None)
         finally:
             log.close()
+        if statistics is not None:
+            await self._keep(job, statistics)
         lost = results.pending - behind.valid
         if lost > 0:
             self.notice(f"the log of job {job.id} is damaged: {lost} results in it are lost")
@@ -107,6 +136,15 @@ class Recovery:
         results.invalid = before.invalid + behind.invalid
         results.read = settled + results.invalid + behind.valid
         return True
+
+    async def _keep(self, job: Job, statistics: RunStatistics) -> None:
+        """Keep what the results came to; what cannot be kept can be made again from the log."""
+        try:
+            await self.in_thread(lambda: self.keep_statistics(job, statistics.summary()))
+        except Exception as error:
+            self._log.warn(
+                "the statistics of job {id} are not kept: {error}", id=job.id, error=error
+            )
 
     async def _feed(self, tally: Tally, log: LogReader, offset: int, end: int | None) -> None:
         """Feed the log to `tally`, a block at a time so that everything else has its turns."""

@@ -28,6 +28,8 @@ from goloagent.loadtest.users import Users
 from goloagent.results.recorder import Recorder
 from goloagent.space import is_full
 from goloagent.stage import Refused, Staged
+from goloagent.statistics.run import RunStatistics
+from goloagent.statistics.summary import Summary
 
 
 class Results(Protocol):
@@ -54,9 +56,11 @@ class Tools:
     Args:
         prepare: makes what the job needs, or raises `Refused`.
         spawn: starts the staged program under a watcher, or raises OSError.
-        connect: connects the users to the load test, however long it takes.
+        connect: connects the users to the RPC address, however long it takes.
+        is_strangers: tells whether it is not the process of the job that they are connected to.
         save: keeps the job as it stands now, or raises OSError and does so later.
         too_much: returns a sentence when a run whose log is so long must not go on, or None.
+        keep_statistics: keeps what a job's results came to. Takes its time.
         in_thread: runs a function off the reactor thread.
     """
 
@@ -65,9 +69,11 @@ class Tools:
     prepare: Callable[[Job], Awaitable[Staged]]
     spawn: Callable[[Staged, Watcher], LoadTestProcess]
     connect: Callable[[Users], Deferred[None]]
+    is_strangers: Callable[[Job, LoadTestProcess, Users], Awaitable[bool]]
     save: Callable[[Job], None]
     results: Results
     too_much: Callable[[int], str | None]
+    keep_statistics: Callable[[Job, Summary], None]
     in_thread: Callable[[Callable[[], None]], Deferred[None]]
     bounds: Bounds = attrs.Factory(Bounds)
 
@@ -78,12 +84,12 @@ class Run(Watcher):
     _log = Logger()
 
     def __init__(self, job: Job, tools: Tools) -> None:
-        self._job = job
+        self.job = job
         self._tools = tools
         self._unchecked_bytes = 0
         self._over: Deferred[None] = Deferred()
         self._preparing: Deferred[None] | None = None
-        self._connecting: Deferred[None] | None = None
+        self._connecting: Deferred[bool] | None = None
         self._staged: Staged | None = None
         self._process: LoadTestProcess | None = None
         self._users = Users(
@@ -106,9 +112,14 @@ class Run(Watcher):
         }
         self._life = Life(job, tools.clock, tools.bounds, effects, self._save)
 
+    @property
+    def statistics(self) -> RunStatistics:
+        """What its results come to so far; whoever shows them ends the seconds."""
+        return self._staged.statistics if self._staged is not None else RunStatistics()
+
     def start(self) -> Deferred[None]:
         """Begin; the Deferred fires when the job is over."""
-        self._job.started_at = self._tools.now()
+        self.job.started_at = self._tools.now()
         self._life.begin()
         self._preparing = ensureDeferred(self._prepare())
         return self._over
@@ -142,7 +153,7 @@ class Run(Watcher):
         """Write what it printed at once, count it, and tell the next stage."""
         self._record(Recorder.stdout, data)
         self._count()
-        self._tools.results.grow(self._job)
+        self._tools.results.grow(self.job)
         if self._life.phase is Phase.SETTLING:
             self._life.stdout_is_busy()
 
@@ -153,7 +164,7 @@ class Run(Watcher):
     def exited(self, code: int | None, signal_number: int | None) -> None:
         """The process has ended."""
         if self._life.phase is not Phase.OVER:
-            self._job.exit = Exit(code, _signal_name(signal_number))
+            self.job.exit = Exit(code, _signal_name(signal_number))
         self._life.happen(Event.EXITED)
 
     def closed(self) -> None:
@@ -168,11 +179,11 @@ class Run(Watcher):
 
     async def _prepare(self) -> None:
         try:
-            self._staged = await self._tools.prepare(self._job)
-            self._job.logged = True
-            self._tools.results.begin(self._job)
+            self._staged = await self._tools.prepare(self.job)
+            self.job.logged = True
+            self._tools.results.begin(self.job)
             # What the store does not know to have started would be started again after a restart.
-            self._tools.save(self._job)
+            self._tools.save(self.job)
         except Refused as refusal:
             self._life.happen(Event.REFUSED, refusal.cause)
         except (CancelledError, ConnectingCancelledError):
@@ -181,7 +192,7 @@ class Run(Watcher):
             reason = "disk-full" if is_full(error) else "prepare-failed"
             self._life.happen(Event.REFUSED, Cause(reason, f"The job cannot be prepared: {error}."))
         except Exception as error:
-            self._log.failure("preparing job {id} broke", id=self._job.id)
+            self._log.failure("preparing job {id} broke", id=self.job.id)
             self._life.happen(
                 Event.REFUSED, Cause("internal-error", f"The job cannot be prepared: {error!r}.")
             )
@@ -205,9 +216,22 @@ class Run(Watcher):
         self._life.stdout_is_busy()
 
     def _connect(self) -> None:
-        self._connecting = self._tools.connect(self._users)
-        self._connecting.addCallback(lambda _: self._life.happen(Event.CONNECTED))
+        self._connecting = ensureDeferred(self._connect_to_load_test())
+        self._connecting.addCallback(self._connected)
         self._connecting.addErrback(self._not_connected)
+
+    async def _connect_to_load_test(self) -> bool:
+        """Connect, and tell whether that was to a stranger."""
+        assert self._process is not None
+        await self._tools.connect(self._users)
+        return await self._tools.is_strangers(self.job, self._process, self._users)
+
+    def _connected(self, to_stranger: bool) -> None:
+        if to_stranger:
+            sentence = "Another program took the RPC address before the load test did."
+            self._life.happen(Event.FAULT, Cause("rpc-port-busy", sentence))
+        else:
+            self._life.happen(Event.CONNECTED)
 
     def _not_connected(self, failure: Failure) -> None:
         if not isinstance(failure.value, CancelledError):
@@ -241,7 +265,7 @@ class Run(Watcher):
     def _count(self) -> None:
         assert self._staged is not None
         tally = self._staged.recorder.tally
-        self._job.results.read, self._job.results.invalid = tally.read, tally.invalid
+        self.job.results.read, self.job.results.invalid = tally.read, tally.invalid
 
     def _end(self) -> None:
         """Settle the account and tell it; what breaks here must not hold the queue up."""
@@ -254,13 +278,14 @@ class Run(Watcher):
 
     def _settle(self) -> None:
         """Let go of everything, and settle the account."""
-        job = self._job
+        job = self.job
         if self._process is not None:
             self._process.abandon_output()
         if self._staged is not None:
             self._staged.recorder.close()
             self._count()
             self._clear(self._staged)
+            self._keep_statistics(self._staged)
             if self._staged.recorder.lost_bytes:
                 self._log.warn(
                     "job {id} lost {count} bytes of stdout that could not be written",
@@ -282,7 +307,21 @@ class Run(Watcher):
         clearing.addErrback(
             lambda failure: self._log.warn(
                 "something that job {id} has left cannot be removed: {error}",
-                id=self._job.id,
+                id=self.job.id,
+                error=failure.getErrorMessage(),
+            )
+        )
+
+    def _keep_statistics(self, staged: Staged) -> None:
+        """Keep what the results came to; what cannot be kept can be made again from the log."""
+        staged.statistics.settle()
+        keeping = self._tools.in_thread(
+            lambda: self._tools.keep_statistics(self.job, staged.statistics.summary())
+        )
+        keeping.addErrback(
+            lambda failure: self._log.warn(
+                "the statistics of job {id} are not kept: {error}",
+                id=self.job.id,
                 error=failure.getErrorMessage(),
             )
         )
@@ -290,11 +329,11 @@ class Run(Watcher):
     def _save(self) -> None:
         """Keep the job as it stands; without a store that works it still comes to its end."""
         try:
-            self._tools.save(self._job)
+            self._tools.save(self.job)
         except OSError as error:
-            self._log.warn("job {id} is not saved yet: {error}", id=self._job.id, error=error)
+            self._log.warn("job {id} is not saved yet: {error}", id=self.job.id, error=error)
         except Exception:
-            self._log.failure("job {id} cannot be saved", id=self._job.id)
+            self._log.failure("job {id} cannot be saved", id=self.job.id)
 
 
 def _signal_name(number: int | None) -> str | None:

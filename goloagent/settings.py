@@ -22,7 +22,7 @@ _UNITS = {
     "GIB": 2**30,
 }
 AUTO = "auto"
-CONTAINMENTS = (AUTO, "pid-namespace", "process-group")
+CONTAINMENTS = (AUTO, "pid-namespace", "cgroup", "process-group")
 _SIZE = re.compile(r"(\d+)\s*([A-Za-z]*)")
 
 

@@ -19,6 +19,7 @@ from goloagent.jobs.job import Cause, Job
 from goloagent.results.recorder import Recorder
 from goloagent.results.runlog import LogPathError, RunLog
 from goloagent.space import is_full
+from goloagent.statistics.run import RunStatistics
 
 
 class Refused(Exception):
@@ -36,11 +37,12 @@ class Staged:
     program: Path
     directory: Path
     log: RunLog
+    statistics: RunStatistics = attrs.field(init=False, factory=RunStatistics)
     recorder: Recorder = attrs.field(init=False)
 
     @recorder.default
     def _make_recorder(self) -> Recorder:
-        return Recorder(self.log)
+        return Recorder(self.log, self.statistics.add)
 
     def clear(self) -> None:
         """Remove the directory and whatever the load test left in it.

@@ -6,13 +6,14 @@ One at a time on purpose: load tests beside each other falsify each other.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from goloagent.jobs import outcome
-from goloagent.jobs.job import Cause, Job
+from goloagent.jobs.job import Cause, Job, State
 from goloagent.jobs.store import Store
 from goloagent.run import Run
 
@@ -27,10 +28,12 @@ class Supervisor:
         store: Store,
         make_run: Callable[[Job], Run],
         end_survivors: Callable[[Job], Deferred[None]],
+        now: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._make_run = make_run
         self._end_survivors = end_survivors
+        self._now = now
         self._running: Run | None = None
         self._run_over: Deferred[None] = succeed(None)
         self._open = False
@@ -59,6 +62,22 @@ class Supervisor:
         """Have the running job end when the disk is about to be full."""
         if self._running is not None:
             self._running.check_space()
+
+    def cancel(self, job: Job) -> None:
+        """Bring a job that is not over to its end: at once when it waits, in order when it runs.
+
+        Raises:
+            OSError: it waits, and that it is cancelled cannot be kept; it goes on waiting.
+        """
+        if self._running is not None and self._running.job is job:
+            self._running.cancel(outcome.CANCELLED)
+            return
+        job.state, job.cause, job.ended_at = State.CANCELLED, outcome.CANCELLED, self._now()
+        try:
+            self._store.save(job)
+        except OSError:
+            job.state, job.cause, job.ended_at = State.QUEUED, None, None
+            raise
 
     def stop(self, cause: Cause = outcome.AGENT_STOPPED) -> Deferred[None]:
         """Take no further job and bring the running one to its end; fires when it is over."""

@@ -7,9 +7,11 @@ missing). Does not know whether the binary exists: that is the store's to say.
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
 import attrs
 import msgspec
+from msgspec import Meta
 
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_DEPTH = 32
@@ -20,6 +22,10 @@ DEFAULT_NAME = "dead_letter"
 
 NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 _NAME = re.compile(NAME_PATTERN)
+
+_NAME_IS = Meta(description=f"{NAME_PATTERN}, or empty for {DEFAULT_NAME}")
+_USERS_ARE = Meta(description=f"0 to {MAX_USERS}; 0 means {DEFAULT_USERS}")
+_DURATION_IS = Meta(description=f"seconds, 0 to {MAX_DURATION_SECONDS}")
 
 
 class InvalidSpec(Exception):
@@ -36,12 +42,12 @@ class JobSpec:
     binary: str
 
 
-class _Request(msgspec.Struct):
+class JobRequest(msgspec.Struct):
     """The JSON object of ``POST /queue``; unknown members are ignored."""
 
-    name: str | None = None
-    users: int | None = None
-    duration: int | None = None
+    name: Annotated[str | None, _NAME_IS] = None
+    users: Annotated[int | None, _USERS_ARE] = None
+    duration: Annotated[int | None, _DURATION_IS] = None
     binary: str | None = None
 
 
@@ -55,7 +61,7 @@ def parse(body: bytes) -> JobSpec:
         text = body.decode("utf-8")
         # The whole document is decoded first: unknown members count for depth and validity too.
         _check_depth(msgspec.json.decode(text))
-        request = msgspec.json.decode(text, type=_Request)
+        request = msgspec.json.decode(text, type=JobRequest)
     except UnicodeDecodeError as error:
         raise InvalidSpec(f"invalid JSON: not UTF-8 at byte {error.start}") from None
     except RecursionError:

@@ -56,6 +56,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     rejected         INTEGER NOT NULL,
     committed        INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, position);
+CREATE INDEX IF NOT EXISTS jobs_by_name ON jobs (name, position);
 CREATE INDEX IF NOT EXISTS jobs_unsettled ON jobs (position) WHERE NOT settled;
 """
 
@@ -201,6 +203,25 @@ class Store:
             return None if row is None else _job(row)
         except (ValueError, TypeError) as error:
             raise OSError(errno.EIO, f"the row of job {job_id} is damaged: {error}") from error
+
+    def newest(
+        self, limit: int, state: State | None, name: str | None, before: str | None
+    ) -> list[Job]:
+        """Return up to `limit` jobs, the newest first, of those older than the job `before`."""
+        conditions = {
+            "state = :state": state and state.value,
+            "name = :name": name,
+            "position < (SELECT position FROM jobs WHERE id = :before)": before,
+        }
+        wanted = [condition for condition, value in conditions.items() if value is not None]
+        where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
+        values = {"state": state and state.value, "name": name, "before": before, "limit": limit}
+        query = f"SELECT * FROM jobs {where} ORDER BY position DESC LIMIT :limit"
+        try:
+            rows = self._database.execute(query, values).fetchall()
+            return [self._live.get(row["id"]) or _job(row) for row in rows]
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            raise OSError(errno.EIO, f"the database: {error}") from error
 
     def queued(self) -> list[Job]:
         """Return the jobs that wait to run, first come first."""

@@ -1,70 +1,235 @@
 """What keeps a load test's processes together, so that none outlives its job.
 
-Names the ways and finds out which one this machine allows: a way is tried as it will be used,
-before the first job, since what a system forbids is known only then.
+One class a way, each with the command line that starts a load test in it and the two ends. A way is
+tried as it will be used, before the first job, since what a system forbids is known only then.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from enum import Enum
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
 
-from goloagent.loadtest import launcher, namespace
+from goloagent.loadtest import cgroup, launcher, namespace
 
 _PROBE_SECONDS = 10.0
+_PROBE = "probe"  # no job has this id
 
-
-class Containment(Enum):
-    """The ways, the surest first; each value is its name to an operator."""
-
-    PID_NAMESPACE = "pid-namespace"
-    PROCESS_GROUP = "process-group"
+Plan = Mapping[str, object]
 
 
 class NotAllowed(Exception):
     """The system does not allow a containment; the message says why."""
 
 
-def choose(wanted: Containment | None, user: str | None) -> Containment:
-    """Return the containment for load tests that run as `user`; None wants the surest there is.
+class Containment(Protocol):
+    """A way, for the load test of one job after the other.
+
+    A load test's `pid` is its process's, or its keeper's, which is a child of the agent; `reaped`
+    says that this number may be somebody else's by now.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name to an operator."""
+
+    @property
+    def reports(self) -> tuple[int, ...]:
+        """The descriptors on which a launch, and an exit out of our sight, are told."""
+
+    def command(self, job_id: str, plan: Plan) -> list[str]:
+        """Return the command line that becomes the load test of `plan`, and make what it needs.
+
+        Raises:
+            OSError: that cannot be made.
+        """
+
+    def terminate(self, job_id: str, pid: int, reaped: bool) -> None:
+        """Ask what is within reach to end."""
+
+    def kill(self, job_id: str, pid: int, reaped: bool) -> None:
+        """End what is within reach, at once."""
+
+    def clear(self, job_id: str) -> None:
+        """End and remove all that is left of a job; of every job, when the id is empty.
+
+        Raises:
+            OSError: something is left.
+        """
+
+
+class PidNamespace:
+    """A namespace of processes: the kernel ends what is in it, also when the agent is killed."""
+
+    name = "pid-namespace"
+    reports = (launcher.STATUS_FD, namespace.EXIT_FD)
+
+    def command(self, job_id: str, plan: Plan) -> list[str]:
+        """Return the launcher, its parent an init, in a namespace."""
+        return namespace.around(os.getpid(), _launcher({**plan, "agent": namespace.INIT_PID}))
+
+    def terminate(self, job_id: str, pid: int, reaped: bool) -> None:
+        """Have the keeper pass SIGTERM on to everything."""
+        if not reaped:
+            os.kill(pid, signal.SIGTERM)
+
+    def kill(self, job_id: str, pid: int, reaped: bool) -> None:
+        """Have the keeper end everything."""
+        if not reaped:
+            os.kill(pid, namespace.END_ALL)
+
+    def clear(self, job_id: str) -> None:
+        """Do nothing: a namespace is gone with the last process in it."""
+
+
+class ProcessGroup:
+    """The load test and what stays in its group; all else is found by its mark."""
+
+    name = "process-group"
+    reports: tuple[int, ...] = (launcher.STATUS_FD,)
+
+    def command(self, job_id: str, plan: Plan) -> list[str]:
+        """Return the launcher, which makes itself a group."""
+        return _launcher(plan)
+
+    def terminate(self, job_id: str, pid: int, reaped: bool) -> None:
+        """Send SIGTERM to the group."""
+        self._signal(pid, reaped, signal.SIGTERM)
+
+    def kill(self, job_id: str, pid: int, reaped: bool) -> None:
+        """Send SIGKILL to the group."""
+        self._signal(pid, reaped, signal.SIGKILL)
+
+    def clear(self, job_id: str) -> None:
+        """Do nothing: a group is gone with the last process in it."""
+
+    def _signal(self, pid: int, reaped: bool, number: signal.Signals) -> None:
+        try:
+            os.killpg(pid, number)
+        except ProcessLookupError:
+            # Either nothing of it is left, or the launcher has not made it yet.
+            if not reaped:
+                os.kill(pid, number)
+
+
+class Cgroup(ProcessGroup):
+    """A cgroup a job: asked to end as a group, ended as a whole.
+
+    Args:
+        parent: the agent's own cgroup, or None when it cannot be found.
+        mark: what no other agent calls its jobs by.
+    """
+
+    name = "cgroup"
+
+    def __init__(self, parent: Path | None, mark: str) -> None:
+        self._parent = parent
+        self._prefix = f"golo-agent-{mark.replace('/', '-')}"
+
+    def command(self, job_id: str, plan: Plan) -> list[str]:
+        """Return the launcher, which joins a new cgroup first."""
+        if self._parent is None:
+            raise FileNotFoundError("no cgroup v2 is mounted that the agent is in")
+        directory = self._directory(self._parent, job_id)
+        directory.mkdir()
+        return _launcher({**plan, "join": str(cgroup.processes(directory))})
+
+    def kill(self, job_id: str, pid: int, reaped: bool) -> None:
+        """Have the kernel kill all in the cgroup; a launcher that has not joined it, too."""
+        super().kill(job_id, pid, reaped)
+        if self._parent is not None:
+            cgroup.kill(self._directory(self._parent, job_id))
+
+    def clear(self, job_id: str) -> None:
+        """Remove the job's cgroup, or all that are left by an earlier life."""
+        if self._parent is None:
+            return
+        if job_id:
+            cgroup.remove(self._directory(self._parent, job_id))
+            return
+        for left in self._parent.glob(f"{self._prefix}*"):
+            cgroup.remove(left)
+
+    def _directory(self, parent: Path, job_id: str) -> Path:
+        return parent / f"{self._prefix}{job_id}"
+
+
+def ways(mark: str) -> tuple[Containment, ...]:
+    """Return every way, the surest first, for the agent that marks its jobs by `mark`."""
+    proc = Path("/proc/self")
+    try:
+        parent = cgroup.own((proc / "cgroup").read_text(), (proc / "mountinfo").read_text())
+    except OSError:
+        parent = None  # a kernel without cgroups
+    return (PidNamespace(), Cgroup(parent, mark), ProcessGroup())
+
+
+def choose(wanted: str | None, user: str | None, ways: Sequence[Containment]) -> Containment:
+    """Return the first of `ways` that can hold load tests of `user`, or the one called `wanted`.
+
+    The last can always.
 
     Raises:
         NotAllowed: it is not to be had, and was asked for by name.
     """
-    if wanted is Containment.PROCESS_GROUP:
-        return wanted
-    refusal = try_namespace(user)
-    if refusal is None:
-        return Containment.PID_NAMESPACE
-    if wanted is not None:
-        raise NotAllowed(refusal)
-    return Containment.PROCESS_GROUP
+    *tried, last = ways
+    for way in tried:
+        if wanted not in (None, way.name):
+            continue
+        refusal = attempt(way, user)
+        if refusal is None:
+            return way
+        if wanted is not None:
+            raise NotAllowed(refusal)
+    return last
 
 
-def try_namespace(user: str | None) -> str | None:
-    """Come as far as executing a program in a namespace; return what prevents it, if anything."""
-    plan = {
-        "agent": namespace.INIT_PID,
-        "program": "",  # no program has this name: that the launcher says so is the success
-        "directory": "/",
-        "user": user,
-        "max_file_bytes": 2**40,
-    }
-    command = [sys.executable, "-I", "-S", launcher.__file__, json.dumps(plan)]
-    redirected = ["/bin/sh", "-c", 'exec "$@" 3>&1 4>/dev/null >/dev/null', "sh"]
+def attempt(way: Containment, user: str | None) -> str | None:
+    """Come as far as executing a program; return what prevents it, if anything."""
     try:
-        ended = subprocess.run(
-            [*redirected, *namespace.around(os.getpid(), command)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_PROBE_SECONDS,
-            check=False,
-        )
+        way.clear(_PROBE)
+        try:
+            report = _report(way.command(_PROBE, plan("", "/", user, 2**40)))
+        finally:
+            way.clear(_PROBE)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
-    report = json.loads(ended.stdout or b'{"step": "it ended", "error": "without a reason"}')
+    # No program is called "": that the launcher says so is the success.
     return None if report["step"] == "exec" else f"{report['step']}: {report['error']}"
+
+
+def plan(program: str, directory: str, user: str | None, max_file_bytes: int) -> Plan:
+    """Return what the launcher is told, but for what a containment adds."""
+    return {
+        "agent": os.getpid(),
+        "join": None,
+        "program": program,
+        "directory": directory,
+        "user": user,
+        "max_file_bytes": max_file_bytes,
+    }
+
+
+def _launcher(plan: Plan) -> list[str]:
+    return [sys.executable, "-I", "-S", launcher.__file__, json.dumps(plan)]
+
+
+def _report(command: list[str]) -> dict[str, str]:
+    redirected = ["/bin/sh", "-c", 'exec "$@" 3>&1 4>/dev/null >/dev/null', "sh"]
+    ended = subprocess.run(
+        [*redirected, *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        timeout=_PROBE_SECONDS,
+        check=False,
+    )
+    report: dict[str, str] = json.loads(
+        ended.stdout or b'{"step": "it ended", "error": "without a reason"}'
+    )
+    return report

@@ -5,8 +5,8 @@ be (a session of its own, ending with the agent, another user, limits, default s
 executes it. What goes wrong is one JSON object on descriptor 3, which closes by itself when the
 load test has taken over. Imports nothing of the agent.
 
-PLAN is a JSON object: ``agent`` (the agent's process id), ``program``, ``directory``, ``user`` (a
-name or null), ``max_file_bytes``.
+PLAN is a JSON object: ``agent`` (the agent's process id), ``join`` (the file by which it joins a
+cgroup, or null), ``program``, ``directory``, ``user`` (a name or null), ``max_file_bytes``.
 """
 
 import ctypes
@@ -26,6 +26,13 @@ def _prctl(option: int, value: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(option, value, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _join(processes: str) -> None:
+    # Not by open(), which would make the file where there is none.
+    descriptor = os.open(processes, os.O_WRONLY | os.O_CLOEXEC)
+    os.write(descriptor, b"0")
+    os.close(descriptor)
 
 
 def _become(user: str) -> None:
@@ -67,6 +74,9 @@ def main(plan_text: str) -> None:
     step = "prepare"
     try:
         os.set_inheritable(STATUS_FD, False)
+        if plan["join"] is not None:
+            step = "join a cgroup"
+            _join(plan["join"])  # while still allowed to
         os.setsid()
         if plan["user"] is not None:
             step = f"become user {plan['user']}"

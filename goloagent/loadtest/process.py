@@ -1,16 +1,13 @@
 """The process of one load test: its start through the launcher, its output, its end.
 
 Reports what happens to a `Watcher` and decides nothing. The launcher makes the process the leader
-of a session and group of its own, so one signal reaches everything it started and did not send
-away; in a PID namespace it reaches that too.
+of a session and group of its own; how far an end reaches is for its `containment`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import sys
 from pathlib import Path
 from typing import Protocol
 
@@ -20,8 +17,8 @@ from twisted.internet.interfaces import IProcessTransport, IReactorProcess
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
-from goloagent.loadtest import launcher, namespace, survivors
-from goloagent.loadtest.containment import Containment
+from goloagent.loadtest import launcher, survivors
+from goloagent.loadtest.containment import Containment, ProcessGroup, plan
 
 MAX_FILE_BYTES = 4 * 1024**3
 _MAX_STATUS_BYTES = 4096
@@ -63,7 +60,12 @@ class Program:
     rpc_address: str
     mark: str
     user: str | None = None
-    containment: Containment = Containment.PROCESS_GROUP
+    containment: Containment = attrs.Factory(ProcessGroup)
+
+    @property
+    def job_id(self) -> str:
+        """The job whose program it is."""
+        return self.directory.name
 
 
 class LoadTestProcess(ProcessProtocol):
@@ -71,16 +73,21 @@ class LoadTestProcess(ProcessProtocol):
 
     transport: IProcessTransport
 
-    def __init__(
-        self, watcher: Watcher, containment: Containment = Containment.PROCESS_GROUP
-    ) -> None:
+    def __init__(self, watcher: Watcher, containment: Containment, job_id: str) -> None:
         self._watcher = watcher
-        self._contained = containment is Containment.PID_NAMESPACE
+        self._containment = containment
+        self._job_id = job_id
         # What must be known before an exit is told, and what its pipe has said so far.
-        self._saying = dict.fromkeys(_report_pipes(containment), b"")
+        self._saying = dict.fromkeys(containment.reports, b"")
         self._exit: tuple[int | None, int | None] | None = None
         self._exit_told = False
         self._pid: int | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process that began it; all that it has started descends from this one."""
+        assert self._pid is not None
+        return self._pid
 
     def connectionMade(self) -> None:
         """Note the process, which is also the group, to signal."""
@@ -120,12 +127,14 @@ class LoadTestProcess(ProcessProtocol):
         self._watcher.closed()
 
     def terminate(self) -> None:
-        """Ask everything in the group, or in the namespace, to end."""
-        self._signal(signal.SIGTERM)
+        """Ask what the containment reaches to end."""
+        if self._pid is not None:
+            self._containment.terminate(self._job_id, self._pid, self.transport.pid is None)
 
     def kill(self) -> None:
-        """End everything in the group, or in the namespace."""
-        self._signal(namespace.END_ALL if self._contained else signal.SIGKILL)
+        """End what the containment reaches."""
+        if self._pid is not None:
+            self._containment.kill(self._job_id, self._pid, self.transport.pid is None)
 
     def abandon_output(self) -> None:
         """Stop reading pipes that a process outside the group holds open."""
@@ -146,26 +155,6 @@ class LoadTestProcess(ProcessProtocol):
             self._exit_told = True
             self._watcher.exited(*self._exit)
 
-    def _signal(self, number: signal.Signals) -> None:
-        if self._pid is None:
-            return
-        if not self._contained:
-            try:
-                os.killpg(self._pid, number)
-            except ProcessLookupError:
-                pass  # either nothing of it is left, or the launcher has not made it yet
-            else:
-                return
-        if self.transport.pid is not None:
-            os.kill(self.transport.pid, number)
-
-
-def _report_pipes(containment: Containment) -> tuple[int, ...]:
-    """Return the descriptors on which a launch, and an exit out of our sight, are told."""
-    if containment is Containment.PID_NAMESPACE:
-        return (launcher.STATUS_FD, namespace.EXIT_FD)
-    return (launcher.STATUS_FD,)
-
 
 def spawn(reactor: IReactorProcess, program: Program, watcher: Watcher) -> LoadTestProcess:
     """Start `program`; the watcher hears of everything that follows.
@@ -173,17 +162,8 @@ def spawn(reactor: IReactorProcess, program: Program, watcher: Watcher) -> LoadT
     Raises:
         OSError: no process can be made.
     """
-    contained = program.containment is Containment.PID_NAMESPACE
-    plan = {
-        "agent": namespace.INIT_PID if contained else os.getpid(),
-        "program": str(program.path),
-        "directory": str(program.directory),
-        "user": program.user,
-        "max_file_bytes": MAX_FILE_BYTES,
-    }
-    command = [sys.executable, "-I", "-S", launcher.__file__, json.dumps(plan)]
-    if contained:
-        command = namespace.around(os.getpid(), command)
+    told = plan(str(program.path), str(program.directory), program.user, MAX_FILE_BYTES)
+    command = program.containment.command(program.job_id, told)
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     environment |= {
         "GOLO_RPC_ADDR": program.rpc_address,
@@ -191,7 +171,7 @@ def spawn(reactor: IReactorProcess, program: Program, watcher: Watcher) -> LoadT
         "HOME": str(program.directory),
         "TMPDIR": str(program.directory),
     }
-    process = LoadTestProcess(watcher, program.containment)
+    process = LoadTestProcess(watcher, program.containment, program.job_id)
     with open(os.devnull, "rb") as null:  # noqa: PTH123
         pipes: dict[int, int | str] = {0: null.fileno(), 1: "r", 2: "r"}
         reactor.spawnProcess(
@@ -199,6 +179,6 @@ def spawn(reactor: IReactorProcess, program: Program, watcher: Watcher) -> LoadT
             command[0],
             command,
             env=environment,
-            childFDs=pipes | dict.fromkeys(_report_pipes(program.containment), "r"),
+            childFDs=pipes | dict.fromkeys(program.containment.reports, "r"),
         )
     return process

@@ -12,11 +12,17 @@ from typing import cast
 
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint, ITCPTransport
+from twisted.internet.interfaces import (
+    IPushProducer,
+    IReactorTime,
+    IStreamClientEndpoint,
+    ITCPTransport,
+)
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
+from goloagent.loadtest import listener
 from goloagent.netrpc.conversation import Client
 from goloagent.netrpc.gob import ProtocolError
 
@@ -63,16 +69,24 @@ class Users(Protocol):
         self.last_error: str | None = None
 
     def connectionMade(self) -> None:
-        """Send small writes at once; drop a connection that has no other end."""
+        """Send small writes at once, and hear nothing before `drive`; drop one to itself."""
         self.at_itself = _is_at_itself(self.transport)
         if self.at_itself:
             self.transport.abortConnection()
         else:
             self.transport.setTcpNoDelay(True)
+            cast(IPushProducer, self.transport).pauseProducing()
+
+    @property
+    def ends(self) -> tuple[listener.End, listener.End]:
+        """The two ends of the connection, ours first."""
+        ours, theirs = self.transport.getHost(), self.transport.getPeer()
+        return listener.end(ours.host, ours.port), listener.end(theirs.host, theirs.port)
 
     def drive(self) -> None:
         """Make the first call of every user."""
         self._calling = True
+        cast(IPushProducer, self.transport).resumeProducing()
         self._call(self._users)
 
     def stop_calling(self) -> None:

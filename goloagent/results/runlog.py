@@ -218,10 +218,22 @@ def write_account(logs: Path, name: str, job_id: str, account: bytes) -> None:
         LogPathError: a link, or anything else that is no log, stands in the way.
         OSError: it cannot be noted.
     """
-    with _directory(logs, name) as named, _step(named, job_id) as own, _refusing_links(ACCOUNT):
-        descriptor = os.open(ACCOUNT, _NOTE, 0o640, dir_fd=own)
+    write_beside(logs, name, job_id, ACCOUNT, account)
+
+
+def write_beside(logs: Path, name: str, job_id: str, file: str, data: bytes) -> None:
+    """Write a file beside a run's log, in place of what it had.
+
+    Raises:
+        LogPathError: a link, or anything else that is no log, stands in the way.
+        OSError: it cannot all be written.
+    """
+    with _directory(logs, name) as named, _step(named, job_id) as own, _refusing_links(file):
+        descriptor = os.open(file, _NOTE, 0o640, dir_fd=own)
         try:
-            os.write(descriptor, account)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
         finally:
             os.close(descriptor)
 

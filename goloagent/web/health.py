@@ -1,8 +1,13 @@
-"""How the agent fares, as ``GET /health`` says it: a value that the composition gives to `web`."""
+"""How the agent fares: a value that the composition gives to `web`, and the route that tells it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
+
+from goloagent.web.operation import Reply, operation
+from goloagent.web.request import Request
 
 READY = "ready"
 DISK_FULL = "disk-full"
@@ -31,3 +36,23 @@ class Health:
     def ready(self) -> bool:
         """Whether jobs are taken."""
         return self.status == READY
+
+
+@attrs.frozen
+class HealthRoutes:
+    """``/health``, as `health` says it."""
+
+    health: Callable[[], Health]
+
+    @operation(
+        "GET",
+        "/health",
+        {
+            200: Reply("The agent is ready.", Health),
+            503: Reply("It is not, and why.", Health),
+        },
+    )
+    def get_health(self, request: Request) -> bytes:
+        """Say whether the agent takes jobs, and why not."""
+        health = self.health()
+        return request.answer(200 if health.ready else 503, health)

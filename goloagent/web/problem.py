@@ -6,12 +6,12 @@ them; whoever accepts JSON gets problem details (RFC 9457). Does not know why so
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
 import attrs
+import msgspec
 
 _JSON_RANGES = frozenset({"application/json", "application/problem+json", "application/*"})
 _ESCAPES = {
@@ -28,6 +28,15 @@ class Problem(Exception):
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
+class ProblemDetails(msgspec.Struct, frozen=True):
+    """RFC 9457: what went wrong, as ``detail`` says in a sentence."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
 def render(problem: Problem, accept: Sequence[str]) -> tuple[dict[str, str], bytes]:
     """Return the headers and the body of `problem` for a client that sent these ``Accept`` headers.
 
@@ -36,14 +45,13 @@ def render(problem: Problem, accept: Sequence[str]) -> tuple[dict[str, str], byt
     ranges = {part.partition(";")[0].strip().lower() for line in accept for part in line.split(",")}
     if ranges & _JSON_RANGES:
         content_type = "application/problem+json"
-        body = json.dumps(
-            {
-                "type": "about:blank",
-                "title": HTTPStatus(problem.status).phrase,
-                "status": problem.status,
-                "detail": problem.sentence,
-            }
-        ).encode()
+        details = ProblemDetails(
+            type="about:blank",
+            title=HTTPStatus(problem.status).phrase,
+            status=problem.status,
+            detail=problem.sentence,
+        )
+        body = msgspec.json.encode(details)
     else:
         content_type = "text/plain; charset=utf-8"
         body = f"{problem.sentence}\n".encode()

@@ -9,10 +9,11 @@ body streams.
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import attrs
+import msgspec
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
@@ -23,12 +24,14 @@ from twisted.web.iweb import IRequest
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.spec import MAX_REQUEST_BYTES
 from goloagent.web.access import Access
-from goloagent.web.problem import Problem, not_found, render
+from goloagent.web.problem import Problem, not_found, quoted, render
 from goloagent.web.upload import UploadBody
 
 # Closing on a client that is still sending resets the connection, and it may never see our answer.
 LINGER_SECONDS = 2
 LINGER_BYTES = 1024 * 1024
+
+_Query = TypeVar("_Query", bound=msgspec.Struct)
 
 
 @attrs.frozen
@@ -106,6 +109,30 @@ class Request(server.Request):
         self.write(answer(self, Problem(500, "internal error")))
         self.finish()
         return reason
+
+    def answer(self, status: int, value: Any) -> bytes:
+        """Prepare a JSON answer and return its body, spaced as the Go agent's answers were."""
+        body = msgspec.json.format(msgspec.json.encode(value), indent=0)
+        self.setResponseCode(status)
+        self.setHeader(b"Content-Type", b"application/json")
+        self.setHeader(b"Content-Length", b"%d" % len(body))
+        return body
+
+    def query(self, kind: type[_Query]) -> _Query:
+        """Return the query's parameters.
+
+        Raises:
+            Problem: one is unknown, stands there twice, or is out of its bounds.
+        """
+        given: dict[str, str] = {}
+        for name, values in (self.args or {}).items():
+            if len(values) > 1:
+                raise Problem(400, f"{quoted(name)} stands more than once in the query")
+            given[name.decode("utf-8", "replace")] = values[0].decode("utf-8", "replace")
+        try:
+            return msgspec.convert(given, kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise Problem(400, f"invalid query: {error}") from None
 
     def getRequestHostname(self) -> bytes:
         """Return one name whatever Host says: Klein gives it to the router, which fails on some."""

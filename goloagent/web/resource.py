@@ -3,54 +3,108 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any
+from typing import Annotated
 
-import attrs
+from msgspec import Meta, Struct
 
-from goloagent.jobs.job import Exit, Job
+from goloagent.jobs.job import Job, State
 
-
-def job_resource(job: Job) -> dict[str, Any]:
-    """Return the job resource: times in RFC 3339 UTC, durations in seconds."""
-    return {
-        "id": job.id,
-        "name": job.spec.name,
-        "binary": job.spec.binary,
-        "users": job.spec.users,
-        "duration": job.spec.duration_seconds,
-        "state": job.state.value,
-        "reason": job.cause and job.cause.reason,
-        "message": job.cause and job.cause.sentence,
-        "queued_at": _time(job.queued_at),
-        "started_at": _time(job.started_at),
-        "ended_at": _time(job.ended_at),
-        "exit": _exit(job.exit),
-        "calls": {
-            "started": job.calls.started,
-            "ok": job.calls.ok,
-            "failed": job.calls.failed,
-            "in_flight": job.calls.in_flight,
-        },
-        "results": {
-            "read": job.results.read,
-            "valid": job.results.valid,
-            "invalid": job.results.invalid,
-            "delivered": job.results.delivered,
-            "rejected": job.results.rejected,
-            "pending": job.results.pending,
-        },
-        "delivery": {
-            "state": job.delivery.state,
-            "last_error": job.delivery.last_error,
-            "retry_at": _time(job.delivery.retry_at),
-        },
-    }
+Count = Annotated[int, Meta(ge=0)]
 
 
-def _exit(end: Exit | None) -> dict[str, Any] | None:
-    """Return the one of code and signal that there is."""
-    return attrs.asdict(end, filter=lambda _, value: value is not None) if end else None
+class CallsResource(Struct, frozen=True):
+    """RPC calls made to the load test; after the end, those in flight never returned."""
+
+    started: Count
+    ok: Count
+    failed: Count
+    in_flight: Count
 
 
-def _time(time: datetime | None) -> str | None:
-    return time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z") if time else None
+class ResultsResource(Struct, frozen=True):
+    """Lines of stdout: read = valid + invalid, valid = delivered + rejected + pending."""
+
+    read: Count
+    valid: Count
+    invalid: Count
+    delivered: Count
+    rejected: Count
+    pending: Count
+
+
+class DeliveryResource(Struct, frozen=True):
+    """How the output to the collector fares: ``ok``, ``retrying`` or ``holding``."""
+
+    state: str
+    last_error: str | None
+    retry_at: datetime | None
+
+
+class ExitResource(Struct, frozen=True, omit_defaults=True):
+    """How the load test's process ended: an exit code or the name of a signal."""
+
+    code: int | None = None
+    signal: str | None = None
+
+
+class JobResource(Struct, frozen=True):
+    """A job: times in RFC 3339 UTC, durations in seconds."""
+
+    id: str
+    name: str
+    binary: str
+    users: Count
+    duration: Count
+    state: State
+    reason: Annotated[str | None, Meta(description="for programs; null while nothing is wrong")]
+    message: Annotated[str | None, Meta(description="the reason as a sentence")]
+    queued_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    exit: ExitResource | None
+    calls: CallsResource
+    results: ResultsResource
+    delivery: DeliveryResource
+
+
+class JobList(Struct, frozen=True):
+    """Jobs, the newest first; ``next`` is the path of the following page, null on the last."""
+
+    jobs: list[JobResource]
+    next: str | None
+
+
+def job_resource(job: Job) -> JobResource:
+    """Return the job resource."""
+    return JobResource(
+        id=job.id,
+        name=job.spec.name,
+        binary=job.spec.binary,
+        users=job.spec.users,
+        duration=job.spec.duration_seconds,
+        state=job.state,
+        reason=job.cause.reason if job.cause else None,
+        message=job.cause.sentence if job.cause else None,
+        queued_at=_utc(job.queued_at),
+        started_at=job.started_at and _utc(job.started_at),
+        ended_at=job.ended_at and _utc(job.ended_at),
+        exit=ExitResource(job.exit.code, job.exit.signal) if job.exit else None,
+        calls=CallsResource(job.calls.started, job.calls.ok, job.calls.failed, job.calls.in_flight),
+        results=ResultsResource(
+            read=job.results.read,
+            valid=job.results.valid,
+            invalid=job.results.invalid,
+            delivered=job.results.delivered,
+            rejected=job.results.rejected,
+            pending=job.results.pending,
+        ),
+        delivery=DeliveryResource(
+            job.delivery.state,
+            job.delivery.last_error,
+            job.delivery.retry_at and _utc(job.delivery.retry_at),
+        ),
+    )
+
+
+def _utc(time: datetime) -> datetime:
+    return time.astimezone(timezone.utc)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from klein import Klein
 from twisted.internet.interfaces import IReactorTime
 from twisted.web import server
 
 from goloagent.jobs.binaries import Binaries
 from goloagent.web.access import Access
-from goloagent.web.api import Api
 from goloagent.web.request import Door, Request
 
 # How long a connection may be silent; each byte starts it anew.
@@ -23,7 +23,7 @@ class _Site(server.Site):
 
 
 def site(
-    api: Api,
+    api: Klein,
     access: Access,
     binaries: Binaries,
     max_upload_bytes: int,
@@ -32,7 +32,7 @@ def site(
     """Return the factory of connections to `api`, timed by `clock`."""
     door = Door(access, binaries, max_upload_bytes)
     return _Site(
-        api.app.resource(),
+        api.resource(),
         requestFactory=partial(Request, door),
         parsePOSTFormSubmission=False,
         timeout=IDLE_SECONDS,

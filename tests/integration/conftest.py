@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from functools import cache
@@ -15,6 +16,9 @@ from peers.collector import Collector
 from peers.notes import Notes
 from peers.target import Target
 
+from goloagent.loadtest.containment import Containment, attempt, ways
+
+WAYS = ways(f"tests-{os.getpid()}/")
 LOADTESTS = Path(__file__).parents[1] / "loadtests"
 
 
@@ -61,6 +65,17 @@ async def agent(idle_agent: Agent) -> Agent:
     """An agent that is ready."""
     await idle_agent.start()
     return idle_agent
+
+
+@pytest.fixture(params=WAYS, ids=lambda way: way.name)
+def containment(request: pytest.FixtureRequest) -> Containment:
+    """Every way to keep processes together that this machine allows."""
+    way: Containment = request.param
+    refusal = attempt(way, None)
+    if refusal is not None:
+        print(f"no {way.name} is to be had here: {refusal}")
+        pytest.skip(f"no {way.name} is to be had here: {refusal}")
+    return way
 
 
 @pytest.fixture(scope="session")

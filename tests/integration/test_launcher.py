@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import pytest_twisted
 from twisted.internet.defer import Deferred
 
 from goloagent.loadtest import launcher
-from goloagent.loadtest.containment import Containment, try_namespace
+from goloagent.loadtest.containment import Containment
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 
 # A load test that tells what it is.
@@ -96,6 +96,10 @@ class Launch:
         self.process: LoadTestProcess = spawn(reactor, program, seen)
         return seen
 
+    def clear(self) -> None:
+        """Have nothing be left."""
+        self.containment.clear(self.directory.name)
+
     async def tell(self) -> dict[str, Any]:
         """Launch a load test that tells what it is."""
         seen = await self.start(TELL).over
@@ -104,19 +108,12 @@ class Launch:
         return told
 
 
-@pytest.fixture(params=Containment, ids=lambda containment: containment.value)
-def containment(request: pytest.FixtureRequest) -> Containment:
-    """Every way to keep processes together that this machine allows."""
-    refusal = try_namespace(None) if request.param is Containment.PID_NAMESPACE else None
-    if refusal is not None:
-        pytest.skip(f"no PID namespace is to be had here: {refusal}")
-    return request.param
-
-
 @pytest.fixture
-def launch(tmp_path: Path, containment: Containment) -> Launch:
+def launch(tmp_path: Path, containment: Containment) -> Iterator[Launch]:
     """Launch load tests in this test's directory."""
-    return Launch(tmp_path, containment)
+    launch = Launch(tmp_path, containment)
+    yield launch
+    launch.clear()
 
 
 @pytest_twisted.ensureDeferred
@@ -202,7 +199,9 @@ async def test_another_user(containment: Containment) -> None:
     with tempfile.TemporaryDirectory() as directory:  # pytest's own lies where only root gets to
         os.chown(directory, nobody.pw_uid, nobody.pw_gid)
         text = "id -u; id -g; id -G; grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status\n"
-        seen = await Launch(Path(directory), containment).start(text, "nobody", "/bin/sh").over
+        launch = Launch(Path(directory), containment)
+        seen = await launch.start(text, "nobody", "/bin/sh").over
+        launch.clear()
     lines = seen.out.decode().split("\n")
     assert lines[:3] == [str(nobody.pw_uid), str(nobody.pw_gid), str(nobody.pw_gid)], vars(seen)
     assert [int(line.split()[1], 16) for line in lines[3:-1]] == [0, 0, 0, 0]
@@ -223,6 +222,7 @@ def plan(program: Path, agent: int) -> str:
     return json.dumps(
         {
             "agent": agent,
+            "join": None,
             "program": str(program),
             "directory": str(program.parent),
             "user": None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from twisted.internet import task
 import goloagent
 from goloagent.jobs.bounds import Bounds
 from goloagent.loadtest import survivors
-from goloagent.loadtest.containment import Containment, try_namespace
+from goloagent.loadtest.containment import Containment
 
 BOUNDS = Bounds()
 # What ending everything may take beyond the grace period.
@@ -93,20 +94,10 @@ connection.sendall(server.reply(calls[0]))
 )
 
 
-@pytest.fixture(params=Containment, ids=lambda containment: containment.value)
-def containment(request: pytest.FixtureRequest) -> Containment:
-    """Every way to keep processes together that this machine allows."""
-    refusal = try_namespace(None) if request.param is Containment.PID_NAMESPACE else None
-    if refusal is not None:
-        print(f"J2: no PID namespace is to be had here: {refusal}")
-        pytest.skip(f"no PID namespace is to be had here: {refusal}")
-    return request.param
-
-
 @pytest_twisted.async_fixture
 async def contained(idle_agent: Agent, containment: Containment) -> Agent:
     """An agent that is ready and was told how to keep processes together."""
-    idle_agent.options["--containment"] = containment.value
+    idle_agent.options["--containment"] = containment.name
     await idle_agent.start()
     return idle_agent
 
@@ -144,7 +135,7 @@ async def test_j2_by_duration(
     job = await contained.ended(job_id)
     assert (job["state"], job["exit"]) == ("finished", {"signal": "SIGKILL"}), job
     print(
-        f"J2: by duration, {containment.value}: survivors 0 of 4, {seconds:.1f} s after the last "
+        f"J2: by duration, {containment.name}: survivors 0 of 4, {seconds:.1f} s after the last "
         f"call, of which {BOUNDS.quiet_seconds + BOUNDS.grace_seconds:.0f} s are quiet and grace"
     )
 
@@ -160,7 +151,7 @@ async def test_j2_by_sigterm_of_the_agent(
     left = contained.processes()
     assert left == []
     print(
-        f"J2: by SIGTERM of the agent, {containment.value}: survivors {len(left)} of 4, "
+        f"J2: by SIGTERM of the agent, {containment.name}: survivors {len(left)} of 4, "
         f"{time.monotonic() - begin:.1f} s after it"
     )
 
@@ -172,13 +163,13 @@ async def test_j2_by_kill_of_the_agent(
     """A namespace ends with a killed agent, at once; other ways end at the agent's next start."""
     job_id = await running_family(contained, script(STUBBORN), duration=600)
     await contained.kill(alone=True)
-    if containment is Containment.PID_NAMESPACE:
+    if containment.name == "pid-namespace":
         seconds = await until(lambda: not contained.processes(), SLACK_SECONDS)
         print(f"J2: by kill -9, pid-namespace: survivors 0 of 4, {seconds:.2f} s after it")
     await contained.start()
     left = contained.processes()
     assert left == []
-    print(f"J2: by kill -9, {containment.value}: survivors {len(left)} of 4 after the next start")
+    print(f"J2: by kill -9, {containment.name}: survivors {len(left)} of 4 after the next start")
     assert (await contained.job(job_id))["state"] == "interrupted"
 
 
@@ -192,14 +183,63 @@ async def test_j2_in_order(
     assert (job["state"], job["exit"]) == ("finished", {"code": 0}), job
     assert contained.run_log(job_id, "family").read_text() == "last words\n" * 3
     await until(lambda: not contained.processes(), SLACK_SECONDS)
-    print(f"J2: in order, {containment.value}: last words of 3 of 3, survivors 0 of 4")
+    print(f"J2: in order, {containment.name}: last words of 3 of 3, survivors 0 of 4")
 
 
 @pytest_twisted.ensureDeferred
 async def test_health_says_which(contained: Agent, containment: Containment) -> None:
     """An operator can tell which protection is in force."""
     health = (await contained.request("GET", "/health")).json
-    assert health["protections"]["processes"] == containment.value
+    assert health["protections"]["processes"] == containment.name
+
+
+# A load test with a daemon that has left its group, session, parent, pipes and environment.
+DESERTED = (
+    IMPORTS
+    + """
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.closerange(0, 3)
+        os.execve("/bin/sleep", ["sleep", "601.5"], {})
+    os._exit(0)
+os.wait()
+signal.pause()
+"""
+)
+
+
+@pytest.mark.parametrize("ending", ["SIGTERM", "kill -9 and a start"])
+@pytest_twisted.ensureDeferred
+async def test_j2_deserted(
+    contained: Agent, containment: Containment, script: Callable[..., Path], ending: str
+) -> None:
+    """A daemon that has left the environment, too, outlives a group, and nothing that is surer."""
+    job_id = await contained.queue("deserted", script(DESERTED), duration=1)
+    await contained.reached(job_id, "starting", "running")
+    await until(lambda: len(deserters()) == 1, 10)
+    if ending == "SIGTERM":
+        assert await contained.stop() == 0
+    else:
+        await contained.kill(alone=True)
+        await contained.start()
+    left = deserters()
+    print(f"J2: a deserter, {ending}, {containment.name}: survivors {len(left)} of 1")
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert len(left) == (containment.name == "process-group")
+
+
+def deserters() -> list[int]:
+    """Find what such a load test has left."""
+    found = []
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if command.read_bytes() == b"sleep\x00601.5\x00":
+                found.append(int(command.parent.name))
+        except OSError:
+            continue  # it has ended by now
+    return found
 
 
 def test_a_survivor_in_another_environment() -> None:
@@ -280,7 +320,7 @@ async def test_j7_many_jobs(
     after = holdings(contained.pid)
     growth = (after.rss_bytes - before.rss_bytes) / 2**20
     print(
-        f"J7: {JOBS} jobs in {time.monotonic() - begin:.0f} s, {containment.value}: "
+        f"J7: {JOBS} jobs in {time.monotonic() - begin:.0f} s, {containment.name}: "
         f"{before} before, {after} after, RSS growth {growth:.1f} MiB"
     )
     # A sync or a push under way holds a descriptor or two for a moment; a leak holds one a job.

@@ -70,16 +70,21 @@ class Twistd(ProcessProtocol):
 
 
 def twistd(
-    reactor: Any, directory: Path, arguments: list[str], crash_at: str | None = None
+    reactor: Any,
+    directory: Path,
+    arguments: list[str],
+    crash_at: str | None = None,
+    become: tuple[str, ...] = (),
 ) -> Twistd:
     """Start ``twistd -n golo-agent`` with these arguments, in `directory`.
 
     Args:
         crash_at: a point of `peers.crashing` at which it kills itself.
+        become: a command that executes what follows it.
 
     """
     program = [str(TWISTD)] if crash_at is None else [sys.executable, crashing.__file__, crash_at]
-    command = [*program, "-n", "--pidfile=", "golo-agent", *arguments]
+    command = [*become, *program, "-n", "--pidfile=", "golo-agent", *arguments]
     # Whether the package is installed or imported from a checkout, twistd finds the same one.
     environment = {**os.environ, "PYTHONPATH": str(Path(goloagent.__file__).parents[1])}
     process = Twistd()
@@ -107,6 +112,7 @@ class Agent:
             # As root it would be nobody, who cannot read below pytest's directories.
             "--run-as": pwd.getpwuid(os.geteuid()).pw_name,
         }
+        self.become: tuple[str, ...] = ()
         self.jobs: list[str] = []
         self._log = b""
         self._process: Twistd | None = None
@@ -115,8 +121,8 @@ class Agent:
 
     @property
     def arguments(self) -> list[str]:
-        """The options as they stand on the command line."""
-        return [word for pair in self.options.items() for word in pair]
+        """The options as they stand on the command line; the value of a flag is empty."""
+        return [word for pair in self.options.items() for word in pair if word]
 
     @property
     def running(self) -> bool:
@@ -147,7 +153,9 @@ class Agent:
         """
         assert not self.running, "the agent runs already"
         self._log = self.log.encode()
-        self._process = twistd(self._reactor, self._directory, self.arguments, crash_at)
+        self._process = twistd(
+            self._reactor, self._directory, self.arguments, crash_at, self.become
+        )
         await self._within(15, self._ready(), "the agent is not ready")
 
     async def stop(self) -> int:

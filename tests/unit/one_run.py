@@ -6,7 +6,7 @@ import errno
 import os
 from datetime import datetime, timezone
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.task import Clock
 from unit.loadtest.peer import Peer
 
@@ -19,6 +19,8 @@ from goloagent.loadtest.users import Users
 from goloagent.results.recorder import Recorder
 from goloagent.results.tally import Tally
 from goloagent.run import Run, Tools
+from goloagent.statistics.run import RunStatistics
+from goloagent.statistics.summary import Summary
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 RESULT = b'{"timestamp":"2026-01-02T03:04:05Z"}\n'
@@ -69,9 +71,11 @@ class OneRun:
         self.saved: list[State] = []
         self.job = Job("job-1", JobSpec("name", users, duration_seconds, "binary"), NOW)
         self.log = MemoryLog()
-        self.recorder = Recorder(self.log)  # type: ignore[arg-type]
+        self.statistics = RunStatistics()
+        self.recorder = Recorder(self.log, self.statistics.add)  # type: ignore[arg-type]
         self.preparing: Deferred[OneRun] = Deferred()
         self.connecting: Deferred[None] | None = None
+        self.looking: Deferred[bool] = succeed(False)
         self.peer: Peer | None = None
         self.watcher: Watcher | None = None
         self.exited = False
@@ -79,6 +83,8 @@ class OneRun:
         self.spawn_error: OSError | None = None
         self.store_error: Exception | None = None
         self.shortage: str | None = None
+        self.summaries: list[Summary] = []
+        self.statistics_error: OSError | None = None
         self.logged_before = 0
         self.over = False
         self.ended_seconds = 0.0
@@ -91,9 +97,11 @@ class OneRun:
                 prepare=lambda _: self.preparing,
                 spawn=self._spawn,
                 connect=self._connect,
+                is_strangers=lambda *_: self.looking,
                 save=self._save,
                 results=self,
                 too_much=lambda log_bytes: self.shortage,
+                keep_statistics=self._keep_statistics,
                 in_thread=maybeDeferred,
                 bounds=self.bounds,
             ),
@@ -203,6 +211,12 @@ class OneRun:
         if self.store_error is not None:
             raise self.store_error
         self.saved.append(job.state)
+
+    def _keep_statistics(self, job: Job, summary: Summary) -> None:
+        assert job is self.job
+        if self.statistics_error is not None:
+            raise self.statistics_error
+        self.summaries.append(summary)
 
     def _spawn(self, staged: object, watcher: Watcher) -> OneRun:
         assert staged is self

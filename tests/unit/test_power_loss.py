@@ -182,6 +182,7 @@ class World:
             lambda: NOW,
             maybeDeferred,
             self.notices.append,
+            lambda job, summary: None,
         )
         assert ensureDeferred(recovery.recover()).called
 

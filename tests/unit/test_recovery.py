@@ -16,6 +16,8 @@ from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import Store
 from goloagent.recovery import Recovery
 from goloagent.results.runlog import LogPathError, LogReader, RunLog, open_reader
+from goloagent.statistics.run import rebuild
+from goloagent.statistics.summary import Summary
 
 
 class Life:
@@ -27,6 +29,8 @@ class Life:
         self.handed_on: list[tuple[str, str]] = []
         self.opened: list[LogReader] = []
         self.notices: list[str] = []
+        self.summaries: dict[str, Summary] = {}
+        self.statistics_error: Exception | None = None
 
     def add(self, name: str, state: State, printed: bytes | None = None) -> Job:
         """Leave a job behind, with a log when it printed something."""
@@ -61,12 +65,18 @@ class Life:
             lambda: NOW,
             maybeDeferred,
             self.notices.append,
+            self._keep_statistics,
         ).recover()
         assert ensureDeferred(recovering).called
 
     def _open(self, job: Job) -> LogReader:
         self.opened.append(open_reader(self.root, job.spec.name, job.id))
         return self.opened[-1]
+
+    def _keep_statistics(self, job: Job, summary: Summary) -> None:
+        if self.statistics_error is not None:
+            raise self.statistics_error
+        self.summaries[job.id] = summary
 
     def job(self, job_id: str) -> Job:
         """Return a job as the store has it."""
@@ -225,8 +235,41 @@ def test_adopted_runs(life: Life) -> None:
     log.close()
     found = Job("found", JobSpec("name", 0, 0, ""), NOW, State.INTERRUPTED, logged=True)
     recovery = Recovery(
-        life.store, life._open, life, life.store.save, lambda: NOW, maybeDeferred, print
+        life.store,
+        life._open,
+        life,
+        life.store.save,
+        lambda: NOW,
+        maybeDeferred,
+        print,
+        life._keep_statistics,
     )
     assert ensureDeferred(recovery.adopt([found])).called
     assert life.job("found").results.pending == 2
     assert life.handed_on == [("begin", "found"), ("end", "found")]
+
+
+def test_the_statistics_of_an_interrupted_job(life: Life) -> None:
+    """They are made from its whole log, delivered or not; those of one that was over stay."""
+    printed = RESULT * 3 + b"chatter\n" + RESULT[:-1]
+    job = life.add("one", State.RUNNING, printed)
+    job.results.delivered, job.results.committed = 2, 2 * len(RESULT)
+    life.store.save(job)
+    life.add("over", State.FINISHED, RESULT)
+    life.recover()
+    assert list(life.summaries) == ["one"]
+    assert life.summaries["one"].results == 4
+    log = life._open(job)
+    assert life.summaries["one"] == rebuild(log.read).summary()
+    log.close()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), LogPathError("a link")])
+def test_statistics_that_cannot_be_kept(life: Life, error: Exception) -> None:
+    """They cost the job nothing."""
+    life.add("one", State.RUNNING, RESULT)
+    life.statistics_error = error
+    life.recover()
+    assert life.job("one").state is State.INTERRUPTED
+    assert life.job("one").results.pending == 1
+    assert life.handed_on == [("begin", "one"), ("end", "one")]

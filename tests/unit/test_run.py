@@ -12,7 +12,7 @@ import pytest
 from conftest import LoggedErrors
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.error import ConnectingCancelledError, DNSLookupError
 from unit.loadtest.peer import THERE
 from unit.one_run import NOW, RESULT, OneRun
@@ -248,6 +248,35 @@ def test_no_process_can_be_made() -> None:
     assert cause is not None
     assert os.strerror(errno.EAGAIN) in cause.sentence
     assert one.story == ["begin", "clear", "end", "over"]
+
+
+def test_a_stranger_took_the_port() -> None:
+    """It is hung up on, and not one call is made; the load test is told to end."""
+    one = OneRun().come_to(Phase.LAUNCHING)
+    one.looking = succeed(True)
+    one.launched()
+    one.connected()
+    assert one.peer is not None
+    assert (one.peer.waiting, one.peer.wire.gone) == (0, True)
+    assert one.story[-1] == "SIGTERM"
+    one.exit(None, signal.SIGTERM)
+    one.close()
+    one.check(State.FAILED, "rpc-port-busy")
+    assert one.calls.started == 0
+
+
+def test_no_call_before_it_is_known_whom_to() -> None:
+    """The look takes its time; what ends the run meanwhile is the reason, and the look is over."""
+    one = OneRun().come_to(Phase.LAUNCHING)
+    one.looking = Deferred()
+    one.launched()
+    one.connected()
+    assert one.peer is not None
+    assert (one.peer.waiting, one.job.state) == (0, State.STARTING)
+    one.exit(3)
+    one.close()
+    one.check(State.FAILED, "exited")
+    assert one.looking.called
 
 
 def test_exec_failed() -> None:
@@ -599,3 +628,24 @@ def test_every_history_ends(data: st.DataObject, users: int, duration: int) -> N
     for late in possible(one, launched).values():
         late()
     one.check(one.job.state, cause and cause.reason)
+
+
+def test_the_statistics_of_a_run() -> None:
+    """They grow with what is printed, and are kept once at the end with all of it."""
+    one = OneRun().come_to(Phase.DRAINING)
+    one.print_results(3)
+    assert one.run.statistics.results == 3
+    assert one.summaries == []
+    one.watching.stdout(RESULT[:-1])
+    one.close()
+    one.check(State.FINISHED)
+    (summary,) = one.summaries
+    assert summary.results == one.job.results.valid == 4
+
+
+def test_statistics_that_cannot_be_kept() -> None:
+    """A full disk costs a run its statistics, and no more."""
+    one = OneRun()
+    one.statistics_error = OSError(errno.ENOSPC, "full")
+    one.come_to(Phase.OVER)
+    one.check(State.FINISHED)

@@ -45,7 +45,7 @@ class Queue:
         self.runs: list[FakeRun] = []
         self.at_once = False
         self.clearing: Deferred[None] = succeed(None)
-        self.supervisor = Supervisor(self.store, self._make_run, self._end_survivors)
+        self.supervisor = Supervisor(self.store, self._make_run, self._end_survivors, lambda: NOW)
 
     def add(self, *names: str) -> None:
         """Queue jobs, telling the supervisor of each."""
@@ -172,3 +172,41 @@ def test_stop_when_the_run_breaks(queue: Queue, logged_errors: LoggedErrors) -> 
     queue.runs[0].over.errback(ZeroDivisionError("a bug"))
     assert stopped.called
     assert logged_errors.flush(ZeroDivisionError)
+
+
+def test_cancelling_a_job_that_waits(queue: Queue) -> None:
+    """It is over at once and never runs; the one that runs goes on."""
+    queue.supervisor.start()
+    queue.add("one", "two")
+    two = queue.store.get("two")
+    assert two is not None
+    queue.supervisor.cancel(two)
+    assert (two.state, two.cause, two.ended_at) == (State.CANCELLED, outcome.CANCELLED, NOW)
+    assert queue.runs[0].cancelled == []
+    queue.runs[0].end()
+    assert queue.ran == ["one"]
+
+
+def test_cancelling_the_job_that_runs(queue: Queue) -> None:
+    """Its run is told, and it is over when the run says so."""
+    queue.supervisor.start()
+    queue.add("one")
+    queue.supervisor.cancel(queue.runs[0].job)
+    assert queue.runs[0].cancelled == [outcome.CANCELLED]
+    assert queue.runs[0].job.state is State.STARTING
+
+
+def test_a_cancel_that_cannot_be_kept(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job goes on waiting when the disk does not take it, and runs in its turn."""
+    queue.add("one")
+    [job] = queue.store.queued()
+
+    def full(_: Job) -> None:
+        raise OSError(28, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queue.store, "save", full)
+        with pytest.raises(OSError, match="full"):
+            queue.supervisor.cancel(job)
+    queue.supervisor.start()
+    assert queue.ran == ["one"]

@@ -2,38 +2,73 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from goloagent import settings
 from goloagent.loadtest import containment
-from goloagent.loadtest.containment import Containment, NotAllowed, choose
+from goloagent.loadtest.containment import (
+    Cgroup,
+    Containment,
+    NotAllowed,
+    PidNamespace,
+    ProcessGroup,
+    choose,
+    ways,
+)
+
+ALL = (PidNamespace(), Cgroup(Path("/cgroup"), "1-2/"), ProcessGroup())
+
+
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Names of ways that the system refuses; of the others it allows each."""
+    refused: set[str] = set()
+
+    def attempt(way: Containment, user: str | None) -> str | None:
+        assert user == "nobody"
+        return "Operation not permitted" if way.name in refused else None
+
+    monkeypatch.setattr(containment, "attempt", attempt)
+    return refused
 
 
 @pytest.mark.parametrize(
-    ("wanted", "chosen"),
+    ("refused", "chosen"),
     [
-        (None, Containment.PID_NAMESPACE),
-        (Containment.PID_NAMESPACE, Containment.PID_NAMESPACE),
-        (Containment.PROCESS_GROUP, Containment.PROCESS_GROUP),
+        (set(), "pid-namespace"),
+        ({"cgroup"}, "pid-namespace"),
+        ({"pid-namespace"}, "cgroup"),
+        ({"pid-namespace", "cgroup"}, "process-group"),
     ],
 )
-def test_where_everything_is_allowed(
-    monkeypatch: pytest.MonkeyPatch, wanted: Containment | None, chosen: Containment
-) -> None:
-    """The surest is chosen, unless another is wanted."""
-    monkeypatch.setattr(containment, "try_namespace", lambda user: None)
-    assert choose(wanted, "nobody") is chosen
+def test_the_surest_is_chosen(refuse: set[str], refused: set[str], chosen: str) -> None:
+    """Of those that are allowed, which the last always is."""
+    refuse |= refused
+    assert choose(None, "nobody", ALL).name == chosen
 
 
-def test_where_no_namespace_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next is chosen; who wants a namespace by name is refused with the system's reason."""
-    monkeypatch.setattr(containment, "try_namespace", lambda user: "Operation not permitted")
-    assert choose(None, None) is Containment.PROCESS_GROUP
-    assert choose(Containment.PROCESS_GROUP, None) is Containment.PROCESS_GROUP
+@pytest.mark.parametrize("wanted", [way.name for way in ALL])
+def test_one_is_wanted(refuse: set[str], wanted: str) -> None:
+    """It is that one, whatever else is allowed."""
+    assert choose(wanted, "nobody", ALL).name == wanted
+
+
+@pytest.mark.parametrize("wanted", ["pid-namespace", "cgroup"])
+def test_one_is_wanted_that_is_refused(refuse: set[str], wanted: str) -> None:
+    """The system's reason is told, and no other is taken in its place."""
+    refuse |= {wanted}
     with pytest.raises(NotAllowed, match="Operation not permitted"):
-        choose(Containment.PID_NAMESPACE, None)
+        choose(wanted, "nobody", ALL)
 
 
 def test_the_option_names_them_all() -> None:
-    """Each can be asked for on the command line."""
-    assert (settings.AUTO, *(way.value for way in Containment)) == settings.CONTAINMENTS
+    """Each can be asked for on the command line, the surest first."""
+    assert (settings.AUTO, *(way.name for way in ways("1-2/"))) == settings.CONTAINMENTS
+
+
+def test_no_cgroup_to_be_found() -> None:
+    """Where none is mounted, the attempt at it says so."""
+    refusal = containment.attempt(Cgroup(None, "1-2/"), None)
+    assert refusal == "no cgroup v2 is mounted that the agent is in"

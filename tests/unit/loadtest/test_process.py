@@ -12,7 +12,7 @@ import pytest
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.python.failure import Failure
 
-from goloagent.loadtest.containment import Containment
+from goloagent.loadtest.containment import Cgroup, PidNamespace, ProcessGroup
 from goloagent.loadtest.launcher import STATUS_FD
 from goloagent.loadtest.namespace import END_ALL, EXIT_FD, around
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
@@ -66,7 +66,7 @@ def heard() -> Heard:
 @pytest.fixture
 def process(heard: Heard) -> LoadTestProcess:
     """A process that has just been made."""
-    process = LoadTestProcess(heard)
+    process = LoadTestProcess(heard, ProcessGroup(), "job")
     process.makeConnection(Transport())
     return process
 
@@ -124,7 +124,7 @@ def test_an_exit_by_signal(process: LoadTestProcess, heard: Heard) -> None:
 @pytest.fixture
 def contained(heard: Heard) -> LoadTestProcess:
     """A process in a PID namespace that has just been made."""
-    process = LoadTestProcess(heard, Containment.PID_NAMESPACE)
+    process = LoadTestProcess(heard, PidNamespace(), "job")
     process.makeConnection(Transport())
     return process
 
@@ -216,7 +216,7 @@ def test_signals_before_there_is_a_process(
     heard: Heard, signals: list[tuple[str, int, int]]
 ) -> None:
     """Nothing is signalled for a process that was never made."""
-    LoadTestProcess(heard).terminate()
+    LoadTestProcess(heard, ProcessGroup(), "job").terminate()
     assert signals == []
 
 
@@ -275,9 +275,50 @@ def test_spawn_in_a_namespace(heard: Heard) -> None:
         directory=Path("/srv/1"),
         rpc_address="127.0.0.1:9999",
         mark="mark",
-        containment=Containment.PID_NAMESPACE,
+        containment=PidNamespace(),
     )
     spawn(spawner, program, heard)
     assert spawner.args[:-5] == around(os.getpid(), [])
     assert spawner.plan["agent"] == 1
     assert {*spawner.descriptors} == {0, 1, 2, STATUS_FD, EXIT_FD}
+
+
+def test_spawn_in_a_cgroup(heard: Heard, tmp_path: Path) -> None:
+    """The launcher is told how to join a cgroup that is there, and is a child of the agent."""
+    spawner = Spawner()
+    program = Program(
+        path=Path("/srv/job-1/loadtest"),
+        directory=Path("/srv/job-1"),
+        rpc_address="127.0.0.1:9999",
+        mark="1-2/job-1",
+        containment=Cgroup(tmp_path, "1-2/"),
+    )
+    spawn(spawner, program, heard)
+    assert (tmp_path / "golo-agent-1-2-job-1").is_dir()
+    assert spawner.plan["join"] == str(tmp_path / "golo-agent-1-2-job-1" / "cgroup.procs")
+    assert spawner.plan["agent"] == os.getpid()
+    assert {*spawner.descriptors} == {0, 1, 2, STATUS_FD}
+
+
+def test_a_cgroup_that_cannot_be_made(heard: Heard, tmp_path: Path) -> None:
+    """No process is made outside, where nothing would keep it."""
+    containment = Cgroup(tmp_path / "gone", "1-2/")
+    program = Program(Path("/srv/1/x"), Path("/srv/1"), "[::1]:1", "1-2/1", None, containment)
+    with pytest.raises(FileNotFoundError):
+        spawn(None, program, heard)
+
+
+def test_signals_in_a_cgroup(
+    heard: Heard, signals: list[tuple[str, int, int]], tmp_path: Path
+) -> None:
+    """The group is asked to end, and the cgroup is ended as a whole."""
+    job = tmp_path / "golo-agent-1-2-job"
+    job.mkdir()
+    (job / "cgroup.kill").touch()
+    process = LoadTestProcess(heard, Cgroup(tmp_path, "1-2/"), "job")
+    process.makeConnection(Transport())
+    process.terminate()
+    assert (job / "cgroup.kill").read_text() == ""
+    process.kill()
+    assert (job / "cgroup.kill").read_text() == "1"
+    assert signals == [("group", PID, signal.SIGTERM), ("group", PID, signal.SIGKILL)]

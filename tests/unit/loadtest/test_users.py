@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from unit.loadtest.peer import HERE, THERE, Peer, Wire
 
 from goloagent.jobs.job import Calls
+from goloagent.loadtest import listener
 from goloagent.loadtest.users import (
     FIRST_DELAY_SECONDS,
     LONGEST_DELAY_SECONDS,
@@ -67,6 +68,23 @@ def test_every_user_calls_at_once(told: Told, calls: Calls) -> None:
     assert (peer.waiting, calls.started, calls.in_flight) == (25, 25, 25)
     assert peer.methods == {METHOD} == {"Server.Run"}
     assert peer.wire.no_delay
+
+
+def test_nothing_is_heard_before_the_drive(told: Told, calls: Calls) -> None:
+    """Whoever is at the other end cannot say or end anything before it is known who that is."""
+    users = told.users(1, calls)
+    peer = Peer(users)
+    assert peer.wire.producerState == "paused"
+    users.drive()
+    assert peer.wire.producerState == "producing"
+
+
+def test_the_ends_of_a_connection(told: Told, calls: Calls) -> None:
+    """By them the connection is found in the kernel's tables."""
+    users = told.users(1, calls)
+    Peer(users)
+    ours, theirs = (listener.end(address.host, address.port) for address in (HERE, THERE))
+    assert users.ends == (ours, theirs)
 
 
 def test_the_loop_is_closed(told: Told, calls: Calls) -> None:

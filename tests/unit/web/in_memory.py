@@ -19,8 +19,10 @@ from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
 from goloagent.jobs.store import Store
 from goloagent.web.access import Access
-from goloagent.web.api import Api
-from goloagent.web.health import Health
+from goloagent.web.api import api
+from goloagent.web.binaries import BinaryRoutes
+from goloagent.web.health import Health, HealthRoutes
+from goloagent.web.jobs import JobRoutes
 from goloagent.web.site import site
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600000, tzinfo=timezone.utc)
@@ -94,17 +96,22 @@ class Agent:
     access: Access = attrs.Factory(Access)
     health: Callable[[], Health] = Health
     submitted: list[Job] = attrs.Factory(list)
+    cancelled: Callable[[Job], None] = lambda job: None
 
     def connect(self, peer: Any = IPv4Address("TCP", "127.0.0.1", 40000)) -> Connection:  # noqa: B008
         """Open a connection from `peer`."""
-        api = Api(
-            store=self.store,
-            submit=self.submitted.append,
-            now=lambda: NOW,
-            health=lambda: self.health(),
-            in_thread=maybeDeferred,
+        application = api(
+            BinaryRoutes(in_thread=maybeDeferred),
+            JobRoutes(
+                store=self.store,
+                submit=lambda job: self.submitted.append(job),
+                cancel=lambda job: self.cancelled(job),
+                now=lambda: NOW,
+                health=lambda: self.health(),
+            ),
+            HealthRoutes(lambda: self.health()),
         )
-        factory = site(api, self.access, self.binaries, MAX_UPLOAD_BYTES, self.clock)
+        factory = site(application, self.access, self.binaries, MAX_UPLOAD_BYTES, self.clock)
         return Connection(factory, peer)
 
     def ask(self, data: bytes) -> Answer:

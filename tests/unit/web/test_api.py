@@ -17,8 +17,8 @@ from unit.web.in_memory import NOW, Agent, Answer
 
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.store import Binary
-from goloagent.web.api import QUEUE_LIMIT
 from goloagent.web.health import Health, Protections
+from goloagent.web.jobs import QUEUE_LIMIT
 
 SCRIPT = b"#!/bin/sh\nexit 0\n"
 BINARY = Binary(id="b-1", sha256="0" * 64, size=10, uploaded_at=NOW)
@@ -267,7 +267,7 @@ def test_head_is_get_without_a_body(agent: Agent) -> None:
         ("GET /upload", "POST"),
         ("DELETE /queue", "POST"),
         ("POST /health", "GET, HEAD"),
-        ("PATCH /jobs/x", "GET, HEAD"),
+        ("PATCH /jobs/x", "DELETE, GET, HEAD"),
         ("OPTIONS /queue", "POST"),
         ("M! /queue", "POST"),
     ],

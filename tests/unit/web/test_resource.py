@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
+import msgspec
 import pytest
 
 from goloagent.jobs.job import Calls, Cause, Delivery, Exit, Job, Results, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.web.resource import job_resource
+from goloagent.web import resource as web
 
 SPEC = JobSpec(name="shop", users=25, duration_seconds=10, binary="b-1")
 QUEUED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+
+
+def job_resource(job: Job) -> Any:
+    """Return the resource as it is written."""
+    return msgspec.json.decode(msgspec.json.encode(web.job_resource(job)))
 
 
 def test_a_queued_job() -> None:

@@ -1,0 +1,58 @@
+"""How the agent fares as a whole: starting, ready, stopping; and what an operator should know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+from twisted.logger import Logger
+
+from goloagent.notify import Notifier
+from goloagent.web.health import DISK_FULL, READY, Health, Protections
+
+STARTING = "starting"
+# Logs of an earlier life are read at the start, however long they are.
+START_SECONDS = 60.0
+
+
+@attrs.define
+class Condition:
+    """What ``/health`` and `notifier` tell, changed as the agent goes through its life."""
+
+    notifier: Notifier
+    health: Health = attrs.Factory(lambda: Health(STARTING))
+
+    _log = Logger()
+
+    def ready(self) -> None:
+        """Take jobs from now on."""
+        self.health = attrs.evolve(self.health, status=READY, reason=None)
+        self.notifier.ready()
+
+    def become(self, status: str, reason: str) -> None:
+        """Take no jobs any more, for a reason."""
+        self.health = attrs.evolve(self.health, status=status, reason=reason)
+        self.notifier.stopping()
+
+    def beat(self) -> None:
+        """Tell the service manager that the agent lives, while it starts and afterwards."""
+        if self.health.status == STARTING:
+            self.notifier.starting(START_SECONDS)
+        else:
+            self.notifier.alive()
+
+    def protect(self, processes: str) -> None:
+        """Tell which protections are in force."""
+        self.health = attrs.evolve(self.health, protections=Protections(processes))
+
+    def notice(self, sentence: str) -> None:
+        """Log a sentence and keep it for whoever asks."""
+        self._log.error("{sentence}", sentence=sentence)
+        self.health = attrs.evolve(self.health, notices=(*self.health.notices, sentence))
+
+    def fares(self, shortage: Callable[[], str | None]) -> Health:
+        """Return the health now; `shortage` tells what a ready agent has too little room for."""
+        sentence = shortage() if self.health.ready else None
+        if sentence is None:
+            return self.health
+        return attrs.evolve(self.health, status=DISK_FULL, reason=sentence)

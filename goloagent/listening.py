@@ -1,0 +1,52 @@
+"""Listens on every endpoint that was asked for, or on none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.server import Site
+
+from goloagent.premises import CannotStart, reason
+
+_log = Logger()
+
+
+def listen(reactor: Any, descriptions: Iterable[str], factory: Site) -> list[IListeningPort]:
+    """Serve `factory` on each endpoint.
+
+    Raises:
+        CannotStart: one of them is not to be had; nothing listens then.
+    """
+    ports: list[IListeningPort] = []
+    for description in descriptions:
+        try:
+            port = _listen_now(serverFromString(reactor, description), factory)
+        except Exception as error:
+            for open_port in ports:
+                open_port.stopListening()
+            raise CannotStart(f"--listen {description}: {reason(error)}") from None
+        ports.append(port)
+        _log.info("listening on {address}", address=port.getHost())
+    return ports
+
+
+async def close(ports: list[IListeningPort]) -> None:
+    """Take no further connection; a second time does nothing."""
+    while ports:
+        await maybeDeferred(ports.pop().stopListening)
+
+
+def _listen_now(endpoint: IStreamServerEndpoint, factory: Site) -> IListeningPort:
+    """Listen, with an endpoint that needs no time for it: all of Twisted's own are such."""
+    outcome: list[IListeningPort | Failure] = []
+    endpoint.listen(factory).addBoth(outcome.append)
+    (port,) = outcome
+    if isinstance(port, Failure):
+        port.raiseException()
+    return port

@@ -1,0 +1,64 @@
+"""Tells the service manager how the agent fares, by the protocol of ``sd_notify(3)``.
+
+A datagram of ``NAME=value`` lines to the socket that ``NOTIFY_SOCKET`` names. Without one nothing
+is told. Knows nothing of what is told.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+
+import attrs
+
+Send = Callable[[bytes], None]
+
+
+@attrs.frozen
+class Notifier:
+    """Tells by `send`; `watchdog_seconds` is how often it must be told that the agent lives."""
+
+    send: Send
+    watchdog_seconds: float | None = None
+
+    def ready(self) -> None:
+        """The agent takes jobs."""
+        self.send(b"READY=1\nSTATUS=ready")
+
+    def stopping(self) -> None:
+        """The agent is on its way to the end."""
+        self.send(b"STOPPING=1\nSTATUS=stopping")
+
+    def alive(self) -> None:
+        """The reactor turns."""
+        self.send(b"WATCHDOG=1")
+
+    def starting(self, seconds: float) -> None:
+        """The start takes up to so long from now."""
+        self.send(b"EXTEND_TIMEOUT_USEC=%d\nSTATUS=starting" % (seconds * 1e6))
+
+
+def notifier(environment: Mapping[str, str], pid: int) -> Notifier:
+    """Return the notifier that the service manager of process `pid` asks for."""
+    address = environment.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return Notifier(lambda _: None)
+    watched = environment.get("WATCHDOG_PID", str(pid)) == str(pid)
+    usec = environment.get("WATCHDOG_USEC", "")
+    # Twice within the time, as sd_watchdog_enabled(3) recommends.
+    interval = int(usec) / 2e6 if watched and usec.isdigit() and int(usec) else None
+    return Notifier(_to(f"\0{address[1:]}" if address[0] == "@" else address), interval)
+
+
+def _to(address: str) -> Send:
+    def send(lines: bytes) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.setblocking(False)
+            try:
+                sender.sendto(lines, os.fsencode(address))
+            except OSError:
+                # A manager that does not listen must not hurt the agent; its watchdog will.
+                return
+
+    return send

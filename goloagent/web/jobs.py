@@ -1,0 +1,156 @@
+"""Jobs over HTTP: queue, list, show, cancel. Does not run them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import attrs
+import msgspec
+from msgspec import Meta, Struct
+
+from goloagent.jobs.job import Job, State
+from goloagent.jobs.spec import InvalidSpec, JobRequest, parse
+from goloagent.jobs.store import Store
+from goloagent.web.health import DISK_FULL, Health
+from goloagent.web.operation import Body, Reply, operation
+from goloagent.web.problem import Problem, not_found, quoted
+from goloagent.web.request import Request
+from goloagent.web.resource import JobList, JobResource, job_resource
+
+QUEUE_LIMIT = 32
+RETRY_AFTER_SECONDS = 30
+
+
+class Queued(Struct, frozen=True):
+    """A job is kept and will run."""
+
+    queued: bool
+    id: str
+
+
+class JobQuery(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which jobs to list."""
+
+    state: State | None = None
+    name: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    before: Annotated[str | None, Meta(description="id of a job: list only older ones")] = None
+
+
+@attrs.frozen
+class JobRoutes:
+    """``/queue`` and ``/jobs`` over `store`.
+
+    Args:
+        submit: told of each new job.
+        cancel: brings a job to its end: at once when it is queued, in order when it runs.
+    """
+
+    store: Store
+    submit: Callable[[Job], None]
+    cancel: Callable[[Job], None]
+    now: Callable[[], datetime]
+    health: Callable[[], Health]
+
+    @operation(
+        "POST",
+        "/queue",
+        {201: Reply("The job is queued.", Queued, headers={"Location": "The path of the job."})},
+        body=Body(JobRequest),
+        errors={
+            400: "The body is not such an object, or there is no such binary.",
+            413: "The body is longer than 64 KiB.",
+            415: "The body is a form or text.",
+            503: "The queue is full; Retry-After says when to come again.",
+            507: "The disk is full.",
+        },
+    )
+    def post_queue(self, request: Request) -> bytes:
+        """Queue a job; once answered 201 it is kept."""
+        _refuse_forms(request)
+        try:
+            spec = parse(request.buffered.getvalue())
+        except InvalidSpec as error:
+            raise Problem(400, str(error)) from None
+        if self.store.binary(spec.binary) is None:
+            raise Problem(400, f"{spec.binary} is an invalid binary")
+        if len(self.store.queued()) >= QUEUE_LIMIT:
+            raise Problem(
+                503,
+                f"the queue is full: {QUEUE_LIMIT} jobs are waiting",
+                {"Retry-After": str(RETRY_AFTER_SECONDS)},
+            )
+        health = self.health()
+        if health.status == DISK_FULL:
+            raise Problem(507, health.reason or health.status)
+        job = Job(id=str(uuid4()), spec=spec, queued_at=self.now())
+        self.store.add(job)
+        self.submit(job)
+        request.responseHeaders.setRawHeaders("Location", [f"/jobs/{job.id}"])
+        return request.answer(201, Queued(queued=True, id=job.id))
+
+    @operation(
+        "GET",
+        "/jobs",
+        {200: Reply("Jobs of all states.", JobList)},
+        query=JobQuery,
+        errors={400: "A query parameter is unknown or out of its bounds."},
+    )
+    def get_jobs(self, request: Request) -> bytes:
+        """List jobs, the newest first."""
+        query = request.query(JobQuery)
+        if query.before is not None and self.store.get(query.before) is None:
+            raise Problem(400, f"before: there is no job {quoted(query.before.encode())}")
+        jobs = self.store.newest(query.limit + 1, query.state, query.name, query.before)
+        page, more = jobs[: query.limit], jobs[query.limit :]
+        following = None
+        if more:
+            parameters = msgspec.to_builtins(msgspec.structs.replace(query, before=page[-1].id))
+            following = f"/jobs?{urlencode(parameters)}"
+        return request.answer(200, JobList(list(map(job_resource, page)), following))
+
+    @operation(
+        "GET",
+        "/jobs/<job_id>",
+        {200: Reply("The job.", JobResource)},
+        errors={404: "There is no such job."},
+    )
+    def get_job(self, request: Request, job_id: str) -> bytes:
+        """Show a job."""
+        return request.answer(200, job_resource(self._find(request, job_id)))
+
+    @operation(
+        "DELETE",
+        "/jobs/<job_id>",
+        {
+            200: Reply("The job is over: it was queued, or over already.", JobResource),
+            202: Reply("The job is being stopped.", JobResource),
+        },
+        errors={404: "There is no such job.", 507: "The disk is full."},
+    )
+    def delete_job(self, request: Request, job_id: str) -> bytes:
+        """Cancel a job; its record and its results stay."""
+        job = self._find(request, job_id)
+        if not job.state.over:
+            self.cancel(job)
+        return request.answer(200 if job.state.over else 202, job_resource(job))
+
+    def _find(self, request: Request, job_id: str) -> Job:
+        job = self.store.get(job_id)
+        if job is None:
+            raise not_found(request.path)
+        return job
+
+
+def _refuse_forms(request: Request) -> None:
+    """Refuse what a web page can send unasked. golo-cli sends no type at all, and means JSON."""
+    media_type = (request.getHeader(b"Content-Type") or b"").partition(b";")[0].strip().lower()
+    if (
+        media_type.startswith((b"text/", b"multipart/"))
+        or media_type == b"application/x-www-form-urlencoded"
+    ):
+        raise Problem(415, f"Content-Type {quoted(media_type)} is not JSON")

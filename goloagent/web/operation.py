@@ -1,0 +1,76 @@
+"""What a route is, as data beside the code that serves it.
+
+The router and the API's description are both made of it, so neither can say what the other does
+not. Knows no HTTP library and no route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import attrs
+
+JSON = "application/json"
+
+_Served = TypeVar("_Served", bound=Callable[..., Any])
+_MARK = "__operation__"
+
+
+@attrs.frozen
+class Reply:
+    """An answer of its own kind: what it means, its type when it is JSON, and its headers.
+
+    `headers` has a sentence for each.
+    """
+
+    meaning: str
+    type: Any = None
+    media_type: str = JSON
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Body:
+    """The body of a request: of a type when it is JSON, else of a JSON schema."""
+
+    type: Any = None
+    media_type: str = JSON
+    schema: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Operation:
+    """One method of one path, whose parameters stand in it as ``<name>``.
+
+    `errors` has a sentence for each status that is answered with a `Problem`. `query` is a Struct
+    with a member for each query parameter.
+    """
+
+    method: str
+    path: str
+    replies: Mapping[int, Reply]
+    errors: Mapping[int, str] = attrs.field(factory=dict)
+    query: Any = None
+    body: Body | None = None
+
+
+def operation(
+    method: str, path: str, replies: Mapping[int, Reply], **more: Any
+) -> Callable[[_Served], _Served]:
+    """Return a decorator that declares a method to serve an `Operation` made of the arguments."""
+    declared = Operation(method, path, replies, **more)
+
+    def declare(served: _Served) -> _Served:
+        setattr(served, _MARK, declared)
+        return served
+
+    return declare
+
+
+def operations(room: object) -> Iterator[tuple[Operation, Callable[..., Any]]]:
+    """Yield what the methods of `room` serve, in the order in which they are written."""
+    for name, function in vars(type(room)).items():
+        declared = getattr(function, _MARK, None)
+        if declared is not None:
+            yield declared, getattr(room, name)

@@ -1,0 +1,169 @@
+"""An agent that is not root: namespaces of users, or a cgroup delegated to it, hold load tests."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+import pytest_twisted
+from peers.agent import Agent
+from peers.collector import Collector
+from peers.somebody import become
+from twisted.internet import task
+
+import goloagent
+from goloagent.loadtest import cgroup
+
+RESULTS = 1000
+# Comes as far as a load test would, kept together in the way named, as whoever runs it.
+ATTEMPT = """
+import sys
+from goloagent.loadtest.containment import attempt, ways
+(way,) = (way for way in ways("tests/") if way.name == sys.argv[1])
+sys.exit(attempt(way, None))
+"""
+# A load test that is late, and a stranger that is not.
+LATE = "import os, signal\nos.write(2, b'born\\n')\nsignal.pause()\n"
+STRANGER = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("listens", flush=True)
+print(listener.accept()[0].recv(1), flush=True)
+"""
+
+
+@attrs.frozen
+class Nobody:
+    """How to be nobody, by the command `become`, and what keeps nobody's load tests together."""
+
+    become: tuple[str, ...]
+    containment: str
+
+    def run(self, *arguments: str) -> subprocess.Popen[str]:
+        """Run Python as nobody."""
+        return subprocess.Popen(
+            [*self.become, sys.executable, "-c", *arguments],
+            cwd="/",
+            env=os.environ | {"PYTHONPATH": str(Path(goloagent.__file__).parents[1])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+@pytest.fixture
+def delegated() -> Iterator[Path | None]:
+    """A cgroup delegated to nobody, as systemd does it; None where it cannot be made."""
+    if os.geteuid() != 0:
+        yield None
+        return
+    proc = Path("/proc/self")
+    own = cgroup.own((proc / "cgroup").read_text(), (proc / "mountinfo").read_text())
+    directory = None if own is None else own / f"golo-agent-tests-{os.getpid()}"
+    try:
+        if directory is not None:
+            directory.mkdir()
+    except OSError:
+        directory = None
+    if directory is None:
+        yield None
+        return
+    for name in ("", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"):
+        shutil.chown(directory / name, "nobody")
+    yield directory
+    left = [path for path in directory.iterdir() if path.is_dir()]
+    cgroup.remove(directory)
+    assert left == []
+
+
+@pytest.fixture(params=["pid-namespace", "cgroup"])
+def nobody(request: pytest.FixtureRequest, delegated: Path | None) -> Iterator[Nobody]:
+    """Nobody, whose load tests are kept together in each way that does not need root."""
+    if os.geteuid() != 0:
+        unable("only root can become another user; who is not root tests this everywhere")
+    in_cgroup = delegated if request.param == "cgroup" else None
+    with tempfile.TemporaryDirectory() as aside:
+        nobody = Nobody(become("nobody", Path(aside), in_cgroup), request.param)
+        try:
+            with nobody.run(ATTEMPT, request.param) as attempted:
+                refusal = attempted.communicate(timeout=30)[1].strip()
+        except OSError as error:
+            unable(f"{error}")
+        if attempted.returncode:
+            unable(f"no {request.param} is to be had here: {refusal}")
+        yield nobody
+        for kept in Path(aside).iterdir():
+            kept.rmdir()
+
+
+def unable(reason: str) -> None:
+    """Skip the test for this reason."""
+    print(f"J2: not tried as nobody: {reason}")
+    pytest.skip(reason)
+
+
+@pytest_twisted.async_yield_fixture
+async def agent(nobody: Nobody, collector: Collector) -> AsyncIterator[Agent]:
+    """An agent that runs as nobody and is ready; what it leaves is checked after the test."""
+    from twisted.internet import reactor
+
+    # Not pytest's: what is below those only we may enter.
+    with tempfile.TemporaryDirectory() as name:
+        shutil.chown(name, "nobody")
+        agent = Agent(reactor, Path(name), collector)
+        agent.become = nobody.become
+        agent.options |= {"--run-as": "nobody", "--containment": nobody.containment}
+        await agent.start()
+        yield agent
+        try:
+            await agent.check()
+        finally:
+            if agent.running:
+                await agent.kill()
+            await agent.close()
+            print(agent.log)
+
+
+@pytest_twisted.ensureDeferred
+async def test_j2_as_nobody(agent: Agent, nobody: Nobody, go_loadtest: Callable[..., Path]) -> None:
+    """A job finishes and is delivered, and nothing of one is left by a kill of the agent."""
+    assert Path(f"/proc/{agent.pid}").stat().st_uid == pwd.getpwnam("nobody").pw_uid
+    health = (await agent.request("GET", "/health")).json
+    assert health["protections"]["processes"] == nobody.containment
+    loadtest = go_loadtest("counter", count=RESULTS)
+    job = await agent.settled(await agent.queue("counter", loadtest, duration=1))
+    assert (job["state"], job["results"]["delivered"]) == ("finished", RESULTS), job
+    job_id = await agent.queue("counter", loadtest, duration=600)
+    await agent.reached(job_id, "running")
+    seen = len(agent.processes())
+    assert seen > 0
+    await agent.kill()
+    print(f"J2: as nobody, kill -9, {nobody.containment}: survivors 0 of {seen}")
+    await agent.start()
+    assert (await agent.job(job_id))["state"] == "interrupted"
+
+
+@pytest_twisted.ensureDeferred
+async def test_j5_as_nobody(agent: Agent, nobody: Nobody, script: Callable[..., Path]) -> None:
+    """A stranger is found out who is nobody, too: not the user counts but the process."""
+    from twisted.internet import reactor
+
+    job_id = await agent.queue("late", script(LATE), duration=1)
+    noted = agent.run_log(job_id, "late", "err.log")
+    while not noted.exists() or noted.read_text() != "born\n":
+        await task.deferLater(reactor, 0.01)
+    with nobody.run(STRANGER, str(agent.rpc_port)) as stranger:
+        assert stranger.stdout is not None
+        assert stranger.stdout.readline() == "listens\n"
+        job = await agent.ended(job_id)
+        heard = stranger.stdout.readline().strip()
+    print(f"J5: as nobody, {nobody.containment}: {job['reason']}, heard {heard}")
+    assert (job["state"], job["reason"], heard) == ("failed", "rpc-port-busy", "b''"), job

@@ -1,0 +1,122 @@
+"""Jobs over HTTP: listed in pages, and cancelled."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from unit.web.in_memory import NOW, Agent, Answer
+
+from goloagent.jobs import outcome
+from goloagent.jobs.job import Job, State
+from goloagent.jobs.spec import JobSpec
+
+
+def ask(agent: Agent, start: str) -> Answer:
+    """Send a request without a body to localhost."""
+    return agent.ask(f"{start} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+
+
+def add(agent: Agent, count: int, name: str = "shop", **more: Any) -> list[Job]:
+    """Put jobs into the store, the oldest first."""
+    jobs = [
+        Job(f"{name}-{n}", JobSpec(name, 1, 1, "b"), NOW + timedelta(seconds=n), **more)
+        for n in range(count)
+    ]
+    for job in jobs:
+        agent.store.add(job)
+    return jobs
+
+
+def listed(answer: Answer) -> list[str]:
+    """Return the ids in a page."""
+    assert answer.status == 200, answer
+    return [job["id"] for job in json.loads(answer.body)["jobs"]]
+
+
+def test_the_newest_job_is_first(agent: Agent) -> None:
+    """Without parameters the newest jobs are listed, as they stand now."""
+    jobs = add(agent, 3)
+    jobs[1].state = State.RUNNING
+    answer = ask(agent, "GET /jobs")
+    assert listed(answer) == ["shop-2", "shop-1", "shop-0"]
+    body = json.loads(answer.body)
+    assert body["next"] is None
+    assert body["jobs"][1]["state"] == "running"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(limit=st.integers(1, 12), name=st.sampled_from([None, "shop", "till"]))
+def test_pages_have_every_job_once(agent: Agent, limit: int, name: str | None) -> None:
+    """Following `next` lists what one long page lists, whatever the filter."""
+    if agent.store.get("shop-0") is None:
+        add(agent, 6)
+        add(agent, 5, "till")
+    suffix = f"&name={name}" if name else ""
+    whole = listed(ask(agent, f"GET /jobs?limit=100{suffix}"))
+    assert len(whole) == {None: 11, "shop": 6, "till": 5}[name]
+    seen, path = [], f"/jobs?limit={limit}{suffix}"
+    while path:
+        answer = ask(agent, f"GET {path}")
+        seen.extend(listed(answer))
+        path = json.loads(answer.body)["next"]
+    assert seen == whole
+
+
+def test_jobs_of_a_state(agent: Agent) -> None:
+    """A state filters, also those jobs that have left memory."""
+    add(agent, 2)
+    for job in add(agent, 2, "old", state=State.FINISHED, ended_at=NOW):
+        agent.store.save(job)
+    assert listed(ask(agent, "GET /jobs?state=finished")) == ["old-1", "old-0"]
+    assert listed(ask(agent, "GET /jobs?state=queued&name=shop")) == ["shop-1", "shop-0"]
+    assert listed(ask(agent, "GET /jobs?state=failed")) == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["state=odd", "limit=0", "limit=1001", "limit=x", "before=nobody", "page=2", "limit=1&limit=2"],
+)
+def test_a_wrong_parameter_is_said(agent: Agent, query: str) -> None:
+    """What is unknown, twice there or out of bounds is 400, and named."""
+    answer = ask(agent, f"GET /jobs?{query}")
+    assert answer.status == 400
+    assert query.partition("=")[0] in answer.body.decode()
+
+
+def test_cancelling_says_whether_it_is_over(agent: Agent) -> None:
+    """200 when nothing runs any more, 202 while the job comes to its end, 404 for nobody's job."""
+    waiting, running, over = add(agent, 3)
+
+    def cancel(job: Job) -> None:
+        job.state = State.STOPPING if job is running else State.CANCELLED
+        job.cause = outcome.CANCELLED
+
+    agent.cancelled = cancel
+    running.state = State.RUNNING
+    over.state = State.FINISHED
+    answers = [ask(agent, f"DELETE /jobs/{job.id}") for job in (waiting, running, over)]
+    assert [answer.status for answer in answers] == [200, 202, 200]
+    shown = [json.loads(answer.body) for answer in answers]
+    assert [job["state"] for job in shown] == ["cancelled", "stopping", "finished"]
+    assert [job["reason"] for job in shown] == ["cancelled", "cancelled", None]
+    assert ask(agent, "DELETE /jobs/nobody").status == 404
+
+
+def test_the_api_describes_itself(agent: Agent) -> None:
+    """Each route that is served is in the description, with what it answers."""
+    answer = ask(agent, "GET /openapi.json")
+    described = json.loads(answer.body)
+    assert (answer.status, described["openapi"]) == (200, "3.1.0")
+    assert {*described["paths"]} >= {
+        "/upload",
+        "/queue",
+        "/jobs",
+        "/jobs/{job_id}",
+        "/openapi.json",
+    }
+    assert {*described["paths"]["/jobs/{job_id}"]["delete"]["responses"]} >= {"200", "202", "404"}
