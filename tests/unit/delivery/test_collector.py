@@ -115,6 +115,7 @@ def test_a_push(world: World) -> None:
             b"Content-Type: application/json",
             b"Content-Length: 38",
             b"Idempotency-Key: job/0-37",
+            b"Accept-Encoding: gzip",
         ]
     )
     world.push()
