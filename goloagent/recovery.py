@@ -40,6 +40,7 @@ class Recovery:
         in_thread: runs a function off the reactor thread: logs are counted there.
         notice: told what an operator should know.
         keep_statistics: keeps what an interrupted job's results came to. Takes its time.
+        read_stderr: returns how the stderr of a job ended. Runs off the reactor thread.
     """
 
     store: Store
@@ -50,6 +51,7 @@ class Recovery:
     in_thread: Callable[..., Deferred[Any]]
     notice: Callable[[str], None]
     keep_statistics: Callable[[Job, Summary], None]
+    read_stderr: Callable[[Job], str]
 
     _log = Logger()
 
@@ -63,8 +65,11 @@ class Recovery:
         """Fill a new database with what the disk still knows."""
         binaries = await self.in_thread(remains.binaries, kept)
         for binary in binaries:
-            self.store.add_binary(binary)
+            if self.store.binary(binary.id) is None:  # else it was uploaded meanwhile
+                self.store.add_binary(binary)
         runs = await self.in_thread(remains.runs, logs)
+        # An earlier life may have restored some, and been killed.
+        runs = [job for job in runs if self.store.get(job.id) is None]
         unknown = sum(job.results == Counted() for job in runs)
         self.notice(
             f"found again: {len(binaries)} binaries and {len(runs)} runs, of which {unknown} have"
@@ -85,6 +90,7 @@ class Recovery:
     async def _take_up(self, job: Job, keep: Callable[[Job], None]) -> None:
         try:
             readable = await self._count_again(job)
+            await self._read_stderr(job)
             if not job.state.over:
                 job.state, job.cause, job.ended_at = (
                     State.INTERRUPTED,
@@ -133,6 +139,13 @@ class Recovery:
         results.invalid = before.invalid + behind.invalid
         results.read = settled + results.invalid + behind.valid
         return True
+
+    async def _read_stderr(self, job: Job) -> None:
+        if job.logged and not job.stderr_tail:
+            try:
+                job.stderr_tail = await self.in_thread(self.read_stderr, job)
+            except (OSError, LogPathError) as error:
+                self._log.warn("stderr of job {id}: {error}", id=job.id, error=error)
 
     async def _keep(self, job: Job, statistics: RunStatistics) -> None:
         """Keep what the results came to; what cannot be kept can be made again from the log."""

@@ -442,7 +442,6 @@ async def test_with_a_token_the_browser_asks_for_a_password(
     token.write_text("correct-horse\n", encoding="ascii")
     token.chmod(0o600)
     idle_agent.options["--token-file"] = str(token)
-    idle_agent.headers["Authorization"] = "Bearer correct-horse"
     await idle_agent.start()
 
     def without(page: Page) -> None:

@@ -113,7 +113,6 @@ class Agent:
             "--run-as": pwd.getpwuid(os.geteuid()).pw_name,
         }
         self.become: tuple[str, ...] = ()
-        self.headers: dict[str, str] = {}  # of every request
         self.jobs: list[str] = []
         self._log = b""
         self._process: Twistd | None = None
@@ -188,8 +187,11 @@ class Agent:
         await self._pool.closeCachedConnections()
 
     async def request(self, method: str, path: str, **more: Any) -> Answer:
-        """Make any request; `more` is as for treq."""
-        headers = {**self.headers, **more.pop("headers", {})}
+        """Make any request; `more` is as for treq. The token is sent where one is needed."""
+        headers = more.pop("headers", {})
+        if "--token-file" in self.options:
+            token = Path(self.options["--token-file"]).read_text().strip()
+            headers = {"Authorization": f"Bearer {token}", **headers}
         url = f"http://127.0.0.1:{self.port}{path}"
         response = await self._http.request(method, url, headers=headers, **more)
         body = await treq.content(response)

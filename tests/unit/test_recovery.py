@@ -15,7 +15,13 @@ from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import Store
 from goloagent.recovery import Recovery
-from goloagent.results.runlog import LogPathError, LogReader, RunLog, open_reader
+from goloagent.results.runlog import (
+    LogPathError,
+    LogReader,
+    RunLog,
+    open_reader,
+    read_stderr_tail,
+)
 from goloagent.statistics.run import rebuild
 from goloagent.statistics.summary import Summary
 
@@ -40,6 +46,7 @@ class Life:
         if printed is not None:
             log = RunLog.create(self.root, name, name)
             log.append_stdout(printed)
+            log.append_stderr(b"one\ntwo\n")
             log.close()
         self.store.save(job)
         return job
@@ -66,8 +73,12 @@ class Life:
             maybeDeferred,
             self.notices.append,
             self._keep_statistics,
+            self.read_stderr,
         ).recover()
         assert ensureDeferred(recovering).called
+
+    def read_stderr(self, job: Job) -> str:
+        return read_stderr_tail(self.root, job.spec.name, job.id)
 
     def _open(self, job: Job) -> LogReader:
         self.opened.append(open_reader(self.root, job.spec.name, job.id))
@@ -103,6 +114,7 @@ def test_a_job_that_was_running(life: Life, state: State) -> None:
     assert job.cause is not None
     assert (job.cause.reason, job.ended_at) == ("agent-restart", NOW)
     assert (job.results.read, job.results.invalid, job.results.pending) == (5, 1, 4)
+    assert job.stderr_tail == "one\ntwo"
     assert life.handed_on == [("begin", "one"), ("end", "one")]
     with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
         life.opened[0].size()
@@ -228,6 +240,24 @@ def test_a_missing_log_is_looked_for_again(life: Life) -> None:
     assert life.handed_on == [("begin", "one"), ("end", "one")]
 
 
+def test_a_stderr_that_cannot_be_read(life: Life) -> None:
+    """It is as if there were none; the results count."""
+    life.add("one", State.RUNNING, RESULT)
+    (life.root / "one" / "one" / "err.log").unlink()
+    life.recover()
+    assert (life.job("one").state, life.job("one").stderr_tail) == (State.INTERRUPTED, "")
+    assert life.handed_on == [("begin", "one"), ("end", "one")]
+
+
+def test_a_stderr_that_is_known_is_not_read_again(life: Life) -> None:
+    """What the run saw last stands, whatever became of the file."""
+    job = life.add("one", State.FINISHED, RESULT)
+    job.results.read, job.stderr_tail = 1, "what the run saw"
+    life.store.save(job)
+    life.recover()
+    assert life.job("one").stderr_tail == "what the run saw"
+
+
 def test_adopted_runs(life: Life) -> None:
     """Runs that no row tells of are counted, kept and handed on."""
     log = RunLog.create(life.root, "name", "found")
@@ -243,6 +273,7 @@ def test_adopted_runs(life: Life) -> None:
         maybeDeferred,
         print,
         life._keep_statistics,
+        life.read_stderr,
     )
     assert ensureDeferred(recovery.adopt([found])).called
     assert life.job("found").results.pending == 2

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from klein import Klein
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import ConnectionDone
@@ -29,6 +30,7 @@ from goloagent.web.events import EventRoutes
 from goloagent.web.health import Health, HealthRoutes
 from goloagent.web.jobs import JobRoutes
 from goloagent.web.logs import LogRoutes
+from goloagent.web.metrics import MetricsRoutes
 from goloagent.web.page import PageRoutes
 from goloagent.web.site import site
 from goloagent.web.statistics import StatisticsRoutes
@@ -152,6 +154,7 @@ class Agent:
     clock: Clock = attrs.Factory(Clock)
     access: Access = attrs.Factory(Access)
     health: Callable[[], Health] = Health
+    exposition: Callable[[str], tuple[str, bytes]] = lambda accept: ("text/plain", b"")
     submitted: list[Job] = attrs.Factory(list)
     cancelled: Callable[[Job], None] = lambda job: None
     broadcast: Broadcast = attrs.Factory(Broadcast)
@@ -160,8 +163,13 @@ class Agent:
 
     def connect(self, peer: Any = IPv4Address("TCP", "127.0.0.1", 40000)) -> Connection:  # noqa: B008
         """Open a connection from `peer`."""
-        application = api(
-            BinaryRoutes(in_thread=maybeDeferred),
+        factory = site(self.application(), self.access, self.binaries, MAX_UPLOAD_BYTES, self.clock)
+        return Connection(factory, peer)
+
+    def application(self) -> Klein:
+        """Return the routes."""
+        return api(
+            BinaryRoutes(self.binaries, in_thread=maybeDeferred),
             JobRoutes(
                 store=self.store,
                 submit=lambda job: self.submitted.append(job),
@@ -179,9 +187,9 @@ class Agent:
                 self.clock,
             ),
             PageRoutes(),
+            MetricsRoutes(lambda accept: self.exposition(accept)),
+            token=self.access.token is not None,
         )
-        factory = site(application, self.access, self.binaries, MAX_UPLOAD_BYTES, self.clock)
-        return Connection(factory, peer)
 
     @property
     def logs(self) -> Path:
