@@ -360,7 +360,7 @@ def _numbers(text: bytes) -> list[int]:
     ]
 
 
-totals = {"histories": 0, "power cuts": 0, "older results lost": 0}
+totals = {"histories": 0, "results written": 0, "power cuts": 0, "older results lost": 0}
 
 
 class Histories(RuleBasedStateMachine):
@@ -453,6 +453,7 @@ class Histories(RuleBasedStateMachine):
             assert self.world.offsets.frozen
 
     def teardown(self) -> None:
+        totals["results written"] += sum(map(len, self.world.written.values()))
         try:
             self.world.drain()
         finally:
