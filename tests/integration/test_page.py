@@ -189,7 +189,7 @@ async def test_a_job_is_queued_and_watched_to_its_end(
         row = page.locator("#history tbody tr").inner_text()
         assert "finished" in row
         page.get_by_text("err.log", exact=True).click()
-        page.get_by_text("the payment service is slow").wait_for()
+        page.locator("#log-tail", has_text="the payment service is slow").wait_for()
 
     await browser.run(scenario, viewport=DESKTOP)
     [job] = (await agent.request("GET", "/jobs")).json["jobs"]
