@@ -1,4 +1,4 @@
-"""The pictures of the page in docs/, which ``make screenshots`` takes anew."""
+"""The pictures of the page in docs/, taken anew with ``GOLO_SCREENSHOTS=docs``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 DIRECTORY = os.environ.get("GOLO_SCREENSHOTS")
+
+# More than a minute of the charts.
+ENOUGH = "Number.parseInt(document.querySelector('[data-field=elapsed]').textContent) >= 75"
 
 LOGIN_FAILS = """
 import sys
@@ -43,7 +46,7 @@ async def test_screenshots(
         visit(page, agent)
         state_is(page, "running")
         page.get_by_text("err.log", exact=True).click()
-        page.wait_for_timeout(75_000)
+        until(page, ENOUGH, timeout_seconds=120)
         page.screenshot(path=f"{DIRECTORY}/page.png", full_page=True)
         page.emulate_media(color_scheme="dark")
         page.set_viewport_size(PHONE)
