@@ -56,9 +56,16 @@ def document(served: Iterable[Served], token: bool) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "password": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "The token, with any user name: for browsers.",
+                },
+            },
         },
-        "security": [{"token": []} if token else {}],
+        "security": [{"token": []}, {"password": []}] if token else [{}],
     }
 
 

@@ -23,6 +23,7 @@ _TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
+_UNCHANGED = Reply("It is what the ETag in If-None-Match names.", media_type="")
 _POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -78,7 +79,7 @@ class PageRoutes:
 
     files: dict[str, Asset] = attrs.field(factory=assets)
 
-    @operation("GET", "/", {200: Reply("The page.", media_type=_TYPES["html"])})
+    @operation("GET", "/", {200: Reply("The page.", media_type=_TYPES["html"]), 304: _UNCHANGED})
     def get_page(self, request: Request) -> bytes:
         """Show what the agent does, for people."""
         return self._serve(request, "index.html")
@@ -86,7 +87,14 @@ class PageRoutes:
     @operation(
         "GET",
         "/page/<name>",
-        {200: Reply("A script, a style sheet or an image.", media_type="*/*")},
+        {
+            200: Reply(
+                "A script, a style sheet or an image.",
+                media_type=_TYPES["js"],
+                other_types=(_TYPES["css"], _TYPES["html"], _TYPES["svg"]),
+            ),
+            304: _UNCHANGED,
+        },
         errors={404: "The page has no such part."},
     )
     def get_part(self, request: Request, name: str) -> bytes:

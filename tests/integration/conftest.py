@@ -15,8 +15,10 @@ from peers.agent import Agent
 from peers.browser import Browser, missing
 from peers.collector import Collector
 from peers.notes import Notes
+from peers.page import SHOP
 from peers.target import Target
 
+import goloagent
 from goloagent.loadtest.containment import Containment, attempt, ways
 
 WAYS = ways(f"tests-{os.getpid()}/")
@@ -123,3 +125,9 @@ def script(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def shop(script: Callable[..., Path]) -> Path:
+    """A load test of many URLs, some of which fail at times."""
+    return script(SHOP.format(checkout=str(Path(goloagent.__file__).parents[1])))

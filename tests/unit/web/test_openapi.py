@@ -57,7 +57,9 @@ def test_every_operation_tells_of_its_errors(agent: Agent) -> None:
             assert operation["summary"].endswith("."), (method, path)
 
 
-@pytest.mark.parametrize(("token", "security"), [(None, [{}]), (b"secret", [{"token": []}])])
+@pytest.mark.parametrize(
+    ("token", "security"), [(None, [{}]), (b"secret", [{"token": []}, {"password": []}])]
+)
 def test_it_says_whether_a_token_is_needed(
     agent: Agent, token: bytes | None, security: list[Any]
 ) -> None:

@@ -18,7 +18,8 @@ from goloagent.web.request import LINGER_BYTES, LINGER_SECONDS
 
 TOKEN = b"correct-horse"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post"]
-PATHS = ["/upload", "/queue", "/jobs/x", "/health", "/", "/nothing", "*"]
+PATHS = ["/upload", "/queue", "/jobs/x", "/jobs/x/events", "/jobs/x/out.log", "/jobs/x/stats"]
+PATHS += ["/binaries", "/metrics", "/openapi.json", "/health", "/", "/page/main.js", "/none", "*"]
 FORM = b"Content-Type: multipart/form-data; boundary=b"
 PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n#!/bin/sh\n'
 END = b"\r\n--b--\r\n"

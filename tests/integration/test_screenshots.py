@@ -1,0 +1,62 @@
+"""The pictures of the page in docs/, taken anew with ``GOLO_SCREENSHOTS=docs``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_twisted
+from peers.agent import Agent
+from peers.browser import Browser
+from peers.page import DESKTOP, PHONE, state_is, until, visit
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+DIRECTORY = os.environ.get("GOLO_SCREENSHOTS")
+
+# More than a minute of the charts.
+ENOUGH = "Number.parseInt(document.querySelector('[data-field=elapsed]').textContent) >= 75"
+
+LOGIN_FAILS = """
+import sys
+print("login: POST https://shop.example/session: certificate has expired", file=sys.stderr)
+sys.exit(1)
+"""
+
+
+@pytest.mark.skipif(DIRECTORY is None, reason="GOLO_SCREENSHOTS is not set")
+@pytest_twisted.ensureDeferred
+async def test_screenshots(
+    agent: Agent, browser: Browser, shop: Path, script: Callable[..., Path]
+) -> None:
+    """A job that runs, on a desktop and on a phone in the dark, and one that has failed."""
+    binary = await agent.upload(shop)
+    await agent.settled(await agent.queue("checkout", binary, duration=5))
+    failed = await agent.queue("login", script(LOGIN_FAILS), duration=60)
+    await agent.ended(failed)
+    running = await agent.queue("checkout", binary, duration=120, users=40)
+    for name in ("search", "checkout"):
+        await agent.queue(name, binary, duration=300)
+
+    def scenario(page: Page) -> None:
+        visit(page, agent)
+        state_is(page, "running")
+        page.get_by_text("err.log", exact=True).click()
+        until(page, ENOUGH, timeout_seconds=120)
+        page.screenshot(path=f"{DIRECTORY}/page.png", full_page=True)
+        page.emulate_media(color_scheme="dark")
+        page.set_viewport_size(PHONE)
+        until(page, "document.querySelector('#rate-chart svg').clientWidth < 360")
+        page.screenshot(path=f"{DIRECTORY}/page-phone.png")
+        page.goto(f"{page.url}#{failed}")
+        state_is(page, "failed")
+        page.screenshot(path=f"{DIRECTORY}/page-failed.png")
+
+    await browser.run(scenario, viewport=DESKTOP)
+    for job in (await agent.request("GET", "/jobs")).json["jobs"]:
+        await agent.request("DELETE", f"/jobs/{job['id']}")
+    await agent.ended(running)
