@@ -33,6 +33,7 @@ from goloagent.delivery.runs import RunOfResults
 from goloagent.delivery.shipper import Shipper
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
+from goloagent.jobs.store import SettledRun
 from goloagent.recovery import Recovery
 from goloagent.results.recorder import Recorder
 from goloagent.results.runlog import RunLog, open_reader, open_sync, read_stderr_tail
@@ -124,6 +125,13 @@ class Offsets:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         if not self.disk.rotten:
             self.durable = copy.deepcopy(self.kept)
+
+    def get(self, job_id: str) -> Job | None:
+        return copy.deepcopy(self.kept.get(job_id))
+
+    def settled_runs(self) -> list[SettledRun]:
+        settled = [job for job in self.kept.values() if job.settled and job.logged]
+        return [SettledRun(job.id, job.spec.name, job.ended_at or NOW) for job in settled]
 
     def unsettled(self) -> list[Job]:
         return [copy.deepcopy(job) for job in self.kept.values() if not job.settled]
