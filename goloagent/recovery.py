@@ -68,6 +68,8 @@ class Recovery:
             if self.store.binary(binary.id) is None:  # else it was uploaded meanwhile
                 self.store.add_binary(binary)
         runs = await self.in_thread(remains.runs, logs)
+        # An earlier life may have restored some, and been killed.
+        runs = [job for job in runs if self.store.get(job.id) is None]
         unknown = sum(job.results == Counted() for job in runs)
         self.notice(
             f"found again: {len(binaries)} binaries and {len(runs)} runs, of which {unknown} have"

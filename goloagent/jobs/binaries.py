@@ -72,8 +72,11 @@ class Binaries:
         """Where complete binaries lie, each named by its id."""
         return self.directory / "binaries"
 
-    def open(self) -> None:
+    def open(self, keep_unknown: bool = False) -> None:
         """Make the directories, and remove what uploads cut short by an earlier end left behind.
+
+        Args:
+            keep_unknown: leave complete binaries without a record, as the records are lost.
 
         Raises:
             OSError: they cannot be made or written.
@@ -85,6 +88,22 @@ class Binaries:
                 shutil.rmtree(leftover)
             else:
                 leftover.unlink()
+        if not keep_unknown:
+            for path in self.kept.iterdir():
+                if self.store.binary(path.name) is None:
+                    path.unlink()
+
+    def sync(self) -> None:
+        """Have the disk take that binaries are there. Takes its time: not for the reactor thread.
+
+        Raises:
+            OSError: it may not have.
+        """
+        directory = os.open(self.kept, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
     def receive(self) -> Incoming:
         """Begin an upload under a fresh id.

@@ -21,6 +21,7 @@ import attrs
 
 from goloagent.jobs.job import Calls, Cause, Exit, Job, Results, State
 from goloagent.jobs.spec import JobSpec
+from goloagent.space import is_full
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS binaries (
@@ -177,7 +178,7 @@ class Store:
                 database.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.Error as error:
             # Without room in the database, everything stays in the WAL, where it is safe.
-            if _os_error(error).errno != errno.ENOSPC:
+            if not is_full(_os_error(error)):
                 raise _os_error(error) from error
 
     def freeze(self) -> None:
@@ -260,6 +261,14 @@ class Store:
         try:
             return [self._live.get(row["id"]) or _job(row) for row in self._all(query, values)]
         except (ValueError, TypeError) as error:
+            raise OSError(errno.EIO, f"the database: {error}") from error
+
+    def count(self) -> dict[State, int]:
+        """Return how many jobs there are of each state that any is in."""
+        try:
+            rows = self._database.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state")
+            return {State(state): count for state, count in rows}
+        except (sqlite3.Error, ValueError) as error:
             raise OSError(errno.EIO, f"the database: {error}") from error
 
     def queued(self) -> list[Job]:

@@ -16,6 +16,7 @@ from goloagent.jobs.store import Binary
 from goloagent.web.operation import Body, Reply, operation
 from goloagent.web.problem import Problem, not_found, quoted
 from goloagent.web.request import Request
+from goloagent.web.upload import MAX_PARTS
 
 _SHA256_DIGITS = 64
 
@@ -53,9 +54,16 @@ class BinaryQuery(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
 _FORM = {
     "type": "object",
     "properties": {
-        "file": {"type": "string", "contentMediaType": "application/octet-stream"},
+        "file": {
+            "type": "string",
+            "contentMediaType": "application/octet-stream",
+            "description": "an ELF file, or a script that starts with #!",
+            "pattern": "^(\x7fELF|#!)",
+        },
     },
     "required": ["file"],
+    "additionalProperties": {"type": "string"},
+    "maxProperties": MAX_PARTS,
 }
 
 
@@ -83,7 +91,9 @@ class BinaryRoutes:
         upload = request.upload
         assert upload is not None, "every POST /upload streams"
         await self.in_thread(upload.sync, upload.twin())
-        return request.answer(200, Uploaded(upload.finish().id))
+        binary = upload.finish()
+        await self.in_thread(upload.sync_name)
+        return request.answer(200, Uploaded(binary.id))
 
     @operation(
         "GET",

@@ -60,7 +60,7 @@ class JobRoutes:
         "POST",
         "/queue",
         {201: Reply("The job is queued.", Queued, headers={"Location": "The path of the job."})},
-        body=Body(JobRequest),
+        body=Body(JobRequest, schema={"required": ["binary"]}),
         errors={
             400: "The body is not such an object, or there is no such binary.",
             413: "The body is longer than 64 KiB.",

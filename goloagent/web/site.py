@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from klein import Klein
@@ -28,9 +29,10 @@ def site(
     binaries: Binaries,
     max_upload_bytes: int,
     clock: IReactorTime,
+    uploaded: Callable[[int], None] = lambda count: None,
 ) -> server.Site:
     """Return the factory of connections to `api`, timed by `clock`."""
-    door = Door(access, binaries, max_upload_bytes)
+    door = Door(access, binaries, max_upload_bytes, uploaded)
     return _Site(
         api.resource(),
         requestFactory=partial(Request, door),

@@ -22,6 +22,7 @@ from multipart import (
 from goloagent.jobs.binaries import Binaries, BinaryExists, Incoming, NotExecutable
 from goloagent.jobs.quota import NoRoom
 from goloagent.jobs.store import Binary
+from goloagent.space import is_full
 from goloagent.web.problem import Problem
 
 MAX_PARTS = 8
@@ -29,8 +30,6 @@ MAX_PARTS = 8
 MAX_PART_HEADER_BYTES = 4096 + 128
 
 _BOUNDARY = re.compile(r"[ -~]{1,70}")
-# What is the disk's fault and not the client's.
-_STORAGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 
 class UploadBody:
@@ -101,6 +100,15 @@ class UploadBody:
                 raise Problem(400, "the file is empty")
             return self._incoming.keep()
 
+    def sync_name(self) -> None:
+        """Have the binary's place on the disk reach it too, after `finish`. Takes its time as well.
+
+        Raises:
+            Problem: it cannot be stored.
+        """
+        with self._all_or_nothing():
+            self._binaries.sync()
+
     def discard(self) -> None:
         """Remove what was written. Does nothing after `finish` or a second time."""
         if self._incoming is not None:
@@ -137,7 +145,8 @@ class UploadBody:
     def _not_stored(self, error: OSError) -> Problem:
         path = error.filename or self._binaries.incoming
         reason = error.strerror or str(error)
-        return Problem(507 if error.errno in _STORAGE else 400, f"open {path}: {reason.lower()}")
+        is_the_disks = is_full(error) or error.errno == errno.EIO
+        return Problem(507 if is_the_disks else 400, f"open {path}: {reason.lower()}")
 
 
 def _boundary(content_type: str) -> str:

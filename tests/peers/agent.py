@@ -187,7 +187,10 @@ class Agent:
         await self._pool.closeCachedConnections()
 
     async def request(self, method: str, path: str, **more: Any) -> Answer:
-        """Make any request; `more` is as for treq."""
+        """Make any request; `more` is as for treq. The token is sent where one is needed."""
+        if "--token-file" in self.options:
+            token = Path(self.options["--token-file"]).read_text().strip()
+            more["headers"] = {"Authorization": f"Bearer {token}", **more.get("headers", {})}
         response = await self._http.request(method, f"http://127.0.0.1:{self.port}{path}", **more)
         body = await treq.content(response)
         headers = {

@@ -22,20 +22,26 @@ OVER = {"finished", "failed", "cancelled", "interrupted"}
 def audit(state: Path, logs: Path, batches: Iterable[Batch]) -> list[str]:
     """Return a sentence for each account that does not balance."""
     taken = [batch for batch in batches if batch.taken]
-    return [
+    strays = _files(state / "binaries") - {row["id"] for row in _rows(state, "binaries")}
+    return [f"the binary {stray} has no record" for stray in sorted(strays)] + [
         f"job {row['id']}: {complaint}; {row}"
-        for row in _rows(state / "golo-agent.sqlite")
+        for row in _rows(state, "jobs")
         for complaint in _complaints(row, logs / row["name"] / row["id"] / "out.log", taken)
     ]
 
 
-def _rows(database: Path) -> list[dict[str, Any]]:
+def _files(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()} if directory.exists() else set()
+
+
+def _rows(state: Path, table: str) -> list[dict[str, Any]]:
+    database = state / "golo-agent.sqlite"
     if not database.exists():
         return []
     connection = sqlite3.connect(database)
     try:
         connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute("SELECT * FROM jobs ORDER BY position")]
+        return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
     finally:
         connection.close()
 

@@ -16,8 +16,10 @@ from goloagent.jobs.lifecycle import Phase
 from goloagent.jobs.spec import JobSpec
 from goloagent.loadtest.process import Watcher
 from goloagent.loadtest.users import Users
+from goloagent.results.recorder import Recorder
 from goloagent.results.tally import Tally
 from goloagent.run import Run, Tools
+from goloagent.statistics.run import RunStatistics
 from goloagent.statistics.summary import Summary
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
@@ -76,6 +78,8 @@ class OneRun:
         self.saved: list[State] = []
         self.job = Job("job-1", JobSpec("name", users, duration_seconds, "binary"), NOW)
         self.log = MemoryLog()
+        self.statistics = RunStatistics()
+        self.recorder = Recorder(self.log, self.statistics.add)  # type: ignore[arg-type]
         self.preparing: Deferred[OneRun] = Deferred()
         self.connecting: Deferred[None] | None = None
         self.looking: Deferred[bool] = succeed(False)
@@ -88,6 +92,7 @@ class OneRun:
         self.shortage: str | None = None
         self.summaries: list[Summary] = []
         self.statistics_error: OSError | None = None
+        self.logged_before = 0
         self.over = False
         self.ended_seconds = 0.0
         self._users: Users | None = None
@@ -185,8 +190,8 @@ class OneRun:
     # What is done, as the run's tools: a store, the next stage, the stage before, a process.
 
     def begin(self, job: Job) -> None:
-        assert self.saved[-1] is State.STARTING
         assert job.logged
+        self.logged_before = len(self.saved)
         self.story.append("begin")
 
     def grow(self, job: Job) -> None:
@@ -222,6 +227,7 @@ class OneRun:
 
     def _spawn(self, staged: object, watcher: Watcher) -> OneRun:
         assert staged is self
+        assert self.saved[self.logged_before :] == [State.STARTING], "not saved as logged"
         if self.spawn_error is not None:
             raise self.spawn_error
         self.story.append("spawn")

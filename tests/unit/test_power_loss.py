@@ -246,8 +246,7 @@ class World:
         self.syncer._followed, followed = [], self.syncer._followed
         for one in followed:
             one.sync.close()
-        for track in self.shipper._tracks.values():
-            track.log.close()
+        self.shipper._turns.close()
         self.clock = self._clock_from_now()  # what was waiting waits for ever
 
     def lose_power(self, kept: float) -> list[int]:
@@ -313,7 +312,7 @@ class World:
 
     def check(self) -> None:
         """Check every account."""
-        jobs = [track.job for track in self.shipper._tracks.values()] if self.alive else []
+        jobs = [self.job] if self.alive and self.job is not None else []
         for job in [*jobs, *self.offsets.kept.values()]:
             results = job.results
             assert results.pending >= 0, job
@@ -328,7 +327,7 @@ class World:
         for _ in range(500):
             self.answer(200, stored=True)
             self.clock.advance(1)
-            if not self.shipper._tracks and self.waiting is None:
+            if not self.shipper._turns and self.waiting is None:
                 break
         for job_id, written in self.written.items():
             refused = self.root / "name" / job_id / "rejected.jsonl"

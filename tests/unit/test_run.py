@@ -549,7 +549,7 @@ def test_the_store_fails_before_the_start(logged_errors: LoggedErrors) -> None:
     one.store_error = sqlite3.OperationalError("database or disk is full")
     one.prepared()
     one.start()
-    assert one.story == ["clear", "over"]
+    assert one.story == ["begin", "clear", "end", "over"]
     assert one.job.cause is not None
     assert one.job.cause.reason == "internal-error"
     assert one.log.closed

@@ -135,6 +135,17 @@ def test_leftovers_are_removed_at_the_start(binaries: Binaries) -> None:
     cut.discard()
 
 
+def test_a_binary_without_a_record_is_removed_at_the_start(binaries: Binaries) -> None:
+    """A kill between file and record left it; where the records are lost, all files stay."""
+    binary = keep(binaries, SCRIPT)
+    stray = binaries.kept / "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
+    stray.write_bytes(SCRIPT)
+    binaries.open(keep_unknown=True)
+    assert stray in files(binaries)
+    binaries.open()
+    assert files(binaries) == [binaries.kept / binary.id]
+
+
 def test_nobody_else_gets_to_the_files(binaries: Binaries) -> None:
     """The directories are the agent's own."""
     for directory in (binaries.incoming, binaries.kept):

@@ -272,6 +272,16 @@ def test_settled_runs_come_oldest_first(store: Store) -> None:
     assert [run.job_id for run in store.settled_runs()] == ["job-1"]
 
 
+def test_jobs_are_counted_by_state(store: Store) -> None:
+    """Settled or not, each job counts once, and a state that no job is in is left out."""
+    for number, state in enumerate([State.QUEUED, State.FAILED, State.FAILED]):
+        one = job(number)
+        store.add(one)
+        one.state = state
+        store.save(one)
+    assert store.count() == {State.QUEUED: 1, State.FAILED: 2}
+
+
 FIRST_SCHEMA = """
 CREATE TABLE binaries (
     id TEXT PRIMARY KEY, sha256 TEXT NOT NULL, size INTEGER NOT NULL, uploaded_at TEXT NOT NULL

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from klein import Klein
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import ConnectionDone
@@ -23,6 +24,7 @@ from goloagent.web.api import api
 from goloagent.web.binaries import BinaryRoutes
 from goloagent.web.health import Health, HealthRoutes
 from goloagent.web.jobs import JobRoutes
+from goloagent.web.metrics import MetricsRoutes
 from goloagent.web.site import site
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600000, tzinfo=timezone.utc)
@@ -95,12 +97,18 @@ class Agent:
     clock: Clock = attrs.Factory(Clock)
     access: Access = attrs.Factory(Access)
     health: Callable[[], Health] = Health
+    exposition: Callable[[str], tuple[str, bytes]] = lambda accept: ("text/plain", b"")
     submitted: list[Job] = attrs.Factory(list)
     cancelled: Callable[[Job], None] = lambda job: None
 
     def connect(self, peer: Any = IPv4Address("TCP", "127.0.0.1", 40000)) -> Connection:  # noqa: B008
         """Open a connection from `peer`."""
-        application = api(
+        factory = site(self.application(), self.access, self.binaries, MAX_UPLOAD_BYTES, self.clock)
+        return Connection(factory, peer)
+
+    def application(self) -> Klein:
+        """Return the routes."""
+        return api(
             BinaryRoutes(self.binaries, in_thread=maybeDeferred),
             JobRoutes(
                 store=self.store,
@@ -110,9 +118,9 @@ class Agent:
                 health=lambda: self.health(),
             ),
             HealthRoutes(lambda: self.health()),
+            MetricsRoutes(lambda accept: self.exposition(accept)),
+            token=self.access.token is not None,
         )
-        factory = site(application, self.access, self.binaries, MAX_UPLOAD_BYTES, self.clock)
-        return Connection(factory, peer)
 
     def ask(self, data: bytes) -> Answer:
         """Return the answer to one request, sent on a connection of its own."""
