@@ -49,6 +49,7 @@ async def test_killed_while_the_same_is_uploaded(
     known = await listed(agent)
     assert first in known
     assert len(known) == (2 if point == "upload-after-row" else 1)
+    assert {*kept(agent)} == {*known}
     third = await agent.upload(loadtest)
     files = kept(agent)
     assert len({files[binary] for binary in [*known, third]}) == 1
