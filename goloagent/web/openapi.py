@@ -124,10 +124,10 @@ def _given(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]
 
 def _reply(reply: Reply, schema_of: dict[str, Any]) -> dict[str, Any]:
     schema = {"type": "string"} if reply.type is None else schema_of[_key(reply.type)]
-    description: dict[str, Any] = {
-        "description": reply.meaning,
-        "content": {kind: {"schema": schema} for kind in (reply.media_type, *reply.other_types)},
-    }
+    description: dict[str, Any] = {"description": reply.meaning}
+    if reply.media_type:
+        kinds = (reply.media_type, *reply.other_types)
+        description["content"] = {kind: {"schema": schema} for kind in kinds}
     if reply.headers:
         description["headers"] = {
             name: {"description": meaning, "schema": {"type": "string"}}

@@ -22,6 +22,7 @@ class Reply:
     """An answer of its own kind: what it means, its type when it is JSON, and its headers.
 
     `headers` has a sentence for each; `other_types` are media types that a client may ask for.
+    Without a `media_type` there is no body.
     """
 
     meaning: str

@@ -210,7 +210,8 @@ def answer(request: IRequest, problem: Problem) -> bytes:
     headers, body = render(problem, [line.decode("latin-1") for line in accept])
     request.setResponseCode(problem.status)
     for name, value in headers.items():
-        request.setHeader(name, value)
+        lines = [value] if isinstance(value, str) else value
+        request.responseHeaders.setRawHeaders(name, lines)
     return body
 
 

@@ -182,16 +182,23 @@ class Agent:
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * resource.getpagesize()
 
+    @property
+    def descriptors(self) -> int:
+        """How many files and connections the running agent has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
     async def close(self) -> None:
         """Let go of the HTTP connections."""
         await self._pool.closeCachedConnections()
 
     async def request(self, method: str, path: str, **more: Any) -> Answer:
         """Make any request; `more` is as for treq. The token is sent where one is needed."""
+        headers = more.pop("headers", {})
         if "--token-file" in self.options:
             token = Path(self.options["--token-file"]).read_text().strip()
-            more["headers"] = {"Authorization": f"Bearer {token}", **more.get("headers", {})}
-        response = await self._http.request(method, f"http://127.0.0.1:{self.port}{path}", **more)
+            headers = {"Authorization": f"Bearer {token}", **headers}
+        url = f"http://127.0.0.1:{self.port}{path}"
+        response = await self._http.request(method, url, headers=headers, **more)
         body = await treq.content(response)
         headers = {
             key.decode("latin-1").lower(): values[-1].decode("latin-1")

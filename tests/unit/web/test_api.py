@@ -293,8 +293,10 @@ def test_another_method_is_405(agent: Agent, start: str, allow: str) -> None:
 @pytest.mark.parametrize(
     ("path", "shown"),
     [
-        ("/", "/"),
         ("/x", "/x"),
+        ("/page/", "/page/"),
+        ("/page/none.js", "/page/none.js"),
+        ("/page/..%2Fpage.py", "/page/../page.py"),
         ("/x?y=1", "/x"),
         ("/a%20b%0A", r"/a b\n"),
         ("/jobs/unknown", "/jobs/unknown"),
