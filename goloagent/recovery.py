@@ -61,13 +61,17 @@ class Recovery:
 
     async def recover(self) -> None:
         """Settle what was running and hand logs with pending results on; leave the queue."""
+        await self._sync_last()
         left = [job for job in self.store.unsettled() if job.state is not State.QUEUED]
         await self._take_up_all(left, self.save)
-        await self._sync_last()
 
     async def _sync_last(self) -> None:
         """Have the disk take the settled runs that ended just before a kill: nobody reads them."""
-        runs = self.store.settled_runs()
+        try:
+            runs = self.store.settled_runs()
+        except OSError as error:
+            self.notice(f"some logs may not last a power cut: {error}")
+            return
         for run in reversed(runs):
             if (runs[-1].ended_at - run.ended_at).total_seconds() > _SYNCED_SECONDS:
                 return

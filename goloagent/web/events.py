@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -17,6 +18,13 @@ from goloagent.web.stream import Stream
 STALL_SECONDS = 10.0
 RETRY = b"retry: 1000\n\n"
 """How soon, in milliseconds, a browser comes again when the connection was cut."""
+
+
+class Event(Struct, frozen=True):
+    """One event of a stream: a job resource or its progress, as JSON in ``data``."""
+
+    event: str
+    data: str
 
 
 @attrs.frozen
@@ -34,7 +42,8 @@ class EventRoutes:
             200: Reply(
                 "`state` events with the job resource, at first and whenever the state changes; "
                 "each second while it runs a `progress` event. Ends when the job is over.",
-                media_type="text/event-stream",
+                Event,
+                "text/event-stream",
             ),
             204: Reply("The job is over, and Last-Event-ID is that state.", media_type=""),
         },

@@ -485,6 +485,23 @@ def test_r9_histories(logged_errors: Any) -> None:
     print("R9:", ", ".join(f"{what} {count}" for what, count in totals.items()))
 
 
+def test_r9_a_kill_between_delivery_and_sync(logged_errors: Any) -> None:
+    """A log that was delivered, but not synced before a kill, is synced by the next life."""
+    world = World()
+    try:
+        world.begin()
+        world.print(300)
+        world.end()
+        while world.waiting is not None:
+            world.answer(200, stored=True)
+        world.die()
+        world.live()
+        world.clock.advance(SYNC_SECONDS + 0.1)
+        assert world.lose_power(kept=0.0) == []
+    finally:
+        world.close()
+
+
 @pytest.mark.parametrize("call", ["write", "fsync", "open", "rename"])
 def test_r8_every_call_fails_once(call: str, logged_errors: Any) -> None:
     """Whichever call is the one to fail, accounts balance and what was written is delivered."""
