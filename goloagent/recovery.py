@@ -30,6 +30,8 @@ from goloagent.statistics.summary import Summary
 _BLOCK_BYTES = 1024 * 1024
 _ENDLESS = 2**63
 _AT_A_TIME = 8
+# However slow a disk is, what ended so long before the last run is synced.
+_SYNCED_SECONDS = 60.0
 
 
 @attrs.frozen
@@ -61,6 +63,25 @@ class Recovery:
         """Settle what was running and hand logs with pending results on; leave the queue."""
         left = [job for job in self.store.unsettled() if job.state is not State.QUEUED]
         await self._take_up_all(left, self.save)
+        await self._sync_last()
+
+    async def _sync_last(self) -> None:
+        """Have the disk take the settled runs that ended just before a kill: nobody reads them."""
+        runs = self.store.settled_runs()
+        for run in reversed(runs):
+            if (runs[-1].ended_at - run.ended_at).total_seconds() > _SYNCED_SECONDS:
+                return
+            job = self.store.get(run.job_id)
+            if job is None:
+                continue
+            try:
+                log = self.open_log(job)
+                try:
+                    await self.in_thread(log.sync)
+                finally:
+                    log.close()
+            except (OSError, LogPathError) as error:
+                self.notice(f"the log of job {job.id} may not last a power cut: {error}")
 
     async def restore(self, logs: Path, kept: Path) -> None:
         """Fill a new database with what the disk still knows."""

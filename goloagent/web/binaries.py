@@ -117,7 +117,7 @@ class BinaryRoutes:
 
     @operation(
         "GET",
-        "/binaries/<binary>",
+        "/binaries/<binary_id>",
         {
             200: Reply(
                 "The binary.",
@@ -127,15 +127,15 @@ class BinaryRoutes:
         },
         errors={404: "There is no such binary."},
     )
-    def get_binary(self, request: Request, binary: str) -> bytes:
+    def get_binary(self, request: Request, binary_id: str) -> bytes:
         """Show a binary by its id, or the newest with a content by its SHA-256 of 64 digits.
 
         Whoever finds theirs by HEAD or GET can queue jobs with its id and needs no upload.
         """
-        if len(binary) == _SHA256_DIGITS:
-            found = next(iter(self.binaries.store.binaries(1, sha256=binary.lower())), None)
+        if len(binary_id) == _SHA256_DIGITS:
+            found = next(iter(self.binaries.store.binaries(1, sha256=binary_id.lower())), None)
         else:
-            found = self.binaries.store.binary(binary)
+            found = self.binaries.store.binary(binary_id)
         if found is None:
             raise not_found(request.path)
         request.responseHeaders.setRawHeaders("Content-Location", [f"/binaries/{found.id}"])
@@ -143,16 +143,16 @@ class BinaryRoutes:
 
     @operation(
         "DELETE",
-        "/binaries/<binary>",
+        "/binaries/<binary_id>",
         {200: Reply("The binary was removed.", BinaryResource)},
         errors={
             404: "There is no binary of this id.",
             409: "A job that is not over needs it.",
         },
     )
-    def delete_binary(self, request: Request, binary: str) -> bytes:
+    def delete_binary(self, request: Request, binary_id: str) -> bytes:
         """Remove a binary; jobs that ran it stay."""
-        found = self.binaries.store.binary(binary)
+        found = self.binaries.store.binary(binary_id)
         if found is None:
             raise not_found(request.path)
         try:

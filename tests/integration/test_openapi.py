@@ -52,7 +52,7 @@ include-path-regex = "^/jobs/"
 checks.use_after_free.enabled = false
 # No schema can say which jobs and binaries there are.
 [[operations]]
-include-path = ["/jobs", "/queue"]
+include-path = ["/binaries", "/jobs", "/queue"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, "5xx"]
 """
 

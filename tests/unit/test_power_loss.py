@@ -33,6 +33,7 @@ from goloagent.delivery.runs import RunOfResults
 from goloagent.delivery.shipper import Shipper
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
+from goloagent.jobs.store import SettledRun
 from goloagent.recovery import Recovery
 from goloagent.results.recorder import Recorder
 from goloagent.results.runlog import RunLog, open_reader, open_sync, read_stderr_tail
@@ -124,6 +125,13 @@ class Offsets:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         if not self.disk.rotten:
             self.durable = copy.deepcopy(self.kept)
+
+    def get(self, job_id: str) -> Job | None:
+        return copy.deepcopy(self.kept.get(job_id))
+
+    def settled_runs(self) -> list[SettledRun]:
+        settled = [job for job in self.kept.values() if job.settled and job.logged]
+        return [SettledRun(job.id, job.spec.name, job.ended_at or NOW) for job in settled]
 
     def unsettled(self) -> list[Job]:
         return [copy.deepcopy(job) for job in self.kept.values() if not job.settled]
@@ -360,7 +368,7 @@ def _numbers(text: bytes) -> list[int]:
     ]
 
 
-totals = {"histories": 0, "power cuts": 0, "older results lost": 0}
+totals = {"histories": 0, "results written": 0, "power cuts": 0, "older results lost": 0}
 
 
 class Histories(RuleBasedStateMachine):
@@ -453,6 +461,7 @@ class Histories(RuleBasedStateMachine):
             assert self.world.offsets.frozen
 
     def teardown(self) -> None:
+        totals["results written"] += sum(map(len, self.world.written.values()))
         try:
             self.world.drain()
         finally:

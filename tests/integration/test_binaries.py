@@ -1,0 +1,109 @@
+"""Binaries of a real agent: one file for each content, and none removed that a job needs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from peers.agent import Agent
+from twisted.internet.error import ConnectionLost
+from twisted.web.client import RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived
+
+GONE = (ConnectionLost, RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived)
+WAITING = "#!/bin/sh\nexec sleep 600\n"
+
+
+def program(directory: Path, number: int, size: int = 100_000) -> Path:
+    """Write a script of so many bytes, unlike the others, that never listens."""
+    path = directory / f"program-{number}"
+    path.write_text(f"{WAITING}# {number} ".ljust(size, "#"))
+    return path
+
+
+def kept(agent: Agent) -> dict[str, int]:
+    """Return the files of the binaries, and which of them are the same."""
+    return {path.name: path.stat().st_ino for path in (agent.state / "binaries").iterdir()}
+
+
+async def listed(agent: Agent) -> list[str]:
+    """Return the ids of the binaries, the newest first."""
+    return [one["id"] for one in (await agent.request("GET", "/binaries")).json["binaries"]]
+
+
+@pytest.mark.parametrize("point", ["upload-before-link", "upload-after-link", "upload-after-row"])
+@pytest_twisted.ensureDeferred
+async def test_killed_while_the_same_is_uploaded(
+    idle_agent: Agent, go_loadtest: Callable[..., Path], point: str
+) -> None:
+    """The first binary is whole, can be run, and is shared with the next upload of its content."""
+    agent, loadtest = idle_agent, go_loadtest("counter", count=10)
+    await agent.start(crash_at=f"{point}:2")
+    first = await agent.upload(loadtest)
+    with pytest.raises(GONE):
+        await agent.upload(loadtest)
+    assert await agent.crashed() == -9
+    await agent.start()
+    known = await listed(agent)
+    assert first in known
+    assert len(known) == (2 if point == "upload-after-row" else 1)
+    assert {*kept(agent)} == {*known}
+    third = await agent.upload(loadtest)
+    files = kept(agent)
+    assert len({files[binary] for binary in [*known, third]}) == 1
+    assert list((agent.state / "incoming").iterdir()) == []
+    for binary in (*known, third):
+        job = await agent.settled(await agent.queue("counter", binary, duration=1))
+        assert (job["state"], job["results"]["delivered"]) == ("finished", 10), job
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_upload_can_be_skipped(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+    """A client that asks by content gets an id to queue with, and 404 before the first upload."""
+    loadtest = go_loadtest("counter", count=10)
+    path = f"/binaries/{hashlib.sha256(loadtest.read_bytes()).hexdigest()}"
+    assert (await agent.request("HEAD", path)).status == 404
+    binary = await agent.upload(loadtest)
+    answer = await agent.request("HEAD", path)
+    assert (answer.status, answer.text) == (200, "")
+    assert answer.headers["content-location"] == f"/binaries/{binary}"
+    found = (await agent.request("GET", path)).json
+    job = await agent.settled(await agent.queue("counter", found["id"], duration=1))
+    assert (job["state"], job["binary"]) == ("finished", binary)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_quota(idle_agent: Agent, tmp_path: Path) -> None:
+    """The oldest make room, never what a job needs, and history outlives its binaries."""
+    agent = idle_agent
+    agent.options["--max-binaries"] = "300000"
+    await agent.start()
+    needed = await agent.upload(program(tmp_path, 0))
+    running = await agent.queue("shop", needed, duration=1)
+    await agent.reached(running, "starting")
+    assert (await agent.request("DELETE", f"/binaries/{needed}")).status == 409
+    uploads = [await agent.upload(program(tmp_path, number)) for number in range(1, 5)]
+    assert await listed(agent) == [uploads[3], uploads[2], needed]
+    for binary in uploads[2:]:
+        await agent.queue("shop", binary, duration=1)
+    with program(tmp_path, 5).open("rb") as file:
+        refused = await agent.request("POST", "/upload", files={"file": ("x", "a/b", file)})
+    print(f"the quota: {refused.status} {refused.text.strip()}")
+    assert refused.status == 507
+    assert "--max-binaries" in refused.text
+    assert {*kept(agent)} == {needed, *uploads[2:]}
+    # The same again costs nothing, and is one more id.
+    assert await agent.upload(program(tmp_path, 0)) != needed
+    for job_id in reversed(agent.jobs):
+        await agent.request("DELETE", f"/jobs/{job_id}")
+        await agent.ended(job_id)
+    last = await agent.upload(program(tmp_path, 6))
+    assert last in await listed(agent)
+    assert len({*kept(agent).values()}) == 3
+    for binary in await listed(agent):
+        answer = await agent.request("DELETE", f"/binaries/{binary}")
+        assert (answer.status, answer.json["in_use"]) == (200, False)
+    assert kept(agent) == {}
+    assert (await agent.job(running))["binary"] == needed
