@@ -10,7 +10,7 @@ const HEIGHT = 168;
 const MARGIN = { top: 8, right: 10, bottom: 22, left: 56 };
 // Samples come each second: what is further apart is not joined.
 const GAP_MS = 2500;
-const WINDOWS_MS = [60e3, 120e3, 300e3, 900e3];
+const WINDOWS_MS = [60e3, 90e3, 120e3, 180e3, 300e3, 600e3, 900e3];
 const TIME_STEPS_MS = [10e3, 15e3, 30e3, 60e3, 120e3, 300e3];
 const LABEL_WIDTH = 76;
 

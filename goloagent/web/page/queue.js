@@ -30,7 +30,8 @@ export class Queue {
         "div",
         {},
         element("a", { href: `#${job.id}` }, job.name),
-        element("span", { class: "muted small" }, `${load(job)} · ${moment(job.queued_at)}`),
+        element("span", { class: "muted small" }, load(job)),
+        element("span", { class: "muted small" }, `queued ${moment(job.queued_at)}`),
       ),
       cancel,
     );
