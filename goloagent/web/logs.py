@@ -57,7 +57,7 @@ class LogQuery(Struct, frozen=True, forbid_unknown_fields=True):
         bool, Meta(description="send what is written from now on too, until the job is over")
     ] = False
     offset: Annotated[
-        Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None,
+        Annotated[int, Meta(ge=-(2**62), le=2**62)] | None,
         Meta(
             description="the first byte, counted from the end when negative; Range is ignored then"
         ),

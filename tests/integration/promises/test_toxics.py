@@ -62,5 +62,7 @@ async def test_r1_nothing_is_lost_through(
     )
     assert proxy.hits >= POISONED_CONNECTIONS
     assert verdict.lost == verdict.missing == verdict.unrecognised == verdict.never_printed == []
-    assert bool(verdict.repeated) is (proxy.toxic in UNHEARD)
+    # What was under way when a hang began may have been stored, or not.
+    if proxy.toxic is not Toxic.HANG:
+        assert bool(verdict.repeated) is (proxy.toxic in UNHEARD)
     assert proxy.wasted_bytes <= MOST_WASTED_BYTES

@@ -77,7 +77,7 @@ def open_logs() -> list[str]:
         except FileNotFoundError:
             continue
         writable = int(flags.split("flags:")[1].split()[0], 8) & os.O_RDWR
-        if ".log" in target and not writable:
+        if target.endswith(("/out.log", "/err.log")) and not writable:
             found.append(target)
     return found
 
