@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def test_a_result_is_noted_once(logs: Path, torn: bytes) -> None:
         run.close()
         with (logs / "rejected.jsonl").open("ab") as file:
             file.write(torn)
-    life(logs).reject(batch(3), Answer(422))
+    with closing(life(logs)) as run:
+        run.reject(batch(3), Answer(422))
     assert [one["first"] // LENGTH for one in noted(logs)] == [0, 1, 2, 3]
 
 
@@ -74,7 +76,8 @@ def test_a_result_is_noted_once(logs: Path, torn: bytes) -> None:
 def test_what_else_is_in_the_file_stops_nothing(logs: Path, there: bytes) -> None:
     """A line that is none of ours stays, and the refused result comes behind it."""
     (logs / "rejected.jsonl").write_bytes(there)
-    life(logs).reject(batch(0), Answer(422))
+    with closing(life(logs)) as run:
+        run.reject(batch(0), Answer(422))
     content = (logs / "rejected.jsonl").read_bytes()
     assert content.startswith(there)
     assert json.loads(content[len(there) :])["first"] == 0

@@ -67,8 +67,8 @@ def ask(agent: Agent, path: str = "/jobs/one/out.log", **more: str) -> Answer:
     return agent.ask(request(path, **more))
 
 
-def open_logs() -> list[str]:
-    """Return the logs that this process has open for reading."""
+def open_logs(agent: Agent) -> list[str]:
+    """Return the logs of the agent that this process has open for reading."""
     found = []
     for link in Path("/proc/self/fd").iterdir():
         try:
@@ -77,7 +77,7 @@ def open_logs() -> list[str]:
         except FileNotFoundError:
             continue
         writable = int(flags.split("flags:")[1].split()[0], 8) & os.O_RDWR
-        if target.endswith(("/out.log", "/err.log")) and not writable:
+        if target.startswith(f"{agent.logs}/") and not writable:
             found.append(target)
     return found
 
@@ -93,7 +93,7 @@ def test_the_whole(agent: Agent, written: Written) -> None:
     assert answer.body == b"<script>\xff"
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert open_logs() == []
+    assert open_logs(agent) == []
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_part_that_is_not_there(agent: Agent, written: Written) -> None:
     answer = ask(agent, Range="bytes=10-")
     assert answer.status == 416
     assert answer.headers["Content-Range"] == "bytes */10"
-    assert open_logs() == []
+    assert open_logs(agent) == []
 
 
 def test_several_parts(agent: Agent, written: Written) -> None:
@@ -130,7 +130,7 @@ def test_the_etag(agent: Agent, written: Written) -> None:
     assert ask(agent, If_None_Match=etag).status == 200
     answer = ask(agent, Range="bytes=1-", If_Range=etag)
     assert (answer.status, answer.body) == (200, CONTENT + b"more")
-    assert open_logs() == []
+    assert open_logs(agent) == []
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_head(agent: Agent, written: Written) -> None:
     answer = ask(agent, method="HEAD", Range="bytes=0-1")
     assert (answer.status, answer.headers["Content-Length"]) == (200, "10")
     assert "Content-Length" not in ask(agent, "/jobs/one/out.log?follow=1", method="HEAD").headers
-    assert open_logs() == []
+    assert open_logs(agent) == []
 
 
 def test_before_it_begins(agent: Agent) -> None:
@@ -202,7 +202,7 @@ def test_following(agent: Agent, written: Written) -> None:
     written.end()
     agent.clock.advance(LOOK_SECONDS)
     assert connection.chunks() == (CONTENT + b"morelast", True)
-    assert open_logs() == []
+    assert open_logs(agent) == []
 
 
 @pytest.mark.parametrize(
@@ -259,9 +259,9 @@ def test_a_client_that_goes_away(agent: Agent, written: Written) -> None:
     """Nothing is kept for it: no file, no timer."""
     connection = agent.connect()
     connection.send(request("/jobs/one/out.log?follow=1"))
-    assert len(open_logs()) == 1
+    assert len(open_logs(agent)) == 1
     connection.lose()
-    assert open_logs() == []
+    assert open_logs(agent) == []
     assert agent.clock.getDelayedCalls() == []
 
 
@@ -280,7 +280,7 @@ def test_no_faster_than_the_client(agent: Agent, written: Written) -> None:
     while len(connection.answer().body) < len(CONTENT) + 3 * BLOCK_BYTES:
         connection.resume()
     assert connection.answer().body == CONTENT + b"x" * 3 * BLOCK_BYTES
-    assert open_logs() == []
+    assert open_logs(agent) == []
 
 
 def test_a_client_that_reads_nothing(agent: Agent, written: Written) -> None:
@@ -292,7 +292,7 @@ def test_a_client_that_reads_nothing(agent: Agent, written: Written) -> None:
     agent.clock.advance(STALL_SECONDS)
     assert connection.aborted
     connection.lose()
-    assert open_logs() == []
+    assert open_logs(agent) == []
 
 
 def test_a_log_that_is_cut_while_it_is_read(agent: Agent, written: Written) -> None:
@@ -305,4 +305,4 @@ def test_a_log_that_is_cut_while_it_is_read(agent: Agent, written: Written) -> N
     connection.resume()
     assert connection.aborted
     connection.lose()
-    assert open_logs() == []
+    assert open_logs(agent) == []
