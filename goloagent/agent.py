@@ -58,6 +58,7 @@ from goloagent.web.api import api
 from goloagent.web.binaries import BinaryRoutes
 from goloagent.web.health import Health, HealthRoutes
 from goloagent.web.jobs import JobRoutes
+from goloagent.web.limits import Limits
 from goloagent.web.site import site
 
 # From SIGTERM to the end, everything in.
@@ -335,8 +336,14 @@ class Agent(Service):
             ),
             HealthRoutes(health),
         )
+        settings = self._settings
         factory = site(
-            application, access, self._binaries, self._settings.max_upload_bytes, self._reactor
+            application,
+            access,
+            self._binaries,
+            settings.max_upload_bytes,
+            self._reactor,
+            Limits(settings.max_connections, settings.max_connections_per_peer),
         )
         self._ports = listen(self._reactor, self._settings.listen, factory)
 
