@@ -37,6 +37,11 @@ setup(
             "pytest-twisted >= 1.14",
         ],
         "package": ["build >= 1"],
+        "fuzz": [
+            "atheris >= 2.3",
+            "hypothesis >= 6.100",
+            "pytest >= 8",
+        ],
         "lint": [
             "import-linter >= 2.1",
             "mypy >= 1.15",

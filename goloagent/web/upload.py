@@ -100,6 +100,9 @@ class UploadBody:
             self._incoming.discard()
 
     def _begin_part(self, part: MultipartSegment) -> None:
+        # The parser sees these only when they come in a packet without the end of their line.
+        if any("\n" in name + value for name, value in part.headerlist):
+            raise Problem(400, "multipart: a line feed inside a part's header")
         # To Go, a part without a file name is a value of that name, not a file.
         self._in_file = part.name == "file" and bool(part.filename)
         if not self._in_file:

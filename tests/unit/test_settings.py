@@ -184,9 +184,9 @@ def test_listener_is_private(description: str, private: bool) -> None:
 
 READERS: tuple[Callable[[str], object], ...] = (
     collector_url,
-    connections,
     rpc_address,
     network,
+    lambda text: connections("--max-connections", text),
     lambda text: size_bytes("--max-upload", text),
     listener_is_private,
 )
