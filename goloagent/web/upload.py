@@ -41,9 +41,13 @@ class UploadBody:
 
     def __init__(self, content_type: str, binaries: Binaries) -> None:
         self._binaries = binaries
+        boundary = _boundary(content_type)
+        # A boundary begins a line: the line break before it, or before the body, belongs to it.
+        self._delimiter = f"\r\n--{boundary}".encode()
+        self._preamble: bytes | None = b"\r\n"
         # Latin-1 decodes every byte: a file name in whatever encoding is ignored, not refused.
         self._parser = PushMultipartParser(
-            _boundary(content_type),
+            boundary,
             max_header_size=MAX_PART_HEADER_BYTES,
             max_segment_count=MAX_PARTS,
             header_charset="latin-1",
@@ -59,6 +63,10 @@ class UploadBody:
             Problem: they cannot be part of an upload, or cannot be stored. The upload is discarded.
         """
         with self._all_or_nothing():
+            if self._preamble is not None:
+                data = self._pass_preamble(self._preamble + data)
+                if not data:
+                    return
             for event in self._parser.parse(data):
                 if isinstance(event, MultipartSegment):
                     self._begin_part(event)
@@ -98,6 +106,18 @@ class UploadBody:
         """Remove what was written. Does nothing after `finish` or a second time."""
         if self._incoming is not None:
             self._incoming.discard()
+
+    def _pass_preamble(self, data: bytes) -> bytes:
+        """Return what follows the preamble, of which only the last bytes are kept.
+
+        The parser has its own way, which depends on how the preamble is cut into packets.
+        """
+        start = data.find(self._delimiter)
+        if start < 0:
+            self._preamble = data[1 - len(self._delimiter) :]
+            return b""
+        self._preamble = None
+        return data[start + 2 :]
 
     def _begin_part(self, part: MultipartSegment) -> None:
         # The parser sees these only when they come in a packet without the end of their line.

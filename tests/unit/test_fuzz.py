@@ -24,3 +24,10 @@ def test_a_line_feed_in_a_part_header_is_refused_in_any_packets() -> None:
         b'\x00--b\r\nX: \n\r\nContent-Disposition: form-data; name="file"; filename="f"'
         b"\r\n\r\n#!/bin/sh\n\r\n--b--\r\n"
     )
+
+
+def test_a_boundary_begins_a_line_in_any_packets() -> None:
+    """Found by form: behind a preamble that came byte by byte, any place was good enough."""
+    part = b'\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n#!\r\n--b--\r\n'
+    form.check(b"\x00x--b" + part)
+    form.check(b"\x00x--b\r\n--b" + part)
