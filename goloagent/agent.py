@@ -23,6 +23,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from goloagent import remains
+from goloagent.archive import Archive
 from goloagent.condition import Condition
 from goloagent.delivery.collector import Collector, http_client
 from goloagent.delivery.runs import RunOfResults
@@ -36,14 +37,19 @@ from goloagent.loadtest.containment import Containment, NotAllowed, choose, ways
 from goloagent.loadtest.listener import Owner, is_strangers
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.loadtest.users import Users, connect, is_free
+from goloagent.metrics.lateness import Lateness
+from goloagent.metrics.meter import Meter, Present
 from goloagent.notify import notifier
 from goloagent.premises import CannotStart, read_token, reason, take
+from goloagent.pulse import Pulse
 from goloagent.recovery import Recovery
 from goloagent.results.runlog import (
+    OUT,
     LogPathError,
     LogReader,
     open_reader,
     open_sync,
+    read_stderr_tail,
     write_account,
 )
 from goloagent.retention import SWEEP_SECONDS, Retention
@@ -51,20 +57,30 @@ from goloagent.run import Run, Tools
 from goloagent.settings import AUTO, Settings
 from goloagent.space import Space
 from goloagent.stage import Stage, Staged
+from goloagent.statistics.file import write_statistics
+from goloagent.statistics.run import RunStatistics
+from goloagent.statistics.summary import Summary
 from goloagent.supervisor import Supervisor
 from goloagent.syncer import Syncer
 from goloagent.web.access import Access
 from goloagent.web.api import api
 from goloagent.web.binaries import BinaryRoutes
+from goloagent.web.broadcast import Broadcast
+from goloagent.web.events import EventRoutes
 from goloagent.web.health import Health, HealthRoutes
 from goloagent.web.jobs import JobRoutes
 from goloagent.web.limits import Limits
+from goloagent.web.logs import LogRoutes
+from goloagent.web.metrics import MetricsRoutes
+from goloagent.web.page import PageRoutes
 from goloagent.web.site import site
+from goloagent.web.statistics import StatisticsRoutes
 
 # From SIGTERM to the end, everything in.
 STOP_SECONDS = 20.0
 LEAST_DRAIN_SECONDS = 2.0
 SPACE_SECONDS = 1.0
+ACCOUNT_SECONDS = 1.0
 BEAT_SECONDS = 10.0
 
 
@@ -108,6 +124,7 @@ class Agent(Service):
             raise SystemExit(1) from None
         self._shipper.start()
         self._syncer.start()
+        self._lateness.start()
         self._beat_loop.start(self._notifier.watchdog_seconds or BEAT_SECONDS)
         self._beginning = ensureDeferred(self._begin())
         self._beginning.addErrback(lambda failure: failure.trap(CancelledError))
@@ -121,15 +138,26 @@ class Agent(Service):
         if self._premises.damage is not None:
             self._condition.notice(self._premises.damage)
             await self._recovery.restore(self._settings.logs, self._binaries.kept)
+            self._premises.restored()
+        for job in self._premises.store.unsettled():
+            self._meter.observe(job)
+        self._account_loop.start(ACCOUNT_SECONDS)
         self._supervisor.start()
         self._condition.ready()
         self._space_loop.start(SPACE_SECONDS)
         self._sweep_loop.start(SWEEP_SECONDS)
+        self._pulse.start()
 
     def _access(self) -> Access:
         settings = self._settings
+        token = read_token(settings.token_file)
+        self._condition.protect(
+            run_as=settings.run_as or pwd.getpwuid(os.geteuid()).pw_name,
+            token=token is not None,
+            min_free_bytes=settings.min_free_bytes,
+        )
         return Access(
-            token=read_token(settings.token_file),
+            token=token,
             networks=settings.allow_from,
             hosts=None if settings.no_auth else (),
         )
@@ -186,18 +214,43 @@ class Agent(Service):
 
         self._reactor = reactor
         settings, store = self._settings, self._premises.store
+        self._broadcast = Broadcast()
         self._space = Space(
             (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
         )
-        self._binaries = Binaries(settings.state, store, now, self._space.shortage)
+        self._binaries = Binaries(
+            settings.state,
+            store,
+            now,
+            self._space.shortage,
+            settings.max_binaries_bytes,
+            lambda binary: self._log.info("binary {id} makes room for another", id=binary.id),
+        )
         try:
-            self._binaries.open()
+            self._binaries.open(keep_unknown=self._premises.damage is not None)
         except OSError as error:
             raise CannotStart(f"--state {error.filename}: {reason(error)}") from None
+        self._meter = Meter(
+            reactor,
+            now,
+            Present(
+                ready=lambda: self._health().ready,
+                jobs=store.count,
+                log_bytes=self._log_bytes,
+                free_bytes=lambda: {
+                    "logs": self._space.free_bytes(settings.logs),
+                    "state": self._space.free_bytes(settings.state),
+                },
+            ),
+        )
+        self._lateness = Lateness(reactor, self._meter.late)
+        self._account_loop = LoopingCall(self._meter.account.look)
         http, self._pool = http_client(reactor, settings.insecure)
         collector = Collector(settings.collector, http, reactor)
         self._syncer = Syncer(reactor, deferToThread, store, self._disk_failed)
-        self._shipper = Shipper(reactor, now, collector.push, self._open_run, self._commit)
+        self._shipper = Shipper(
+            reactor, now, self._meter.measured(collector.push), self._open_run, self._commit
+        )
         rpc = HostnameEndpoint(reactor, settings.rpc_host, settings.rpc_port)
         stage = Stage(
             work=self._premises.work,
@@ -225,6 +278,7 @@ class Agent(Service):
             save=self._save,
             results=self._shipper,
             too_much=self._space.too_much,
+            keep_statistics=self._keep_statistics,
             in_thread=deferToThread,
         )
         self._supervisor = Supervisor(
@@ -234,6 +288,7 @@ class Agent(Service):
             now=now,
         )
         self._space_loop = LoopingCall(self._supervisor.check_space)
+        self._pulse = Pulse(reactor, now, lambda: self._supervisor.running, self._broadcast)
         self._recovery = Recovery(
             store,
             self._open_log,
@@ -242,6 +297,8 @@ class Agent(Service):
             now,
             deferToThread,
             self._condition.notice,
+            self._keep_statistics,
+            lambda job: read_stderr_tail(settings.logs, job.spec.name, job.id),
         )
         retention = Retention(
             store, settings.logs, settings.keep_days, settings.keep_bytes, now, deferToThread
@@ -260,18 +317,20 @@ class Agent(Service):
             self._condition.become("stopping", "the agent was told to end")
             await close(self._ports)
         self._beginning.cancel()
-        for loop in (self._space_loop, self._sweep_loop):
+        for loop in (self._space_loop, self._sweep_loop, self._account_loop):
             if loop.running:
                 loop.stop()
         if failure is not None:
             # What cannot be committed would only be sent again.
             await self._shipper.stop(0.0)
         await self._supervisor.stop(failure or outcome.AGENT_STOPPED)
+        self._pulse.stop()
         if failure is None:
             await self._shipper.stop(max(LEAST_DRAIN_SECONDS, deadline - self._reactor.seconds()))
         await close(self._ports)
         await self._pool.closeCachedConnections()
         await self._syncer.stop()
+        self._lateness.stop()
         if self._disk_failure is None:
             # To close the database is to trust the disk with what it holds.
             self._premises.leave()
@@ -280,6 +339,7 @@ class Agent(Service):
     def _disk_failed(self, sentence: str) -> None:
         """Commit nothing any more, and end: after a restart the disk says what it has."""
         self._log.critical("{sentence}; the agent ends", sentence=sentence)
+        self._meter.sync_failed()
         stopping = self._condition.health.status == "stopping"
         self._condition.become("disk-failed", sentence)
         self._disk_failure = Cause("disk-failed", f"The agent ended: {sentence}.")
@@ -290,6 +350,7 @@ class Agent(Service):
 
     def _save(self, job: Job) -> None:
         """Keep a job as it stands now, and its account beside a log that is fully delivered."""
+        self._tell(job)
         self._syncer.save(job)
         if not job.settled or not job.logged or self._disk_failure is not None:
             return
@@ -322,19 +383,31 @@ class Agent(Service):
         """
         store = self._premises.store
 
-        def health() -> Health:
-            return self._condition.fares(self._space.shortage)
+        def submit(job: Job) -> None:
+            self._meter.observe(job)
+            self._supervisor.look()
 
         application = api(
-            BinaryRoutes(in_thread=deferToThread),
+            BinaryRoutes(self._binaries, in_thread=deferToThread),
             JobRoutes(
                 store=store,
-                submit=lambda job: self._supervisor.look(),
-                cancel=self._supervisor.cancel,
+                submit=submit,
+                cancel=self._cancel,
                 now=now,
-                health=health,
+                health=self._health,
             ),
-            HealthRoutes(health),
+            HealthRoutes(self._health),
+            PageRoutes(),
+            LogRoutes(store, self._open_log, self._reactor),
+            EventRoutes(store, self._broadcast, self._reactor),
+            StatisticsRoutes(
+                store,
+                self._running_statistics,
+                Archive(self._settings.logs, deferToThread).summary,
+                self._reactor,
+            ),
+            MetricsRoutes(self._meter.exposition),
+            token=access.token is not None,
         )
         settings = self._settings
         factory = site(
@@ -343,9 +416,13 @@ class Agent(Service):
             self._binaries,
             settings.max_upload_bytes,
             self._reactor,
+            self._meter.uploaded,
             Limits(settings.max_connections, settings.max_connections_per_peer),
         )
         self._ports = listen(self._reactor, self._settings.listen, factory)
+
+    def _health(self) -> Health:
+        return self._condition.fares(self._space.shortage)
 
     def _spawn(self, staged: Staged, watcher: Watcher) -> LoadTestProcess:
         program = Program(
@@ -364,8 +441,27 @@ class Agent(Service):
         owner = Owner(process.pid, self._mark(job.id), uid)
         return await deferToThread(is_strangers, *users.ends, owner)
 
-    def _open_log(self, job: Job) -> LogReader:
-        return open_reader(self._settings.logs, job.spec.name, job.id)
+    def _cancel(self, job: Job) -> None:
+        self._supervisor.cancel(job)
+        self._tell(job)
+
+    def _tell(self, job: Job) -> None:
+        """Tell whoever follows or counts that a job has changed."""
+        self._meter.observe(job)
+        self._broadcast.changed(job)
+
+    def _running_statistics(self, job: Job) -> RunStatistics | None:
+        run = self._supervisor.running
+        return run.statistics if run is not None and run.job is job else None
+
+    def _open_log(self, job: Job, file: str = OUT) -> LogReader:
+        return open_reader(self._settings.logs, job.spec.name, job.id, file)
+
+    def _log_bytes(self, job: Job) -> int:
+        return (self._settings.logs / job.spec.name / job.id / "out.log").lstat().st_size
+
+    def _keep_statistics(self, job: Job, summary: Summary) -> None:
+        write_statistics(self._settings.logs, job.spec.name, job.id, summary)
 
     def _open_run(self, job: Job) -> RunOfResults:
         rejected = self._settings.logs / job.spec.name / job.id / "rejected.jsonl"

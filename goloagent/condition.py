@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 from twisted.logger import Logger
 
 from goloagent.notify import Notifier
-from goloagent.web.health import DISK_FULL, READY, Health, Protections
+from goloagent.web.health import DISK_FULL, READY, Health
 
 STARTING = "starting"
 # Logs of an earlier life are read at the start, however long they are.
@@ -41,9 +42,10 @@ class Condition:
         else:
             self.notifier.alive()
 
-    def protect(self, processes: str) -> None:
-        """Tell which protections are in force."""
-        self.health = attrs.evolve(self.health, protections=Protections(processes))
+    def protect(self, **protections: Any) -> None:
+        """Tell which protections are in force, by the names that `Protections` has for them."""
+        now = attrs.evolve(self.health.protections, **protections)
+        self.health = attrs.evolve(self.health, protections=now)
 
     def notice(self, sentence: str) -> None:
         """Log a sentence and keep it for whoever asks."""

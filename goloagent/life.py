@@ -12,9 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from goloagent.jobs import outcome
 from goloagent.jobs.bounds import Bounds
 from goloagent.jobs.job import Cause, Job
-from goloagent.jobs.lifecycle import Effect, Event, Phase, step
-
-_WORK_IS_DONE = {Phase.SETTLING, Phase.TERMINATING, Phase.DRAINING, Phase.KILLING}
+from goloagent.jobs.lifecycle import WORK_IS_DONE, Effect, Event, Phase, step
 
 
 class Life:
@@ -67,7 +65,7 @@ class Life:
         When all its calls have returned this only hastens the end: the job has done its work.
         """
         self._cancelled = True
-        self.happen(Event.CANCEL, None if self.phase in _WORK_IS_DONE else cause)
+        self.happen(Event.CANCEL, None if self.phase in WORK_IS_DONE else cause)
 
     def stdout_is_busy(self) -> None:
         """Have `QUIET` happen after so long a silence from now on, if the phase lasts."""

@@ -36,13 +36,18 @@ class Premises:
     """What is held while the agent runs: the state directory's lock and the open database.
 
     ``work`` is the directory below which load tests run, empty at the start. ``damage`` says what
-    became of a database that was found damaged.
+    became of a database that was found damaged, until what it held is `restored`.
     """
 
     work: Path
     store: Store
     damage: str | None
+    _restoring: Path
     _lock: IO[bytes]
+
+    def restored(self) -> None:
+        """Note that the database has again what the disk still knew."""
+        self._restoring.unlink(missing_ok=True)
 
     def leave(self) -> None:
         """Let go of everything."""
@@ -64,8 +69,9 @@ def take(settings: Settings, now: Callable[[], datetime]) -> Premises:
         _check_way(work, settings.run_as)
     for leftover in work.iterdir():
         shutil.rmtree(leftover, ignore_errors=True)
-    store, damage = _open_store(settings.state / "golo-agent.sqlite", now)
-    return Premises(work, store, damage, lock)
+    restoring = settings.state / "restoring"
+    store, damage = _open_store(settings.state / "golo-agent.sqlite", restoring, now)
+    return Premises(work, store, damage, restoring, lock)
 
 
 def read_token(path: Path | None) -> bytes | None:
@@ -141,16 +147,24 @@ def _check_way(directory: Path, user: str) -> None:
             )
 
 
-def _open_store(path: Path, now: Callable[[], datetime]) -> tuple[Store, str | None]:
-    """Open the database; set a damaged one aside, make a new one, and say so."""
+def _open_store(
+    path: Path, restoring: Path, now: Callable[[], datetime]
+) -> tuple[Store, str | None]:
+    """Open the database; set a damaged one aside, make a new one, and say so.
+
+    The file `restoring` says it too, to the next life as long as this one has not restored all.
+    """
     try:
         try:
-            return _store(path), None
+            store = _store(path)
         except Damaged as error:
             # A full disk can look like damage, and a good database must stay where it is.
             _try_to_write(path.parent)
-            aside = _set_aside(path, now().strftime("%Y%m%dT%H%M%S.%fZ"))
-            return _store(path), f"the database was damaged ({error}) and is kept as {aside}"
+            aside = path.with_name(f"{path.name}.damaged-{now():%Y%m%dT%H%M%S.%fZ}")
+            restoring.write_text(f"the database was damaged ({error}) and is kept as {aside}")
+            _set_aside(path, aside)
+            store = _store(path)
+        return store, restoring.read_text() if restoring.exists() else None
     except (OSError, Damaged) as error:
         raise CannotStart(f"--state: the database {path}: {reason(error)}") from None
 
@@ -160,13 +174,11 @@ def _store(path: Path) -> Store:
     return Store(path)
 
 
-def _set_aside(path: Path, time: str) -> Path:
-    """Rename the database and what belongs to it, and return its new name."""
-    aside = path.with_name(f"{path.name}.damaged-{time}")
+def _set_aside(path: Path, aside: Path) -> None:
+    """Rename the database and what belongs to it."""
     for suffix in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
-    return aside
 
 
 def _try_to_write(directory: Path) -> None:

@@ -24,6 +24,8 @@ from goloagent.jobs.store import Store
 from goloagent.results.runlog import LogPathError, LogReader
 from goloagent.results.tally import Tally
 from goloagent.run import Results
+from goloagent.statistics.run import RunStatistics
+from goloagent.statistics.summary import Summary
 
 _BLOCK_BYTES = 1024 * 1024
 
@@ -37,6 +39,8 @@ class Recovery:
         save: keeps a job, now or later.
         in_thread: runs a function off the reactor thread: logs are counted there.
         notice: told what an operator should know.
+        keep_statistics: keeps what an interrupted job's results came to. Takes its time.
+        read_stderr: returns how the stderr of a job ended. Runs off the reactor thread.
     """
 
     store: Store
@@ -46,6 +50,8 @@ class Recovery:
     now: Callable[[], datetime]
     in_thread: Callable[..., Deferred[Any]]
     notice: Callable[[str], None]
+    keep_statistics: Callable[[Job, Summary], None]
+    read_stderr: Callable[[Job], str]
 
     _log = Logger()
 
@@ -59,8 +65,11 @@ class Recovery:
         """Fill a new database with what the disk still knows."""
         binaries = await self.in_thread(remains.binaries, kept)
         for binary in binaries:
-            self.store.add_binary(binary)
+            if self.store.binary(binary.id) is None:  # else it was uploaded meanwhile
+                self.store.add_binary(binary)
         runs = await self.in_thread(remains.runs, logs)
+        # An earlier life may have restored some, and been killed.
+        runs = [job for job in runs if self.store.get(job.id) is None]
         unknown = sum(job.results == Counted() for job in runs)
         self.notice(
             f"found again: {len(binaries)} binaries and {len(runs)} runs, of which {unknown} have"
@@ -81,6 +90,7 @@ class Recovery:
     async def _take_up(self, job: Job, keep: Callable[[Job], None]) -> None:
         try:
             readable = await self._count_again(job)
+            await self._read_stderr(job)
             if not job.state.over:
                 job.state, job.cause, job.ended_at = (
                     State.INTERRUPTED,
@@ -97,7 +107,11 @@ class Recovery:
 
     async def _count_again(self, job: Job) -> bool:
         """Make the job's account what its log says; tell whether there is a log to be read."""
-        results, before, behind = job.results, Tally(), Tally()
+        results = job.results
+        # Of a job that is over they were kept at its end.
+        statistics = None if job.state.over else RunStatistics()
+        observe = None if statistics is None else statistics.add
+        before, behind = Tally(observe=observe), Tally(observe=observe)
         if not job.logged:
             return False
         try:
@@ -116,6 +130,8 @@ class Recovery:
             await self._feed(behind, log, results.committed, None)
         finally:
             log.close()
+        if statistics is not None:
+            await self._keep(job, statistics)
         lost = results.pending - behind.valid
         if lost > 0:
             self.notice(f"the log of job {job.id} is damaged: {lost} results in it are lost")
@@ -123,6 +139,22 @@ class Recovery:
         results.invalid = before.invalid + behind.invalid
         results.read = settled + results.invalid + behind.valid
         return True
+
+    async def _read_stderr(self, job: Job) -> None:
+        if job.logged and not job.stderr_tail:
+            try:
+                job.stderr_tail = await self.in_thread(self.read_stderr, job)
+            except (OSError, LogPathError) as error:
+                self._log.warn("stderr of job {id}: {error}", id=job.id, error=error)
+
+    async def _keep(self, job: Job, statistics: RunStatistics) -> None:
+        """Keep what the results came to; what cannot be kept can be made again from the log."""
+        try:
+            await self.in_thread(lambda: self.keep_statistics(job, statistics.summary()))
+        except Exception as error:
+            self._log.warn(
+                "the statistics of job {id} are not kept: {error}", id=job.id, error=error
+            )
 
     async def _feed(self, tally: Tally, log: LogReader, offset: int, end: int | None) -> None:
         """Feed the log to `tally`, a block at a time so that everything else has its turns."""

@@ -25,12 +25,20 @@ _ACCOUNT_BYTES = 4096
 
 
 def binaries(kept: Path) -> list[Binary]:
-    """Return the binaries in the directory `kept`. Reads all of them: call it in a thread."""
-    return [
-        Binary(path.name, sha256_of(path), path.stat().st_size, _changed(path))
-        for path in _named_by_ids(kept)
-        if path.is_file()
-    ]
+    """Return the binaries in the directory `kept`, the oldest first.
+
+    Reads all of them, and what several share once: call it in a thread.
+    """
+    sha256s: dict[int, str] = {}
+    found = []
+    for path in _named_by_ids(kept):
+        if path.is_file():
+            status = path.stat()
+            if status.st_ino not in sha256s:
+                sha256s[status.st_ino] = sha256_of(path)
+            sha256 = sha256s[status.st_ino]
+            found.append(Binary(path.name, sha256, status.st_size, _changed(path)))
+    return sorted(found, key=lambda binary: binary.uploaded_at)
 
 
 def runs(logs: Path) -> list[Job]:

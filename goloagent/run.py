@@ -6,7 +6,6 @@ for `life`, and the causes are in `jobs.outcome`.
 
 from __future__ import annotations
 
-import errno
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -27,7 +26,10 @@ from goloagent.life import Life
 from goloagent.loadtest.process import LoadTestProcess, Watcher
 from goloagent.loadtest.users import Users
 from goloagent.results.recorder import Recorder
+from goloagent.space import is_full
 from goloagent.stage import Refused, Staged
+from goloagent.statistics.run import RunStatistics
+from goloagent.statistics.summary import Summary
 
 
 class Results(Protocol):
@@ -43,7 +45,6 @@ class Results(Protocol):
         """The job's log is complete."""
 
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # So much is written at most before the space is looked at.
 _CHECK_BYTES = 1024 * 1024
 
@@ -59,6 +60,7 @@ class Tools:
         is_strangers: tells whether it is not the process of the job that they are connected to.
         save: keeps the job as it stands now, or raises OSError and does so later.
         too_much: returns a sentence when a run whose log is so long must not go on, or None.
+        keep_statistics: keeps what a job's results came to. Takes its time.
         in_thread: runs a function off the reactor thread.
     """
 
@@ -71,6 +73,7 @@ class Tools:
     save: Callable[[Job], None]
     results: Results
     too_much: Callable[[int], str | None]
+    keep_statistics: Callable[[Job, Summary], None]
     in_thread: Callable[[Callable[[], None]], Deferred[None]]
     bounds: Bounds = attrs.Factory(Bounds)
 
@@ -83,8 +86,6 @@ class Run(Watcher):
     def __init__(self, job: Job, tools: Tools) -> None:
         self.job = job
         self._tools = tools
-        self._recorder: Recorder | None = None
-        self._begun = False
         self._unchecked_bytes = 0
         self._over: Deferred[None] = Deferred()
         self._preparing: Deferred[None] | None = None
@@ -111,6 +112,11 @@ class Run(Watcher):
         }
         self._life = Life(job, tools.clock, tools.bounds, effects, self._save)
 
+    @property
+    def statistics(self) -> RunStatistics:
+        """What its results come to so far; whoever shows them ends the seconds."""
+        return self._staged.statistics if self._staged is not None else RunStatistics()
+
     def start(self) -> Deferred[None]:
         """Begin; the Deferred fires when the job is over."""
         self.job.started_at = self._tools.now()
@@ -124,11 +130,10 @@ class Run(Watcher):
 
     def check_space(self) -> None:
         """End the job while the disk still has room for its end."""
-        recorder = self._recorder
-        if recorder is None or self._life.phase in (Phase.PREPARING, Phase.OVER):
+        if self._staged is None or self._life.phase in (Phase.PREPARING, Phase.OVER):
             return
         self._unchecked_bytes = 0
-        sentence = self._tools.too_much(recorder.written_bytes)
+        sentence = self._tools.too_much(self._staged.recorder.written_bytes)
         if sentence is not None:
             self._life.happen(Event.FAULT, Cause("disk-full", sentence))
 
@@ -166,9 +171,6 @@ class Run(Watcher):
         """The process has ended and its output is read."""
         self._life.happen(Event.CLOSED)
 
-    def _returned(self) -> None:
-        self._life.happen(Event.RETURNED)
-
     def _lost_connection(self, sentence: str | None) -> None:
         cause = Cause("rpc-protocol", f"The load test does not speak net/rpc: {sentence}.")
         self._life.happen(Event.LOST, None if sentence is None else cause)
@@ -178,18 +180,16 @@ class Run(Watcher):
     async def _prepare(self) -> None:
         try:
             self._staged = await self._tools.prepare(self.job)
-            self._recorder = Recorder(self._staged.log)
             self.job.logged = True
+            self._tools.results.begin(self.job)
             # What the store does not know to have started would be started again after a restart.
             self._tools.save(self.job)
-            self._tools.results.begin(self.job)
-            self._begun = True
         except Refused as refusal:
             self._life.happen(Event.REFUSED, refusal.cause)
         except (CancelledError, ConnectingCancelledError):
             return
         except OSError as error:
-            reason = "disk-full" if error.errno in _DISK_FULL else "prepare-failed"
+            reason = "disk-full" if is_full(error) else "prepare-failed"
             self._life.happen(Event.REFUSED, Cause(reason, f"The job cannot be prepared: {error}."))
         except Exception as error:
             self._log.failure("preparing job {id} broke", id=self.job.id)
@@ -252,20 +252,20 @@ class Run(Watcher):
         self._users.hang_up()
 
     def _record(self, stream: Callable[[Recorder, bytes], None], data: bytes) -> None:
-        assert self._recorder is not None
+        assert self._staged is not None
         try:
-            stream(self._recorder, data)
+            stream(self._staged.recorder, data)
         except OSError as error:
-            reason = "disk-full" if error.errno in _DISK_FULL else "log-failed"
+            reason = "disk-full" if is_full(error) else "log-failed"
             self._life.happen(Event.FAULT, Cause(reason, f"The log cannot be written: {error}."))
         self._unchecked_bytes += len(data)
         if self._unchecked_bytes >= _CHECK_BYTES:
             self.check_space()
 
     def _count(self) -> None:
-        assert self._recorder is not None
-        self.job.results.read = self._recorder.tally.read
-        self.job.results.invalid = self._recorder.tally.invalid
+        assert self._staged is not None
+        tally = self._staged.recorder.tally
+        self.job.results.read, self.job.results.invalid = tally.read, tally.invalid
 
     def _end(self) -> None:
         """Settle the account and tell it; what breaks here must not hold the queue up."""
@@ -281,15 +281,17 @@ class Run(Watcher):
         job = self.job
         if self._process is not None:
             self._process.abandon_output()
-        if self._staged is not None and self._recorder is not None:
-            self._recorder.close()
+        if self._staged is not None:
+            job.stderr_tail = self._read_stderr(self._staged)
+            self._staged.recorder.close()
             self._count()
             self._clear(self._staged)
-            if self._recorder.lost_bytes:
+            self._keep_statistics(self._staged)
+            if self._staged.recorder.lost_bytes:
                 self._log.warn(
                     "job {id} lost {count} bytes of stdout that could not be written",
                     id=job.id,
-                    count=self._recorder.lost_bytes,
+                    count=self._staged.recorder.lost_bytes,
                 )
         job.state, job.cause = outcome.verdict(self._life.cause, job.calls, self._users.last_error)
         job.ended_at = self._tools.now()
@@ -297,8 +299,15 @@ class Run(Watcher):
         self._log.info(
             "job {id} is {state}: {cause}", id=job.id, state=job.state.value, cause=job.cause
         )
-        if self._begun:
+        if self._staged is not None:
             self._tools.results.end(job)
+
+    def _read_stderr(self, staged: Staged) -> str:
+        try:
+            return staged.log.stderr_tail()
+        except OSError as error:
+            self._log.warn("stderr of job {id}: {error}", id=self.job.id, error=error)
+            return ""
 
     def _clear(self, staged: Staged) -> None:
         """Remove what the load test has left: it may be very much."""
@@ -306,6 +315,20 @@ class Run(Watcher):
         clearing.addErrback(
             lambda failure: self._log.warn(
                 "something that job {id} has left cannot be removed: {error}",
+                id=self.job.id,
+                error=failure.getErrorMessage(),
+            )
+        )
+
+    def _keep_statistics(self, staged: Staged) -> None:
+        """Keep what the results came to; what cannot be kept can be made again from the log."""
+        staged.statistics.settle()
+        keeping = self._tools.in_thread(
+            lambda: self._tools.keep_statistics(self.job, staged.statistics.summary())
+        )
+        keeping.addErrback(
+            lambda failure: self._log.warn(
+                "the statistics of job {id} are not kept: {error}",
                 id=self.job.id,
                 error=failure.getErrorMessage(),
             )

@@ -47,6 +47,7 @@ class Settings:
     run_as: str | None
     containment: str
     max_upload_bytes: int
+    max_binaries_bytes: int
     max_log_bytes: int
     min_free_bytes: int
     keep_days: int

@@ -5,7 +5,6 @@ Each thing that is missing refuses the job with a cause of its own.
 
 from __future__ import annotations
 
-import errno
 import os
 import pwd
 import shutil
@@ -17,9 +16,10 @@ from twisted.internet.defer import Deferred
 
 from goloagent.jobs.binaries import Binaries, BinaryChanged
 from goloagent.jobs.job import Cause, Job
+from goloagent.results.recorder import Recorder
 from goloagent.results.runlog import LogPathError, RunLog
-
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+from goloagent.space import is_full
+from goloagent.statistics.run import RunStatistics
 
 
 class Refused(Exception):
@@ -37,6 +37,12 @@ class Staged:
     program: Path
     directory: Path
     log: RunLog
+    statistics: RunStatistics = attrs.field(init=False, factory=RunStatistics)
+    recorder: Recorder = attrs.field(init=False)
+
+    @recorder.default
+    def _make_recorder(self) -> Recorder:
+        return Recorder(self.log, self.statistics.add)
 
     def clear(self) -> None:
         """Remove the directory and whatever the load test left in it.
@@ -122,7 +128,7 @@ def _cause(error: BaseException) -> Cause | None:
             return Cause("binary-changed", f"The {error}.")
         case LogPathError():
             return Cause("log-path", f"The log cannot be made: {error}.")
-        case OSError() if error.errno in _DISK_FULL:
+        case OSError() if is_full(error):
             return Cause("disk-full", f"The job cannot be prepared: {error}.")
         case OSError():
             return Cause("prepare-failed", f"The job cannot be prepared: {error}.")

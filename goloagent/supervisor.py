@@ -58,6 +58,11 @@ class Supervisor:
         self._run_over.addErrback(self._failed)
         self._run_over.addCallback(self._next)
 
+    @property
+    def running(self) -> Run | None:
+        """The run under way; its job may be over, while what it has left is cleared up."""
+        return self._running
+
     def check_space(self) -> None:
         """Have the running job end when the disk is about to be full."""
         if self._running is not None:

@@ -77,6 +77,12 @@ class Options(usage.Options):
             "512MiB",
             "largest binary, in bytes or with KiB, MiB, GiB, kB, MB, GB",
         ),
+        (
+            "max-binaries",
+            None,
+            "10GiB",
+            "size of all binaries; the oldest that no job needs are removed",
+        ),
         ("max-log", None, "10GiB", "length of one run's log that ends the job"),
         (
             "min-free",
@@ -152,6 +158,7 @@ class Options(usage.Options):
             run_as=_run_as(self["run-as"]),
             containment=settings.containment(self["containment"]),
             max_upload_bytes=settings.size_bytes("--max-upload", self["max-upload"]),
+            max_binaries_bytes=settings.size_bytes("--max-binaries", self["max-binaries"]),
             max_log_bytes=settings.size_bytes("--max-log", self["max-log"]),
             min_free_bytes=settings.size_bytes("--min-free", self["min-free"]),
             keep_days=settings.days("--keep-days", self["keep-days"]),

@@ -60,15 +60,18 @@ class Cursor:
         self._searched = offset
         self._ready: deque[tuple[int, bytes | None]] = deque()
 
-    def next(self, most: int, complete: bool) -> Batch | None:
+    def next(self, most: int, complete: bool, until: int | None = None) -> Batch | None:
         """Take the next stretch with up to `most` results, or None when there is none.
 
         A stretch ends early once it is a window long, however few results are in it; one without
         any (all its lines are invalid) is a batch with no lines. `complete` says that the log will
-        not grow: its last line then counts without a newline.
+        not grow: its last line then counts without a newline. With `until`, the end of an earlier
+        batch from here, it is that batch.
         """
         first, lines, size = self._taken, list[tuple[int, bytes]](), 1
-        while len(lines) < most and self._taken - first < WINDOW_BYTES:
+        if until is not None:
+            most = until - first
+        while len(lines) < most and self._taken - first < WINDOW_BYTES and self._taken != until:
             if not self._ready and not self._fill(complete):
                 break
             end, line = self._ready[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from io import RawIOBase
 from pathlib import Path
 
 import attrs
@@ -12,13 +13,16 @@ from goloagent.delivery.cursor import Batch
 from goloagent.delivery.policy import Answer
 from goloagent.results.runlog import LogReader
 
+_BLOCK_BYTES = 64 * 1024
 
-@attrs.frozen
+
+@attrs.define
 class RunOfResults:
     """The log read by `reader`; refused results go to `rejected`, one JSON object a line."""
 
     reader: LogReader
     rejected: Path
+    _noted: str | None = attrs.field(default=None, init=False)
 
     def read(self, offset: int, count: int) -> bytes:
         """Return up to `count` bytes from `offset`; fewer only at the end."""
@@ -27,13 +31,19 @@ class RunOfResults:
     def reject(self, batch: Batch, answer: Answer) -> None:
         """Append the results of `batch` with the collector's answer.
 
+        What was noted just before a kill, and not committed, is refused again and not noted again.
+
         Raises:
             OSError: they cannot be written.
         """
-        text = "".join(f"{_refusal(batch, line, answer)}\n" for _, line in batch.lines).encode()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(self.rejected, flags, 0o640), "ab", buffering=0) as file:
-            size = file.tell()
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(self.rejected, flags, 0o640), "a+b", buffering=0) as file:
+            if self._noted is None:
+                self._noted = _last_noted(file)
+            if self._noted == batch.key:
+                return
+            text = "".join(f"{_refusal(batch, line, answer)}\n" for _, line in batch.lines).encode()
+            size = file.seek(0, os.SEEK_END)
             try:
                 rest = memoryview(text)
                 while rest:
@@ -42,6 +52,7 @@ class RunOfResults:
                 # Half a line would spoil the one that follows it.
                 file.truncate(size)
                 raise
+            self._noted = batch.key
 
     def close(self) -> None:
         """Let go of the log."""
@@ -58,3 +69,21 @@ def _refusal(batch: Batch, line: bytes, answer: Answer) -> str:
             "result": line.decode("utf-8", "replace"),
         }
     )
+
+
+def _last_noted(file: RawIOBase) -> str:
+    """Return the key in the last line, and cut off what a kill has left of one behind it."""
+    start = size = file.seek(0, os.SEEK_END)
+    tail = b""
+    while start and tail.count(b"\n") < 2:
+        count = min(_BLOCK_BYTES, start)
+        start -= count
+        tail = os.pread(file.fileno(), count, start) + tail
+    whole = tail.rfind(b"\n") + 1
+    if whole < len(tail):
+        file.truncate(size - len(tail) + whole)
+    try:
+        last = json.loads(tail[:whole].splitlines()[-1])
+        return f"{last['first']}-{last['last']}"
+    except (IndexError, KeyError, TypeError, ValueError):
+        return ""  # nothing is noted, or what is there is none of ours

@@ -1,8 +1,8 @@
 """Uploaded load tests on disk: written aside, whole or nothing, then staged for a run.
 
 A binary's bytes arrive in `incoming/` and move to `binaries/<id>` only when they are complete and
-can be run; both lie below the state directory. Knows files and checks; does not know HTTP or who
-asks.
+can be run; both lie below the state directory. Binaries of the same content are links to one file.
+Knows files and checks; does not know HTTP or who asks.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -18,9 +19,12 @@ from uuid import uuid4
 
 import attrs
 
-from goloagent.jobs.store import Binary, Store
+from goloagent.jobs.quota import surplus
+from goloagent.jobs.store import Binary, Content, Store
 
 _MAGIC = (b"\x7fELF", b"#!")
+# Everyone may run it, as load tests may have a user of their own; few get to it.
+_MODE = 0o555
 _CHUNK_BYTES = 1024 * 1024
 
 
@@ -36,17 +40,27 @@ class BinaryChanged(Exception):
     """The stored bytes are gone or are not those that were uploaded; the message says which."""
 
 
+class BinaryNeeded(Exception):
+    """A job that is not over may still run the binary."""
+
+
 @attrs.frozen
 class Binaries:
-    """The binaries below `directory`, recorded in `store`; `now` gives the time of an upload.
+    """The binaries below `directory`, recorded in `store`.
 
-    `shortage` returns a sentence when the disk has no room for another, or None.
+    Args:
+        now: gives the time of an upload.
+        shortage: returns a sentence when the disk has no room for another, or None.
+        most_bytes: what all of them may hold, each content counted once.
+        dropped: told of each that had to make room for another.
     """
 
     directory: Path
     store: Store
     now: Callable[[], datetime]
     shortage: Callable[[], str | None] = lambda: None
+    most_bytes: int = sys.maxsize
+    dropped: Callable[[Binary], None] = lambda binary: None
 
     @property
     def incoming(self) -> Path:
@@ -58,8 +72,11 @@ class Binaries:
         """Where complete binaries lie, each named by its id."""
         return self.directory / "binaries"
 
-    def open(self) -> None:
+    def open(self, keep_unknown: bool = False) -> None:
         """Make the directories, and remove what uploads cut short by an earlier end left behind.
+
+        Args:
+            keep_unknown: leave complete binaries without a record, as the records are lost.
 
         Raises:
             OSError: they cannot be made or written.
@@ -71,6 +88,22 @@ class Binaries:
                 shutil.rmtree(leftover)
             else:
                 leftover.unlink()
+        if not keep_unknown:
+            for path in self.kept.iterdir():
+                if self.store.binary(path.name) is None:
+                    path.unlink()
+
+    def sync(self) -> None:
+        """Have the disk take that binaries are there. Takes its time: not for the reactor thread.
+
+        Raises:
+            OSError: it may not have.
+        """
+        directory = os.open(self.kept, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
     def receive(self) -> Incoming:
         """Begin an upload under a fresh id.
@@ -82,6 +115,36 @@ class Binaries:
         if sentence is not None:
             raise OSError(errno.ENOSPC, sentence)
         return Incoming(self, str(uuid4()))
+
+    def remove(self, binary: Binary) -> None:
+        """Remove a binary; its content goes with the last one that holds it.
+
+        Raises:
+            BinaryNeeded: a job that is not over may still run it.
+            OSError: it cannot be removed.
+        """
+        if binary.id in self.store.needed_binaries():
+            raise BinaryNeeded(f"a job that is not over needs binary {binary.id}")
+        # The row first: a file without one is only a leftover.
+        self.store.remove_binary(binary.id)
+        (self.kept / binary.id).unlink(missing_ok=True)
+
+    def make_room(self, coming: Content) -> None:
+        """Remove the oldest contents until there is room for one more; no job may need them.
+
+        Raises:
+            NoRoom: it is not to be had.
+            OSError: one cannot be removed.
+        """
+        needed = {
+            binary.sha256
+            for binary in map(self.store.binary, self.store.needed_binaries())
+            if binary is not None
+        }
+        for content in surplus(self.store.contents(), needed, coming, self.most_bytes):
+            for binary in self.store.binaries(sha256=content.sha256):
+                self.remove(binary)
+                self.dropped(binary)
 
     def stage(self, binary: Binary, target: Path) -> None:
         """Link `binary` to `target`, on the same file system, after checking its bytes.
@@ -126,13 +189,47 @@ class Incoming:
         while rest:
             rest = rest[self._file.write(rest) :]
 
-    def sync(self) -> None:
-        """Have what was written reach the disk. Takes its time: call it off the reactor thread.
+    @property
+    def content(self) -> Content:
+        """What was written so far."""
+        return Content(self._sha256.hexdigest(), self._size)
+
+    def twin(self) -> Binary | None:
+        """Return the newest binary that holds the same, or None."""
+        return next(iter(self._binaries.store.binaries(1, sha256=self.content.sha256)), None)
+
+    def sync(self, twin: Binary | None = None) -> None:
+        """Have the disk hold what was written, in the file of `twin` where that is as it was.
+
+        Takes its time: call it off the reactor thread.
 
         Raises:
             OSError: it does not; the upload must then be discarded.
         """
-        os.fsync(self._file.fileno())
+        try:
+            if twin is None or not self._share(twin):
+                os.fsync(self._file.fileno())
+        finally:
+            if self._file.closed:  # discarded meanwhile
+                self.discard()
+
+    def _share(self, twin: Binary) -> bool:
+        """Put a link to the file of `twin` in the place of what was written, and tell whether.
+
+        A copy of one's own is always right: whatever is the matter, the upload goes on with it.
+        """
+        link = self._part.with_suffix(".twin")
+        try:
+            link.hardlink_to(self._binaries.kept / twin.id)
+            if sha256_of(link) != twin.sha256:
+                return False
+            link.chmod(_MODE)
+            link.replace(self._part)
+        except OSError:
+            return False
+        finally:
+            link.unlink(missing_ok=True)
+        return True
 
     def keep(self) -> Binary:
         """Make the upload a binary.
@@ -140,6 +237,7 @@ class Incoming:
         Raises:
             NotExecutable: no kernel would run it. It is discarded.
             BinaryExists: its id is taken. It is discarded.
+            NoRoom: there is none, as jobs need what there is. It is discarded.
             OSError: it cannot be kept. It is discarded.
         """
         try:
@@ -147,8 +245,8 @@ class Incoming:
                 raise NotExecutable(
                     "not an executable: neither an ELF file nor a script that starts with #!"
                 )
-            # Everyone may run it, as load tests may have a user of their own; few get to it.
-            os.fchmod(self._file.fileno(), 0o555)
+            self._binaries.make_room(self.content)
+            os.fchmod(self._file.fileno(), _MODE)
             try:
                 os.link(self._part, self._binaries.kept / self.id)
             except FileExistsError:

@@ -100,7 +100,11 @@ class Delivery:
 
 @attrs.define
 class Job:
-    """A job from its queueing on. ``logged`` says that its run has a log that can hold results."""
+    """A job from its queueing on.
+
+    ``stderr_tail`` is how its stderr ended, known when it is over; ``logged`` says that its run has
+    a log that can hold results.
+    """
 
     id: str
     spec: JobSpec
@@ -110,6 +114,7 @@ class Job:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     exit: Exit | None = None
+    stderr_tail: str = ""
     logged: bool = False
     calls: Calls = attrs.Factory(Calls)
     results: Results = attrs.Factory(Results)

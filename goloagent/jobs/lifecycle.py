@@ -148,6 +148,9 @@ TABLE: dict[tuple[Phase, Event], Step] = {
     (P.KILLING, E.FAULT): _step(P.KILLING),
 }
 
+# Where no call is waited for any more: to cancel then only hastens the end.
+WORK_IS_DONE = frozenset({P.SETTLING, P.TERMINATING, P.DRAINING, P.KILLING})
+
 
 class ImpossibleEvent(Exception):
     """The table has no row for this phase and event: a bug in whoever reports events."""

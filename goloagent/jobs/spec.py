@@ -23,9 +23,19 @@ DEFAULT_NAME = "dead_letter"
 NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 _NAME = re.compile(NAME_PATTERN)
 
-_NAME_IS = Meta(description=f"{NAME_PATTERN}, or empty for {DEFAULT_NAME}")
-_USERS_ARE = Meta(description=f"0 to {MAX_USERS}; 0 means {DEFAULT_USERS}")
-_DURATION_IS = Meta(description=f"seconds, 0 to {MAX_DURATION_SECONDS}")
+# What is out of bounds is refused below, in words of our own; here it is said to clients.
+_NAME_IS = Meta(
+    description=f"empty means {DEFAULT_NAME}",
+    extra_json_schema={"pattern": f"^({NAME_PATTERN})?$"},
+)
+_USERS_ARE = Meta(
+    description=f"0 means {DEFAULT_USERS}",
+    extra_json_schema={"minimum": 0, "maximum": MAX_USERS},
+)
+_DURATION_IS = Meta(
+    description="seconds",
+    extra_json_schema={"minimum": 0, "maximum": MAX_DURATION_SECONDS},
+)
 
 
 class InvalidSpec(Exception):

@@ -21,6 +21,7 @@ import attrs
 
 from goloagent.jobs.job import Calls, Cause, Exit, Job, Results, State
 from goloagent.jobs.spec import JobSpec
+from goloagent.space import is_full
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS binaries (
@@ -55,10 +56,15 @@ CREATE TABLE IF NOT EXISTS jobs (
     rejected         INTEGER NOT NULL,
     committed        INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX IF NOT EXISTS binaries_by_content ON binaries (sha256, size);
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, position);
 CREATE INDEX IF NOT EXISTS jobs_by_name ON jobs (name, position);
 CREATE INDEX IF NOT EXISTS jobs_unsettled ON jobs (position) WHERE NOT settled;
 """
+
+# What was added since, in order; `user_version` counts those that a database has. Nothing is ever
+# taken away, so that an earlier agent can use a database of a later one.
+_ADDITIONS = ("ALTER TABLE jobs ADD COLUMN stderr_tail TEXT NOT NULL DEFAULT ''",)
 
 _CHECKPOINT_BYTES = 512 * 1024
 _NOT_DAMAGED = (
@@ -77,6 +83,14 @@ class Binary:
     sha256: str
     size: int
     uploaded_at: datetime
+
+
+@attrs.frozen
+class Content:
+    """What one binary or several of them hold."""
+
+    sha256: str
+    size: int
 
 
 @attrs.frozen
@@ -131,6 +145,10 @@ class Store:
         (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise Damaged(" ".join(found.split()))
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        for number, addition in enumerate(_ADDITIONS, 1):
+            if number > version:
+                database.executescript(f"BEGIN; {addition}; PRAGMA user_version = {number}; COMMIT")
         rows = database.execute("SELECT * FROM jobs WHERE NOT settled ORDER BY position")
         return {row["id"]: _job(row) for row in rows}
 
@@ -160,7 +178,7 @@ class Store:
                 database.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.Error as error:
             # Without room in the database, everything stays in the WAL, where it is safe.
-            if _os_error(error).errno != errno.ENOSPC:
+            if not is_full(_os_error(error)):
                 raise _os_error(error) from error
 
     def freeze(self) -> None:
@@ -174,9 +192,35 @@ class Store:
     def binary(self, binary_id: str) -> Binary | None:
         """Return the binary with this id, compared as text, or None."""
         row = self._execute("SELECT * FROM binaries WHERE id = ?", [binary_id])
-        if row is None:
-            return None
-        return Binary(**dict(row) | {"uploaded_at": datetime.fromisoformat(row["uploaded_at"])})
+        return None if row is None else _binary(row)
+
+    def binaries(
+        self, limit: int = -1, before: str | None = None, sha256: str | None = None
+    ) -> list[Binary]:
+        """Return binaries, the newest first: up to `limit`, older than `before`, with a content."""
+        conditions = {
+            "rowid < (SELECT rowid FROM binaries WHERE id = :before)": before,
+            "sha256 = :sha256": sha256,
+        }
+        query = f"SELECT * FROM binaries {_where(conditions)} ORDER BY rowid DESC LIMIT :limit"
+        rows = self._all(query, {"before": before, "sha256": sha256, "limit": limit})
+        return list(map(_binary, rows))
+
+    def contents(self) -> list[Content]:
+        """Return what the binaries hold, each content once, that one first that came last ago."""
+        rows = self._all(
+            "SELECT sha256, max(size) AS size FROM binaries GROUP BY sha256 ORDER BY max(rowid)", {}
+        )
+        return [Content(row["sha256"], row["size"]) for row in rows]
+
+    def needed_binaries(self) -> set[str]:
+        """Return the ids of the binaries that jobs which are not over may still run."""
+        return {job.spec.binary for job in self._live.values() if not job.state.over}
+
+    def remove_binary(self, binary_id: str) -> None:
+        """Forget a binary; the jobs that ran it keep its id."""
+        self._check_writable()
+        self._execute("DELETE FROM binaries WHERE id = ?", [binary_id])
 
     def add(self, job: Job) -> None:
         """Put a new job at the end of the queue; it is kept once this returns."""
@@ -212,14 +256,19 @@ class Store:
             "name = :name": name,
             "position < (SELECT position FROM jobs WHERE id = :before)": before,
         }
-        wanted = [condition for condition, value in conditions.items() if value is not None]
-        where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
         values = {"state": state and state.value, "name": name, "before": before, "limit": limit}
-        query = f"SELECT * FROM jobs {where} ORDER BY position DESC LIMIT :limit"
+        query = f"SELECT * FROM jobs {_where(conditions)} ORDER BY position DESC LIMIT :limit"
         try:
-            rows = self._database.execute(query, values).fetchall()
-            return [self._live.get(row["id"]) or _job(row) for row in rows]
-        except (sqlite3.Error, ValueError, TypeError) as error:
+            return [self._live.get(row["id"]) or _job(row) for row in self._all(query, values)]
+        except (ValueError, TypeError) as error:
+            raise OSError(errno.EIO, f"the database: {error}") from error
+
+    def count(self) -> dict[State, int]:
+        """Return how many jobs there are of each state that any is in."""
+        try:
+            rows = self._database.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state")
+            return {State(state): count for state, count in rows}
+        except (sqlite3.Error, ValueError) as error:
             raise OSError(errno.EIO, f"the database: {error}") from error
 
     def queued(self) -> list[Job]:
@@ -246,11 +295,21 @@ class Store:
             self._execute("UPDATE jobs SET logged = 0 WHERE id = :id AND settled", {"id": job_id})
 
     def _insert(self, table: str, row: dict[str, Any]) -> None:
-        if self._frozen:
-            raise OSError(errno.EIO, "the disk of the database has failed")
+        self._check_writable()
         names = ", ".join(row)
         values = ", ".join(f":{column}" for column in row)
         self._execute(f"INSERT INTO {table} ({names}) VALUES ({values})", row)
+
+    def _check_writable(self) -> None:
+        if self._frozen:
+            raise OSError(errno.EIO, "the disk of the database has failed")
+
+    def _all(self, query: str, values: dict[str, Any]) -> list[sqlite3.Row]:
+        """Return all rows that a query gives."""
+        try:
+            return self._database.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise _os_error(error) from error
 
     def _execute(self, statement: str, values: list[str] | dict[str, Any]) -> sqlite3.Row | None:
         """Execute a statement, to its end, and return the first row that it gives."""
@@ -275,6 +334,19 @@ def _refusal(error: Exception) -> Exception:
     return Damaged(str(error))
 
 
+def _where(conditions: dict[str, Any]) -> str:
+    """Return the clause of those conditions whose value is given."""
+    wanted = [condition for condition, value in conditions.items() if value is not None]
+    return f"WHERE {' AND '.join(wanted)}" if wanted else ""
+
+
+def _binary(row: sqlite3.Row) -> Binary:
+    try:
+        return Binary(**dict(row) | {"uploaded_at": datetime.fromisoformat(row["uploaded_at"])})
+    except ValueError as error:
+        raise OSError(errno.EIO, f"the row of binary {row['id']} is damaged: {error}") from error
+
+
 def _ended(row: sqlite3.Row) -> datetime:
     return datetime.fromisoformat(row["ended_at"])
 
@@ -295,6 +367,7 @@ def _row(job: Job) -> dict[str, Any]:
         "exit_signal": job.exit and job.exit.signal,
         "logged": job.logged,
         "settled": job.settled,
+        "stderr_tail": job.stderr_tail,
         **{f"calls_{name}": count for name, count in calls.items()},
         **results,
     }
@@ -318,6 +391,7 @@ def _job(row: sqlite3.Row) -> Job:
         started_at=_time(row["started_at"]),
         ended_at=_time(row["ended_at"]),
         exit=Exit(row["exit_code"], row["exit_signal"]) if has_exit else None,
+        stderr_tail=row["stderr_tail"],
         logged=bool(row["logged"]),
         calls=Calls(**{field.name: row[f"calls_{field.name}"] for field in attrs.fields(Calls)}),
         results=Results(**{field.name: row[field.name] for field in attrs.fields(Results)}),

@@ -117,23 +117,48 @@ def is_own(name: str) -> bool:
 
 def accepts(line: bytes) -> bool:
     """Tell whether a line (without its newline, of any length) is a result."""
-    has_timestamp = False
+    return read(line) is not None
+
+
+def read(line: bytes) -> dict[str, str] | None:
+    """Return a record's own members in a line, or None if it is no result.
+
+    Each is its folded name and the token of its value, of an array or object the opening bracket.
+    Of a member that is there twice, the last counts; but the timestamp is there even before a null.
+    """
+    members: dict[str, str] = {}
     try:
-        for member, token in _values(line.decode().strip(_WHITESPACE)):
+        for member, token, depth in _values(line.decode().strip(_WHITESPACE)):
             rule = _MEMBERS.get(member)
-            if rule is not None and not rule(token):
-                return False
-            has_timestamp |= member == "timestamp" and token != "null"
+            if rule is not None:
+                if not rule(token):
+                    return None
+                if depth == 1 and (member != "timestamp" or token != "null"):
+                    members[member] = token
     except (UnicodeDecodeError, _NotAnObject):
-        return False
-    return has_timestamp
+        return None
+    return members if "timestamp" in members else None
 
 
-def _values(text: str) -> Iterator[tuple[str, str]]:
+def text(token: str) -> str | None:
+    """Return the string that a token is; half a surrogate pair is U+FFFD, as in Go."""
+    if token == "null":
+        return None
+    string: str = json.loads(token)
+    return string.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def integer(token: str) -> int | None:
+    """Return the integer that a token is."""
+    return None if token == "null" else int(token)
+
+
+def _values(text: str) -> Iterator[tuple[str, str, int]]:
     """Yield each value in a JSON object, at every depth, as it comes.
 
-    A value is the folded name of the top-level member it stands in and its token: all of a string
-    or literal, the opening bracket of an array or object. The object itself is of no member.
+    A value is the folded name of the top-level member it stands in, its token (all of a string or
+    literal, the opening bracket of an array or object) and how many brackets are open around it.
+    The object itself is of no member.
 
     Raises `_NotAnObject` at the first token that JSON does not have there.
     """
@@ -159,12 +184,12 @@ def _values(text: str) -> Iterator[tuple[str, str]]:
             if not closing or closing.pop() != kind:
                 raise _NotAnObject
         elif kind in _CLOSED_BY:
-            yield member, kind
+            yield member, kind, len(closing)
             closing.append(_CLOSED_BY[kind])
             if len(closing) > MAX_DEPTH:
                 raise _NotAnObject
         else:
-            yield member, match[kind]
+            yield member, match[kind], len(closing)
         expected = following
     if closing:
         raise _NotAnObject

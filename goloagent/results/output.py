@@ -8,7 +8,7 @@ from, where they go, and what their numbers mean.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 from msgspec import DecodeError, Meta, Raw, Struct
@@ -25,7 +25,12 @@ MAX_LINE_BYTES = MAX_BODY_BYTES - 2
 _Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
-class _Record(Struct, gc=False):
+class Record(Struct, gc=False):
+    """A result's members; None is a null, or none at all: Go's zero value.
+
+    Of a member that is there twice, the last counts. `timestamp` is as it was written.
+    """
+
     timestamp: Raw
     sequenceID: str | None = None
     url: str | None = None
@@ -36,12 +41,12 @@ class _Record(Struct, gc=False):
     error: Any = None
 
 
-class _BareRecord(_Record, forbid_unknown_fields=True, gc=False):
+class _BareRecord(Record, forbid_unknown_fields=True, gc=False):
     """A record with no other members than its own, each named as it should be."""
 
 
 _decode_bare = Decoder(_BareRecord).decode
-_decode_record = Decoder(_Record).decode
+_decode_record = Decoder(Record).decode
 _decode_members = Decoder(dict[str, Any]).decode
 
 _is_timestamp = re.compile(f'"{grammar.TIMESTAMP}"'.encode()).fullmatch
@@ -54,14 +59,31 @@ _HUGE_NUMBER = b"0" * 309  # with a digit less, it is a float64
 
 def is_result(line: bytes) -> bool:
     """Tell whether a line, without its newline, is a result."""
-    return (
-        len(line) <= MAX_LINE_BYTES
-        and _may_have_timestamp(line)
-        and (
-            _are_ordinary([line], line, _decode_bare)
-            or _are_ordinary([line], line, _decode_with_extras)
-            or grammar.accepts(line)
-        )
+    return _record(line) is not None
+
+
+def _record(line: bytes) -> Record | None:
+    """Return the record in a line, without its newline, or None if it is no result."""
+    if len(line) > MAX_LINE_BYTES or not _may_have_timestamp(line):
+        return None
+    records = _ordinary([line], line, _decode_bare) or _ordinary([line], line, _decode_with_extras)
+    return records[0] if records else _by_the_grammar(line)
+
+
+def _by_the_grammar(line: bytes) -> Record | None:
+    """Return the record in a line by the plain rule, which is exact for every line."""
+    members = grammar.read(line)
+    if members is None:
+        return None
+    return Record(
+        timestamp=Raw(members["timestamp"].encode()),
+        sequenceID=grammar.text(members.get("sequenceid", "null")),
+        url=grammar.text(members.get("url", "null")),
+        method=grammar.text(members.get("method", "null")),
+        status=grammar.integer(members.get("status", "null")),
+        size=grammar.integer(members.get("size", "null")),
+        duration=grammar.integer(members.get("duration", "null")),
+        error=None if members.get("error", "null") == "null" else members["error"],
     )
 
 
@@ -73,10 +95,9 @@ def _may_have_timestamp(line: bytes) -> bool:
     return b"timestamp" in line.lower() or b"\\u" in line or _LONG_S in line
 
 
-def count_valid(block: bytes) -> int:
-    """Count the results in a block of whole lines, each ended by a newline."""
-    lines = select(block)
-    return len(lines) - lines.count(None)
+def records(block: bytes) -> list[Record]:
+    """Return the results in a block of whole lines, each ended by a newline."""
+    return [record for record in _records(_lines(block), block) if record is not None]
 
 
 def select(block: bytes) -> list[bytes | None]:
@@ -84,12 +105,25 @@ def select(block: bytes) -> list[bytes | None]:
 
     The block is of whole lines, each ended by a newline.
     """
+    lines = _lines(block)
+    found = _records(lines, block)
+    return [None if record is None else line for line, record in zip(lines, found, strict=True)]
+
+
+def _lines(block: bytes) -> list[bytes]:
     lines = block.split(b"\n")
     lines.pop()  # what follows the last newline: nothing
+    return lines
+
+
+def _records(lines: list[bytes], block: bytes) -> Sequence[Record | None]:
+    """Return the record in each line of a block, or None in its place."""
     longest_bytes = max(map(len, lines), default=0)
-    if longest_bytes <= MAX_LINE_BYTES and _are_ordinary(lines, block, _decode_bare):
-        return [*lines]
-    return [line if is_result(line) else None for line in lines]
+    if longest_bytes <= MAX_LINE_BYTES:
+        ordinary = _ordinary(lines, block, _decode_bare)
+        if ordinary is not None:
+            return ordinary
+    return [_record(line) for line in lines]
 
 
 def array(results: Iterable[bytes]) -> bytes:
@@ -97,19 +131,21 @@ def array(results: Iterable[bytes]) -> bytes:
     return b"[%b]" % b",".join(results)
 
 
-def _are_ordinary(lines: list[bytes], block: bytes, decode: Callable[[bytes], _Record]) -> bool:
-    """Tell whether all lines, which are those of the block, are results by msgspec's word.
+def _ordinary(
+    lines: list[bytes], block: bytes, decode: Callable[[bytes], Record]
+) -> list[Record] | None:
+    """Return the records in all lines, which are those of the block, if msgspec's word suffices.
 
     The fast path: it leaves to the grammar, at twenty times the cost and more, only lines for which
-    this is False, which by itself says nothing.
+    this is None, which by itself says nothing.
     What msgspec takes and Go does not is never ordinary: a second timestamp, of which msgspec gives
     only the last, and a number in `error` that no float64 holds.
     """
     try:
         records = list(map(decode, lines))
     except (DecodeError, ValueError, RecursionError):
-        return False
-    return (
+        return None
+    ordinary = (
         all(map(_is_timestamp, [record.timestamp for record in records]))
         and block.count(b'"timestamp"') == len(lines)
         and (b"\\" not in block or not _has_escaped_name(block))
@@ -118,16 +154,17 @@ def _are_ordinary(lines: list[bytes], block: bytes, decode: Callable[[bytes], _R
             or _HUGE_NUMBER not in block.translate(_ALL_DIGITS_ZERO)
         )
     )
+    return records if ordinary else None
 
 
-def _decode_with_extras(line: bytes) -> _Record:
+def _decode_with_extras(line: bytes) -> Record:
     """Decode a record that has other members beside its own.
 
     msgspec does not look into members that it skips, so all are decoded first.
 
     Raises `ValueError` for a name that Go takes for one of a record's own.
     """
-    for name in _decode_members(line).keys() - set(_Record.__struct_fields__):
+    for name in _decode_members(line).keys() - set(Record.__struct_fields__):
         if grammar.is_own(name):
             raise ValueError(name)
     return _decode_record(line)

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from goloagent.results.output import Record
 from goloagent.results.runlog import RunLog
 from goloagent.results.tally import Tally
 
 
 class Recorder:
-    """Writes to `log`, which it owns; `tally` counts exactly what out.log has."""
+    """Writes to `log`, which it owns; `tally` counts exactly what out.log has.
 
-    def __init__(self, log: RunLog) -> None:
+    `observe` is given the results in it.
+    """
+
+    def __init__(self, log: RunLog, observe: Callable[[list[Record]], None] | None = None) -> None:
         self._log = log
         self._broken = False
-        self.tally = Tally()
+        self.tally = Tally(observe=observe)
         self._stderr_bytes = 0
         self.lost_bytes = 0
 

@@ -97,12 +97,9 @@ class RunLog:
             rest = rest[os.write(self._err, rest) :]
         return len(data)
 
-    def stderr_tail(self, lines: int = 20, max_bytes: int = 8192) -> str:
-        """Return the last lines of stderr, of at most so many bytes, the undecodable replaced."""
-        size = os.fstat(self._err).st_size
-        tail = os.pread(self._err, max_bytes, max(0, size - max_bytes))
-        last = tail.removesuffix(b"\n").split(b"\n")[-lines:]
-        return b"\n".join(last).decode(errors="replace")
+    def stderr_tail(self) -> str:
+        """Return how stderr ends so far, as `LogReader.tail` does."""
+        return LogReader(self._err).tail()
 
     @property
     def closed(self) -> bool:
@@ -126,6 +123,12 @@ class LogReader:
     def read(self, offset: int, count: int) -> bytes:
         """Return up to `count` bytes from `offset`; fewer only at the end."""
         return os.pread(self._descriptor, count, offset)
+
+    def tail(self, lines: int = 20, max_bytes: int = 8192) -> str:
+        """Return the last lines, of at most so many bytes, what is not UTF-8 replaced."""
+        tail = self.read(max(0, self.size() - max_bytes), max_bytes)
+        last = tail.removesuffix(b"\n").split(b"\n")[-lines:]
+        return b"\n".join(last).decode(errors="replace")
 
     def sync(self) -> None:
         """Have the disk take what is in the file. Takes its time: not for the reactor thread."""
@@ -156,6 +159,21 @@ def open_reader(logs: Path, name: str, job_id: str, file: str = OUT) -> LogReade
             os.close(descriptor)
             raise LogPathError(f"{file} is not a file")
         return LogReader(descriptor)
+
+
+def read_stderr_tail(logs: Path, name: str, job_id: str) -> str:
+    """Return how the stderr of a run that is over ended, as `LogReader.tail` does.
+
+    Raises:
+        FileNotFoundError: there is no such log.
+        LogPathError: a link, or anything else that is no log, stands in its place.
+        OSError: it cannot be read.
+    """
+    log = open_reader(logs, name, job_id, ERR)
+    try:
+        return log.tail()
+    finally:
+        log.close()
 
 
 @attrs.define(eq=False)
@@ -218,10 +236,22 @@ def write_account(logs: Path, name: str, job_id: str, account: bytes) -> None:
         LogPathError: a link, or anything else that is no log, stands in the way.
         OSError: it cannot be noted.
     """
-    with _directory(logs, name) as named, _step(named, job_id) as own, _refusing_links(ACCOUNT):
-        descriptor = os.open(ACCOUNT, _NOTE, 0o640, dir_fd=own)
+    write_beside(logs, name, job_id, ACCOUNT, account)
+
+
+def write_beside(logs: Path, name: str, job_id: str, file: str, data: bytes) -> None:
+    """Write a file beside a run's log, in place of what it had.
+
+    Raises:
+        LogPathError: a link, or anything else that is no log, stands in the way.
+        OSError: it cannot all be written.
+    """
+    with _directory(logs, name) as named, _step(named, job_id) as own, _refusing_links(file):
+        descriptor = os.open(file, _NOTE, 0o640, dir_fd=own)
         try:
-            os.write(descriptor, account)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
         finally:
             os.close(descriptor)
 

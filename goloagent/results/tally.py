@@ -1,23 +1,31 @@
 """The count of one run's lines, kept as its stdout comes.
 
 After a restart of the agent it is made anew and fed the run's log from the start. Refuses to know
-where the bytes come from.
+where the bytes come from, and what the results in them say.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from goloagent.results.lines import Lines, LineSplitter
-from goloagent.results.output import MAX_LINE_BYTES, count_valid
+from goloagent.results.output import MAX_LINE_BYTES, Record, records
 
 
 @attrs.define
 class Tally:
-    """How many lines were read, and how many of them are no results."""
+    """How many lines were read, and how many of them are no results.
+
+    `observe` is given the results themselves, block by block.
+    """
 
     read: int = 0
     invalid: int = 0
+    observe: Callable[[list[Record]], None] | None = attrs.field(
+        default=None, repr=False, eq=False, kw_only=True
+    )
     _splitter: LineSplitter = attrs.field(
         init=False, repr=False, eq=False, factory=lambda: LineSplitter(MAX_LINE_BYTES)
     )
@@ -37,5 +45,8 @@ class Tally:
 
     def _count(self, lines: Lines) -> None:
         read = lines.block.count(b"\n")
+        results = records(lines.block)
         self.read += read + lines.oversized
-        self.invalid += read - count_valid(lines.block) + lines.oversized
+        self.invalid += read - len(results) + lines.oversized
+        if self.observe is not None:
+            self.observe(results)

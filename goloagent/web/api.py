@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable
 from itertools import chain
 from typing import Any
@@ -13,12 +12,11 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from goloagent.space import is_full
 from goloagent.web.openapi import document
 from goloagent.web.operation import Reply, operation, operations
 from goloagent.web.problem import Problem, not_found, quoted
 from goloagent.web.request import Request, answer
-
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _log = Logger()
 
@@ -26,8 +24,8 @@ _log = Logger()
 class DescriptionRoutes:
     """``/openapi.json``: what all `rooms` serve, and this one."""
 
-    def __init__(self, rooms: Iterable[object]) -> None:
-        self._document = document(chain.from_iterable(map(operations, [*rooms, self])))
+    def __init__(self, rooms: Iterable[object], token: bool) -> None:
+        self._document = document(chain.from_iterable(map(operations, [*rooms, self])), token)
 
     @operation("GET", "/openapi.json", {200: Reply("An OpenAPI 3.1 document.", dict[str, Any])})
     def get_openapi(self, request: Request) -> bytes:
@@ -35,10 +33,13 @@ class DescriptionRoutes:
         return request.answer(200, self._document)
 
 
-def api(*rooms: object) -> Klein:
-    """Return the application that serves what the methods of `rooms` declare."""
+def api(*rooms: object, token: bool = False) -> Klein:
+    """Return the application that serves what the methods of `rooms` declare.
+
+    `token` says that every request needs one.
+    """
     app = Klein()
-    for room in [*rooms, DescriptionRoutes(rooms)]:
+    for room in [*rooms, DescriptionRoutes(rooms, token)]:
         for declared, serve in operations(room):
             name = f"{declared.method} {declared.path}"
             app.route(declared.path, methods=[declared.method], endpoint=name)(serve)
@@ -59,9 +60,8 @@ def _problem(request: IRequest, failure: Failure) -> Problem:
         allow = ", ".join(sorted(error.valid_methods or ()))
         return Problem(405, f"Method {quoted(request.method)} is not supported", {"Allow": allow})
     if isinstance(error, OSError):
-        full = error.errno in _DISK_FULL
         _log.error("{method} {uri}: {error}", method=request.method, uri=request.uri, error=error)
-        return Problem(507 if full else 503, error.strerror or str(error))
+        return Problem(507 if is_full(error) else 503, error.strerror or str(error))
     if isinstance(
         error, HTTPException
     ):  # the router's: no such path, or one that it would redirect

@@ -1,14 +1,24 @@
-"""Binaries over HTTP: upload. What streams is in `upload`."""
+"""Binaries over HTTP: upload, list, show, delete. What streams is in `upload`."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timezone
+from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import attrs
-from msgspec import Struct
+import msgspec
+from msgspec import Meta, Struct
 
+from goloagent.jobs.binaries import Binaries, BinaryNeeded
+from goloagent.jobs.store import Binary
 from goloagent.web.operation import Body, Reply, operation
+from goloagent.web.problem import Problem, not_found, quoted
 from goloagent.web.request import Request
+from goloagent.web.upload import MAX_PARTS
+
+_SHA256_DIGITS = 64
 
 
 class Uploaded(Struct, frozen=True):
@@ -17,20 +27,52 @@ class Uploaded(Struct, frozen=True):
     binary: str
 
 
+class BinaryResource(Struct, frozen=True):
+    """An uploaded load test; ``in_use`` while a job that is not over needs it."""
+
+    id: str
+    size: Annotated[int, Meta(ge=0)]
+    sha256: str
+    uploaded_at: datetime
+    in_use: bool
+
+
+class BinaryList(Struct, frozen=True):
+    """Binaries, the newest first; ``next`` is the path of the following page, null on the last."""
+
+    binaries: list[BinaryResource]
+    next: str | None
+
+
+class BinaryQuery(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which binaries to list."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    before: Annotated[str | None, Meta(description="id of a binary: list only older ones")] = None
+
+
 _FORM = {
     "type": "object",
     "properties": {
-        "file": {"type": "string", "contentMediaType": "application/octet-stream"},
+        "file": {
+            "type": "string",
+            "contentMediaType": "application/octet-stream",
+            "description": "an ELF file, or a script that starts with #!",
+            "pattern": "^(\x7fELF|#!)",
+        },
     },
     "required": ["file"],
+    "additionalProperties": {"type": "string"},
+    "maxProperties": MAX_PARTS,
 }
 
 
 @attrs.frozen
 class BinaryRoutes:
-    """``/upload``; `in_thread` runs a function off the reactor thread."""
+    """``/upload`` and ``/binaries``; `in_thread` runs a function off the reactor thread."""
 
-    in_thread: Callable[[Callable[[], None]], Awaitable[None]]
+    binaries: Binaries
+    in_thread: Callable[..., Awaitable[Any]]
 
     @operation(
         "POST",
@@ -41,11 +83,93 @@ class BinaryRoutes:
             400: "There is no part `file`, it is empty or no executable, or it cannot be stored.",
             413: "The binary is larger than --max-upload.",
             415: "The body is no form.",
-            507: "The disk is full.",
+            507: "The disk is full, or --max-binaries leaves no room beside what jobs need.",
         },
     )
     async def post_upload(self, request: Request) -> bytes:
         """Make the upload a binary; once answered 200 it is on disk."""
-        assert request.upload is not None, "every POST /upload streams"
-        await self.in_thread(request.upload.sync)
-        return request.answer(200, Uploaded(request.upload.finish().id))
+        upload = request.upload
+        assert upload is not None, "every POST /upload streams"
+        await self.in_thread(upload.sync, upload.twin())
+        binary = upload.finish()
+        await self.in_thread(upload.sync_name)
+        return request.answer(200, Uploaded(binary.id))
+
+    @operation(
+        "GET",
+        "/binaries",
+        {200: Reply("The binaries.", BinaryList)},
+        query=BinaryQuery,
+        errors={400: "A query parameter is unknown or out of its bounds."},
+    )
+    def get_binaries(self, request: Request) -> bytes:
+        """List binaries, the newest first."""
+        query, store = request.query(BinaryQuery), self.binaries.store
+        if query.before is not None and store.binary(query.before) is None:
+            raise Problem(400, f"before: there is no binary {quoted(query.before.encode())}")
+        found = store.binaries(query.limit + 1, query.before)
+        page, more = found[: query.limit], found[query.limit :]
+        following = None
+        if more:
+            parameters = msgspec.to_builtins(msgspec.structs.replace(query, before=page[-1].id))
+            following = f"/binaries?{urlencode(parameters)}"
+        return request.answer(200, BinaryList(self._resources(page), following))
+
+    @operation(
+        "GET",
+        "/binaries/<binary>",
+        {
+            200: Reply(
+                "The binary.",
+                BinaryResource,
+                headers={"Content-Location": "The path of the binary by its id."},
+            )
+        },
+        errors={404: "There is no such binary."},
+    )
+    def get_binary(self, request: Request, binary: str) -> bytes:
+        """Show a binary by its id, or the newest with a content by its SHA-256 of 64 digits.
+
+        Whoever finds theirs by HEAD or GET can queue jobs with its id and needs no upload.
+        """
+        if len(binary) == _SHA256_DIGITS:
+            found = next(iter(self.binaries.store.binaries(1, sha256=binary.lower())), None)
+        else:
+            found = self.binaries.store.binary(binary)
+        if found is None:
+            raise not_found(request.path)
+        request.responseHeaders.setRawHeaders("Content-Location", [f"/binaries/{found.id}"])
+        return request.answer(200, self._resources([found])[0])
+
+    @operation(
+        "DELETE",
+        "/binaries/<binary>",
+        {200: Reply("The binary was removed.", BinaryResource)},
+        errors={
+            404: "There is no binary of this id.",
+            409: "A job that is not over needs it.",
+        },
+    )
+    def delete_binary(self, request: Request, binary: str) -> bytes:
+        """Remove a binary; jobs that ran it stay."""
+        found = self.binaries.store.binary(binary)
+        if found is None:
+            raise not_found(request.path)
+        try:
+            self.binaries.remove(found)
+        except BinaryNeeded as error:
+            raise Problem(409, str(error)) from None
+        return request.answer(200, self._resources([found])[0])
+
+    def _resources(self, binaries: list[Binary]) -> list[BinaryResource]:
+        needed = self.binaries.store.needed_binaries()
+        return [
+            BinaryResource(
+                id=binary.id,
+                size=binary.size,
+                sha256=binary.sha256,
+                uploaded_at=binary.uploaded_at.astimezone(timezone.utc),
+                in_use=binary.id in needed,
+            )
+            for binary in binaries
+        ]

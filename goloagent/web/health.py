@@ -15,9 +15,19 @@ DISK_FULL = "disk-full"
 
 @attrs.frozen
 class Protections:
-    """Which of several ways is in force here: ``processes``, what ends a load test's processes."""
+    """What is in force here.
+
+    Args:
+        processes: what ends a load test's processes.
+        run_as: the user that load tests run as.
+        token: whether every request needs the token.
+        min_free_bytes: what must stay free on the disks.
+    """
 
     processes: str = "process-group"
+    run_as: str = ""
+    token: bool = False
+    min_free_bytes: int = 0
 
 
 @attrs.frozen

@@ -19,7 +19,7 @@ from goloagent.web.health import DISK_FULL, Health
 from goloagent.web.operation import Body, Reply, operation
 from goloagent.web.problem import Problem, not_found, quoted
 from goloagent.web.request import Request
-from goloagent.web.resource import JobList, JobResource, job_resource
+from goloagent.web.resource import JobList, JobResource, job_resource, job_summary
 
 QUEUE_LIMIT = 32
 RETRY_AFTER_SECONDS = 30
@@ -60,7 +60,7 @@ class JobRoutes:
         "POST",
         "/queue",
         {201: Reply("The job is queued.", Queued, headers={"Location": "The path of the job."})},
-        body=Body(JobRequest),
+        body=Body(JobRequest, schema={"required": ["binary"]}),
         errors={
             400: "The body is not such an object, or there is no such binary.",
             413: "The body is longer than 64 KiB.",
@@ -111,7 +111,7 @@ class JobRoutes:
         if more:
             parameters = msgspec.to_builtins(msgspec.structs.replace(query, before=page[-1].id))
             following = f"/jobs?{urlencode(parameters)}"
-        return request.answer(200, JobList(list(map(job_resource, page)), following))
+        return request.answer(200, JobList(list(map(job_summary, page)), following))
 
     @operation(
         "GET",

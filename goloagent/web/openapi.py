@@ -19,16 +19,23 @@ from goloagent.web.problem import ProblemDetails
 
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 _COMPONENT = "#/components/schemas/{name}"
-_EVERYWHERE = {
+EVERYWHERE = {
+    400: "The request is not as HTTP/1.1 wants it.",
     401: "The bearer token is missing or wrong.",
     403: "The peer, the Host or the web site may not.",
+    413: "The body is longer than 64 KiB.",
+    500: "The agent has a defect; its log says more.",
+    503: "What the agent keeps on disk cannot be read or written.",
 }
 
 Served = tuple[Operation, Callable[..., Any]]
 
 
-def document(served: Iterable[Served]) -> dict[str, Any]:
-    """Return the OpenAPI document of operations, each with the function that serves it."""
+def document(served: Iterable[Served], token: bool) -> dict[str, Any]:
+    """Return the OpenAPI document of operations, each with the function that serves it.
+
+    `token` says that every request needs one.
+    """
     served = list(served)
     types = [kind for operation, _ in served for kind in _types(operation)]
     schemas, components = msgspec.json.schema_components(
@@ -51,7 +58,7 @@ def document(served: Iterable[Served]) -> dict[str, Any]:
             "schemas": components,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
-        "security": [{}, {"token": []}],
+        "security": [{"token": []} if token else {}],
     }
 
 
@@ -69,22 +76,16 @@ def _described(
     operation: Operation, function: Callable[..., Any], schema_of: dict[str, Any]
 ) -> dict[str, Any]:
     summary, _, more = (inspect.getdoc(function) or "").partition("\n\n")
-    responses = {str(code): _reply(reply, schema_of) for code, reply in operation.replies.items()}
-    for status, sentence in sorted({**_EVERYWHERE, **operation.errors}.items()):
-        responses[str(status)] = _error(sentence, schema_of)
+    responses = {
+        status: _error(sentence, schema_of)
+        for status, sentence in {**EVERYWHERE, **operation.errors}.items()
+    }
+    responses |= {status: _reply(reply, schema_of) for status, reply in operation.replies.items()}
     description: dict[str, Any] = {
         "operationId": function.__name__,
         "summary": " ".join(summary.split()),
         "parameters": [*_path_parameters(operation), *_query_parameters(operation)],
-        "responses": {
-            **{
-                str(status): _reply(reply, schema_of) for status, reply in operation.replies.items()
-            },
-            **{
-                str(status): _error(sentence, schema_of)
-                for status, sentence in sorted({**_EVERYWHERE, **operation.errors}.items())
-            },
-        },
+        "responses": {str(status): responses[status] for status in sorted(responses)},
     }
     if more:
         description["description"] = more
@@ -123,10 +124,10 @@ def _given(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]
 
 def _reply(reply: Reply, schema_of: dict[str, Any]) -> dict[str, Any]:
     schema = {"type": "string"} if reply.type is None else schema_of[_key(reply.type)]
-    description: dict[str, Any] = {
-        "description": reply.meaning,
-        "content": {reply.media_type: {"schema": schema}},
-    }
+    description: dict[str, Any] = {"description": reply.meaning}
+    if reply.media_type:
+        kinds = (reply.media_type, *reply.other_types)
+        description["content"] = {kind: {"schema": schema} for kind in kinds}
     if reply.headers:
         description["headers"] = {
             name: {"description": meaning, "schema": {"type": "string"}}
@@ -146,5 +147,5 @@ def _error(sentence: str, schema_of: dict[str, Any]) -> dict[str, Any]:
 
 
 def _body(body: Body, schema_of: dict[str, Any]) -> dict[str, Any]:
-    schema = dict(body.schema) if body.type is None else schema_of[_key(body.type)]
-    return {"required": True, "content": {body.media_type: {"schema": schema}}}
+    schema = {} if body.type is None else schema_of[_key(body.type)]
+    return {"required": True, "content": {body.media_type: {"schema": {**schema, **body.schema}}}}

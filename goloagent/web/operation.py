@@ -21,18 +21,20 @@ _MARK = "__operation__"
 class Reply:
     """An answer of its own kind: what it means, its type when it is JSON, and its headers.
 
-    `headers` has a sentence for each.
+    `headers` has a sentence for each; `other_types` are media types that a client may ask for.
+    Without a `media_type` there is no body.
     """
 
     meaning: str
     type: Any = None
     media_type: str = JSON
     headers: Mapping[str, str] = attrs.field(factory=dict)
+    other_types: tuple[str, ...] = ()
 
 
 @attrs.frozen
 class Body:
-    """The body of a request: of a type when it is JSON, else of a JSON schema."""
+    """The body of a request: of a type when it is JSON, and of a JSON schema beside or instead."""
 
     type: Any = None
     media_type: str = JSON
@@ -70,7 +72,13 @@ def operation(
 
 def operations(room: object) -> Iterator[tuple[Operation, Callable[..., Any]]]:
     """Yield what the methods of `room` serve, in the order in which they are written."""
-    for name, function in vars(type(room)).items():
+    for declared, function in declared_by(type(room)):
+        yield declared, getattr(room, function.__name__)
+
+
+def declared_by(kind: type) -> Iterator[tuple[Operation, Callable[..., Any]]]:
+    """Yield what the methods of a class of rooms serve, in the order in which they are written."""
+    for function in vars(kind).values():
         declared = getattr(function, _MARK, None)
         if declared is not None:
-            yield declared, getattr(room, name)
+            yield declared, function

@@ -21,11 +21,14 @@ _ESCAPES = {
 
 @attrs.frozen
 class Problem(Exception):
-    """An answer that is no success: its status, a sentence for people, and headers of its own."""
+    """An answer that is no success: its status, a sentence for people, and headers of its own.
+
+    A header of several values takes as many lines.
+    """
 
     status: int
     sentence: str
-    headers: Mapping[str, str] = attrs.field(factory=dict)
+    headers: Mapping[str, str | tuple[str, ...]] = attrs.field(factory=dict)
 
 
 class ProblemDetails(msgspec.Struct, frozen=True):
@@ -37,7 +40,9 @@ class ProblemDetails(msgspec.Struct, frozen=True):
     detail: str
 
 
-def render(problem: Problem, accept: Sequence[str]) -> tuple[dict[str, str], bytes]:
+def render(
+    problem: Problem, accept: Sequence[str]
+) -> tuple[dict[str, str | tuple[str, ...]], bytes]:
     """Return the headers and the body of `problem` for a client that sent these ``Accept`` headers.
 
     Naming a JSON type asks for JSON, whatever its weight; ``*/*`` does not.
@@ -55,7 +60,7 @@ def render(problem: Problem, accept: Sequence[str]) -> tuple[dict[str, str], byt
     else:
         content_type = "text/plain; charset=utf-8"
         body = f"{problem.sentence}\n".encode()
-    headers = {
+    headers: dict[str, str | tuple[str, ...]] = {
         "Content-Type": content_type,
         "Content-Length": str(len(body)),
         "X-Content-Type-Options": "nosniff",

@@ -8,6 +8,7 @@ body streams.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -36,11 +37,15 @@ _Query = TypeVar("_Query", bound=msgspec.Struct)
 
 @attrs.frozen
 class Door:
-    """What a request must pass: who may, and how long a body may be."""
+    """What a request must pass: who may, and how long a body may be.
+
+    `uploaded` is told of the bytes of uploads as they come.
+    """
 
     access: Access
     binaries: Binaries
     max_upload_bytes: int
+    uploaded: Callable[[int], None] = lambda count: None
 
 
 class Request(server.Request):
@@ -84,6 +89,7 @@ class Request(server.Request):
         try:
             self._check_length(self.body_bytes)
             if self.upload is not None:
+                self._door.uploaded(len(data))
                 self.upload.feed(data)
             else:
                 super().handleContentChunk(data)
@@ -133,9 +139,14 @@ class Request(server.Request):
                 raise Problem(400, f"{quoted(name)} stands more than once in the query")
             given[name.decode("utf-8", "replace")] = values[0].decode("utf-8", "replace")
         try:
-            return msgspec.convert(given, kind, strict=False)
+            query = msgspec.convert(given, kind, strict=False)
         except msgspec.ValidationError as error:
             raise Problem(400, f"invalid query: {error}") from None
+        for field in msgspec.structs.fields(kind):
+            # To msgspec the text "null" is None where None is allowed, which here is: not given.
+            if field.encode_name in given and getattr(query, field.name) is None:
+                raise Problem(400, f"invalid query: null is no value of {field.encode_name}")
+        return query
 
     def getRequestHostname(self) -> bytes:
         """Return one name whatever Host says: Klein gives it to the router, which fails on some."""
@@ -206,7 +217,8 @@ def answer(request: IRequest, problem: Problem) -> bytes:
     headers, body = render(problem, [line.decode("latin-1") for line in accept])
     request.setResponseCode(problem.status)
     for name, value in headers.items():
-        request.setHeader(name, value)
+        lines = [value] if isinstance(value, str) else value
+        request.responseHeaders.setRawHeaders(name, lines)
     return body
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from goloagent.jobs.job import Job, State
 
@@ -47,8 +47,8 @@ class ExitResource(Struct, frozen=True, omit_defaults=True):
     signal: str | None = None
 
 
-class JobResource(Struct, frozen=True):
-    """A job: times in RFC 3339 UTC, durations in seconds."""
+class JobSummary(Struct, frozen=True):
+    """A job as it stands in a list: times in RFC 3339 UTC, durations in seconds."""
 
     id: str
     name: str
@@ -67,16 +67,29 @@ class JobResource(Struct, frozen=True):
     delivery: DeliveryResource
 
 
+class JobResource(JobSummary, frozen=True):
+    """A job with all that is known of it."""
+
+    stderr_tail: Annotated[
+        str, Meta(description="the last 20 lines of stderr, up to 8 KiB, once the job is over")
+    ]
+
+
 class JobList(Struct, frozen=True):
     """Jobs, the newest first; ``next`` is the path of the following page, null on the last."""
 
-    jobs: list[JobResource]
+    jobs: list[JobSummary]
     next: str | None
 
 
 def job_resource(job: Job) -> JobResource:
     """Return the job resource."""
-    return JobResource(
+    return JobResource(**structs.asdict(job_summary(job)), stderr_tail=job.stderr_tail)
+
+
+def job_summary(job: Job) -> JobSummary:
+    """Return the job as lists have it."""
+    return JobSummary(
         id=job.id,
         name=job.spec.name,
         binary=job.spec.binary,

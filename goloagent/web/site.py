@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from klein import Klein
@@ -27,10 +28,11 @@ def site(
     binaries: Binaries,
     max_upload_bytes: int,
     clock: IReactorTime,
+    uploaded: Callable[[int], None] = lambda count: None,
     limits: Limits = Limits(),  # noqa: B008 (a value)
 ) -> server.Site:
     """Return the factory of connections to `api`, timed by `clock`."""
-    door = Door(access, binaries, max_upload_bytes)
+    door = Door(access, binaries, max_upload_bytes, uploaded)
     factory = _Site(
         api.resource(),
         requestFactory=partial(Request, door),

@@ -20,7 +20,9 @@ from multipart import (
 )
 
 from goloagent.jobs.binaries import Binaries, BinaryExists, Incoming, NotExecutable
+from goloagent.jobs.quota import NoRoom
 from goloagent.jobs.store import Binary
+from goloagent.space import is_full
 from goloagent.web.problem import Problem
 
 MAX_PARTS = 8
@@ -28,8 +30,6 @@ MAX_PARTS = 8
 MAX_PART_HEADER_BYTES = 4096 + 128
 
 _BOUNDARY = re.compile(r"[ -~]{1,70}")
-# What is the disk's fault and not the client's.
-_STORAGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 
 class UploadBody:
@@ -74,15 +74,21 @@ class UploadBody:
                     self._empty = False
                     self._incoming.write(event)
 
-    def sync(self) -> None:
-        """Have what there is reach the disk. Takes its time: call it off the reactor thread.
+    def twin(self) -> Binary | None:
+        """Return a binary that holds the same as the upload, for `sync`, or None."""
+        return None if self._incoming is None else self._incoming.twin()
+
+    def sync(self, twin: Binary | None = None) -> None:
+        """Have the disk hold what there is, in the file of `twin` when it has one.
+
+        Takes its time: call it off the reactor thread.
 
         Raises:
             Problem: it cannot be stored. The upload is discarded.
         """
         if self._incoming is not None:
             with self._all_or_nothing():
-                self._incoming.sync()
+                self._incoming.sync(twin)
 
     def finish(self) -> Binary:
         """Make the upload a binary, the body being complete.
@@ -101,6 +107,15 @@ class UploadBody:
             if self._empty:
                 raise Problem(400, "the file is empty")
             return self._incoming.keep()
+
+    def sync_name(self) -> None:
+        """Have the binary's place on the disk reach it too, after `finish`. Takes its time as well.
+
+        Raises:
+            Problem: it cannot be stored.
+        """
+        with self._all_or_nothing():
+            self._binaries.sync()
 
     def discard(self) -> None:
         """Remove what was written. Does nothing after `finish` or a second time."""
@@ -141,6 +156,8 @@ class UploadBody:
             raise
         except (NotExecutable, BinaryExists) as error:
             raise Problem(400, str(error)) from None
+        except NoRoom as error:
+            raise Problem(507, str(error)) from None
         except MultipartError as error:
             self.discard()
             raise Problem(400, f"multipart: {error}") from None
@@ -151,7 +168,8 @@ class UploadBody:
     def _not_stored(self, error: OSError) -> Problem:
         path = error.filename or self._binaries.incoming
         reason = error.strerror or str(error)
-        return Problem(507 if error.errno in _STORAGE else 400, f"open {path}: {reason.lower()}")
+        is_the_disks = is_full(error) or error.errno == errno.EIO
+        return Problem(507 if is_the_disks else 400, f"open {path}: {reason.lower()}")
 
 
 def _boundary(content_type: str) -> str:

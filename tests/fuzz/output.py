@@ -22,11 +22,22 @@ def seeds() -> Iterator[bytes]:
 
 
 def check(data: bytes) -> None:
-    """Tell results from chatter by the fast path exactly as by the grammar, line by line."""
+    """Tell results from chatter, and read them, by the fast path exactly as by the grammar."""
     lines = data.split(b"\n")
     expected = [line if grammar.accepts(line) else None for line in lines]
     assert output.select(data + b"\n") == expected
     assert [line if output.is_result(line) else None for line in lines] == expected
-    assert output.count_valid(data + b"\n") == len([line for line in expected if line is not None])
     results = [line for line in expected if line is not None]
+    plain = [record for record in map(output._by_the_grammar, results) if record is not None]
+    assert list(map(_members, output.records(data + b"\n"))) == list(map(_members, plain))
     assert len(json.loads(output.array(results))) == len(results)
+
+
+def _members(record: output.Record) -> tuple[object, ...]:
+    """Return what statistics are made of; of the error, whether there is one."""
+    return (
+        bytes(record.timestamp),
+        *(record.sequenceID, record.url, record.method),
+        *(record.status, record.size, record.duration),
+        record.error is None,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 import pytest_twisted
 from golang import build
 from peers.agent import Agent
+from peers.browser import Browser, missing
 from peers.collector import Collector
 from peers.notes import Notes
 from peers.target import Target
@@ -76,6 +77,19 @@ def containment(request: pytest.FixtureRequest) -> Containment:
         print(f"no {way.name} is to be had here: {refusal}")
         pytest.skip(f"no {way.name} is to be had here: {refusal}")
     return way
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """A browser; the test fails for errors and violations of the policy on its console."""
+    from twisted.internet import reactor
+
+    what = missing()
+    if what is not None:
+        pytest.skip(what)
+    browser = Browser(reactor)
+    yield browser
+    assert browser.complaints == []
 
 
 @pytest.fixture(scope="session")

@@ -141,6 +141,26 @@ async def test_j2_by_duration(
 
 
 @pytest_twisted.ensureDeferred
+async def test_j2_by_cancel(contained: Agent, script: Callable[..., Path]) -> None:
+    """A cancelled job that ignores SIGTERM is gone a second after the grace period."""
+    job_id = await running_family(contained, script(STUBBORN), duration=600)
+    begin = time.monotonic()
+    answer = await contained.request("DELETE", f"/jobs/{job_id}")
+    assert (answer.status, answer.json["state"]) == (202, "stopping"), answer
+    bound = BOUNDS.quiet_seconds + BOUNDS.grace_seconds + SLACK_SECONDS
+    await until(lambda: not contained.processes(), bound)
+    seconds = time.monotonic() - begin
+    job = await contained.ended(job_id)
+    print(
+        f"J2: by cancel, {contained.options['--containment']}: survivors 0 of 4, "
+        f"{seconds:.1f} s after it, of which {bound - SLACK_SECONDS:.0f} s are quiet and grace"
+    )
+    assert (job["state"], job["reason"]) == ("cancelled", "cancelled"), job
+    assert job["exit"] == {"signal": "SIGKILL"}
+    assert seconds <= bound
+
+
+@pytest_twisted.ensureDeferred
 async def test_j2_by_sigterm_of_the_agent(
     contained: Agent, containment: Containment, script: Callable[..., Path]
 ) -> None:

@@ -23,6 +23,8 @@ import goloagent
 from goloagent.loadtest import cgroup
 
 RESULTS = 1000
+# As in a hardened unit that delegates: a namespace is refused, and what is next is chosen.
+HARDENED = "cgroup, chosen where hardened"
 # Comes as far as a load test would, kept together in the way named, as whoever runs it.
 ATTEMPT = """
 import sys
@@ -84,21 +86,23 @@ def delegated() -> Iterator[Path | None]:
     assert left == []
 
 
-@pytest.fixture(params=["pid-namespace", "cgroup"])
+@pytest.fixture(params=["pid-namespace", "cgroup", HARDENED])
 def nobody(request: pytest.FixtureRequest, delegated: Path | None) -> Iterator[Nobody]:
     """Nobody, whose load tests are kept together in each way that does not need root."""
     if os.geteuid() != 0:
         unable("only root can become another user; who is not root tests this everywhere")
-    in_cgroup = delegated if request.param == "cgroup" else None
+    expected = "pid-namespace" if request.param == "pid-namespace" else "cgroup"
+    in_cgroup = delegated if expected == "cgroup" else None
+    hardened = request.param == HARDENED
     with tempfile.TemporaryDirectory() as aside:
-        nobody = Nobody(become("nobody", Path(aside), in_cgroup), request.param)
+        nobody = Nobody(become("nobody", Path(aside), in_cgroup, hardened), expected)
         try:
-            with nobody.run(ATTEMPT, request.param) as attempted:
+            with nobody.run(ATTEMPT, expected) as attempted:
                 refusal = attempted.communicate(timeout=30)[1].strip()
         except OSError as error:
             unable(f"{error}")
         if attempted.returncode:
-            unable(f"no {request.param} is to be had here: {refusal}")
+            unable(f"no {expected} is to be had here: {refusal}")
         yield nobody
         for kept in Path(aside).iterdir():
             kept.rmdir()
@@ -111,7 +115,9 @@ def unable(reason: str) -> None:
 
 
 @pytest_twisted.async_yield_fixture
-async def agent(nobody: Nobody, collector: Collector) -> AsyncIterator[Agent]:
+async def agent(
+    request: pytest.FixtureRequest, nobody: Nobody, collector: Collector
+) -> AsyncIterator[Agent]:
     """An agent that runs as nobody and is ready; what it leaves is checked after the test."""
     from twisted.internet import reactor
 
@@ -120,7 +126,9 @@ async def agent(nobody: Nobody, collector: Collector) -> AsyncIterator[Agent]:
         shutil.chown(name, "nobody")
         agent = Agent(reactor, Path(name), collector)
         agent.become = nobody.become
-        agent.options |= {"--run-as": "nobody", "--containment": nobody.containment}
+        agent.options["--run-as"] = "nobody"
+        if request.node.callspec.params["nobody"] != HARDENED:
+            agent.options["--containment"] = nobody.containment
         await agent.start()
         yield agent
         try:

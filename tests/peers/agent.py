@@ -187,8 +187,13 @@ class Agent:
         await self._pool.closeCachedConnections()
 
     async def request(self, method: str, path: str, **more: Any) -> Answer:
-        """Make any request; `more` is as for treq."""
-        response = await self._http.request(method, f"http://127.0.0.1:{self.port}{path}", **more)
+        """Make any request; `more` is as for treq. The token is sent where one is needed."""
+        headers = more.pop("headers", {})
+        if "--token-file" in self.options:
+            token = Path(self.options["--token-file"]).read_text().strip()
+            headers = {"Authorization": f"Bearer {token}", **headers}
+        url = f"http://127.0.0.1:{self.port}{path}"
+        response = await self._http.request(method, url, headers=headers, **more)
         body = await treq.content(response)
         headers = {
             key.decode("latin-1").lower(): values[-1].decode("latin-1")

@@ -14,26 +14,34 @@ from typing import Any
 from goloagent.results.output import array, select
 from peers.collector import Batch
 
+# A log may be longer than the memory of the machine that it is tested on.
+_BLOCK_BYTES = 1 << 20
 OVER = {"finished", "failed", "cancelled", "interrupted"}
 
 
 def audit(state: Path, logs: Path, batches: Iterable[Batch]) -> list[str]:
     """Return a sentence for each account that does not balance."""
     taken = [batch for batch in batches if batch.taken]
-    return [
+    strays = _files(state / "binaries") - {row["id"] for row in _rows(state, "binaries")}
+    return [f"the binary {stray} has no record" for stray in sorted(strays)] + [
         f"job {row['id']}: {complaint}; {row}"
-        for row in _rows(state / "golo-agent.sqlite")
+        for row in _rows(state, "jobs")
         for complaint in _complaints(row, logs / row["name"] / row["id"] / "out.log", taken)
     ]
 
 
-def _rows(database: Path) -> list[dict[str, Any]]:
+def _files(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()} if directory.exists() else set()
+
+
+def _rows(state: Path, table: str) -> list[dict[str, Any]]:
+    database = state / "golo-agent.sqlite"
     if not database.exists():
         return []
     connection = sqlite3.connect(database)
     try:
         connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute("SELECT * FROM jobs ORDER BY position")]
+        return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
     finally:
         connection.close()
 
@@ -44,10 +52,8 @@ def _complaints(row: dict[str, Any], path: Path, taken: list[Batch]) -> list[str
     pending = row["read"] - row["invalid"] - row["delivered"] - row["rejected"]
     if min(pending, *counts.values()) < 0:
         found.append("a count is negative")
-    log = path.read_bytes() if path.exists() else b""
-    valid = _results(log)
+    lines, valid = _read(path)
     if row["state"] in OVER:
-        lines = log.count(b"\n") + (log != b"" and not log.endswith(b"\n"))
         if row["read"] != lines:
             found.append(f"{row['read']} lines were read, and the log has {lines}")
         if row["read"] - row["invalid"] != len(valid):
@@ -68,12 +74,18 @@ def _complaints(row: dict[str, Any], path: Path, taken: list[Batch]) -> list[str
     return found
 
 
-def _results(log: bytes) -> dict[int, bytes]:
-    """Return the valid lines of a log, each by the byte that it begins at."""
-    whole = log if not log or log.endswith(b"\n") else log + b"\n"
-    found, position = {}, 0
-    for text, line in zip(whole.split(b"\n"), select(whole), strict=False):
-        if line is not None:
-            found[position] = line
-        position += len(text) + 1
-    return found
+def _read(path: Path) -> tuple[int, dict[int, bytes]]:
+    """Return how many lines a log has, and the valid ones, each by the byte that it begins at."""
+    lines, valid, position = 0, {}, 0
+    if not path.exists():
+        return lines, valid
+    with path.open("rb") as log:
+        while texts := log.readlines(_BLOCK_BYTES):
+            block = b"".join(texts)
+            whole = block if block.endswith(b"\n") else block + b"\n"
+            for text, line in zip(texts, select(whole), strict=True):
+                if line is not None:
+                    valid[position] = line
+                position += len(text)
+            lines += len(texts)
+    return lines, valid

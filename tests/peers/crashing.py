@@ -86,6 +86,11 @@ POINTS = {
     "end-after-save": Point("after", STORE, "save", _in_state(*OVER)),
 }
 
+# After the database was found damaged.
+RESTORING = {
+    "restore-before-runs": Point("before", "goloagent.recovery:Recovery", "adopt"),
+    "restore-amid-runs": Point("after", STORE, "add"),
+}
 
 FAULTS = {
     "sync-of-log": Point("fault", "goloagent.results.runlog:LogSync", "sync"),
@@ -133,7 +138,7 @@ def arm(point: Point, nth: int) -> None:
 def main() -> None:
     """Arm the point and become twistd."""
     name, _, nth = sys.argv.pop(1).partition(":")
-    arm({**POINTS, **FAULTS}[name], int(nth or 1))
+    arm({**POINTS, **RESTORING, **FAULTS}[name], int(nth or 1))
     from twisted.scripts.twistd import run
 
     run()

@@ -18,17 +18,22 @@ import goloagent
 NEEDED = (Path(sys.prefix), Path(sys.base_prefix), Path(goloagent.__file__).parents[1])
 
 
-def become(user: str, aside: Path, cgroup: Path | None = None) -> tuple[str, ...]:
+def become(
+    user: str, aside: Path, cgroup: Path | None = None, hardened: bool = False
+) -> tuple[str, ...]:
     """Return a command for root that executes what follows it as `user`, in no other group.
 
     Args:
         aside: an empty directory, where the command sees what it replaces.
         cgroup: one to do it in.
+        hardened: whether kernel variables are read-only, as by systemd's ProtectKernelTunables.
     """
     entry = pwd.getpwnam(user)
     steps = ["set -e"]
     if cgroup is not None:
         steps.append("echo $$ > " + shlex.quote(str(cgroup / "cgroup.procs")))
+    if hardened:
+        steps += ["mount --bind /proc/sys /proc/sys", "mount -o remount,bind,ro /proc/sys"]
     for number, (closed, needed) in enumerate(_closed().items()):
         kept = aside / str(number)
         steps += [

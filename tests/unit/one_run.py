@@ -16,8 +16,11 @@ from goloagent.jobs.lifecycle import Phase
 from goloagent.jobs.spec import JobSpec
 from goloagent.loadtest.process import Watcher
 from goloagent.loadtest.users import Users
+from goloagent.results.recorder import Recorder
 from goloagent.results.tally import Tally
 from goloagent.run import Run, Tools
+from goloagent.statistics.run import RunStatistics
+from goloagent.statistics.summary import Summary
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 RESULT = b'{"timestamp":"2026-01-02T03:04:05Z"}\n'
@@ -31,6 +34,7 @@ class MemoryLog:
         self.err = b""
         self.room = 1 << 30
         self.errno = errno.ENOSPC
+        self.tail_error: OSError | None = None
         self.closed = False
 
     @property
@@ -48,6 +52,12 @@ class MemoryLog:
         taken = data[: max(0, self.room - self.size)]
         self.err += taken
         return self._check(taken, data)
+
+    def stderr_tail(self) -> str:
+        assert not self.closed
+        if self.tail_error is not None:
+            raise self.tail_error
+        return self.err.decode()
 
     def close(self) -> None:
         self.closed = True
@@ -68,6 +78,8 @@ class OneRun:
         self.saved: list[State] = []
         self.job = Job("job-1", JobSpec("name", users, duration_seconds, "binary"), NOW)
         self.log = MemoryLog()
+        self.statistics = RunStatistics()
+        self.recorder = Recorder(self.log, self.statistics.add)  # type: ignore[arg-type]
         self.preparing: Deferred[OneRun] = Deferred()
         self.connecting: Deferred[None] | None = None
         self.looking: Deferred[bool] = succeed(False)
@@ -78,6 +90,9 @@ class OneRun:
         self.spawn_error: OSError | None = None
         self.store_error: Exception | None = None
         self.shortage: str | None = None
+        self.summaries: list[Summary] = []
+        self.statistics_error: OSError | None = None
+        self.logged_before = 0
         self.over = False
         self.ended_seconds = 0.0
         self._users: Users | None = None
@@ -93,6 +108,7 @@ class OneRun:
                 save=self._save,
                 results=self,
                 too_much=lambda log_bytes: self.shortage,
+                keep_statistics=self._keep_statistics,
                 in_thread=maybeDeferred,
                 bounds=self.bounds,
             ),
@@ -174,8 +190,8 @@ class OneRun:
     # What is done, as the run's tools: a store, the next stage, the stage before, a process.
 
     def begin(self, job: Job) -> None:
-        assert self.saved[-1] is State.STARTING
         assert job.logged
+        self.logged_before = len(self.saved)
         self.story.append("begin")
 
     def grow(self, job: Job) -> None:
@@ -203,8 +219,15 @@ class OneRun:
             raise self.store_error
         self.saved.append(job.state)
 
+    def _keep_statistics(self, job: Job, summary: Summary) -> None:
+        assert job is self.job
+        if self.statistics_error is not None:
+            raise self.statistics_error
+        self.summaries.append(summary)
+
     def _spawn(self, staged: object, watcher: Watcher) -> OneRun:
         assert staged is self
+        assert self.saved[self.logged_before :] == [State.STARTING], "not saved as logged"
         if self.spawn_error is not None:
             raise self.spawn_error
         self.story.append("spawn")
@@ -239,6 +262,7 @@ class OneRun:
         if "begin" in self.story:
             assert self.story.count("begin") == self.story.count("end") == 1
             assert self.log.closed
+            assert self.job.stderr_tail == ("" if self.log.tail_error else self.log.err.decode())
             assert self.story.count("clear") == 1
         if self.connecting is not None:
             assert self.connecting.called

@@ -53,6 +53,7 @@ def test_defaults(user: None) -> None:
     assert settings.rpc_address == "127.0.0.1:9999"
     assert settings.max_upload_bytes == 512 * 1024**2
     assert (settings.max_connections, settings.max_connections_per_peer) == (256, 32)
+    assert settings.max_binaries_bytes == 10 * 1024**3
     assert settings.token_file is settings.run_as is None
     assert settings.allow_from == ()
     assert settings.containment == "auto"
@@ -67,6 +68,7 @@ def test_every_option() -> None:
         *("--listen", "tcp:1", "--listen", "unix:/x", "--rpc", "[::1]:2", "--token-file", "t"),
         *("--no-auth", "--allow-from", "10.0.0.0/8", "--allow-from", "::1"),
         *("--max-upload", "1MiB", "--containment", "process-group"),
+        *("--max-binaries", "2GB"),
     ).settings
     assert settings.collector.to_text() == "https://c.example"
     assert settings.insecure
@@ -78,6 +80,7 @@ def test_every_option() -> None:
     assert settings.no_auth
     assert [str(network) for network in settings.allow_from] == ["10.0.0.0/8", "::1/128"]
     assert settings.max_upload_bytes == 1024**2
+    assert settings.max_binaries_bytes == 2 * 10**9
     assert settings.containment == "process-group"
 
 
@@ -87,6 +90,7 @@ def test_every_option() -> None:
         (["--collector", "ftp://x"], "--collector ftp://x"),
         (["--rpc", "9999"], "--rpc 9999"),
         (["--max-upload", "much"], "--max-upload much"),
+        (["--max-binaries", "0"], "--max-binaries 0"),
         (["--allow-from", "here"], "--allow-from here"),
         (["--run-as", "no-such-user"], "--run-as no-such-user: there is no such user"),
         (["--listen", "tcp:8081"], "--listen tcp:8081: other hosts reach it"),

@@ -35,7 +35,7 @@ from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.recovery import Recovery
 from goloagent.results.recorder import Recorder
-from goloagent.results.runlog import RunLog, open_reader, open_sync
+from goloagent.results.runlog import RunLog, open_reader, open_sync, read_stderr_tail
 from goloagent.syncer import SYNC_SECONDS, Syncer
 
 HISTORIES = 10_000 if os.environ.get("GOLO_SOAK") else 300
@@ -182,6 +182,8 @@ class World:
             lambda: NOW,
             maybeDeferred,
             self.notices.append,
+            lambda job, summary: None,
+            lambda job: read_stderr_tail(self.root, job.spec.name, job.id),
         )
         assert ensureDeferred(recovery.recover()).called
 
@@ -244,8 +246,7 @@ class World:
         self.syncer._followed, followed = [], self.syncer._followed
         for one in followed:
             one.sync.close()
-        for track in self.shipper._tracks.values():
-            track.log.close()
+        self.shipper._turns.close()
         self.clock = self._clock_from_now()  # what was waiting waits for ever
 
     def lose_power(self, kept: float) -> list[int]:
@@ -311,7 +312,7 @@ class World:
 
     def check(self) -> None:
         """Check every account."""
-        jobs = [track.job for track in self.shipper._tracks.values()] if self.alive else []
+        jobs = [self.job] if self.alive and self.job is not None else []
         for job in [*jobs, *self.offsets.kept.values()]:
             results = job.results
             assert results.pending >= 0, job
@@ -326,7 +327,7 @@ class World:
         for _ in range(500):
             self.answer(200, stored=True)
             self.clock.advance(1)
-            if not self.shipper._tracks and self.waiting is None:
+            if not self.shipper._turns and self.waiting is None:
                 break
         for job_id, written in self.written.items():
             refused = self.root / "name" / job_id / "rejected.jsonl"

@@ -64,3 +64,20 @@ def test_a_way_that_another_user_cannot_go(settings: Settings) -> None:
     settings.state.mkdir(mode=0o700)
     with pytest.raises(CannotStart, match=f"nobody may not enter {settings.state}$"):
         premises.take(attrs.evolve(settings, run_as="nobody"), now)
+
+
+def test_damage_is_known_until_all_is_restored(settings: Settings) -> None:
+    """A life that ends amid the restoring, whatever it had restored, is followed by another try."""
+    premises.take(settings, now).leave()
+    (settings.state / "golo-agent.sqlite").write_bytes(b"no database" * 1000)
+    first = premises.take(settings, now)
+    assert first.damage is not None
+    assert "golo-agent.sqlite.damaged-2026" in first.damage
+    first.leave()
+    second = premises.take(settings, now)
+    assert second.damage == first.damage
+    second.restored()
+    second.leave()
+    third = premises.take(settings, now)
+    assert third.damage is None
+    third.leave()

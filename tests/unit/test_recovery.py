@@ -15,7 +15,15 @@ from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import Store
 from goloagent.recovery import Recovery
-from goloagent.results.runlog import LogPathError, LogReader, RunLog, open_reader
+from goloagent.results.runlog import (
+    LogPathError,
+    LogReader,
+    RunLog,
+    open_reader,
+    read_stderr_tail,
+)
+from goloagent.statistics.run import rebuild
+from goloagent.statistics.summary import Summary
 
 
 class Life:
@@ -27,6 +35,8 @@ class Life:
         self.handed_on: list[tuple[str, str]] = []
         self.opened: list[LogReader] = []
         self.notices: list[str] = []
+        self.summaries: dict[str, Summary] = {}
+        self.statistics_error: Exception | None = None
 
     def add(self, name: str, state: State, printed: bytes | None = None) -> Job:
         """Leave a job behind, with a log when it printed something."""
@@ -36,6 +46,7 @@ class Life:
         if printed is not None:
             log = RunLog.create(self.root, name, name)
             log.append_stdout(printed)
+            log.append_stderr(b"one\ntwo\n")
             log.close()
         self.store.save(job)
         return job
@@ -61,12 +72,22 @@ class Life:
             lambda: NOW,
             maybeDeferred,
             self.notices.append,
+            self._keep_statistics,
+            self.read_stderr,
         ).recover()
         assert ensureDeferred(recovering).called
+
+    def read_stderr(self, job: Job) -> str:
+        return read_stderr_tail(self.root, job.spec.name, job.id)
 
     def _open(self, job: Job) -> LogReader:
         self.opened.append(open_reader(self.root, job.spec.name, job.id))
         return self.opened[-1]
+
+    def _keep_statistics(self, job: Job, summary: Summary) -> None:
+        if self.statistics_error is not None:
+            raise self.statistics_error
+        self.summaries[job.id] = summary
 
     def job(self, job_id: str) -> Job:
         """Return a job as the store has it."""
@@ -93,6 +114,7 @@ def test_a_job_that_was_running(life: Life, state: State) -> None:
     assert job.cause is not None
     assert (job.cause.reason, job.ended_at) == ("agent-restart", NOW)
     assert (job.results.read, job.results.invalid, job.results.pending) == (5, 1, 4)
+    assert job.stderr_tail == "one\ntwo"
     assert life.handed_on == [("begin", "one"), ("end", "one")]
     with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
         life.opened[0].size()
@@ -218,6 +240,24 @@ def test_a_missing_log_is_looked_for_again(life: Life) -> None:
     assert life.handed_on == [("begin", "one"), ("end", "one")]
 
 
+def test_a_stderr_that_cannot_be_read(life: Life) -> None:
+    """It is as if there were none; the results count."""
+    life.add("one", State.RUNNING, RESULT)
+    (life.root / "one" / "one" / "err.log").unlink()
+    life.recover()
+    assert (life.job("one").state, life.job("one").stderr_tail) == (State.INTERRUPTED, "")
+    assert life.handed_on == [("begin", "one"), ("end", "one")]
+
+
+def test_a_stderr_that_is_known_is_not_read_again(life: Life) -> None:
+    """What the run saw last stands, whatever became of the file."""
+    job = life.add("one", State.FINISHED, RESULT)
+    job.results.read, job.stderr_tail = 1, "what the run saw"
+    life.store.save(job)
+    life.recover()
+    assert life.job("one").stderr_tail == "what the run saw"
+
+
 def test_adopted_runs(life: Life) -> None:
     """Runs that no row tells of are counted, kept and handed on."""
     log = RunLog.create(life.root, "name", "found")
@@ -225,8 +265,42 @@ def test_adopted_runs(life: Life) -> None:
     log.close()
     found = Job("found", JobSpec("name", 0, 0, ""), NOW, State.INTERRUPTED, logged=True)
     recovery = Recovery(
-        life.store, life._open, life, life.store.save, lambda: NOW, maybeDeferred, print
+        life.store,
+        life._open,
+        life,
+        life.store.save,
+        lambda: NOW,
+        maybeDeferred,
+        print,
+        life._keep_statistics,
+        life.read_stderr,
     )
     assert ensureDeferred(recovery.adopt([found])).called
     assert life.job("found").results.pending == 2
     assert life.handed_on == [("begin", "found"), ("end", "found")]
+
+
+def test_the_statistics_of_an_interrupted_job(life: Life) -> None:
+    """They are made from its whole log, delivered or not; those of one that was over stay."""
+    printed = RESULT * 3 + b"chatter\n" + RESULT[:-1]
+    job = life.add("one", State.RUNNING, printed)
+    job.results.delivered, job.results.committed = 2, 2 * len(RESULT)
+    life.store.save(job)
+    life.add("over", State.FINISHED, RESULT)
+    life.recover()
+    assert list(life.summaries) == ["one"]
+    assert life.summaries["one"].results == 4
+    log = life._open(job)
+    assert life.summaries["one"] == rebuild(log.read).summary()
+    log.close()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), LogPathError("a link")])
+def test_statistics_that_cannot_be_kept(life: Life, error: Exception) -> None:
+    """They cost the job nothing."""
+    life.add("one", State.RUNNING, RESULT)
+    life.statistics_error = error
+    life.recover()
+    assert life.job("one").state is State.INTERRUPTED
+    assert life.job("one").results.pending == 1
+    assert life.handed_on == [("begin", "one"), ("end", "one")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,6 +25,27 @@ def test_binaries(tmp_path: Path) -> None:
     [binary] = remains.binaries(tmp_path)
     assert (binary.id, binary.size) == (name, 10)
     assert binary.sha256 == hashlib.sha256(b"#!/bin/sh\n").hexdigest()
+
+
+def test_binaries_that_share_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is found, the oldest first, and what they share is read once."""
+    names = [str(uuid4()) for _ in range(4)]
+    for number, name in enumerate(names[:2]):
+        (tmp_path / name).write_bytes(b"#!/bin/sh\n# %d" % number)
+        os.utime(tmp_path / name, (number, number))
+    for name in names[2:]:
+        (tmp_path / name).hardlink_to(tmp_path / names[0])
+    read = []
+
+    def sha256_of(path: Path) -> str:
+        read.append(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(remains, "sha256_of", sha256_of)
+    found = remains.binaries(tmp_path)
+    assert {binary.id for binary in found} == {*names}
+    assert found[-1].id == names[1]
+    assert len({binary.sha256 for binary in found}) == len(read) == 2
 
 
 def left(logs: Path, account: bytes | None) -> Job:

@@ -412,6 +412,31 @@ def test_the_log_fails() -> None:
     one.check(State.FAILED, "log-failed")
 
 
+def test_how_stderr_ended_is_kept() -> None:
+    """The job has it in every end state; `check` asserts it after each test here."""
+    one = OneRun().come_to(Phase.CONNECTING)
+    one.watching.stderr(b"no such host")
+    one.exit(1)
+    one.watching.stderr(b", said at the end")
+    one.close()
+    one.check(State.FAILED, "exited")
+    assert one.job.stderr_tail == "no such host, said at the end"
+
+
+def test_a_stderr_that_cannot_be_read() -> None:
+    """The job comes to its end without it."""
+    one = OneRun().come_to(Phase.RUNNING)
+    one.watching.stderr(b"lost")
+    one.log.tail_error = OSError(errno.EIO, "Input/output error")
+    one.answer()
+    one.pass_all_time()
+    one.exit(1)
+    one.close()
+    one.pass_all_time()
+    assert one.over
+    assert (one.job.state.over, one.job.stderr_tail) == (True, "")
+
+
 # A cancel, in every phase.
 
 
@@ -524,7 +549,7 @@ def test_the_store_fails_before_the_start(logged_errors: LoggedErrors) -> None:
     one.store_error = sqlite3.OperationalError("database or disk is full")
     one.prepared()
     one.start()
-    assert one.story == ["clear", "over"]
+    assert one.story == ["begin", "clear", "end", "over"]
     assert one.job.cause is not None
     assert one.job.cause.reason == "internal-error"
     assert one.log.closed
@@ -628,3 +653,24 @@ def test_every_history_ends(data: st.DataObject, users: int, duration: int) -> N
     for late in possible(one, launched).values():
         late()
     one.check(one.job.state, cause and cause.reason)
+
+
+def test_the_statistics_of_a_run() -> None:
+    """They grow with what is printed, and are kept once at the end with all of it."""
+    one = OneRun().come_to(Phase.DRAINING)
+    one.print_results(3)
+    assert one.run.statistics.results == 3
+    assert one.summaries == []
+    one.watching.stdout(RESULT[:-1])
+    one.close()
+    one.check(State.FINISHED)
+    (summary,) = one.summaries
+    assert summary.results == one.job.results.valid == 4
+
+
+def test_statistics_that_cannot_be_kept() -> None:
+    """A full disk costs a run its statistics, and no more."""
+    one = OneRun()
+    one.statistics_error = OSError(errno.ENOSPC, "full")
+    one.come_to(Phase.OVER)
+    one.check(State.FINISHED)

@@ -100,6 +100,7 @@ def test_rpc_address_round_trip(host: str, port: int) -> None:
         run_as=None,
         containment="auto",
         max_upload_bytes=1,
+        max_binaries_bytes=1,
         max_log_bytes=1,
         min_free_bytes=1,
         keep_days=1,

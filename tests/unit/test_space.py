@@ -12,7 +12,7 @@ from unit.one_run import OneRun
 from goloagent.jobs.job import State
 from goloagent.jobs.lifecycle import Phase
 from goloagent.run import _CHECK_BYTES
-from goloagent.space import Space
+from goloagent.space import Space, is_full
 
 GIB = 2**30
 
@@ -48,6 +48,20 @@ def test_a_disk_that_cannot_be_looked_at() -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     assert "Input/output error" in (Space((Path("/logs"),), 1, 1, look).shortage() or "")
+
+
+@pytest.mark.parametrize(
+    ("code", "full"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EIO, False)]
+)
+def test_which_errors_are_a_full_disks(code: int, full: bool) -> None:
+    """A quota that is used up is a full disk; a broken disk is not."""
+    assert is_full(OSError(code, os.strerror(code))) is full
+
+
+def test_what_is_free_is_told() -> None:
+    """It is what others than root may write."""
+    space = Space((Path("/logs"),), 1, 1, lambda _: disk(3 * GIB, 100 * GIB))
+    assert space.free_bytes(Path("/logs")) == 3 * GIB
 
 
 def test_r8_the_limit_of_a_log() -> None:

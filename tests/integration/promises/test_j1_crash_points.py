@@ -58,6 +58,9 @@ async def test_j1_killed_at(
     print(f"J1: {point}: {[job['state'] for job in jobs]}, missing {missing}, run twice {twice}")
     assert (missing, twice, lost) == (0, 0, 0)
     assert {job["state"] for job in jobs} <= {"finished", "interrupted"}, jobs
+    if rejected:
+        noted = agent.run_log(jobs[0]["id"], "crashed", "rejected.jsonl").read_text().splitlines()
+        assert len(noted) == jobs[0]["results"]["rejected"] == len(rejected), noted
     for verdict in verdicts:
         assert verdict.missing == verdict.never_printed == verdict.unrecognised == []
 

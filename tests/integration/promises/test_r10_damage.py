@@ -9,6 +9,7 @@ import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
+from peers.crashing import RESTORING
 from peers.notes import Notes
 
 RESULTS = 1000
@@ -64,6 +65,34 @@ async def test_r10_a_damaged_database(
     assert len(collector.of_job(sent)) == pushes, "what was delivered is sent again"
     again = await agent.settled(await agent.queue("again", binary, duration=0))
     assert again["state"] == "finished", again
+
+
+@pytest.mark.parametrize("point", RESTORING)
+@pytest_twisted.ensureDeferred
+async def test_r10_killed_while_it_restores(
+    agent: Agent, collector: Collector, numbered: Notes, point: str
+) -> None:
+    """The next start restores the rest: binaries and runs are all there, none of them twice."""
+    binary = await agent.upload(numbered.script(count=RESULTS))
+    jobs = [await agent.queue("found", binary, duration=0) for _ in range(3)]
+    for job_id in jobs:
+        await agent.settled(job_id)
+    assert await agent.stop() == 0
+    zero(agent.state / "golo-agent.sqlite")
+    with pytest.raises(AssertionError, match="ended with -9"):
+        await agent.start(crash_at=point)
+    await agent.start()
+    found = [await agent.settled(job_id) for job_id in jobs]
+    print(f"R10: killed at {point}: {len(found)} runs and their binary found by the next start")
+    assert [job["results"]["delivered"] for job in found] == [RESULTS] * len(jobs), found
+    assert [len(collector.of_job(job_id)) for job_id in jobs] == [
+        len({key for key, _ in collector.of_job(job_id)}) for job_id in jobs
+    ]
+    again = await agent.settled(await agent.queue("again", binary, duration=0))
+    assert again["state"] == "finished", again
+    assert await agent.stop() == 0
+    await agent.start()
+    assert (await agent.request("GET", "/health")).json["notices"] == []
 
 
 @pytest.mark.parametrize("damage", [flip, cut, zero])

@@ -45,6 +45,11 @@ async def test_r13_the_audit_fails_when_it_should(
         database.execute("DELETE FROM jobs")
         database.execute(f"INSERT INTO jobs VALUES ({', '.join('?' * len(row))})", row)
     database.close()
+    stray = agent.state / "binaries" / "stray"
+    stray.touch()
+    if not audit(agent.state, agent.logs, collector.pushes):
+        unseen.append("a binary without a record")
+    stray.unlink()
     alterations: dict[str, Callable[[list[Batch]], list[Batch]]] = {
         "a batch that never came": lambda batches: batches[1:],
         "a batch that was not taken": lambda batches: [
@@ -59,6 +64,6 @@ async def test_r13_the_audit_fails_when_it_should(
     for what, alter in alterations.items():
         if not audit(agent.state, agent.logs, alter(collector.pushes)):
             unseen.append(what)
-    count = len(FALSIFICATIONS) + len(alterations)
+    count = len(FALSIFICATIONS) + 1 + len(alterations)
     print(f"R13: {count} wrong accounts, {len(unseen)} of them unseen: {unseen}")
     assert unseen == []

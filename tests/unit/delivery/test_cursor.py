@@ -72,7 +72,7 @@ class LogAndCursor(RuleBasedStateMachine):
         self.tally = Tally()
         self.cursor = reader(self.log)
         self.taken = 0
-        self.ended = False
+        self.last: Batch | None = None
 
     @precondition(lambda self: not self.complete)
     @rule(pieces=st.lists(PIECES, min_size=1, max_size=8), cut=st.integers(0, 30))
@@ -108,7 +108,16 @@ class LogAndCursor(RuleBasedStateMachine):
         if len(results) < most and batch.end - batch.first < cursor_module.WINDOW_BYTES:
             assert within == lines
         self.taken = batch.end
+        self.last = batch
         return batch.end
+
+    @precondition(lambda self: self.last is not None)
+    @rule()
+    def take_again(self) -> None:
+        """Whatever has been printed since, a batch can be had again as it was."""
+        assert self.last is not None
+        again = Cursor(lambda at, count: bytes(self.log[at : at + count]), self.last.first)
+        assert again.next(1, self.complete, until=self.last.end) == self.last
 
     @rule(offset=committed)
     def restart(self, offset: int) -> None:

@@ -13,7 +13,7 @@ from goloagent.delivery.policy import (
     PROBE_SECONDS,
     Answer,
 )
-from goloagent.delivery.shipper import BATCH_RESULTS
+from goloagent.delivery.track import BATCH_RESULTS
 
 HOUR_SECONDS = 3600
 STEP_SECONDS = 0.05

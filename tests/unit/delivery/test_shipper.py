@@ -17,7 +17,9 @@ from twisted.internet.task import Clock
 
 from goloagent.delivery.cursor import Batch
 from goloagent.delivery.policy import FEW_REFUSALS, MANY_REFUSALS, PROBE_SECONDS, Answer
-from goloagent.delivery.shipper import BATCH_RESULTS, BATCH_SECONDS, Shipper
+from goloagent.delivery.shipper import Shipper
+from goloagent.delivery.track import BATCH_RESULTS, BATCH_SECONDS
+from goloagent.delivery.turns import PUSHES_AT_A_TIME
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.results.output import MAX_BODY_BYTES
@@ -91,6 +93,7 @@ class World:
         self.clock = Clock()
         self.pushes: list[Push] = []
         self.logs: dict[str, MemoryLog] = {}
+        self.most_open = 0
         self.saved: list[tuple[str, int, int, int]] = []
         self.save_error: Exception | None = None
         self.waiting: Deferred[Answer] | None = None
@@ -118,8 +121,9 @@ class World:
             self.waiting = None
 
     def open_log(self, job: Job) -> MemoryLog:
-        log = self.logs.setdefault(job.id, MemoryLog(job))
+        log = self.logs[job.id]
         log.open += 1
+        self.most_open = max(self.most_open, sum(log.open for log in self.logs.values()))
         return log
 
     def save(self, job: Job) -> None:
@@ -133,6 +137,7 @@ class World:
 
     def begin(self, name: str = "shop", number: int = 1) -> Job:
         job = Job(f"job-{number}", JobSpec(name, 1, 1, "b"), START, State.RUNNING)
+        self.logs[job.id] = MemoryLog(job)
         self.shipper.begin(job)
         return job
 
@@ -350,6 +355,76 @@ def test_tracks_take_turns(world: World) -> None:
     names = [push.name for push in world.pushes]
     assert earlier.results.pending == 0
     assert names[:8].count("earlier") == 4
+
+
+# Many runs that wait.
+
+
+def test_however_many_runs_wait_few_logs_are_open(world: World) -> None:
+    """After an outage over thousands of runs one log at a time is open, and the live run's."""
+    world.answer = lambda push: AWAY if world.clock.seconds() < 600 else OK
+    live = world.begin("live", 0)
+    jobs = []
+    for number in range(1, 5001):
+        jobs.append(world.begin("over", number))
+        world.end(jobs[-1], results(3))
+        world.grow(live, results(1, number))
+        world.clock.advance(0.1)
+    world.clock.pump([0.5] * 600)
+    print(f"5,000 runs waited: at most {world.most_open} logs open at once")
+    assert world.most_open == 2
+    assert all(job.settled for job in jobs)
+    assert live.results.delivered == 5000
+    world.end(live)
+    world.assert_at_rest()
+
+
+def test_a_long_run_does_not_hold_up_a_short_one(world: World) -> None:
+    """Runs that are over change places after so many batches, long before a long one's end."""
+    world.answer = lambda push: None
+    long, short = world.begin("long", 1), world.begin("short", 2)
+    world.end(long, b"".join(result(number, 20_000) for number in range(2000)))
+    assert world.waiting is not None
+    world.waiting.callback(OK)
+    world.end(short, results(1))
+    while world.waiting is not None:
+        world.waiting.callback(OK)
+    names = [push.name for push in world.pushes]
+    assert names.index("short") == 1 + PUSHES_AT_A_TIME < len(names) - 1
+    assert world.ids("long") == list(range(2000))
+
+
+def test_a_run_that_breaks_the_collector_holds_up_no_other(world: World) -> None:
+    """While one run's batch is never answered in order the others are delivered."""
+    world.answer = lambda push: Answer(500) if push.name == "poison" else OK
+    poison = world.begin("poison", 0)
+    world.end(poison, results(10))
+    jobs = [world.begin("over", number) for number in range(1, 21)]
+    for job in jobs:
+        world.end(job, results(300))
+    world.clock.pump([0.5] * 240)
+    assert [job.settled for job in jobs] == [True] * len(jobs)
+    assert poison.results.pending == 10
+
+
+def test_what_was_sent_is_sent_again_as_it_was(world: World) -> None:
+    """A batch keeps its key until it is settled, though its log was let go of meanwhile."""
+    world.answer = lambda push: AWAY if len(world.pushes) < 9 else OK
+    one, two = world.begin("one", 1), world.begin("two", 2)
+    for job in (one, two):
+        world.grow(job, results(300) + b"bad\n" * 3)
+        world.grow(job, results(3000, 300))
+        world.end(job)
+    world.clock.pump([0.5] * 240)
+    assert one.settled
+    assert two.settled
+    for name in ("one", "two"):
+        keys = [push.key for push in world.pushes[:9] if push.name == name]
+        assert len(keys) > 2
+        assert len(set(keys)) == 1
+        assert keys[0] in [push.key for push in world.pushes[9:]] or world.pushes[8].key == keys[0]
+        assert sorted({*world.ids(name)}) == list(range(3300))
+    assert world.most_open == 1
 
 
 # What follows from an answer.

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
-from goloagent.jobs.binaries import Binaries, BinaryChanged, BinaryExists, NotExecutable
-from goloagent.jobs.store import Binary, Store
+from goloagent.jobs.binaries import (
+    Binaries,
+    BinaryChanged,
+    BinaryExists,
+    BinaryNeeded,
+    NotExecutable,
+)
+from goloagent.jobs.job import Job, State
+from goloagent.jobs.quota import NoRoom
+from goloagent.jobs.spec import JobSpec
+from goloagent.jobs.store import Binary, Content, Store
 
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
 SCRIPT = b"#!/bin/sh\nexit 0\n"
@@ -37,7 +46,18 @@ def keep(binaries: Binaries, content: bytes) -> Binary:
     """Upload `content`."""
     upload = binaries.receive()
     upload.write(content)
+    upload.sync(upload.twin())
     return upload.keep()
+
+
+def file_of(binaries: Binaries, binary: Binary) -> int:
+    """Return which file holds a binary."""
+    return (binaries.kept / binary.id).stat().st_ino
+
+
+def job_of(binary: Binary) -> Job:
+    """Return a job that waits to run a binary."""
+    return Job(f"job of {binary.id}", JobSpec("shop", 1, 1, binary.id), NOW)
 
 
 @pytest.mark.parametrize("content", [SCRIPT, ELF, b"#!", b"\x7fELF"])
@@ -115,6 +135,17 @@ def test_leftovers_are_removed_at_the_start(binaries: Binaries) -> None:
     cut.discard()
 
 
+def test_a_binary_without_a_record_is_removed_at_the_start(binaries: Binaries) -> None:
+    """A kill between file and record left it; where the records are lost, all files stay."""
+    binary = keep(binaries, SCRIPT)
+    stray = binaries.kept / "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
+    stray.write_bytes(SCRIPT)
+    binaries.open(keep_unknown=True)
+    assert stray in files(binaries)
+    binaries.open()
+    assert files(binaries) == [binaries.kept / binary.id]
+
+
 def test_nobody_else_gets_to_the_files(binaries: Binaries) -> None:
     """The directories are the agent's own."""
     for directory in (binaries.incoming, binaries.kept):
@@ -173,3 +204,195 @@ def test_r8_an_upload_below_the_floor(tmp_path: Path) -> None:
     assert refused.value.errno == errno.ENOSPC
     assert files(short) == []
     store.close()
+
+
+def test_the_same_content_is_one_file(binaries: Binaries) -> None:
+    """A second upload of it is a binary of its own, and costs no second copy."""
+    first, second, other = keep(binaries, SCRIPT), keep(binaries, SCRIPT), keep(binaries, ELF)
+    assert first.id != second.id
+    assert (first.sha256, first.size) == (second.sha256, second.size)
+    assert file_of(binaries, first) == file_of(binaries, second) != file_of(binaries, other)
+    assert len(files(binaries)) == 3
+    assert (binaries.kept / second.id).stat().st_mode & 0o777 == 0o555
+    assert binaries.store.binary(second.id) == second
+
+
+def _overwrite(file: Path) -> None:
+    file.chmod(0o755)
+    file.write_bytes(SCRIPT[:-1] + b"#")
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, _overwrite], ids=["gone", "changed"])
+def test_damage_is_not_shared(binaries: Binaries, damage: Callable[[Path], None]) -> None:
+    """An upload keeps its own copy, the newest, when the stored one is not what it was."""
+    first = keep(binaries, SCRIPT)
+    damage(binaries.kept / first.id)
+    second = keep(binaries, SCRIPT)
+    assert (binaries.kept / second.id).read_bytes() == SCRIPT
+    third = keep(binaries, SCRIPT)
+    assert file_of(binaries, third) == file_of(binaries, second)
+    assert list(binaries.incoming.iterdir()) == []
+
+
+def test_a_file_with_too_many_links(binaries: Binaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be linked is copied."""
+    first = keep(binaries, SCRIPT)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.EMLINK, "Too many links")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "hardlink_to", full)
+        second = keep(binaries, SCRIPT)
+    assert (binaries.kept / second.id).read_bytes() == SCRIPT
+    assert file_of(binaries, first) != file_of(binaries, second)
+
+
+def test_a_twin_that_is_removed_meanwhile(binaries: Binaries) -> None:
+    """Between the look and the link a binary may go; the upload has its own bytes."""
+    first = keep(binaries, SCRIPT)
+    upload = binaries.receive()
+    upload.write(SCRIPT)
+    twin = upload.twin()
+    assert twin == first
+    binaries.remove(first)
+    upload.sync(twin)
+    binary = upload.keep()
+    assert (binaries.kept / binary.id).read_bytes() == SCRIPT
+    assert files(binaries) == [binaries.kept / binary.id]
+
+
+def test_an_upload_discarded_while_it_is_shared(
+    binaries: Binaries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that goes while the disk is asked leaves nothing but what was there."""
+    first = keep(binaries, SCRIPT)
+    upload = binaries.receive()
+    upload.write(SCRIPT)
+    replace = Path.replace
+
+    def discarded_before(link: Path, part: Path) -> None:
+        upload.discard()
+        replace(link, part)
+
+    monkeypatch.setattr(Path, "replace", discarded_before)
+    upload.sync(upload.twin())
+    assert files(binaries) == [binaries.kept / first.id]
+
+
+def test_a_kill_between_the_link_and_the_row(binaries: Binaries, tmp_path: Path) -> None:
+    """The binary whose file was being shared is whole in the next life, and is shared again."""
+    first = keep(binaries, SCRIPT)
+    upload = binaries.receive()
+    upload.write(SCRIPT)
+    upload.sync(upload.twin())
+    # What `keep` has done when it is killed before the row.
+    (binaries.kept / upload.id).hardlink_to(binaries.incoming / upload.id)
+    store = Store(tmp_path / "agent.sqlite")
+    again = Binaries(tmp_path, store, lambda: NOW)
+    again.open()
+    assert store.binaries() == [first]
+    again.stage(first, tmp_path / "program")
+    second = keep(again, SCRIPT)
+    assert file_of(again, first) == file_of(again, second)
+    store.close()
+    upload.discard()
+
+
+def test_a_removed_binary(binaries: Binaries) -> None:
+    """It is gone with its file; what shared the file stays."""
+    first, second = keep(binaries, SCRIPT), keep(binaries, SCRIPT)
+    binaries.remove(first)
+    assert binaries.store.binaries() == [second]
+    assert files(binaries) == [binaries.kept / second.id]
+    assert (binaries.kept / second.id).read_bytes() == SCRIPT
+    (binaries.kept / second.id).unlink()
+    binaries.remove(second)
+    assert binaries.store.binaries() == []
+
+
+def test_a_binary_that_a_job_needs_is_not_removed(binaries: Binaries) -> None:
+    """Until the job is over it stays, although another holds the same."""
+    first, second = keep(binaries, SCRIPT), keep(binaries, SCRIPT)
+    waits = job_of(first)
+    binaries.store.add(waits)
+    with pytest.raises(BinaryNeeded, match=f"a job that is not over needs binary {first.id}"):
+        binaries.remove(first)
+    assert binaries.store.binaries() == [second, first]
+    waits.state = State.CANCELLED
+    binaries.store.save(waits)
+    binaries.remove(first)
+    assert binaries.store.binaries() == [second]
+
+
+def numbered(number: int) -> bytes:
+    """Return a script of 20 bytes, unlike the others."""
+    return b"#!/bin/sh\n# %8d" % number
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Binaries]:
+    """Return binaries of 20 bytes each, of which three have room."""
+    store = Store(tmp_path / "agent.sqlite")
+    dropped: list[Binary] = []
+    binaries = Binaries(tmp_path, store, lambda: NOW, most_bytes=60, dropped=dropped.append)
+    binaries.open()
+    for number in range(3):
+        keep(binaries, numbered(number))
+    assert dropped == []
+    yield binaries
+    assert all(store.binary(binary.id) is None for binary in dropped)
+    store.close()
+
+
+def test_the_oldest_binary_makes_room(full: Binaries) -> None:
+    """With each upload above the quota the oldest goes, file and row."""
+    before = full.store.binaries()
+    kept = keep(full, numbered(3))
+    assert full.store.binaries() == [kept, *before[:2]]
+    assert sorted(files(full)) == sorted(full.kept / binary.id for binary in full.store.binaries())
+
+
+def test_uploads_of_the_same_content_need_no_room(full: Binaries) -> None:
+    """The quota counts what lies on disk; all binaries of a content that makes room go."""
+    oldest = full.store.binaries()[-1]
+    again = [keep(full, numbered(0)) for _ in range(10)]
+    assert len(full.store.binaries()) == 13
+    assert sum(content.size for content in full.store.contents()) == 60
+    # Uploaded again, it is the youngest.
+    keep(full, numbered(4))
+    assert full.store.binary(again[0].id) is not None
+    keep(full, numbered(5))
+    keep(full, numbered(6))
+    assert not {binary.id for binary in [oldest, *again]} & {b.id for b in full.store.binaries()}
+    assert len(files(full)) == 3
+
+
+def test_what_a_queued_job_needs_is_never_removed(full: Binaries) -> None:
+    """Another makes room; without another the upload is refused, and removes nothing."""
+    oldest = full.store.binaries()[-1]
+    full.store.add(job_of(oldest))
+    keep(full, numbered(3))
+    assert full.store.binary(oldest.id) == oldest
+    for binary in full.store.binaries():
+        if binary != oldest:
+            full.store.add(job_of(binary))
+    before, on_disk = full.store.binaries(), files(full)
+    with pytest.raises(NoRoom, match="There is no room for a binary of 20 bytes"):
+        keep(full, numbered(4))
+    assert (full.store.binaries(), files(full)) == (before, on_disk)
+    assert keep(full, numbered(3)).size == 20
+
+
+def test_nothing_goes_for_what_is_no_binary(full: Binaries) -> None:
+    """An upload that is refused for itself removes no other."""
+    before = full.store.binaries()
+    with pytest.raises(NotExecutable):
+        keep(full, b"MZ and no executable")
+    assert full.store.binaries() == before
+
+
+def test_a_job_may_need_a_binary_that_is_gone(full: Binaries) -> None:
+    """A row lost to damage prevents nobody's upload."""
+    full.store.add(Job("j", JobSpec("shop", 1, 1, "nobody's"), NOW))
+    assert Content(keep(full, numbered(3)).sha256, 20) in full.store.contents()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from goloagent.jobs.job import Calls, Cause, Delivery, Exit, Job, Results, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.jobs.store import Binary, Damaged, Store
+from goloagent.jobs.store import Binary, Content, Damaged, Store
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc)
 BINARY = Binary("b", "0" * 64, 12, NOW)
@@ -31,6 +31,7 @@ JOBS = st.builds(
     started_at=st.none() | st.just(NOW + timedelta(seconds=1)),
     ended_at=st.none() | st.just(NOW + timedelta(microseconds=1)),
     exit=st.none() | st.builds(Exit, code=COUNT) | st.builds(Exit, signal=st.just("SIGKILL")),
+    stderr_tail=st.text(),
     logged=st.booleans(),
     calls=st.builds(Calls, COUNT, COUNT, COUNT),
     results=st.builds(Results, COUNT, COUNT, COUNT, COUNT, COUNT),
@@ -269,3 +270,133 @@ def test_settled_runs_come_oldest_first(store: Store) -> None:
     assert [run.job_id for run in store.settled_runs()] == ["job-2", "job-1"]
     store.forget_log("job-2")
     assert [run.job_id for run in store.settled_runs()] == ["job-1"]
+
+
+def test_jobs_are_counted_by_state(store: Store) -> None:
+    """Settled or not, each job counts once, and a state that no job is in is left out."""
+    for number, state in enumerate([State.QUEUED, State.FAILED, State.FAILED]):
+        one = job(number)
+        store.add(one)
+        one.state = state
+        store.save(one)
+    assert store.count() == {State.QUEUED: 1, State.FAILED: 2}
+
+
+FIRST_SCHEMA = """
+CREATE TABLE binaries (
+    id TEXT PRIMARY KEY, sha256 TEXT NOT NULL, size INTEGER NOT NULL, uploaded_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE jobs (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+    users INTEGER NOT NULL, duration_seconds INTEGER NOT NULL, binary TEXT NOT NULL,
+    queued_at TEXT NOT NULL, state TEXT NOT NULL, reason TEXT, sentence TEXT, started_at TEXT,
+    ended_at TEXT, exit_code INTEGER, exit_signal TEXT, logged INTEGER NOT NULL,
+    settled INTEGER NOT NULL, calls_started INTEGER NOT NULL, calls_ok INTEGER NOT NULL,
+    calls_failed INTEGER NOT NULL, read INTEGER NOT NULL, invalid INTEGER NOT NULL,
+    delivered INTEGER NOT NULL, rejected INTEGER NOT NULL, committed INTEGER NOT NULL
+) STRICT;
+INSERT INTO binaries VALUES ('b', 'c', 12, '2026-01-02T03:04:05.678901+00:00');
+INSERT INTO jobs VALUES
+    (1, 'over', 'shop', 1, 2, 'b', '2026-01-02T03:04:05.678901+00:00', 'failed', 'exited', 'It.',
+     NULL, NULL, 3, NULL, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0),
+    (2, 'waits', 'shop', 1, 2, 'b', '2026-01-02T03:04:05.678901+00:00', 'queued', NULL, NULL,
+     NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+"""
+
+
+def test_a_database_of_the_first_version(path: Path) -> None:
+    """It opens with all that it has, gains what was added since, and opens again."""
+    database = sqlite3.connect(path)
+    database.executescript(FIRST_SCHEMA)
+    database.close()
+    for tail in ("", "last words"):
+        store = Store(path)
+        over, waits = store.get("over"), store.get("waits")
+        assert over is not None
+        assert waits is not None
+        assert (over.cause, over.exit, over.stderr_tail) == (
+            Cause("exited", "It."),
+            Exit(3),
+            "",
+        )
+        assert store.queued() == [waits]
+        assert waits.stderr_tail == tail
+        assert [binary.id for binary in store.binaries()] == ["b"]
+        waits.stderr_tail = "last words"
+        store.save(waits)
+        store.close()
+
+
+def test_a_database_of_a_later_version(path: Path) -> None:
+    """An agent that was set back to an earlier version goes on with what it knows."""
+    store = Store(path)
+    store.add(job(1))
+    store._database.executescript(
+        "ALTER TABLE jobs ADD COLUMN novelty TEXT NOT NULL DEFAULT ''; PRAGMA user_version = 1000"
+    )
+    store.close()
+    store = Store(path)
+    assert store.get("job-1") == job(1)
+    store.add(job(2))
+    assert [queued.id for queued in store.queued()] == ["job-1", "job-2"]
+    assert store._database.execute("PRAGMA user_version").fetchone()[0] == 1000
+    store.close()
+
+
+def binary(number: int, sha256: str, size: int = 1) -> Binary:
+    """Return a binary with an id of its own; all have the same time."""
+    return Binary(f"binary-{number}", sha256, size, NOW)
+
+
+def test_binaries_are_listed(store: Store) -> None:
+    """The one that came last is first, whatever its id; a page goes on behind a binary."""
+    kept = [binary(3, "a"), binary(1, "b"), binary(2, "a")]
+    for one in kept:
+        store.add_binary(one)
+    assert store.binaries() == kept[::-1]
+    assert store.binaries(limit=2) == [kept[2], kept[1]]
+    assert store.binaries(limit=2, before="binary-1") == [kept[0]]
+    assert store.binaries(sha256="a") == [kept[2], kept[0]]
+    assert store.binaries(sha256="A") == store.binaries(before="nobody") == []
+
+
+def test_contents_are_those_of_the_newest(store: Store) -> None:
+    """A content is there once, and is as old as the binary that brought it last."""
+    for one in (binary(1, "a", 10), binary(2, "b", 20), binary(3, "a", 10)):
+        store.add_binary(one)
+    assert store.contents() == [Content("b", 20), Content("a", 10)]
+
+
+def test_a_removed_binary(store: Store, path: Path) -> None:
+    """It is gone from the file, and what ran it still says so."""
+    store.add_binary(BINARY)
+    store.add(job(1, State.FINISHED))
+    store.remove_binary("b")
+    other = Store(path)
+    assert other.binary("b") is None
+    kept = other.get("job-1")
+    assert kept is not None
+    assert kept.spec.binary == "b"
+    other.close()
+    store.add_binary(BINARY)
+    store.freeze()
+    with pytest.raises(OSError, match="disk"):
+        store.remove_binary("b")
+
+
+@pytest.mark.parametrize("state", State)
+def test_what_jobs_need(store: Store, state: State) -> None:
+    """A binary is needed until its job is over, whether or not results are pending then."""
+    wanted = job(1)
+    store.add(wanted)
+    wanted.state, wanted.results.read = state, 1
+    store.save(wanted)
+    assert store.needed_binaries() == (set() if state.over else {"b"})
+
+
+def test_a_damaged_row_of_a_binary(store: Store) -> None:
+    """It is the disk's fault, and is said so."""
+    store.add_binary(BINARY)
+    store._database.execute("UPDATE binaries SET uploaded_at = 'x'")
+    with pytest.raises(OSError, match="the row of binary b is damaged"):
+        store.binaries()

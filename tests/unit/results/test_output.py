@@ -48,7 +48,7 @@ def test_ordinary_lines_do_not_reach_the_grammar(monkeypatch: pytest.MonkeyPatch
         _with('"error":"Get \\"http://localhost/\\": EOF","bytes_in":17'),
         json.dumps({**json.loads(ORDINARY), "tags": ["a", {"b": 1}]}).encode(),
     ]
-    assert output.count_valid(_blocks(usual)) == len(usual)
+    assert len(output.records(_blocks(usual))) == len(usual)
 
 
 @given(line=lines)
@@ -63,13 +63,35 @@ def test_a_hand_picked_line_is_a_result_when_the_grammar_says_so() -> None:
     assert divided == []
 
 
+def _told(record: output.Record | None) -> tuple[object, ...] | None:
+    """Return what a record says; of an error only that it is one."""
+    if record is None:
+        return None
+    names = "sequenceID", "method", "url", "status", "size", "duration"
+    return *(getattr(record, name) for name in names), record.error is None
+
+
+@given(line=lines)
+def test_a_record_says_what_the_grammar_reads(line: bytes) -> None:
+    """The fast path and the plain one agree on what a result says."""
+    records = output.records(line + b"\n")
+    assert list(map(_told, records)) == [_told(output._by_the_grammar(line))][: len(records)]
+
+
+def test_a_hand_picked_record_says_what_the_grammar_reads() -> None:
+    """So they do on the lines that are made to divide them."""
+    results = [line for line in BY_HAND if grammar.accepts(line)]
+    records = output.records(_blocks(results))
+    assert list(map(_told, records)) == [_told(output._by_the_grammar(line)) for line in results]
+
+
 @given(items=st.lists(lines, max_size=8))
 def test_a_block_is_its_lines(items: list[bytes]) -> None:
     """Lines are the same results in a block as one by one, and keep their bytes and places."""
     block = _blocks(items)
     expected = [line if grammar.accepts(line) else None for line in items]
     assert output.select(block) == expected
-    assert output.count_valid(block) == len(items) - expected.count(None)
+    assert len(output.records(block)) == len(items) - expected.count(None)
 
 
 @given(items=st.lists(st.just(ORDINARY) | st.just(ORDINARY + b"\r"), min_size=1, max_size=8))

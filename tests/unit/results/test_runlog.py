@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from goloagent.results.runlog import ERR, LogPathError, RunLog, open_reader, open_sync
+from goloagent.results.runlog import (
+    ERR,
+    LogPathError,
+    RunLog,
+    open_reader,
+    open_sync,
+    read_stderr_tail,
+)
 
 
 def _tree(root: Path) -> dict[str, bytes | str | None]:
@@ -233,12 +240,32 @@ def test_closing_twice_closes_once(tmp_path: Path) -> None:
         (b"a\x0bb\r\n", "a\x0bb\r"),
     ],
 )
-def test_the_tail_of_stderr(tmp_path: Path, stderr: bytes, tail: str) -> None:
+def test_the_tail_of_a_log(tmp_path: Path, stderr: bytes, tail: str) -> None:
     """The last lines are given, of bounded size, and whatever they hold as text."""
     log = RunLog.create(tmp_path, "shop", "job-1")
     log.append_stderr(stderr)
-    assert log.stderr_tail(lines=3, max_bytes=20) == tail
+    reader = open_reader(tmp_path, "shop", "job-1", ERR)
+    assert reader.tail(lines=3, max_bytes=20) == tail
+    reader.close()
     log.close()
+
+
+def test_the_tail_of_stderr(tmp_path: Path) -> None:
+    """Twenty lines of stderr and 8 KiB are given, the same while the run lasts and afterwards."""
+    log = RunLog.create(tmp_path, "shop", "job-1")
+    log.append_stdout(b"not this\n")
+    for number in range(30):
+        log.append_stderr(b"line %d\n" % number)
+    tail = "\n".join(f"line {number}" for number in range(10, 30))
+    assert log.stderr_tail() == tail
+    log.append_stderr(b"x" * 9000)
+    assert log.stderr_tail() == "x" * 8192
+    log.close()
+    before = _descriptors()
+    assert read_stderr_tail(tmp_path, "shop", "job-1") == "x" * 8192
+    assert _descriptors() == before
+    with pytest.raises(FileNotFoundError):
+        read_stderr_tail(tmp_path, "shop", "job-2")
 
 
 def test_a_reader_sees_the_log_grow(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from klein import Klein
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import ConnectionDone
@@ -15,15 +16,24 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from goloagent.archive import Archive
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
 from goloagent.jobs.store import Store
+from goloagent.results.runlog import LogReader, open_reader
+from goloagent.statistics.run import RunStatistics
 from goloagent.web.access import Access
 from goloagent.web.api import api
 from goloagent.web.binaries import BinaryRoutes
+from goloagent.web.broadcast import Broadcast
+from goloagent.web.events import EventRoutes
 from goloagent.web.health import Health, HealthRoutes
 from goloagent.web.jobs import JobRoutes
+from goloagent.web.logs import LogRoutes
+from goloagent.web.metrics import MetricsRoutes
+from goloagent.web.page import PageRoutes
 from goloagent.web.site import site
+from goloagent.web.statistics import StatisticsRoutes
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600000, tzinfo=timezone.utc)
 MAX_UPLOAD_BYTES = 3 * 1024 * 1024
@@ -38,11 +48,24 @@ class Answer:
     body: bytes
 
 
+class Wire(StringTransport):
+    """A transport that is full after `room` more writes, each of more than a little."""
+
+    room: float = float("inf")
+
+    def write(self, data: bytes) -> None:
+        """Keep data, and pause the producer when there is no more room."""
+        super().write(data)
+        self.room -= len(data) > 1024
+        if self.room == 0 and self.producer is not None:
+            self.producer.pauseProducing()
+
+
 class Connection:
     """A client's connection: what it sends reaches the site at once, what it got is kept."""
 
     def __init__(self, factory: Any, peer: Any) -> None:
-        self.transport = StringTransport(peerAddress=peer)
+        self.transport = Wire(peerAddress=peer)
         self._protocol = factory.buildProtocol(peer)
         self._protocol.makeConnection(self.transport)
 
@@ -55,6 +78,26 @@ class Connection:
         """Go away."""
         self._protocol.connectionLost(Failure(ConnectionDone()))
 
+    def pause_after(self, writes: int) -> None:
+        """Read nothing more, so that after so many blocks the transport is full."""
+        self.transport.room = writes
+
+    def stall(self) -> None:
+        """Read nothing more, the transport being full already."""
+        assert self.transport.producer is not None
+        self.transport.producer.pauseProducing()
+
+    def resume(self) -> None:
+        """Read all, until the transport is full again: for another block, there is room."""
+        self.transport.room = 1
+        if self.transport.producer is not None:
+            self.transport.producer.resumeProducing()
+
+    @property
+    def aborted(self) -> bool:
+        """Whether the agent has dropped it."""
+        return self.transport.disconnected
+
     @property
     def received(self) -> bytes:
         """All that the agent has sent."""
@@ -66,6 +109,20 @@ class Connection:
         """Whether the agent has closed."""
         return self.transport.disconnecting
 
+    def chunks(self) -> tuple[bytes, bool]:
+        """Return the body so far of the one chunked answer, and whether it is complete."""
+        head, _, rest = self.received.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 "), head
+        assert b"Transfer-Encoding: chunked" in head
+        body = b""
+        while rest:
+            length, _, rest = rest.partition(b"\r\n")
+            if int(length, 16) == 0:
+                return body, True
+            body += rest[: int(length, 16)]
+            rest = rest[int(length, 16) + 2 :]
+        return body, False
+
     def answers(self, *, bodies: bool = True) -> list[Answer]:
         """Take the received bytes apart; without `bodies` as answers to HEAD."""
         found = []
@@ -73,7 +130,9 @@ class Connection:
         while rest:
             head, _, rest = rest.partition(b"\r\n\r\n")
             first, *lines = head.decode("latin-1").split("\r\n")
-            headers = dict(line.split(": ", 1) for line in lines)
+            headers: dict[str, str] = {}
+            for name, value in (line.split(": ", 1) for line in lines):
+                headers[name] = f"{headers[name]}, {value}" if name in headers else value
             length = int(headers.get("Content-Length", "0")) if bodies else 0
             found.append(Answer(int(first.split()[1]), headers, rest[:length]))
             rest = rest[length:]
@@ -95,13 +154,22 @@ class Agent:
     clock: Clock = attrs.Factory(Clock)
     access: Access = attrs.Factory(Access)
     health: Callable[[], Health] = Health
+    exposition: Callable[[str], tuple[str, bytes]] = lambda accept: ("text/plain", b"")
     submitted: list[Job] = attrs.Factory(list)
     cancelled: Callable[[Job], None] = lambda job: None
+    broadcast: Broadcast = attrs.Factory(Broadcast)
+    running: Callable[[Job], RunStatistics | None] = lambda job: None
+    in_thread: Callable[..., Any] = maybeDeferred
 
     def connect(self, peer: Any = IPv4Address("TCP", "127.0.0.1", 40000)) -> Connection:  # noqa: B008
         """Open a connection from `peer`."""
-        application = api(
-            BinaryRoutes(in_thread=maybeDeferred),
+        factory = site(self.application(), self.access, self.binaries, MAX_UPLOAD_BYTES, self.clock)
+        return Connection(factory, peer)
+
+    def application(self) -> Klein:
+        """Return the routes."""
+        return api(
+            BinaryRoutes(self.binaries, in_thread=maybeDeferred),
             JobRoutes(
                 store=self.store,
                 submit=lambda job: self.submitted.append(job),
@@ -110,9 +178,26 @@ class Agent:
                 health=lambda: self.health(),
             ),
             HealthRoutes(lambda: self.health()),
+            LogRoutes(self.store, self._open_log, self.clock),
+            EventRoutes(self.store, self.broadcast, self.clock),
+            StatisticsRoutes(
+                self.store,
+                lambda job: self.running(job),
+                Archive(self.logs, self.in_thread).summary,
+                self.clock,
+            ),
+            PageRoutes(),
+            MetricsRoutes(lambda accept: self.exposition(accept)),
+            token=self.access.token is not None,
         )
-        factory = site(application, self.access, self.binaries, MAX_UPLOAD_BYTES, self.clock)
-        return Connection(factory, peer)
+
+    @property
+    def logs(self) -> Path:
+        """The directory of logs."""
+        return self.directory / "logs"
+
+    def _open_log(self, job: Job, file: str) -> LogReader:
+        return open_reader(self.logs, job.spec.name, job.id, file)
 
     def ask(self, data: bytes) -> Answer:
         """Return the answer to one request, sent on a connection of its own."""

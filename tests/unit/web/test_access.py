@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
+from base64 import b64encode
 
 import pytest
 
-from goloagent.web.access import Access, HeaderValues
+from goloagent.web.access import CHALLENGES, Access, HeaderValues
 from goloagent.web.problem import Problem
 
 TOKEN = "correct-horse"
 WITH_TOKEN = Access(token=TOKEN.encode())
 OPEN = Access(hosts=("agent.example",))
+
+
+def basic(user_and_password: str) -> str:
+    """Return the header by which a browser shows a user and a password."""
+    return f"Basic {b64encode(user_and_password.encode()).decode()}"
 
 
 def headers(*pairs: tuple[str, str]) -> HeaderValues:
@@ -48,6 +54,19 @@ def test_the_token_opens() -> None:
         [f"Bearer {TOKEN.upper()}"],
         ["Bearer \xff\xe9"],
         [f"Basic {TOKEN}"],
+        ["Basic"],
+        ["Basic "],
+        ["Basic \xff"],
+        ["Basic ===="],
+        [f"Basic {b64encode(TOKEN.encode()).decode()}"],
+        [basic(f"{TOKEN}:")],
+        [basic(f"user:{TOKEN[:-1]}")],
+        [basic(f"user:{TOKEN}x")],
+        [basic(f"user:x:{TOKEN}")],
+        [basic("user:")],
+        [f"{basic(f'user:{TOKEN}')}!"],
+        [basic(f"user:{TOKEN}").replace("Basic", "Bearer")],
+        [basic(f"user:{TOKEN}"), f"Bearer {TOKEN}"],
         [TOKEN],
         [f"Bearer {TOKEN}", f"Bearer {TOKEN}"],
         [f"Bearer {TOKEN}", "Bearer wrong"],
@@ -58,7 +77,38 @@ def test_anything_but_the_token_is_401(given: list[str]) -> None:
     with pytest.raises(Problem) as refusal:
         WITH_TOKEN.check("127.0.0.1", headers(*(("Authorization", value) for value in given)))
     assert refusal.value.status == 401
-    assert refusal.value.headers == {"WWW-Authenticate": "Bearer"}
+    assert refusal.value.headers == {"WWW-Authenticate": CHALLENGES}
+    assert [challenge.split()[0] for challenge in CHALLENGES] == ["Bearer", "Basic"]
+
+
+@pytest.mark.parametrize("user", ["", "admin", "ädmin"])
+def test_the_token_opens_as_a_password(user: str) -> None:
+    """Browsers ask people for a password alone: with any user name it is the token."""
+    assert status(WITH_TOKEN, ("Authorization", basic(f"{user}:{TOKEN}"))) == 200
+    lower = basic(f"{user}:{TOKEN}").replace("Basic", "basic")
+    assert status(WITH_TOKEN, ("Authorization", lower)) == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("Sec-Fetch-Site", "same-origin", 200),
+        ("Sec-Fetch-Site", "none", 200),
+        ("Sec-Fetch-Site", "same-site", 403),
+        ("Sec-Fetch-Site", "cross-site", 403),
+        ("Origin", "http://agent-7.fleet:8081", 200),
+        ("Origin", "https://agent-7.fleet:8081", 200),
+        ("Origin", "http://agent-7.fleet", 403),
+        ("Origin", "http://evil.example", 403),
+        ("Origin", "null", 403),
+    ],
+)
+def test_a_password_speaks_for_no_other_site(name: str, value: str, expected: int) -> None:
+    """A browser adds the password by itself to what any page asks for (D5)."""
+    authorization = ("Authorization", basic(f"user:{TOKEN}"))
+    host = ("Host", "agent-7.fleet:8081")
+    assert status(WITH_TOKEN, authorization, host, (name, value)) == expected
+    assert status(WITH_TOKEN, host, (name, value)) == 401
 
 
 def test_the_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +116,8 @@ def test_the_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch)
     compared = []
     monkeypatch.setattr("hmac.compare_digest", lambda *pair: bool(compared.append(pair)))
     assert status(WITH_TOKEN, ("Authorization", f"Bearer {TOKEN}")) == 401
-    assert compared == [(TOKEN.encode(), TOKEN.encode())]
+    assert status(WITH_TOKEN, ("Authorization", basic(f"user:{TOKEN}"))) == 401
+    assert compared == [(TOKEN.encode(), TOKEN.encode())] * 2
 
 
 def test_an_empty_token_is_no_token() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +34,23 @@ def ask(agent: Agent, start: str, body: bytes = b"", **headers: str) -> Answer:
 def queue(agent: Agent, **members: Any) -> Answer:
     """Queue a job as golo-cli does."""
     return agent.ask(golo_cli.queue(json.dumps(members).encode()))
+
+
+def test_an_upload_is_answered_once_the_disk_has_it(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes are synced, and then the directory that it is named in."""
+    connection, synced = agent.connect(), list[tuple[bool, int, bytes]]()
+
+    def fsync(descriptor: int) -> None:
+        is_directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        named = len(list(agent.binaries.kept.iterdir()))
+        synced.append((is_directory, named, connection.received))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    connection.send(golo_cli.upload(SCRIPT))
+    assert synced == [(False, 0, b""), (True, 1, b"")]
+    assert connection.answer().status == 200
 
 
 def test_golo_cli_uploads(agent: Agent) -> None:
@@ -202,22 +221,32 @@ def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
     ("health", "status", "expected"),
     [
         (
-            Health(),
+            Health(protections=Protections(run_as="nobody", min_free_bytes=7)),
             200,
             {
                 "status": "ready",
                 "reason": None,
-                "protections": {"processes": "process-group"},
+                "protections": {
+                    "processes": "process-group",
+                    "run_as": "nobody",
+                    "token": False,
+                    "min_free_bytes": 7,
+                },
                 "notices": [],
             },
         ),
         (
-            Health("stopping", "the agent is stopping", Protections("pid-namespace")),
+            Health("stopping", "the agent is stopping", Protections("pid-namespace", "me", True)),
             503,
             {
                 "status": "stopping",
                 "reason": "the agent is stopping",
-                "protections": {"processes": "pid-namespace"},
+                "protections": {
+                    "processes": "pid-namespace",
+                    "run_as": "me",
+                    "token": True,
+                    "min_free_bytes": 0,
+                },
                 "notices": [],
             },
         ),
@@ -264,8 +293,10 @@ def test_another_method_is_405(agent: Agent, start: str, allow: str) -> None:
 @pytest.mark.parametrize(
     ("path", "shown"),
     [
-        ("/", "/"),
         ("/x", "/x"),
+        ("/page/", "/page/"),
+        ("/page/none.js", "/page/none.js"),
+        ("/page/..%2Fpage.py", "/page/../page.py"),
         ("/x?y=1", "/x"),
         ("/a%20b%0A", r"/a b\n"),
         ("/jobs/unknown", "/jobs/unknown"),

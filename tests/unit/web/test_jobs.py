@@ -79,7 +79,16 @@ def test_jobs_of_a_state(agent: Agent) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["state=odd", "limit=0", "limit=1001", "limit=x", "before=nobody", "page=2", "limit=1&limit=2"],
+    [
+        "state=odd",
+        "state=null",
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "before=nobody",
+        "page=2",
+        "limit=1&limit=2",
+    ],
 )
 def test_a_wrong_parameter_is_said(agent: Agent, query: str) -> None:
     """What is unknown, twice there or out of bounds is 400, and named."""

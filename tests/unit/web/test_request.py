@@ -13,7 +13,7 @@ from unit.web import golo_cli
 from unit.web.in_memory import MAX_UPLOAD_BYTES, Agent, Connection
 
 from goloagent.jobs.spec import MAX_REQUEST_BYTES
-from goloagent.web.access import Access
+from goloagent.web.access import CHALLENGES, Access
 from goloagent.web.request import LINGER_BYTES, LINGER_SECONDS
 
 TOKEN = b"correct-horse"
@@ -50,7 +50,7 @@ def test_without_the_token_every_route_and_method_is_401(agent: Agent, method: s
         connection.send(head(f"{method} {path}".encode(), b"Content-Length: 500", FORM))
         answer = connection.answer(bodies=method != "HEAD")
         assert answer.status == 401
-        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        assert answer.headers["WWW-Authenticate"] == ", ".join(CHALLENGES)
         assert answer.headers["Connection"] == "close"
         connection.send(PART)
         connection.lose()

@@ -46,6 +46,7 @@ def test_a_queued_job() -> None:
             "pending": 0,
         },
         "delivery": {"state": "ok", "last_error": None, "retry_at": None},
+        "stderr_tail": "",
     }
 
 
@@ -60,6 +61,7 @@ def test_a_job_that_failed() -> None:
         started_at=QUEUED_AT.astimezone(timezone(timedelta(hours=2))),
         ended_at=QUEUED_AT + timedelta(seconds=1.5),
         exit=Exit(code=3),
+        stderr_tail="one\ntwo",
         calls=Calls(started=10, ok=5, failed=3),
         results=Results(read=9, invalid=2, delivered=4, rejected=1, committed=700),
         delivery=Delivery("retrying", "503", QUEUED_AT + timedelta(seconds=30)),
@@ -70,6 +72,9 @@ def test_a_job_that_failed() -> None:
         "exited",
         "the load test exited with code 3",
     )
+    assert resource["stderr_tail"] == "one\ntwo"
+    summary = msgspec.json.decode(msgspec.json.encode(web.job_summary(job)))
+    assert summary == {name: value for name, value in resource.items() if name != "stderr_tail"}
     assert resource["started_at"] == "2026-01-02T03:04:05Z"
     assert resource["ended_at"] == "2026-01-02T03:04:06.500000Z"
     assert resource["calls"] == {"started": 10, "ok": 5, "failed": 3, "in_flight": 2}

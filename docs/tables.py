@@ -1,0 +1,82 @@
+"""Renders the tables of routes and metrics in docs/operations.md: ``make docs`` writes them."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet.task import Clock
+
+import goloagent.web
+from goloagent.metrics.meter import Meter, Present
+from goloagent.web.openapi import EVERYWHERE
+from goloagent.web.operation import Operation, declared_by
+
+PAGE = Path(__file__).with_name("operations.md")
+
+
+def render(page: str) -> str:
+    """Return the page with its tables as they are to be."""
+    for name, table in {"routes": _routes(), "metrics": _metrics()}.items():
+        body = "\n".join(table)
+        page, count = re.subn(
+            rf"(<!-- {name}: .*? -->\n).*?(<!-- end -->)",
+            lambda found, body=body: f"{found[1]}\n{body}\n\n{found[2]}",
+            page,
+            flags=re.DOTALL,
+        )
+        assert count == 1, name
+    return page
+
+
+def operations() -> Iterator[tuple[Operation, str]]:
+    """Yield every operation that a room of `goloagent.web` declares, with what it does."""
+    for module in pkgutil.iter_modules(goloagent.web.__path__):
+        rooms = vars(importlib.import_module(f"goloagent.web.{module.name}")).values()
+        for room in rooms:
+            if isinstance(room, type) and room.__module__ == f"goloagent.web.{module.name}":
+                for operation, function in declared_by(room):
+                    yield operation, " ".join((function.__doc__ or "").partition("\n\n")[0].split())
+
+
+def _routes() -> Iterator[str]:
+    yield from ["| route | what it does | answers |", "|---|---|---|"]
+    for operation, summary in sorted(operations(), key=lambda one: (one[0].path, one[0].method)):
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", operation.path)
+        statuses = sorted({*operation.replies, *operation.errors})
+        answers = ", ".join(map(str, statuses))
+        yield f"| `{operation.method} {path}` | {summary} | {answers} |"
+    yield ""
+    always = [f"{status} ({meaning[0].lower()}{meaning[1:-1]})" for status, meaning in _always()]
+    yield f"Anywhere: {'; '.join(always)}."
+
+
+def _always() -> list[tuple[int, str]]:
+    unrouted = {404: "There is nothing.", 405: "Another method is allowed, as Allow says."}
+    return sorted({**EVERYWHERE, **unrouted}.items())
+
+
+def _metrics() -> Iterator[str]:
+    yield from ["| metric | type | meaning |", "|---|---|---|"]
+    present = Present(
+        ready=lambda: True,
+        jobs=dict,
+        log_bytes=lambda job: 0,
+        free_bytes=lambda: {"logs": 0, "state": 0},
+    )
+    meter = Meter(Clock(), lambda: datetime.now(timezone.utc), present)
+    for family in text_string_to_metric_families(meter.exposition("")[1].decode()):
+        if family.name.startswith("golo_agent_"):
+            labels = sorted({key for one in family.samples for key in one.labels} - {"le"})
+            name = family.name + ("_total" if family.type == "counter" else "")
+            shown = f"{name}{{{','.join(labels)}}}" if labels else name
+            yield f"| `{shown}` | {family.type} | {family.documentation} |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""What the agent tells Prometheus: what is counted, and how it is written."""

@@ -1,0 +1,59 @@
+"""The agent's pulse: each second it tells those who follow the running job how it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+
+from goloagent.run import Run
+from goloagent.web.broadcast import Broadcast
+from goloagent.web.progress import Meter
+
+BEAT_SECONDS = 1.0
+BEATS_PER_KEEPALIVE = 15
+
+
+class Pulse:
+    """Beats by `clock`; `running` returns the run under way."""
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        now: Callable[[], datetime],
+        running: Callable[[], Run | None],
+        broadcast: Broadcast,
+    ) -> None:
+        self._clock = clock
+        self._now = now
+        self._running = running
+        self._broadcast = broadcast
+        self._meter = Meter()
+        self._beats = 0
+        self._last_seconds = clock.seconds()
+        self._loop = LoopingCall(self._beat)
+        self._loop.clock = clock
+
+    def start(self) -> None:
+        """Begin; the first beat comes in a second."""
+        self._last_seconds = self._clock.seconds()
+        self._loop.start(BEAT_SECONDS, now=False)
+
+    def stop(self) -> None:
+        """End; it may not have begun."""
+        if self._loop.running:
+            self._loop.stop()
+
+    def _beat(self) -> None:
+        seconds = self._clock.seconds()
+        since, self._last_seconds = seconds - self._last_seconds, seconds
+        run = self._running()
+        # Once a job is over, its statistics are another thread's.
+        if run is not None and not run.job.state.over:
+            progress = self._meter.measure(run.job, run.statistics, self._now(), since)
+            self._broadcast.progress(run.job, progress)
+        self._beats += 1
+        if self._beats % BEATS_PER_KEEPALIVE == 0:
+            self._broadcast.keep_alive()

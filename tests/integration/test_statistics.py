@@ -1,0 +1,55 @@
+"""What a run's results came to is beside its log, after an ordered end and after a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest_twisted
+from peers.agent import Agent
+
+from goloagent.results.runlog import open_reader
+from goloagent.statistics.file import load_statistics
+from goloagent.statistics.run import rebuild
+from goloagent.statistics.summary import Summary
+
+
+def _kept_and_made_again(out_log: Path) -> tuple[Summary | None, Summary]:
+    """Return the statistics beside a log, and those made from it."""
+    run = out_log.parent
+    logs, name, job_id = run.parents[1], run.parent.name, run.name
+    log = open_reader(logs, name, job_id)
+    try:
+        return load_statistics(logs, name, job_id), rebuild(log.read).summary()
+    finally:
+        log.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_statistics_of_a_run(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+    """They are there when the agent has ended, and are what its log says."""
+    job_id = await agent.queue(
+        "spoilt", go_loadtest("counter", count=1000, spoil="yes"), duration=1
+    )
+    job = await agent.settled(job_id)
+    await agent.stop()
+    kept, made_again = _kept_and_made_again(agent.run_log(job_id, "spoilt"))
+    assert kept == made_again
+    assert kept.results == job["results"]["valid"] == 900
+    assert sum(row.results for row in kept.rows) == 900
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_statistics_of_an_interrupted_run(
+    agent: Agent, go_loadtest: Callable[..., Path]
+) -> None:
+    """After a kill they are made from the log, once the agent is back."""
+    job_id = await agent.queue("killed", go_loadtest("counter", count=100_000), duration=60)
+    await agent.reached(job_id, "running")
+    await agent.kill()
+    await agent.start()
+    job = await agent.settled(job_id)
+    assert job["state"] == "interrupted"
+    kept, made_again = _kept_and_made_again(agent.run_log(job_id, "killed"))
+    assert kept == made_again
+    assert kept.results == job["results"]["valid"]

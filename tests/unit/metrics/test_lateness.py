@@ -1,0 +1,39 @@
+"""How late the event loop is."""
+
+from __future__ import annotations
+
+import pytest
+from twisted.internet.task import Clock
+
+from goloagent.metrics.lateness import INTERVAL_SECONDS, Lateness
+
+
+def test_lateness_is_told_at_each_interval() -> None:
+    """A loop in time is late by nothing, one that was busy by as long as it was."""
+    clock, told = Clock(), list[float]()
+    lateness = Lateness(clock, told.append)
+    lateness.start()
+    clock.advance(INTERVAL_SECONDS)
+    clock.advance(INTERVAL_SECONDS + 2.5)
+    clock.advance(INTERVAL_SECONDS)
+    assert told == pytest.approx([0, 2.5, 0])
+    lateness.stop()
+    assert clock.getDelayedCalls() == []
+
+
+def test_a_clock_set_back_is_not_early() -> None:
+    """No lateness is negative, and the loop is looked at on."""
+    clock, told = Clock(), list[float]()
+    lateness = Lateness(clock, told.append)
+    lateness.start()
+    [call] = clock.getDelayedCalls()
+    call.cancel()
+    clock.rightNow = -1000.0
+    lateness._called()
+    assert told == [0]
+    lateness.stop()
+
+
+def test_stop_before_start_does_nothing() -> None:
+    """An agent whose start failed can be stopped."""
+    Lateness(Clock(), lambda seconds: None).stop()
