@@ -7,13 +7,13 @@ log whose results were counted, or even delivered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, ensureDeferred
 from twisted.logger import Logger
 
 from goloagent import remains
@@ -28,6 +28,8 @@ from goloagent.statistics.run import RunStatistics
 from goloagent.statistics.summary import Summary
 
 _BLOCK_BYTES = 1024 * 1024
+_ENDLESS = 2**63
+_AT_A_TIME = 8
 
 
 @attrs.frozen
@@ -57,9 +59,8 @@ class Recovery:
 
     async def recover(self) -> None:
         """Settle what was running and hand logs with pending results on; leave the queue."""
-        for job in self.store.unsettled():
-            if job.state is not State.QUEUED:
-                await self._take_up(job, self.save)
+        left = [job for job in self.store.unsettled() if job.state is not State.QUEUED]
+        await self._take_up_all(left, self.save)
 
     async def restore(self, logs: Path, kept: Path) -> None:
         """Fill a new database with what the disk still knows."""
@@ -84,8 +85,16 @@ class Recovery:
             self.store.add(job)
             self.save(job)  # which lets go of a settled one
 
-        for job in runs:
-            await self._take_up(job, keep)
+        await self._take_up_all(list(runs), keep)
+
+    async def _take_up_all(self, jobs: list[Job], keep: Callable[[Job], None]) -> None:
+        """Take up a few at a time: a disk has much time for one log, and little more for some."""
+        for first in range(0, len(jobs), _AT_A_TIME):
+            some = [ensureDeferred(self._take_up(job, keep)) for job in jobs[first:][:_AT_A_TIME]]
+            ends: list[tuple[bool, Any]] = await DeferredList(some, consumeErrors=True)
+            for taken_up, failure in ends:
+                if not taken_up:
+                    failure.raiseException()
 
     async def _take_up(self, job: Job, keep: Callable[[Job], None]) -> None:
         try:
@@ -101,6 +110,8 @@ class Recovery:
             if readable and job.results.pending:
                 self.results.begin(job)
                 self.results.end(job)
+        except CancelledError:
+            raise  # the agent stops: its next life takes it up
         except Exception as error:
             self._log.failure("job {id} cannot be taken up", id=job.id)
             self.notice(f"job {job.id} cannot be taken up: {error}")
@@ -124,10 +135,9 @@ class Recovery:
             )
             return False
         try:
-            # What was written just before a kill may not be on disk yet, and nobody else syncs it.
-            await self.in_thread(log.sync)
-            await self._feed(before, log, 0, results.committed)
-            await self._feed(behind, log, results.committed, None)
+            counting = _count(log, results.committed, before, behind)
+            while await self.in_thread(next, counting, False):
+                pass
         finally:
             log.close()
         if statistics is not None:
@@ -151,20 +161,26 @@ class Recovery:
         """Keep what the results came to; what cannot be kept can be made again from the log."""
         try:
             await self.in_thread(lambda: self.keep_statistics(job, statistics.summary()))
+        except CancelledError:
+            raise
         except Exception as error:
             self._log.warn(
                 "the statistics of job {id} are not kept: {error}", id=job.id, error=error
             )
 
-    async def _feed(self, tally: Tally, log: LogReader, offset: int, end: int | None) -> None:
-        """Feed the log to `tally`, a block at a time so that everything else has its turns."""
 
-        def feed() -> bytes:
-            count = _BLOCK_BYTES if end is None else min(_BLOCK_BYTES, end - offset)
-            block = log.read(offset, count)
+def _count(log: LogReader, committed: int, before: Tally, behind: Tally) -> Iterator[bool]:
+    """Feed the log to the tallies, up to what is committed and behind it.
+
+    Takes its time. Yields after a block, so that everything else has its turns.
+    """
+    # What was written just before a kill may not be on disk yet, and nobody else syncs it.
+    log.sync()
+    for tally, start, end in ((before, 0, committed), (behind, committed, _ENDLESS)):
+        offset = start
+        while block := log.read(offset, min(_BLOCK_BYTES, end - offset)):
             tally.feed(block)
-            return block
-
-        while block := await self.in_thread(feed):
             offset += len(block)
+            if len(block) == _BLOCK_BYTES:
+                yield True
         tally.close()

@@ -1,10 +1,14 @@
 """The collector at the other end of HTTP: pushes one batch and returns what became of it.
 
-Every push ends, and no end is an exception: what the network does is an `Answer` too. Decides
+Every push ends, and no end is an exception: what the network does is an `Answer` too. An answer's
+status counts from its headers on; redirects and cookies are not for us. Decides
 nothing about it.
 """
 
 from __future__ import annotations
+
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import NoReturn
 
 import attrs
 from hyperlink import URL
@@ -12,8 +16,9 @@ from OpenSSL.SSL import Connection
 from OpenSSL.SSL import Error as TlsError
 from service_identity import VerificationError
 from treq.client import HTTPClient
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import (
+    IConsumer,
     IOpenSSLClientConnectionCreator,
     IReactorTCP,
     IReactorTime,
@@ -32,7 +37,7 @@ from twisted.web.client import (
 )
 from twisted.web.http import stringToDatetime
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IPolicyForHTTPS
+from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
 from zope.interface import implementer
 
 from goloagent.delivery.policy import Answer
@@ -45,7 +50,7 @@ MAX_ANSWER_BYTES = 64 * 1024
 
 @attrs.frozen
 class Collector:
-    """The collector at `url`, reached through `http`, which whoever made it closes."""
+    """The collector at `url`, reached through `http`, whose connections are their maker's."""
 
     url: URL
     http: HTTPClient
@@ -53,31 +58,52 @@ class Collector:
 
     async def push(self, name: str, key: str, body: bytes) -> Answer:
         """Send the JSON array `body` as results of `name`; `key` lets a repeat be recognised."""
-        answer: Deferred[Answer] = ensureDeferred(self._exchange(name, key, body))
-        answer.addTimeout(PUSH_SECONDS, self.clock)
-        try:
-            return await answer
-        except Exception as error:
-            return _no_answer(error)
-
-    async def _exchange(self, name: str, key: str, body: bytes) -> Answer:
-        response = await self.http.post(
+        asking = self.http.post(
             self.url.child("push", name).to_text(),
-            data=body,
+            data=_Body(body),
             headers=Headers({"Content-Type": ["application/json"], "Idempotency-Key": [key]}),
             allow_redirects=False,
             unbuffered=True,
         )
+        try:
+            response = await asking.addTimeout(PUSH_SECONDS, self.clock, _late)
+        except Exception as error:
+            return _no_answer(error)
         text = _Beginning()
-        # The status has decided: what the rest of the answer does changes nothing.
-        text.over.addTimeout(ANSWER_SECONDS, self.clock, onTimeoutCancel=lambda _, __: None)
         response.deliverBody(text)
-        await text.over
+        # The status has decided: what the rest of the answer does changes nothing.
+        await text.over.addTimeout(ANSWER_SECONDS, self.clock)
         return Answer(
             status=response.code,
             retry_after=_retry_after(response.headers),
             text=text.received.decode("utf-8", "replace"),
         )
+
+
+def _late(_: object, seconds: float) -> NoReturn:
+    raise TimeoutError(f"none came within {seconds:g} s")
+
+
+@implementer(IBodyProducer)
+class _Body:
+    """A body handed over at once, so that an answer which does not wait for it is heard."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.length = len(body)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        consumer.write(self._body)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """Do nothing: everything is produced."""
+
+    def resumeProducing(self) -> None:
+        """Do nothing: everything is produced."""
+
+    def stopProducing(self) -> None:
+        """Do nothing: everything is produced."""
 
 
 class _Beginning(Protocol):
@@ -87,7 +113,7 @@ class _Beginning(Protocol):
 
     def __init__(self) -> None:
         self.received = b""
-        self.over: Deferred[None] = Deferred(lambda _: self.transport.loseConnection())
+        self.over: Deferred[None] = Deferred(self._hang_up)
 
     def dataReceived(self, data: bytes) -> None:
         self.received += data[: MAX_ANSWER_BYTES - len(self.received)]
@@ -97,6 +123,10 @@ class _Beginning(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if not self.over.called:
             self.over.callback(None)
+
+    def _hang_up(self, over: Deferred[None]) -> None:
+        over.callback(None)
+        self.transport.loseConnection()
 
 
 def _retry_after(headers: Headers) -> float | None:
@@ -138,7 +168,9 @@ def http_client(reactor: IReactorTCP, insecure: bool) -> tuple[HTTPClient, HTTPC
         connectTimeout=CONNECT_SECONDS,
         pool=pool,
     )
-    return HTTPClient(agent), pool
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    # What treq asks for is a class of its own that it does not export.
+    return HTTPClient(agent, cookiejar=no_cookies), pool  # type: ignore[arg-type]
 
 
 @implementer(IPolicyForHTTPS)

@@ -182,6 +182,11 @@ class Agent:
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * resource.getpagesize()
 
+    @property
+    def descriptors(self) -> int:
+        """How many files and connections the running agent has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
     async def close(self) -> None:
         """Let go of the HTTP connections."""
         await self._pool.closeCachedConnections()

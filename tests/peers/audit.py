@@ -7,6 +7,7 @@ agent nothing. What a result is, it takes from `goloagent.results.output`.
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -61,14 +62,15 @@ def _complaints(row: dict[str, Any], path: Path, taken: list[Batch]) -> list[str
     settled = {first for first in valid if first < row["committed"]}
     if row["delivered"] + row["rejected"] != len(settled):
         found.append(f"the log has {len(settled)} results before what is committed")
+    starts = list(valid)  # in order
     for batch in taken:
         job_id, first, last = batch.span
         if job_id != row["id"]:
             continue
-        inside = {at: line for at, line in valid.items() if first <= at <= last}
-        if batch.body != array(inside.values()):
+        inside = starts[bisect_left(starts, first) : bisect_right(starts, last)]
+        if batch.body != array(valid[start] for start in inside):
             found.append(f"the batch {batch.key} does not hold what its key says")
-        settled -= inside.keys()
+        settled.difference_update(inside)
     if row["rejected"] != len(settled):
         found.append(f"{len(settled)} results before what is committed were never taken")
     return found

@@ -19,6 +19,9 @@ LATENCY_SECONDS = 0.2
 SLICE_BYTES = 1000
 CUT_BYTES = 5000
 CUT_ANSWER_BYTES = 20
+GARBAGE = b"\0\xff220 mail.example ESMTP\r\n\r\n"
+BLOCK_BYTES = 64 * 1024
+ENDLESS_BYTES = 10**9
 
 
 class Toxic(Enum):
@@ -31,18 +34,23 @@ class Toxic(Enum):
     HANG = "accepted, and then nothing"
     LOST_ANSWER = "the collector answers when the agent's connection is gone"
     CUT_ANSWER = "the answer ends in the middle of its headers"
+    GARBAGE = "what answers does not speak HTTP"
+    STALLED_BODY = "the answer's body stops, and nothing ends"
+    ENDLESS_BODY = "the answer's body has a gigabyte"
 
 
 class Proxy:
     """Listens on `port` and passes on to the collector at `collector_port`.
 
-    The first `poisoned` connections have the toxic; `hits` counts those that felt it.
+    The first `poisoned` connections have the toxic; `hits` counts those that felt it, and
+    `wasted_bytes` what was sent of bodies without end.
     """
 
     def __init__(self, reactor: Any, collector_port: int, toxic: Toxic, poisoned: int) -> None:
         self.reactor = reactor
         self.toxic = toxic
         self.hits = 0
+        self.wasted_bytes = 0
         self._poisoned = poisoned
         self._collector = HostnameEndpoint(reactor, "127.0.0.1", collector_port)
         self._sides: set[_Side] = set()
@@ -164,8 +172,25 @@ class _Near(_Side):
             self.proxy.hits += 1
             self.transport.write(data[:CUT_ANSWER_BYTES])
             self.transport.loseConnection()
+        elif self.toxic is Toxic.GARBAGE:
+            self.proxy.hits += 1
+            self.transport.write(GARBAGE)
+            self.transport.loseConnection()
+        elif self.toxic in (Toxic.STALLED_BODY, Toxic.ENDLESS_BODY):
+            self.proxy.hits += 1
+            self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % ENDLESS_BYTES)
+            if self.toxic is Toxic.ENDLESS_BODY:
+                self.transport.registerProducer(self, False)
         else:
             self.send(data)
+
+    def resumeProducing(self) -> None:
+        """Write more of a body without end."""
+        self.proxy.wasted_bytes += BLOCK_BYTES
+        self.transport.write(bytes(BLOCK_BYTES))
+
+    def stopProducing(self) -> None:
+        """Do nothing: the connection is gone."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from twisted.internet.defer import ensureDeferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, maybeDeferred
+from twisted.python.failure import Failure
 from unit.one_run import NOW, RESULT
 
 from goloagent.jobs.job import Job, State
@@ -62,20 +65,28 @@ class Life:
 
     def recover(self, open_log: Callable[[Job], LogReader] | None = None) -> None:
         """Die, live again and recover."""
+        assert self.recovering(open_log=open_log).called
+
+    def recovering(
+        self,
+        in_thread: Callable[..., Deferred[Any]] = maybeDeferred,
+        open_log: Callable[[Job], LogReader] | None = None,
+    ) -> Deferred[None]:
+        """Die, live again and begin to recover."""
         self.store.close()
         self.store = Store(self.root / "agent.sqlite")
-        recovering = Recovery(
+        recovery = Recovery(
             self.store,
             open_log or self._open,
             self,
             self.store.save,
             lambda: NOW,
-            maybeDeferred,
+            in_thread,
             self.notices.append,
             self._keep_statistics,
             self.read_stderr,
-        ).recover()
-        assert ensureDeferred(recovering).called
+        )
+        return ensureDeferred(recovery.recover())
 
     def read_stderr(self, job: Job) -> str:
         return read_stderr_tail(self.root, job.spec.name, job.id)
@@ -304,3 +315,38 @@ def test_statistics_that_cannot_be_kept(life: Life, error: Exception) -> None:
     assert life.job("one").state is State.INTERRUPTED
     assert life.job("one").results.pending == 1
     assert life.handed_on == [("begin", "one"), ("end", "one")]
+
+
+def test_many_jobs_are_taken_up_a_few_at_a_time(life: Life) -> None:
+    """While the disk is asked for one log it is asked for some more, and never for all."""
+    for number in range(20):
+        life.add(f"job-{number}", State.RUNNING, RESULT)
+    asked: list[tuple[Callable[[], Any], Deferred[Any]]] = []
+
+    def in_thread(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        asked.append((partial(function, *arguments), Deferred()))
+        return asked[-1][1]
+
+    recovered, most = life.recovering(in_thread), 0
+    while asked:
+        most = max(most, len(asked))
+        function, answer = asked.pop()
+        answer.callback(function())
+    assert recovered.called
+    assert most == 8
+    assert len(life.handed_on) == 2 * 20
+
+
+def test_a_stop_leaves_the_rest_to_the_next_life(life: Life) -> None:
+    """A recovery that is cancelled ends at once, says nothing, and changes no job."""
+    for number in range(20):
+        life.add(f"job-{number}", State.RUNNING, RESULT)
+    cancelled: list[Failure] = []
+    recovering = life.recovering(lambda *_: Deferred()).addErrback(cancelled.append)
+    recovering.cancel()
+    assert len(cancelled) == 1
+    assert cancelled[0].check(CancelledError)
+    assert (life.handed_on, life.notices) == ([], [])
+    assert life.job("job-0").state is State.RUNNING
+    life.recover()
+    assert len(life.handed_on) == 2 * 20

@@ -1,0 +1,177 @@
+"""D5: a web page cannot use the agent, as a real browser shows it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_twisted
+from peers.agent import Agent
+from peers.browser import Browser
+from peers.foreign import ForeignSite
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+# What a page can send without being asked first, and what it would have to ask for.
+ATTACKS = """async ([agent, binary]) => {
+    const job = JSON.stringify({ name: "attack", users: 1, duration: 1, binary });
+    const upload = new FormData();
+    upload.append("file", new Blob(["#!/bin/sh\\n"]), "attack");
+    const requests = [
+        ["/upload", { method: "POST", body: upload }],
+        ["/queue", { method: "POST", body: job }],
+        ["/queue", { method: "POST", body: new Blob([job]) }],
+        ["/queue", { method: "POST", body: new Blob([job], { type: "application/json" }) }],
+        ["/jobs", {}],
+        ["/jobs/x", { method: "DELETE" }],
+    ];
+    const told = [];
+    for (const [path, options] of requests) {
+        for (const mode of ["no-cors", "cors", "same-origin"]) {
+            const more = { mode, credentials: "include" };
+            try {
+                const answer = await fetch(agent + path, { ...options, ...more });
+                told.push(`${path} ${mode} ${answer.type} ${answer.status}`);
+            } catch {
+                told.push(`${path} ${mode} refused`);
+            }
+        }
+    }
+    navigator.sendBeacon(agent + "/queue", new Blob([job]));
+    return told;
+}"""
+
+SUBMITS = """([agent, type, text]) => {
+    const form = document.createElement("form");
+    form.method = "POST";
+    form.action = agent + (type === "multipart/form-data" ? "/upload" : "/queue");
+    form.enctype = type;
+    const field = document.createElement("input");
+    field.name = text.slice(0, 10);
+    field.value = text.slice(10);
+    form.append(field);
+    document.body.append(form);
+    form.submit();
+}"""
+
+
+@pytest_twisted.async_yield_fixture
+async def site() -> AsyncIterator[ForeignSite]:
+    """Another site that listens."""
+    from twisted.internet import reactor
+
+    site = ForeignSite(reactor)
+    site.open()
+    yield site
+    await site.close()
+
+
+def attack(page: Page, agent: str, binary: str) -> list[str]:
+    """Have the page that is open try all it can, and return what it was told."""
+    origin = page.url
+    told = page.evaluate(ATTACKS, [agent, binary])
+    job = json.dumps({"name": "attack", "users": 1, "duration": 1, "binary": binary})
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        page.goto(origin)
+        with page.expect_navigation() as navigation:
+            page.evaluate(SUBMITS, [agent, kind, job])
+        told.append(f"form {kind} {navigation.value.status}")
+    page.goto(origin)
+    return told
+
+
+async def nothing_happened(agent: Agent, before: set[Path]) -> None:
+    """Assert that no job was queued and no binary kept."""
+    assert (await agent.request("GET", "/jobs")).json["jobs"] == []
+    assert set((agent.state / "binaries").iterdir()) == before
+    assert list((agent.state / "incoming").iterdir()) == []
+
+
+def refused(agent: Agent) -> list[str]:
+    """Return what the agent says that it answered 403, as ``METHOD path``."""
+    return re.findall(r'"([A-Z]+ /\S*) HTTP/1\.1" 403 ', agent.log)
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "evil.example"])
+async def test_another_site_can_do_nothing(
+    agent: Agent,
+    browser: Browser,
+    site: ForeignSite,
+    script: Callable[..., Path],
+    name: str,
+) -> None:
+    """D5: a page of another port, host or name reads nothing and starts nothing, by any request."""
+    binary = await agent.upload(script("", "/bin/sh"))
+    before = set((agent.state / "binaries").iterdir())
+
+    def scenario(page: Page) -> list[str]:
+        page.goto(f"http://{name}:{site.port}/")
+        return attack(page, f"http://127.0.0.1:{agent.port}", binary)
+
+    told = await browser.run(scenario, "--host-resolver-rules=MAP evil.example 127.0.0.1")
+    browser.complaints.clear()  # the browser's own, of what it kept the page from
+    assert [line for line in told if not re.search("refused| opaque 0| 403$", line)] == []
+    # They did reach the agent, which refused them.
+    assert {"POST /upload", "POST /queue", "GET /jobs"} <= set(refused(agent))
+    await nothing_happened(agent, before)
+    print(f"D5 {name}: {len(told)} attempts, {len(refused(agent))} reached the agent: 403")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_rebound_name_can_do_nothing(
+    agent: Agent, browser: Browser, script: Callable[..., Path]
+) -> None:
+    """D5: a site whose name has become the agent's address is of its origin, and gets 403."""
+    binary = await agent.upload(script("", "/bin/sh"))
+    before = set((agent.state / "binaries").iterdir())
+
+    def scenario(page: Page) -> list[str]:
+        url = f"http://rebound.example:{agent.port}"
+        assert page.goto(url).status == 403
+        return attack(page, url, binary)
+
+    told = await browser.run(scenario, "--host-resolver-rules=MAP rebound.example 127.0.0.1")
+    browser.complaints.clear()
+    assert [line for line in told if not re.search(" 403$", line)] == []
+    await nothing_happened(agent, before)
+    print(f"D5 rebound: {len(told)} attempts, all 403")
+
+
+@pytest_twisted.ensureDeferred
+async def test_another_site_cannot_use_the_password(
+    idle_agent: Agent,
+    browser: Browser,
+    site: ForeignSite,
+    script: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    """D5: a browser that knows the password sends it for other sites too, and they get 403."""
+    token = tmp_path / "token"
+    token.write_text("correct-horse\n", encoding="ascii")
+    token.chmod(0o600)
+    idle_agent.options["--token-file"] = str(token)
+    idle_agent.headers["Authorization"] = "Bearer correct-horse"
+    await idle_agent.start()
+    binary = await idle_agent.upload(script("", "/bin/sh"))
+    before = set((idle_agent.state / "binaries").iterdir())
+
+    def scenario(page: Page) -> list[str]:
+        url = f"http://127.0.0.1:{idle_agent.port}"
+        page.goto(url)
+        page.get_by_text("ready", exact=True).wait_for()
+        page.goto(f"http://127.0.0.1:{site.port}/")
+        return attack(page, url, binary)
+
+    credentials = {"username": "me", "password": "correct-horse"}
+    told = await browser.run(scenario, http_credentials=credentials)
+    browser.complaints.clear()
+    assert [line for line in told if not re.search("refused| opaque 0| 403$", line)] == []
+    assert {"POST /upload", "POST /queue"} <= set(refused(idle_agent))
+    await nothing_happened(idle_agent, before)
+    print(f"D5 password: {len(told)} attempts, {len(refused(idle_agent))} with it: 403")

@@ -1,0 +1,251 @@
+"""Logs and events as they grow: to the end, to many, and past those who stall or go away."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest_twisted
+from peers import prober
+from peers.agent import Agent, Answer
+from twisted.internet import defer, task
+from twisted.internet.threads import deferToThread
+from twisted.internet.utils import getProcessOutput
+
+LINES_PER_SECOND = 100_000
+FOLLOWERS = 50
+MIB = 1024 * 1024
+# As /proc/net/tcp has it.
+ESTABLISHED = "01"
+
+
+def following(agent: Agent, path: str, **headers: str) -> defer.Deferred[Answer]:
+    """Return the answer to a stream once it has ended."""
+    return defer.ensureDeferred(agent.request("GET", path, headers=headers))
+
+
+def events(answer: Answer) -> list[tuple[str, Any]]:
+    """Return the kind and data of each event."""
+    found = []
+    for block in answer.text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
+        if "data" in fields:
+            found.append((fields["event"], json.loads(fields["data"])))
+    return found
+
+
+def states(answer: Answer) -> list[str]:
+    """Return the states that were told."""
+    return [data["state"] for kind, data in events(answer) if kind == "state"]
+
+
+def stream(agent: Agent, path: str, receive_bytes: int | None = None) -> socket.socket:
+    """Open a stream and return its connection once the headers have come."""
+    connection = socket.socket()
+    if receive_bytes is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    connection.settimeout(10)
+    connection.connect(("127.0.0.1", agent.port))
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    assert connection.recv(12) == b"HTTP/1.1 200"
+    return connection
+
+
+def is_open(agent: Agent, client: socket.socket) -> bool:
+    """Tell whether the agent's end of a connection is there: whoever reads nothing is not told."""
+    ends = [f"0100007F:{port:04X}" for port in (agent.port, client.getsockname()[1])]
+    table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    return any(line[1:3] == ends and line[3] == ESTABLISHED for line in table)
+
+
+def readers(agent: Agent, log: Path) -> int:
+    """Return how often the agent has a log open."""
+    found = 0
+    for link in Path(f"/proc/{agent.pid}/fd").iterdir():
+        try:
+            found += link.readlink() == log
+        except FileNotFoundError:
+            continue  # closed meanwhile
+    return found
+
+
+@pytest_twisted.ensureDeferred
+async def test_from_the_queue_to_the_end(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+    """Who follows a job that waits gets every byte of its log, and all that becomes of it."""
+    binary = await agent.upload(go_loadtest("torrent", rate=5000))
+    first = await agent.queue("first", binary, duration=1)
+    job_id = await agent.queue("second", binary, duration=3)
+    followed = following(agent, f"/jobs/{job_id}/out.log?follow=1")
+    told = following(agent, f"/jobs/{job_id}/events")
+    await agent.settled(first)
+    await agent.settled(job_id)
+    answer = await followed
+    log = agent.run_log(job_id, "second").read_bytes()
+    assert len(log) > 10_000
+    assert hashlib.sha256(answer.text.encode()).digest() == hashlib.sha256(log).digest()
+    answer = await told
+    assert states(answer) == ["queued", "starting", "running", "stopping", "finished"]
+    progress = [data for kind, data in events(answer) if kind == "progress"]
+    assert len(progress) >= 2
+    assert max(data["results_per_second"] for data in progress) > 1000
+    assert all(0 < data["latency_total"]["max"] < 0.002 for data in progress[1:])
+    statistics = (await agent.request("GET", f"/jobs/{job_id}/stats")).json
+    assert statistics["results"] == log.count(b"\n")
+    assert len(statistics["rows"]) == 10
+
+
+@pytest_twisted.ensureDeferred
+async def test_statistics_are_made_again(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+    """Without their file, or with a damaged one, they are the same, and kept again."""
+    job_id = await agent.queue("shop", go_loadtest("torrent", rate=5000), duration=1)
+    await agent.settled(job_id)
+    path = f"/jobs/{job_id}/stats"
+    kept = (await agent.request("GET", path)).json
+    assert kept["results"] > 1000
+    file = agent.run_log(job_id, "shop", "stats.json")
+    text = file.read_bytes()
+    for damage in (file.unlink, lambda: file.write_bytes(text[:-7])):
+        damage()
+        answers = await defer.gatherResults([following(agent, path) for _ in range(10)])
+        assert all(answer.json == kept for answer in answers)
+        assert file.read_bytes() == text
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_follower_that_goes_away(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+    """Its file is closed, and the job and the other followers go on."""
+    job_id = await agent.queue("shop", go_loadtest("torrent", rate=1000), duration=4)
+    await agent.reached(job_id, "running")
+    path, log = f"/jobs/{job_id}/out.log?follow=1", agent.run_log(job_id, "shop")
+    before = readers(agent, log)
+    stays = following(agent, path)
+    goes = [stream(agent, path) for _ in range(5)]
+    while readers(agent, log) < before + 6:
+        await _soon()
+    for connection in goes:
+        connection.close()
+    while readers(agent, log) > before + 1:
+        await _soon()
+    await agent.ended(job_id)
+    assert (await stays).text.encode() == log.read_bytes()
+    assert readers(agent, log) <= before
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_large_log(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+    """100 MB of it are sent, whole and in part, to who reads and who does not, in little memory."""
+    job_id = await agent.queue("shop", go_loadtest("counter", count=1), duration=1)
+    await agent.settled(job_id)
+    path, log = f"/jobs/{job_id}/out.log", agent.run_log(job_id, "shop")
+    printed = log.stat().st_size
+    with log.open("ab") as file:
+        file.writelines(bytes([number]) * MIB for number in range(100))
+    size = log.stat().st_size
+    await agent.request("GET", path, headers={"Range": "bytes=0-1000000"})
+    before = agent.resident_bytes
+    stalled = [stream(agent, path) for _ in range(5)]
+    part = await agent.request("GET", path, headers={"Range": f"bytes={size - MIB}-"})
+    assert part.status == 206
+    assert part.text == "c" * MIB
+    digest, most = hashlib.sha256(), 0
+    with stream(agent, path) as connection:
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += connection.recv(1)
+        left = size
+        while left:
+            data = await deferToThread(connection.recv, MIB)
+            assert data
+            digest.update(data)
+            left -= len(data)
+            most = max(most, agent.resident_bytes)
+    for connection in stalled:
+        connection.close()
+    assert digest.digest() == hashlib.sha256(log.read_bytes()).digest()
+    print(f"sending 100 MB took {(most - before) / MIB:.1f} MiB of memory")
+    assert most - before < 8 * MIB
+    with log.open("r+b") as file:
+        file.truncate(printed)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_restart_in_between(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+    """Who comes again after the agent was killed is told what became of the job, once."""
+    job_id = await agent.queue("shop", go_loadtest("torrent", rate=100), duration=60)
+    await agent.reached(job_id, "running")
+    path = f"/jobs/{job_id}/events"
+    cut = stream(agent, path)
+    await agent.kill()
+    cut.close()
+    await agent.start()
+    answer = await following(agent, path, **{"Last-Event-ID": "running"})
+    assert states(answer) == ["interrupted"]
+    answer = await following(agent, path, **{"Last-Event-ID": "interrupted"})
+    assert (answer.status, answer.text) == (204, "")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_stop_is_told(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+    """An agent that ends in order tells its job's followers how it ended."""
+    job_id = await agent.queue("shop", go_loadtest("torrent", rate=100), duration=60)
+    await agent.reached(job_id, "running")
+    told = following(agent, f"/jobs/{job_id}/events")
+    while readers(agent, agent.run_log(job_id, "shop")) == 0:
+        await _soon()
+    await agent.request("GET", "/health")  # answered after the stream was begun
+    process_ended = agent.stop()
+    assert await process_ended == 0
+    assert states(await told)[-1] == "interrupted"
+
+
+@pytest_twisted.ensureDeferred
+async def test_fifty_followers_of_a_torrent(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+    """At 100,000 lines a second all are told every second, and one that reads nothing is dropped.
+
+    How long /health takes meanwhile is printed, with the rate that was reached.
+    """
+    from twisted.internet import reactor
+
+    seconds = 16  # a stalled connection holds some events, and is dropped 10 s later
+    job_id = await agent.queue(
+        "torrent", go_loadtest("torrent", rate=LINES_PER_SECOND), duration=seconds
+    )
+    await agent.reached(job_id, "running")
+    path = f"/jobs/{job_id}/events"
+    told = [following(agent, path) for _ in range(FOLLOWERS)]
+    stalled = stream(agent, path, receive_bytes=1024)
+    assert is_open(agent, stalled)
+    output = await getProcessOutput(
+        sys.executable, [prober.__file__, str(agent.port), "10"], reactor=reactor, errortoo=True
+    )
+    took = sorted(json.loads(output))
+    while is_open(agent, stalled):
+        await _soon()
+    assert (await agent.job(job_id))["state"] == "running"
+    stalled.close()
+    job = await agent.ended(job_id, timeout_seconds=120)
+    lines = job["results"]["read"] / seconds
+    print(
+        f"{lines:,.0f} lines/s, {FOLLOWERS} followers: /health p50"
+        f" {took[len(took) // 2]:.1f} ms, p99 {took[len(took) * 99 // 100]:.1f} ms,"
+        f" max {took[-1]:.1f} ms, {len(took)} requests"
+    )
+    print(agent.run_log(job_id, "torrent", "err.log").read_text().strip())
+    assert job["state"] == "finished", job
+    answers = await defer.gatherResults(told)
+    for answer in answers:
+        assert states(answer)[-1] == "finished"
+        counts = [data for kind, data in events(answer) if kind == "progress"]
+        assert len(counts) >= seconds // 2
+    await agent.settled(job_id, timeout_seconds=120)
+
+
+async def _soon() -> None:
+    from twisted.internet import reactor
+
+    await task.deferLater(reactor, 0.05)

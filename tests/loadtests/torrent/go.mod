@@ -1,0 +1,3 @@
+module torrent
+
+go 1.22
