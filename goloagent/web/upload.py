@@ -32,6 +32,16 @@ MAX_PART_HEADER_BYTES = 4096 + 128
 _BOUNDARY = re.compile(r"[ -~]{1,70}")
 
 
+class _Parser(PushMultipartParser):  # type: ignore[misc]
+    """A parser whose judgement does not depend on how the bytes are cut into packets."""
+
+    def _on_segment_headerline(self, line: bytes) -> None:
+        """Refuse a line feed in a line, seen otherwise only in a packet without the line's end."""
+        if b"\n" in line:
+            raise ParserError("a line feed inside a part's header")
+        super()._on_segment_headerline(line)
+
+
 class UploadBody:
     """One upload being parsed and written; ends with `finish` or `discard`.
 
@@ -46,7 +56,7 @@ class UploadBody:
         self._delimiter = f"\r\n--{boundary}".encode()
         self._preamble: bytes | None = b"\r\n"
         # Latin-1 decodes every byte: a file name in whatever encoding is ignored, not refused.
-        self._parser = PushMultipartParser(
+        self._parser = _Parser(
             boundary,
             max_header_size=MAX_PART_HEADER_BYTES,
             max_segment_count=MAX_PARTS,
@@ -135,9 +145,6 @@ class UploadBody:
         return data[start + 2 :]
 
     def _begin_part(self, part: MultipartSegment) -> None:
-        # The parser sees these only when they come in a packet without the end of their line.
-        if any("\n" in name + value for name, value in part.headerlist):
-            raise Problem(400, "multipart: a line feed inside a part's header")
         # To Go, a part without a file name is a value of that name, not a file.
         self._in_file = part.name == "file" and bool(part.filename)
         if not self._in_file:

@@ -71,20 +71,20 @@ def check(data: bytes) -> None:
     """Parse it whole and in pieces: the same file or a refusal, and nothing is left open."""
     size = data[0] + 1 if data else 1
     body = data[1:]
-    whole = _upload(body, len(body) + 1)
-    assert whole == _upload(body, size), (whole, _upload(body, size))
+    whole = upload(body, len(body) + 1)
+    assert whole == upload(body, size), (whole, upload(body, size))
     if isinstance(whole, bytes):
         assert whole in body
 
 
-def _upload(body: bytes, size: int) -> bytes | int:
+def upload(body: bytes, size: int) -> bytes | int:
     """Return the file, or the status of the refusal."""
     binaries: Any = Binaries()
-    upload = UploadBody(f"multipart/form-data; boundary={BOUNDARY.decode()}", binaries)
+    reading = UploadBody(f"multipart/form-data; boundary={BOUNDARY.decode()}", binaries)
     try:
         for start in range(0, len(body), size):
-            upload.feed(body[start : start + size])
-        kept: Any = upload.finish()
+            reading.feed(body[start : start + size])
+        kept: Any = reading.finish()
     except Problem as problem:
         refusal = problem
     else:

@@ -52,7 +52,7 @@ async def test_d6_it_listens_where_it_says(idle_agent: Agent, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "listen",
-    ["tcp:{port}", "tcp:{port}:interface=0.0.0.0", "tcp6:{port}", "tcp:{port}:interface=::"],
+    ["tcp:{port}", "tcp:{port}:interface=0.0.0.0", "tcp6:{port}", r"tcp:{port}:interface=\:\:"],
 )
 @pytest_twisted.ensureDeferred
 async def test_d6_beyond_this_host_it_wants_a_token(
