@@ -12,6 +12,7 @@ from goloagent.notify import Notifier
 from goloagent.web.health import DISK_FULL, READY, Health
 
 STARTING = "starting"
+DISK_FAILED = "disk-failed"
 # Logs of an earlier life are read at the start, however long they are.
 START_SECONDS = 60.0
 
@@ -24,6 +25,11 @@ class Condition:
     health: Health = attrs.Factory(lambda: Health(STARTING))
 
     _log = Logger()
+
+    @property
+    def disk_failed(self) -> bool:
+        """Whether nothing is to be written any more."""
+        return self.health.status == DISK_FAILED
 
     def ready(self) -> None:
         """Take jobs from now on."""

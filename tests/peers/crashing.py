@@ -69,7 +69,7 @@ POINTS = {
     "start-before-log": Point("before", "goloagent.results.runlog:RunLog", "create"),
     "start-before-logged": Point("before", STORE, "save", _starting(True)),
     "start-after-logged": Point("after", STORE, "save", _starting(True)),
-    "start-after-spawn": Point("after", "goloagent.agent:Agent", "_spawn"),
+    "start-after-spawn": Point("after", "goloagent.custody:Custody", "spawn"),
     "start-after-launch": Point("after", "goloagent.run:Run", "launched"),
     "running-after-save": Point("after", STORE, "save", _in_state("running")),
     # It prints, and its results are delivered.

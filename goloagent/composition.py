@@ -1,0 +1,283 @@
+"""Makes each room's piece and gives it what it needs: the one place that knows everyone.
+
+Touches the global reactor, starts nothing, and listens nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timezone
+from typing import Any
+
+from twisted.internet.defer import ensureDeferred
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+from twisted.web.server import Site
+
+from goloagent.archive import Archive
+from goloagent.condition import Condition
+from goloagent.custody import Custody
+from goloagent.delivery.collector import Collector, http_client
+from goloagent.delivery.shipper import Shipper
+from goloagent.jobs.binaries import Binaries
+from goloagent.jobs.job import Job
+from goloagent.loadtest.containment import NotAllowed
+from goloagent.loadtest.users import connect, is_free
+from goloagent.logs import Logs
+from goloagent.metrics.lateness import Lateness
+from goloagent.metrics.meter import Meter, Present
+from goloagent.premises import CannotStart, Premises, read_token, reason
+from goloagent.pulse import Pulse
+from goloagent.recovery import Recovery
+from goloagent.results.runlog import LogPathError
+from goloagent.retention import Retention
+from goloagent.run import Run, Tools
+from goloagent.settings import AUTO, Settings
+from goloagent.space import Space
+from goloagent.stage import Stage, Staged
+from goloagent.statistics.run import RunStatistics
+from goloagent.supervisor import Supervisor
+from goloagent.syncer import Syncer
+from goloagent.web.access import Access
+from goloagent.web.api import api
+from goloagent.web.binaries import BinaryRoutes
+from goloagent.web.broadcast import Broadcast
+from goloagent.web.events import EventRoutes
+from goloagent.web.health import Health, HealthRoutes
+from goloagent.web.jobs import JobRoutes
+from goloagent.web.limits import Limits
+from goloagent.web.logs import LogRoutes
+from goloagent.web.metrics import MetricsRoutes
+from goloagent.web.page import PageRoutes
+from goloagent.web.site import site
+from goloagent.web.statistics import StatisticsRoutes
+
+
+def now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+class Composition:
+    """The pieces of an agent with `settings` on `premises`.
+
+    Args:
+        disk_failed: told once, with a sentence, when the disk did not take something.
+
+    Raises:
+        CannotStart: something is not to be had.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        settings: Settings,
+        premises: Premises,
+        condition: Condition,
+        disk_failed: Callable[[str], None],
+    ) -> None:
+        from twisted.internet import reactor
+
+        self.reactor: Any = reactor
+        self._settings = settings
+        self._store = premises.store
+        self._condition = condition
+        self._logs = Logs(settings.logs)
+        self._broadcast = Broadcast()
+        self._space = Space(
+            (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
+        )
+        self._access = self._make_access()
+        self._custody = self._make_custody()
+        self.binaries = self._make_binaries(keep_unknown=premises.damage is not None)
+        self.meter = self._make_meter()
+        self.lateness = Lateness(reactor, self.meter.late)
+        http, self.pool = http_client(reactor, settings.insecure)
+        push = self.meter.measured(Collector(settings.collector, http, reactor).push)
+        self.syncer = Syncer(reactor, deferToThread, self._store, disk_failed)
+        self.shipper = Shipper(reactor, now, push, self._logs.deliver, self._commit)
+        tools = self._make_tools(premises)
+        self.supervisor = Supervisor(
+            self._store,
+            make_run=lambda job: Run(job, tools),
+            end_survivors=lambda job: ensureDeferred(self._custody.end(job)),
+            now=now,
+        )
+        self.pulse = Pulse(reactor, now, lambda: self.supervisor.running, self._broadcast)
+        self.recovery = Recovery(
+            self._store,
+            self._logs.open,
+            self.shipper,
+            self._commit,
+            now,
+            deferToThread,
+            condition.notice,
+            self._logs.keep_statistics,
+            self._logs.stderr_tail,
+        )
+        self.retention = Retention(
+            self._store, settings.logs, settings.keep_days, settings.keep_bytes, now, deferToThread
+        )
+
+    def front(self) -> Site:
+        """Return what is to be served to clients."""
+        application = api(
+            BinaryRoutes(self.binaries, in_thread=deferToThread),
+            JobRoutes(
+                store=self._store,
+                submit=self._submit,
+                cancel=self._cancel,
+                now=now,
+                health=self._health,
+            ),
+            LogRoutes(self._store, self._logs.open, self.reactor),
+            EventRoutes(self._store, self._broadcast, self.reactor),
+            StatisticsRoutes(
+                self._store,
+                self._running_statistics,
+                Archive(self._settings.logs, deferToThread).summary,
+                self.reactor,
+            ),
+            HealthRoutes(self._health),
+            MetricsRoutes(self.meter.exposition),
+            PageRoutes(),
+            token=self._access.token is not None,
+        )
+        settings = self._settings
+        return site(
+            application,
+            self._access,
+            self.binaries,
+            settings.max_upload_bytes,
+            self.reactor,
+            self.meter.uploaded,
+            Limits(settings.max_connections, settings.max_connections_per_peer),
+        )
+
+    def _make_access(self) -> Access:
+        settings = self._settings
+        token = read_token(settings.token_file)
+        self._condition.protect(
+            run_as=settings.run_as or pwd.getpwuid(os.geteuid()).pw_name,
+            token=token is not None,
+            min_free_bytes=settings.min_free_bytes,
+        )
+        hosts = None if settings.no_auth else ()
+        return Access(token=token, networks=settings.allow_from, hosts=hosts)
+
+    def _make_custody(self) -> Custody:
+        settings, wanted = self._settings, self._settings.containment
+        try:
+            custody = Custody(
+                self.reactor,
+                settings.state,
+                settings.run_as,
+                settings.rpc_address,
+                None if wanted == AUTO else wanted,
+            )
+        except NotAllowed as error:
+            raise CannotStart(f"--containment {wanted}: {error}") from None
+        self._condition.protect(processes=custody.containment)
+        return custody
+
+    def _make_binaries(self, keep_unknown: bool) -> Binaries:
+        settings = self._settings
+        binaries = Binaries(
+            settings.state,
+            self._store,
+            now,
+            self._space.shortage,
+            settings.max_binaries_bytes,
+            lambda binary: self._log.info("binary {id} makes room for another", id=binary.id),
+        )
+        try:
+            binaries.open(keep_unknown)
+        except OSError as error:
+            raise CannotStart(f"--state {error.filename}: {reason(error)}") from None
+        return binaries
+
+    def _make_meter(self) -> Meter:
+        directories = {"logs": self._settings.logs, "state": self._settings.state}
+        present = Present(
+            ready=lambda: self._health().ready,
+            jobs=self._store.count,
+            log_bytes=self._logs.size,
+            free_bytes=lambda: {
+                name: self._space.free_bytes(directory) for name, directory in directories.items()
+            },
+        )
+        return Meter(self.reactor, now, present)
+
+    def _make_tools(self, premises: Premises) -> Tools:
+        settings = self._settings
+        rpc = HostnameEndpoint(self.reactor, settings.rpc_host, settings.rpc_port)
+        stage = Stage(
+            work=premises.work,
+            logs=settings.logs,
+            binaries=self.binaries,
+            user=settings.run_as,
+            rpc_address=settings.rpc_address,
+            rpc_is_free=lambda: is_free(rpc),
+            in_thread=deferToThread,
+            shortage=self._space.shortage,
+        )
+
+        async def prepare(job: Job) -> Staged:
+            staged = await stage.prepare(job)
+            self.syncer.follow(staged.log, self._logs.open_sync(job))
+            return staged
+
+        return Tools(
+            clock=self.reactor,
+            now=now,
+            prepare=prepare,
+            spawn=self._custody.spawn,
+            connect=lambda users: connect(self.reactor, rpc, users),
+            is_strangers=self._custody.is_strangers,
+            save=self._save,
+            results=self.shipper,
+            too_much=self._space.too_much,
+            keep_statistics=self._logs.keep_statistics,
+            in_thread=deferToThread,
+        )
+
+    def _health(self) -> Health:
+        return self._condition.fares(self._space.shortage)
+
+    def _save(self, job: Job) -> None:
+        """Keep a job as it stands now, and its account beside a log that is fully delivered."""
+        self._tell(job)
+        self.syncer.save(job)
+        if not job.settled or not job.logged or self._condition.disk_failed:
+            return
+        try:
+            self._logs.keep_account(job)
+        except (OSError, LogPathError) as error:
+            self._log.warn("no account of job {id} is written: {error}", id=job.id, error=error)
+
+    def _commit(self, job: Job) -> None:
+        """Keep a job now or in time: what is delivered and not committed may be sent again."""
+        with suppress(OSError):  # said, and tried again with the next sync
+            self._save(job)
+
+    def _submit(self, job: Job) -> None:
+        self._tell(job)
+        self.supervisor.look()
+
+    def _cancel(self, job: Job) -> None:
+        self.supervisor.cancel(job)
+        self._tell(job)
+
+    def _tell(self, job: Job) -> None:
+        """Tell whoever follows or counts that a job has changed."""
+        self.meter.observe(job)
+        self._broadcast.changed(job)
+
+    def _running_statistics(self, job: Job) -> RunStatistics | None:
+        run = self.supervisor.running
+        return run.statistics if run is not None and run.job is job else None

@@ -1,0 +1,106 @@
+"""The processes of load tests from their start to their end, whatever becomes of the agent.
+
+Starts each in the containment that this machine allows, knows its own from strangers, and ends
+what outlives a job, or an earlier life of the agent.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from goloagent.jobs.job import Job
+from goloagent.loadtest import survivors
+from goloagent.loadtest.containment import Containment, choose, ways
+from goloagent.loadtest.listener import Owner, is_strangers
+from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
+from goloagent.loadtest.users import Users
+from goloagent.stage import Staged
+
+
+class Custody:
+    """Keeps load tests of the agent whose state is in `state`, as `user` or as the agent's own.
+
+    First ends what is left of an earlier life.
+
+    Args:
+        wanted: the name of a containment, or None for the surest there is.
+
+    Raises:
+        NotAllowed: the containment is not to be had.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, reactor: Any, state: Path, user: str | None, rpc_address: str, wanted: str | None
+    ) -> None:
+        self._reactor = reactor
+        self._state = state
+        self._user = user
+        self._rpc_address = rpc_address
+        found = ways(self._mark())
+        for way in found:
+            self._clear(way, "", "earlier jobs")
+        self._tell("earlier jobs", survivors.end(self._mark()))
+        self._containment = choose(wanted, user, found)
+        self._log.info("load tests are kept together by: {name}", name=self.containment)
+
+    @property
+    def containment(self) -> str:
+        """The name of the containment in force."""
+        return self._containment.name
+
+    def spawn(self, staged: Staged, watcher: Watcher) -> LoadTestProcess:
+        """Start a staged program under `watcher`.
+
+        Raises:
+            OSError: no process can be made.
+        """
+        program = Program(
+            path=staged.program,
+            directory=staged.directory,
+            rpc_address=self._rpc_address,
+            mark=self._mark(staged.directory.name),
+            user=self._user,
+            containment=self._containment,
+        )
+        return spawn(self._reactor, program, watcher)
+
+    async def is_strangers(self, job: Job, process: LoadTestProcess, users: Users) -> bool:
+        """Tell whether `users` are connected to somebody else than the job's own `process`."""
+        uid = os.geteuid() if self._user is None else pwd.getpwnam(self._user).pw_uid
+        owner = Owner(process.pid, self._mark(job.id), uid)
+        return await deferToThread(is_strangers, *users.ends, owner)
+
+    async def end(self, job: Job) -> None:
+        """End what a job has left behind, off the reactor thread: there may be many processes."""
+        whose = f"job {job.id}"
+        await deferToThread(self._clear, self._containment, job.id, whose)
+        self._tell(whose, await deferToThread(survivors.end, self._mark(job.id)))
+
+    def _mark(self, job_id: str = "") -> str:
+        return survivors.mark_of(self._state, job_id)
+
+    def _clear(self, way: Containment, job_id: str, whose: str) -> None:
+        try:
+            way.clear(job_id)
+        except OSError as error:
+            self._log.warn(
+                "something of {whose} cannot be ended: {error}", whose=whose, error=error
+            )
+
+    def _tell(self, whose: str, ended: tuple[int, int]) -> None:
+        killed, left = ended
+        if killed or left:
+            self._log.warn(
+                "processes that outlived {whose}: {killed} killed, {left} left",
+                whose=whose,
+                killed=killed,
+                left=left,
+            )

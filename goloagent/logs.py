@@ -1,0 +1,64 @@
+"""The files of each run, by its job: what is read, kept and noted below the logs directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+from goloagent import remains
+from goloagent.delivery.runs import RunOfResults
+from goloagent.jobs.job import Job
+from goloagent.results.runlog import (
+    OUT,
+    LogReader,
+    LogSync,
+    open_reader,
+    open_sync,
+    read_stderr_tail,
+    write_account,
+)
+from goloagent.statistics.file import write_statistics
+from goloagent.statistics.summary import Summary
+
+
+@attrs.frozen
+class Logs:
+    """The runs below `root`.
+
+    Every method raises OSError when the disk does not do it, and LogPathError when a link or
+    anything else stands where a file of the run belongs.
+    """
+
+    root: Path
+
+    def open(self, job: Job, file: str = OUT) -> LogReader:
+        """Open one of a run's logs for reading."""
+        return open_reader(self.root, job.spec.name, job.id, file)
+
+    def open_sync(self, job: Job) -> LogSync:
+        """Open what syncs the log of a run that was just made."""
+        return open_sync(self.root, job.spec.name, job.id)
+
+    def deliver(self, job: Job) -> RunOfResults:
+        """Open a run's results for delivery."""
+        return RunOfResults(self.open(job), self._path(job) / "rejected.jsonl")
+
+    def size(self, job: Job) -> int:
+        """Return how many bytes a run's stdout has."""
+        return (self._path(job) / OUT).lstat().st_size
+
+    def stderr_tail(self, job: Job) -> str:
+        """Return the last lines of a run's stderr."""
+        return read_stderr_tail(self.root, job.spec.name, job.id)
+
+    def keep_statistics(self, job: Job, summary: Summary) -> None:
+        """Keep what a run's results came to beside them."""
+        write_statistics(self.root, job.spec.name, job.id, summary)
+
+    def keep_account(self, job: Job) -> None:
+        """Keep a job's account beside its log, for a time without a database."""
+        write_account(self.root, job.spec.name, job.id, remains.account(job))
+
+    def _path(self, job: Job) -> Path:
+        return self.root / job.spec.name / job.id
