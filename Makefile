@@ -27,6 +27,10 @@ soak: $(VENV)/test.installed ## the promises of docs/reliability.md and the API 
 package: $(VENV)/package.installed ## build the wheel, the sdist and, on Debian, the .deb into dist/
 	etc/package.sh $(abspath $(BIN)/python)
 
+FUZZ_SECONDS ?= 60
+fuzz: $(VENV)/fuzz.installed ## look for bytes that break a parser, FUZZ_SECONDS for each: some 6 minutes
+	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
+
 lint: $(VENV)/lint.installed ## ruff, mypy --strict and the import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

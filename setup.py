@@ -41,6 +41,11 @@ setup(
             "schemathesis >= 4.32; python_version >= '3.11'",
         ],
         "package": ["build >= 1"],
+        "fuzz": [
+            "atheris >= 2.3",
+            "hypothesis >= 6.100",
+            "pytest >= 8",
+        ],
         "lint": [
             "import-linter >= 2.1",
             "mypy >= 1.15",

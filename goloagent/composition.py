@@ -49,6 +49,7 @@ from goloagent.web.broadcast import Broadcast
 from goloagent.web.events import EventRoutes
 from goloagent.web.health import Health, HealthRoutes
 from goloagent.web.jobs import JobRoutes
+from goloagent.web.limits import Limits
 from goloagent.web.logs import LogRoutes
 from goloagent.web.metrics import MetricsRoutes
 from goloagent.web.page import PageRoutes
@@ -147,13 +148,15 @@ class Composition:
             PageRoutes(),
             token=self._access.token is not None,
         )
+        settings = self._settings
         return site(
             application,
             self._access,
             self.binaries,
-            self._settings.max_upload_bytes,
+            settings.max_upload_bytes,
             self.reactor,
             self.meter.uploaded,
+            Limits(settings.max_connections, settings.max_connections_per_peer),
         )
 
     def _make_access(self) -> Access:

@@ -52,6 +52,8 @@ class Settings:
     min_free_bytes: int
     keep_days: int
     keep_bytes: int
+    max_connections: int
+    max_connections_per_peer: int
 
     @property
     def rpc_address(self) -> str:
@@ -131,6 +133,17 @@ def days(option: str, text: str) -> int:
     """
     if not text.isascii() or not text.isdigit() or len(text) > 6:
         raise WrongOption(f"{option} {text}: not a number of days")
+    return int(text)
+
+
+def connections(option: str, text: str) -> int:
+    """Read how many connections may be open.
+
+    Raises:
+        WrongOption: it is no whole number, or 0.
+    """
+    if not text.isascii() or not text.isdigit() or len(text) > 6 or int(text) == 0:
+        raise WrongOption(f"{option} {text}: not a number of connections from 1 to 999999")
     return int(text)
 
 

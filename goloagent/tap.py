@@ -92,6 +92,13 @@ class Options(usage.Options):
         ),
         ("keep-days", None, "30", "days after which the log of a delivered run is removed"),
         ("keep-size", None, "50GiB", "size of all delivered runs' logs; the oldest are removed"),
+        ("max-connections", None, "256", "connections that may be open, of all clients"),
+        (
+            "max-connections-per-peer",
+            None,
+            "32",
+            "connections that may be open from one address, or from one IPv6 /64",
+        ),
     )
     optFlags = (
         ("insecure", None, "accept a collector whose TLS certificate does not verify"),
@@ -156,6 +163,10 @@ class Options(usage.Options):
             min_free_bytes=settings.size_bytes("--min-free", self["min-free"]),
             keep_days=settings.days("--keep-days", self["keep-days"]),
             keep_bytes=settings.size_bytes("--keep-size", self["keep-size"]),
+            max_connections=settings.connections("--max-connections", self["max-connections"]),
+            max_connections_per_peer=settings.connections(
+                "--max-connections-per-peer", self["max-connections-per-peer"]
+            ),
         )
 
 

@@ -49,7 +49,10 @@ class Door:
 
 
 class Request(server.Request):
-    """One request through `door`; its body is `upload` if it is one, `buffered` otherwise."""
+    """One request through `door`; its body is `upload` if it is one, `buffered` otherwise.
+
+    `body_bytes` have come of the body.
+    """
 
     defaultContentType = None
     _log = Logger()
@@ -58,7 +61,7 @@ class Request(server.Request):
         super().__init__(*args, **kwargs)
         self._door = door
         self._max_bytes = MAX_REQUEST_BYTES
-        self._body_bytes = 0
+        self.body_bytes = 0
         self._refused = False
         self._linger: IDelayedCall | None = None
         self.buffered = BytesIO()
@@ -74,24 +77,24 @@ class Request(server.Request):
         try:
             self._admit(length or 0)
         except Problem as problem:
-            self._refuse(problem)
+            self.turn_away(problem)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Take the next bytes of the body."""
-        self._body_bytes += len(data)
+        self.body_bytes += len(data)
         if self._refused:
-            if self._body_bytes > LINGER_BYTES:
+            if self.body_bytes > LINGER_BYTES:
                 self._hang_up()
             return
         try:
-            self._check_length(self._body_bytes)
+            self._check_length(self.body_bytes)
             if self.upload is not None:
                 self._door.uploaded(len(data))
                 self.upload.feed(data)
             else:
                 super().handleContentChunk(data)
         except Problem as problem:
-            self._refuse(problem)
+            self.turn_away(problem)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Go on to the routes, the body being complete."""
@@ -161,8 +164,10 @@ class Request(server.Request):
         if hosts > 1 or (hosts == 0 and self.clientproto != b"HTTP/1.0"):
             raise Problem(400, "exactly one Host header is required")
         path = unquote_to_bytes(self.path)
+        if not path.startswith(b"/"):  # among them http://host/path, which has a host of its own
+            raise Problem(400, "the request's target must be a path")
         # Klein would redirect several such paths to one that it knows, or take them for it.
-        if not path.startswith(b"/") or b"//" in path or not _is_utf8(path):
+        if b"//" in path or not _is_utf8(path):
             raise not_found(self.path)
         is_upload = path == b"/upload" and self.method.upper() == b"POST"
         if is_upload:
@@ -179,8 +184,10 @@ class Request(server.Request):
         values = self.requestHeaders.getRawHeaders(name.encode(), [])
         return [value.decode("latin-1") for value in values]
 
-    def _refuse(self, problem: Problem) -> None:
+    def turn_away(self, problem: Problem) -> None:
         """Answer at once, then take what the client is still sending for a while before closing."""
+        if self._refused:
+            return
         self._refused = True
         if self.upload is not None:
             self.upload.discard()
@@ -189,7 +196,7 @@ class Request(server.Request):
         self.setHeader(b"Connection", b"close")
         self.write(answer(self, problem))
         self.channel.factory.log(self)
-        self._body_bytes = 0
+        self.body_bytes = 0
         self._linger = self.channel.callLater(LINGER_SECONDS, self._hang_up)
 
     def _hang_up(self) -> None:

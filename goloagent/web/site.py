@@ -11,10 +11,9 @@ from twisted.web import server
 
 from goloagent.jobs.binaries import Binaries
 from goloagent.web.access import Access
+from goloagent.web.channel import Channel
+from goloagent.web.limits import Connections, Limits
 from goloagent.web.request import Door, Request
-
-# How long a connection may be silent; each byte starts it anew.
-IDLE_SECONDS = 60
 
 
 class _Site(server.Site):
@@ -30,13 +29,18 @@ def site(
     max_upload_bytes: int,
     clock: IReactorTime,
     uploaded: Callable[[int], None] = lambda count: None,
+    limits: Limits = Limits(),  # noqa: B008 (a value)
 ) -> server.Site:
     """Return the factory of connections to `api`, timed by `clock`."""
     door = Door(access, binaries, max_upload_bytes, uploaded)
-    return _Site(
+    factory = _Site(
         api.resource(),
         requestFactory=partial(Request, door),
         parsePOSTFormSubmission=False,
-        timeout=IDLE_SECONDS,
+        timeout=None,  # a Channel has deadlines of its own
         reactor=clock,
     )
+    factory.protocol = partial(  # type: ignore[assignment, method-assign]
+        Channel, limits, Connections(limits)
+    )
+    return factory

@@ -32,6 +32,16 @@ MAX_PART_HEADER_BYTES = 4096 + 128
 _BOUNDARY = re.compile(r"[ -~]{1,70}")
 
 
+class _Parser(PushMultipartParser):  # type: ignore[misc]
+    """A parser whose judgement does not depend on how the bytes are cut into packets."""
+
+    def _on_segment_headerline(self, line: bytes) -> None:
+        """Refuse a line feed in a line, seen otherwise only in a packet without the line's end."""
+        if b"\n" in line:
+            raise ParserError("a line feed inside a part's header")
+        super()._on_segment_headerline(line)
+
+
 class UploadBody:
     """One upload being parsed and written; ends with `finish` or `discard`.
 
@@ -41,9 +51,13 @@ class UploadBody:
 
     def __init__(self, content_type: str, binaries: Binaries) -> None:
         self._binaries = binaries
+        boundary = _boundary(content_type)
+        # A boundary begins a line: the line break before it, or before the body, belongs to it.
+        self._delimiter = f"\r\n--{boundary}".encode()
+        self._preamble: bytes | None = b"\r\n"
         # Latin-1 decodes every byte: a file name in whatever encoding is ignored, not refused.
-        self._parser = PushMultipartParser(
-            _boundary(content_type),
+        self._parser = _Parser(
+            boundary,
             max_header_size=MAX_PART_HEADER_BYTES,
             max_segment_count=MAX_PARTS,
             header_charset="latin-1",
@@ -59,6 +73,10 @@ class UploadBody:
             Problem: they cannot be part of an upload, or cannot be stored. The upload is discarded.
         """
         with self._all_or_nothing():
+            if self._preamble is not None:
+                data = self._pass_preamble(self._preamble + data)
+                if not data:
+                    return
             for event in self._parser.parse(data):
                 if isinstance(event, MultipartSegment):
                     self._begin_part(event)
@@ -113,6 +131,18 @@ class UploadBody:
         """Remove what was written. Does nothing after `finish` or a second time."""
         if self._incoming is not None:
             self._incoming.discard()
+
+    def _pass_preamble(self, data: bytes) -> bytes:
+        """Return what follows the preamble, of which only the last bytes are kept.
+
+        The parser has its own way, which depends on how the preamble is cut into packets.
+        """
+        start = data.find(self._delimiter)
+        if start < 0:
+            self._preamble = data[1 - len(self._delimiter) :]
+            return b""
+        self._preamble = None
+        return data[start + 2 :]
 
     def _begin_part(self, part: MultipartSegment) -> None:
         # To Go, a part without a file name is a value of that name, not a file.

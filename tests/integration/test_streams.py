@@ -202,13 +202,18 @@ async def test_a_stop_is_told(agent: Agent, go_loadtest: Callable[..., Path]) ->
 
 
 @pytest_twisted.ensureDeferred
-async def test_fifty_followers_of_a_torrent(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+async def test_fifty_followers_of_a_torrent(
+    idle_agent: Agent, go_loadtest: Callable[..., Path]
+) -> None:
     """At 100,000 lines a second all are told every second, and one that reads nothing is dropped.
 
     How long /health takes meanwhile is printed, with the rate that was reached.
     """
     from twisted.internet import reactor
 
+    agent = idle_agent
+    agent.options["--max-connections-per-peer"] = "64"  # all of them are on this host
+    await agent.start()
     seconds = 16  # a stalled connection holds some events, and is dropped 10 s later
     job_id = await agent.queue(
         "torrent", go_loadtest("torrent", rate=LINES_PER_SECOND), duration=seconds

@@ -52,6 +52,7 @@ def test_defaults(user: None) -> None:
     assert settings.listen == ("tcp:8081:interface=127.0.0.1",)
     assert settings.rpc_address == "127.0.0.1:9999"
     assert settings.max_upload_bytes == 512 * 1024**2
+    assert (settings.max_connections, settings.max_connections_per_peer) == (256, 32)
     assert settings.max_binaries_bytes == 10 * 1024**3
     assert settings.token_file is settings.run_as is None
     assert settings.allow_from == ()

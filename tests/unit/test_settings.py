@@ -16,6 +16,7 @@ from goloagent.settings import (
     Settings,
     WrongOption,
     collector_url,
+    connections,
     listener_is_private,
     network,
     rpc_address,
@@ -104,6 +105,8 @@ def test_rpc_address_round_trip(host: str, port: int) -> None:
         min_free_bytes=1,
         keep_days=1,
         keep_bytes=1,
+        max_connections=1,
+        max_connections_per_peer=1,
     )
     assert rpc_address(settings.rpc_address) == (host, port)
     assert rpc_address(attrs.evolve(settings, rpc_port=1).rpc_address) == (host, 1)
@@ -132,6 +135,14 @@ def test_wrong_size(text: str) -> None:
     """Anything else is refused, and so is nothing at all."""
     with pytest.raises(WrongOption, match=r"^--max-upload "):
         size_bytes("--max-upload", text)
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "many", "1000000", "٣"])
+def test_wrong_number_of_connections(text: str) -> None:
+    """A bound is a number, and no bound at all cannot be asked for by mistake."""
+    assert connections("--max-connections", "999999") == 999_999
+    with pytest.raises(WrongOption, match=r"^--max-connections "):
+        connections("--max-connections", text)
 
 
 def test_network() -> None:
@@ -176,6 +187,7 @@ READERS: tuple[Callable[[str], object], ...] = (
     collector_url,
     rpc_address,
     network,
+    lambda text: connections("--max-connections", text),
     lambda text: size_bytes("--max-upload", text),
     listener_is_private,
 )

@@ -231,15 +231,15 @@ def test_a_client_that_leaves_mid_upload_leaves_nothing(agent: Agent) -> None:
 
 
 def test_an_upload_that_falls_silent_is_dropped(agent: Agent) -> None:
-    """A silent connection is closed after a minute; its incomplete file goes with it."""
+    """An upload that stops coming is 408 after ten seconds, and its incomplete file is gone."""
     connection = begin_upload(agent)
     connection.send(PART)
-    agent.clock.advance(59)
-    assert not connection.closed
-    agent.clock.advance(1)
-    assert connection.closed
-    connection.lose()
+    agent.clock.advance(9.9)
+    assert len(agent.files) == 1
+    agent.clock.advance(0.1)
+    assert connection.answer().status == 408
     assert agent.files == []
+    connection.lose()
 
 
 def test_a_bad_chunk_removes_the_upload(agent: Agent) -> None:
@@ -350,7 +350,7 @@ def test_odd_paths_and_methods_are_client_errors(
 
 @pytest.mark.parametrize(
     "path",
-    [b"//upload", b"/upload/", b"/%2Fupload", b"upload", b"/jobs//x", b"/jobs/", b"//", b"/\xb0"],
+    [b"//upload", b"/upload/", b"/%2Fupload", b"/jobs//x", b"/jobs/", b"//", b"/\xb0"],
 )
 def test_a_path_beside_a_route_is_404(agent: Agent, path: bytes) -> None:
     """Paths that a router would clean up and redirect do not exist."""

@@ -1,0 +1,96 @@
+"""The body of an upload: multipart/form-data, of which one part becomes a binary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from unit.web import golo_cli
+
+from goloagent.jobs.binaries import NotExecutable
+from goloagent.web.problem import Problem
+from goloagent.web.upload import UploadBody
+
+BOUNDARY = b"b"
+
+
+class Incoming:
+    """An upload in memory; keeps what the agent would."""
+
+    def __init__(self) -> None:
+        self.id = str(UUID(int=0))
+        self.content = b""
+        self.over = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.over
+        self.content += data
+
+    def keep(self) -> Incoming:
+        self.over = True
+        if not self.content.startswith((b"\x7fELF", b"#!")):
+            raise NotExecutable("not an executable")
+        return self
+
+    def discard(self) -> None:
+        self.over = True
+
+
+class Binaries:
+    """Receives uploads in memory."""
+
+    incoming = "incoming"
+
+    def __init__(self) -> None:
+        self.received: list[Incoming] = []
+
+    def receive(self) -> Incoming:
+        self.received.append(Incoming())
+        return self.received[-1]
+
+
+def seeds() -> Iterator[bytes]:
+    """Yield forms as clients write them, and near misses."""
+    head = b'Content-Disposition: form-data; name="file"; filename="f"\r\n'
+    cli = golo_cli.upload(b"#!/bin/sh\n", BOUNDARY).partition(b"\r\n\r\n")[2]
+    for body in (
+        cli,
+        b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\nv\r\n' + cli,
+        cli[:-9] + b"\r\n" + cli,
+        b"--b\r\n" + head + b"Content-Type: text/plain\r\n\r\n#!\r\n--b-\r\n--b--",
+        b"--b\r\n" + head.replace(b'"f"', b"f; filename*=UTF-8''%ff") + b"\r\n#!\r\n--b--\r\n",
+        b"preamble\r\n--b\r\n" + head + b"\r\n\x7fELF\x00\r\r\n\n\r\n--b--\r\nepilogue",
+        b"--b--\r\n",
+    ):
+        yield b"\x00" + body
+        yield b"\x40" + body
+
+
+def check(data: bytes) -> None:
+    """Parse it whole and in pieces: the same file or a refusal, and nothing is left open."""
+    size = data[0] + 1 if data else 1
+    body = data[1:]
+    whole = upload(body, len(body) + 1)
+    assert whole == upload(body, size), (whole, upload(body, size))
+    if isinstance(whole, bytes):
+        assert whole in body
+
+
+def upload(body: bytes, size: int) -> bytes | int:
+    """Return the file, or the status of the refusal."""
+    binaries: Any = Binaries()
+    reading = UploadBody(f"multipart/form-data; boundary={BOUNDARY.decode()}", binaries)
+    try:
+        for start in range(0, len(body), size):
+            reading.feed(body[start : start + size])
+        kept: Any = reading.finish()
+    except Problem as problem:
+        refusal = problem
+    else:
+        assert [kept] == binaries.received
+        content: bytes = kept.content
+        return content
+    assert refusal.status == 400
+    assert all(incoming.over for incoming in binaries.received)
+    return refusal.status

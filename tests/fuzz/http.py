@@ -1,0 +1,87 @@
+"""What comes on an HTTP connection, up to and through the routes: any bytes at all."""
+
+from __future__ import annotations
+
+import atexit
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
+from unit.web import golo_cli
+from unit.web.in_memory import NOW, Agent, Connection
+
+from goloagent.jobs.binaries import Binaries
+from goloagent.jobs.store import Store
+
+_STATUS = re.compile(rb"(?:^|(?<=\n))HTTP/1\.[01] (\d{3}) ", re.M)
+_errors: list[str] = []
+
+_GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def seeds() -> Iterator[bytes]:
+    """Yield requests of every kind, alone and behind each other."""
+    chunked = b"POST /queue HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for data in (
+        _GET,
+        _GET * 2 + golo_cli.queue(b'{"binary":"x"}'),
+        golo_cli.upload(b"#!/bin/sh\n"),
+        chunked + b"2;x=y\r\n{}\r\n0\r\nA: b\r\n\r\n" + _GET,
+        golo_cli.upload(b"#!/bin/sh\n").replace(b"\r\nUser", b"\r\nExpect: 100-continue\r\nUser"),
+        b"GET /jobs?limit=1&name=%00&state=queued HTTP/1.0\r\nAccept: application/json\r\n\r\n",
+        b"DELETE /jobs/%2e%2e HTTP/1.1\r\nHost: [::1]:1\r\nOrigin: null\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: 99999999999999999999\r\n\r\n",
+    ):
+        yield b"\x00" + data
+        yield b"\x03" + data
+
+
+def check(data: bytes) -> None:
+    """Serve it whole and in pieces: the same answers, none 5xx, nothing logged, no timer left."""
+    size = data[0] + 1 if data else 1
+    stream = data[1:]
+    whole = _answers(stream, len(stream) + 1)
+    assert whole == _answers(stream, size)
+    assert all(status < 500 for status in whole), whole
+
+
+def _answers(stream: bytes, size: int) -> list[int]:
+    agent, factory = _agent()
+    connection = Connection(factory, IPv4Address("TCP", "127.0.0.1", 40000))
+    for start in range(0, len(stream), size):
+        connection.send(stream[start : start + size])
+    received = connection.received
+    connection.lose()
+    assert not agent.clock.getDelayedCalls()
+    assert not list(agent.binaries.incoming.iterdir())
+    for binary in agent.binaries.kept.iterdir():
+        binary.unlink()
+    assert not _errors, _errors
+    # Bodies of answers to HEAD are not there: count the status lines alone.
+    return [int(status) for status in _STATUS.findall(received) if status != b"100"]
+
+
+@cache
+def _agent() -> tuple[Agent, Any]:
+    """Make one agent and its site for all inputs; errors that it logs are failures."""
+    directory = Path(tempfile.mkdtemp(prefix="golo-fuzz-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    store = Store(directory / "agent.sqlite")
+    binaries = Binaries(directory, store, lambda: NOW)
+    binaries.open()
+    globalLogPublisher.addObserver(_note)
+    agent = Agent(directory, store, binaries)
+    first = agent.connect()
+    first.lose()
+    return agent, first._protocol.factory
+
+
+def _note(event: LogEvent) -> None:
+    if event.get("log_level", LogLevel.info) >= LogLevel.error:
+        _errors.append(f"{formatEvent(event)} {event.get('log_failure')}")

@@ -1,0 +1,56 @@
+"""A run's log as delivery reads it: the cursor, which may begin anywhere and meet a growing log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from unittest import mock
+
+from unit.delivery.test_cursor import GOOD, model
+from unit.results import records
+
+from goloagent.delivery import cursor as cursor_module
+from goloagent.delivery.cursor import Cursor
+
+WINDOW_BYTES = 64
+
+
+def seeds() -> Iterator[bytes]:
+    """Yield logs, each behind two bytes: how much is taken at once, and how the log grows."""
+    line = GOOD % 1
+    for log in (
+        line + b"\n",
+        line + b"\n\n{}\n" + line + b"\n" + line,
+        b"x" * 200 + b"\n" + line + b"\n" + b"y" * 130,
+        records.ORDINARY + b"\n" + line + b"\n",
+        b"\n" * 70,
+        b"x" * WINDOW_BYTES + b"\n" + line,
+    ):
+        yield b"\x01\x10" + log
+        yield b"\x05\xff" + log
+
+
+def check(data: bytes) -> None:
+    """Give every line once, in order and within batches that join, however the log grows."""
+    if len(data) < 2:
+        return
+    most, growth, log = data[0] % 7 + 1, data[1] + 1, data[2:]
+    there = 0
+    taken, end = list[tuple[int, bytes]](), 0
+    with mock.patch.object(cursor_module, "WINDOW_BYTES", WINDOW_BYTES):
+        cursor = Cursor(lambda offset, count: log[:there][offset : offset + count], 0)
+        while True:
+            there = min(there + growth, len(log))
+            complete = there == len(log)
+            while (batch := cursor.next(most, complete)) is not None:
+                assert batch.first == end < batch.end <= there
+                assert len(batch.lines) <= most
+                end = batch.end
+                taken += batch.lines
+            if complete:
+                break
+    assert end == len(log)
+    # A line longer than a window is none to this cursor, whose window is the longest result's.
+    expected = [(at, line) for at, line in model(log, 0, True) if line is not None]
+    assert [pair for pair in expected if len(pair[1]) < WINDOW_BYTES] == [
+        pair for pair in taken if len(pair[1]) < WINDOW_BYTES
+    ]

@@ -1,0 +1,43 @@
+"""What a load test prints: blocks of lines, of which some are results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from unit.results import records
+
+from goloagent.results import grammar, output
+
+
+def seeds() -> Iterator[bytes]:
+    """Yield results, and what only looks like one."""
+    yield records.ORDINARY
+    for timestamp in (*records.TIMESTAMPS, *records.LAX_TIMESTAMPS, *records.WRONG_TIMESTAMPS):
+        yield f'{{"timestamp":"{timestamp}"}}'.encode()
+    for name in records.NAMES:
+        yield f'{{"{name}":0,{records.TIMESTAMP},"error":[1e308,{{"{name}":[null]}}]}}'.encode()
+    yield records.ORDINARY + b"\nchatter\n\n" + records.ORDINARY
+    yield b'{"error":1%s,%s}' % (b"0" * 309, records.TIMESTAMP.encode())
+
+
+def check(data: bytes) -> None:
+    """Tell results from chatter, and read them, by the fast path exactly as by the grammar."""
+    lines = data.split(b"\n")
+    expected = [line if grammar.accepts(line) else None for line in lines]
+    assert output.select(data + b"\n") == expected
+    assert [line if output.is_result(line) else None for line in lines] == expected
+    results = [line for line in expected if line is not None]
+    plain = [record for record in map(output._by_the_grammar, results) if record is not None]
+    assert list(map(_members, output.records(data + b"\n"))) == list(map(_members, plain))
+    assert len(json.loads(output.array(results))) == len(results)
+
+
+def _members(record: output.Record) -> tuple[object, ...]:
+    """Return what statistics are made of; of the error, whether there is one."""
+    return (
+        bytes(record.timestamp),
+        *(record.sequenceID, record.url, record.method),
+        *(record.status, record.size, record.duration),
+        record.error is None,
+    )

@@ -1,0 +1,49 @@
+"""The body of ``POST /queue``: a JSON object that asks for a job."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+
+from goloagent.jobs.spec import (
+    DEFAULT_USERS,
+    MAX_DURATION_SECONDS,
+    MAX_USERS,
+    NAME_PATTERN,
+    InvalidSpec,
+    parse,
+)
+
+
+def seeds() -> Iterator[bytes]:
+    """Yield jobs, and what is none."""
+    yield b'{"name":"checkout","users":25,"duration":60,"binary":"6c2f"}'
+    yield b'{"name":"","users":0,"duration":604800,"binary":null,"more":{"a":[1.5,true]}}'
+    yield b'{"users":null,"duration":-1,"users":100000}'
+    yield b'{"name":"\\u002e\\ud83d\\ude00","users":1e2,"duration":1E400,"binary":"\\u0000"}'
+    yield b"[" * 33 + b"]" * 33
+    yield b'{"a":' * 31 + b"{}" + b"}" * 31
+    yield b"\xef\xbb\xbf{} {}"
+
+
+def check(data: bytes) -> None:
+    """Read a job within all bounds, or refuse it with one sentence that can be sent."""
+    try:
+        spec = parse(data)
+    except InvalidSpec as error:
+        text = str(error)
+        assert text
+        assert "\n" not in text
+        text.encode()
+        return
+    assert re.fullmatch(NAME_PATTERN, spec.name)
+    assert 1 <= spec.users <= MAX_USERS
+    assert 0 <= spec.duration_seconds <= MAX_DURATION_SECONDS
+    spec.binary.encode()
+    asked = None
+    with suppress(ValueError):
+        asked = json.loads(data)
+    assert isinstance(asked, dict)
+    assert spec.users == (asked.get("users") or DEFAULT_USERS)

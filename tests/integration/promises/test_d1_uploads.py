@@ -1,0 +1,115 @@
+"""D1: uploads stream, and are whole or nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from peers.agent import Agent
+from peers.crowd import Upload, asking_health
+from twisted.internet import task
+from twisted.internet.threads import deferToThread
+
+MIB = 1 << 20
+MOST_GROWTH_BYTES = 16 * MIB
+MOST_STALL_SECONDS = 0.1
+MOST_SECONDS = 1.0
+
+
+@contextmanager
+def watching_memory(agent: Agent) -> Iterator[list[int]]:
+    """Look at the agent's memory all the time; yield the list that takes what was seen."""
+    seen = [agent.resident_bytes]
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            seen.append(agent.resident_bytes)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Return once something holds."""
+    from twisted.internet import reactor
+
+    for _ in range(500):
+        if holds():
+            return
+        await task.deferLater(reactor, 0.01)
+    raise AssertionError("it does not come about")
+
+
+def files(agent: Agent) -> list[Path]:
+    """Return every file of an upload, complete or not."""
+    return [*(agent.state / "incoming").iterdir(), *(agent.state / "binaries").iterdir()]
+
+
+@pytest_twisted.ensureDeferred
+async def test_d1_memory_stays_flat(idle_agent: Agent, soak: bool) -> None:
+    """A large upload costs no memory, and the agent answers others meanwhile."""
+    size = (1024 if soak else 256) * MIB
+    idle_agent.options["--max-upload"] = "2GiB"
+    await idle_agent.start()
+
+    def upload() -> tuple[tuple[int, bytes], list[tuple[int, float]], list[int]]:
+        Upload(idle_agent.port, MIB).finish()  # what is imported or kept once is no growth
+        with watching_memory(idle_agent) as memory, asking_health(idle_agent.port) as answers:
+            answer = Upload(idle_agent.port, size).finish()
+        return answer, answers, memory
+
+    (status, body), answers, memory = await deferToThread(upload)
+    growth, seconds = max(memory) - memory[0], sorted(seconds for _, seconds in answers)
+    # Of all that the agent does between two answers nothing takes long; a few are the machine's.
+    stall = seconds[len(seconds) * 99 // 100]
+    print(
+        f"D1: {size // MIB} MiB: memory grew by {growth / MIB:.1f} MiB; {len(seconds)} times "
+        f"/health meanwhile, 99 % of them in {stall * 1000:.0f} ms, all in {seconds[-1] * 1000:.0f}"
+    )
+    assert status == 200, body
+    kept = idle_agent.state / "binaries" / json.loads(body)["binary"]
+    assert kept.stat().st_size == size - len(Upload.HEAD) - len(Upload.END) + len("#!/bin/sh\n")
+    assert {answered for answered, _ in answers} == {200}
+    assert growth <= MOST_GROWTH_BYTES
+    assert stall <= MOST_STALL_SECONDS
+    assert seconds[-1] <= MOST_SECONDS
+
+
+@pytest.mark.parametrize("sent", [0, 1, 100_000, 4 * MIB])
+@pytest_twisted.ensureDeferred
+async def test_d1_a_cut_leaves_nothing(agent: Agent, sent: int) -> None:
+    """Wherever an upload is cut there is no part of it left, neither to run nor on the disk."""
+    upload = await deferToThread(Upload, agent.port, 8 * MIB)
+    await deferToThread(upload.send, sent)
+    await until(lambda: len(files(agent)) == 1)
+    upload.cut()
+    await until(lambda: files(agent) == [])
+    assert (await agent.request("GET", "/health")).status == 200
+
+
+@pytest_twisted.ensureDeferred
+async def test_d1_a_kill_leaves_nothing(agent: Agent) -> None:
+    """After kill -9 in an upload the next start removes what there is of it; no job can use it."""
+    upload = await deferToThread(Upload, agent.port, 8 * MIB)
+    await deferToThread(upload.send, 4 * MIB)
+    await until(lambda: sum(file.stat().st_size for file in files(agent)) > MIB)
+    [part] = files(agent)
+    await agent.kill()
+    upload.cut()
+    assert part.exists()
+    await agent.start()
+    assert files(agent) == []
+    wanted = json.dumps({"binary": part.name, "duration": 1}).encode()
+    answer = await agent.request("POST", "/queue", data=wanted)
+    assert (answer.status, answer.text) == (400, f"{part.name} is an invalid binary\n")

@@ -1,0 +1,109 @@
+"""D4: without the token nothing happens, whatever is asked, on every route that there is."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import re
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from peers.agent import Agent
+from twisted.internet.threads import deferToThread
+
+TOKEN = "correct-horse-battery-staple"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "FOO")
+FORM = "multipart/form-data; boundary=b"
+BODY = (
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+    b"#!/bin/sh\n\r\n--b--\r\n"
+)
+
+
+def basic(user: str, password: str) -> str:
+    """Return the Authorization of HTTP Basic."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+WRONG = {
+    "none": [],
+    "wrong": [f"Bearer {TOKEN[::-1]}"],
+    "prefix": [f"Bearer {TOKEN[:-1]}"],
+    "longer": [f"Bearer {TOKEN}x"],
+    "in other case": [f"Bearer {TOKEN.upper()}"],
+    "empty": ["Bearer "],
+    "no scheme": [TOKEN],
+    "another scheme": [f"Token {TOKEN}"],
+    "twice": [f"Bearer {TOKEN}"] * 2,
+    "twice, one wrong": [f"Bearer {TOKEN}", "Bearer x"],
+    "twice in one": [f"Bearer {TOKEN}, Bearer {TOKEN}"],
+    "basic, wrong": [basic("", TOKEN[:-1])],
+    "basic, empty": [basic("", "")],
+    "not ASCII": ["Bearer \xff\xfe"],
+}
+
+
+class Client:
+    """Sends requests with any Authorization, on new connections."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def status(self, method: str, path: str, authorization: list[str]) -> int:
+        """Return the status of the answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        connection.putrequest(method, path)
+        for value in authorization:
+            connection.putheader("Authorization", value)
+        connection.putheader("Content-Type", FORM)
+        connection.putheader("Content-Length", str(len(BODY)))
+        connection.endheaders(BODY)
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+
+def stored(agent: Agent) -> dict[Path, int]:
+    """Return every file that the agent keeps, and its size."""
+    files = [*agent.state.rglob("*"), *agent.logs.rglob("*")]
+    return {path: path.stat().st_size for path in files if path.is_file()}
+
+
+@pytest.fixture
+def locked(idle_agent: Agent, tmp_path: Path) -> Agent:
+    """An agent, not started, that wants a token."""
+    path = tmp_path / "token"
+    path.write_text(TOKEN + "\n")
+    path.chmod(0o600)
+    idle_agent.options["--token-file"] = str(path)
+    return idle_agent
+
+
+@pytest_twisted.ensureDeferred
+async def test_d4_without_the_token_nothing_happens(locked: Agent) -> None:
+    """Every route that the API declares, with every method and every wrong token, is 401."""
+    await locked.start()
+    described = await locked.request("GET", "/openapi.json")
+    declared = described.json["paths"]
+    paths = [re.sub(r"\{.*?\}", "0b1e", path) for path in declared] + ["/", "/nothing", "/health/"]
+    assert {"/upload", "/queue", "/jobs", "/jobs/{job_id}", "/health"} <= {*declared}
+    before = stored(locked)
+
+    def ask_all() -> list[tuple[str, str, str, int]]:
+        client = Client(locked.port)
+        return [
+            (method, path, name, client.status(method, path, authorization))
+            for path in paths
+            for method in METHODS
+            for name, authorization in WRONG.items()
+        ]
+
+    answers = await deferToThread(ask_all)
+    print(f"D4: {len(declared)} paths, {len(answers)} requests without the token: 401 each")
+    assert [answer for answer in answers if answer[-1] != 401] == []
+    assert stored(locked) == before
+    assert await deferToThread(Client(locked.port).status, "POST", "/upload", WRONG["none"]) == 401
+    right = [f"Bearer {TOKEN}"]
+    assert await deferToThread(Client(locked.port).status, "POST", "/upload", right) == 200
+    assert stored(locked) != before

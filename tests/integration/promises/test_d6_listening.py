@@ -1,0 +1,77 @@
+"""D6: the agent listens where it says, and nowhere else."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import struct
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from peers.agent import Agent, twistd
+from peers.ports import free_port
+
+_LISTEN = "0A"
+
+
+def listening(pid: int) -> set[tuple[str, int]]:
+    """Return the addresses on which a process accepts TCP connections, as the kernel has them."""
+    inodes = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        found = re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink()))
+        if found:
+            inodes.add(found[1])
+    addresses = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *rest = line.split()
+            if state == _LISTEN and rest[5] in inodes:
+                address, _, port = local.partition(":")
+                addresses.add((_address(address), int(port, 16)))
+    return addresses
+
+
+def _address(digits: str) -> str:
+    """Read an address as /proc/net has it: words of the machine's byte order."""
+    words = [int(digits[at : at + 8], 16) for at in range(0, len(digits), 8)]
+    return str(ipaddress.ip_address(struct.pack(f"={len(words)}I", *words)))
+
+
+@pytest_twisted.ensureDeferred
+async def test_d6_it_listens_where_it_says(idle_agent: Agent, tmp_path: Path) -> None:
+    """It has the addresses that it was given, and beside them nothing, as the kernel tells."""
+    second = free_port()
+    idle_agent.options[f"--listen=tcp:{second}:interface=127.0.0.2"] = ""
+    idle_agent.options[f"--listen=unix:{tmp_path}/socket"] = ""
+    await idle_agent.start()
+    found = listening(idle_agent.pid)
+    print(f"D6: listens on {sorted(found)}")
+    assert found == {("127.0.0.1", idle_agent.port), ("127.0.0.2", second)}
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["tcp:{port}", "tcp:{port}:interface=0.0.0.0", "tcp6:{port}", r"tcp:{port}:interface=\:\:"],
+)
+@pytest_twisted.ensureDeferred
+async def test_d6_beyond_this_host_it_wants_a_token(
+    idle_agent: Agent, tmp_path: Path, listen: str
+) -> None:
+    """For other hosts it does not start without a token or --no-auth, and with them it does."""
+    from twisted.internet import reactor
+
+    description = listen.format(port=idle_agent.port)
+    idle_agent.options["--listen"] = description
+    process = twistd(reactor, tmp_path, idle_agent.arguments)
+    code = await process.ended.addTimeout(15, reactor)
+    assert code == 1
+    assert process.stderr.decode() == (
+        f"golo-agent: --listen {description}: other hosts reach it, "
+        "so it needs --token-file or --no-auth\n"
+    )
+    idle_agent.options["--no-auth"] = ""
+    await idle_agent.start()
+    [(address, port)] = listening(idle_agent.pid)
+    assert port == idle_agent.port
+    assert ipaddress.ip_address(address).is_unspecified

@@ -1,0 +1,123 @@
+"""Clients that an agent did not ask for: plain sockets, from any loopback address, in threads.
+
+Twisted's own clients share the test's reactor, and would measure it and not the agent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+DRIP_SECONDS = 0.25
+_HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+class Crowd:
+    """Connections from one address: some say nothing, others send headers byte by byte."""
+
+    def __init__(self, port: int, address: str, idle: int, dripping: int) -> None:
+        self._sockets = [
+            socket.create_connection(("127.0.0.1", port), 10, (address, 0))
+            for _ in range(idle + dripping)
+        ]
+        self._dripping = self._sockets[:: (idle + dripping) // dripping]
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._drip)
+        self._thread.start()
+
+    def ended(self) -> list[bytes]:
+        """Wait until the agent has closed all of them; return what each has got."""
+        return [_read(client) for client in self._sockets]
+
+    def close(self) -> None:
+        """Go away."""
+        self._over.set()
+        self._thread.join()
+        for client in self._sockets:
+            client.close()
+
+    def _drip(self) -> None:
+        for byte in b"GET /health HTTP/1.1\r\nX: " + b"x" * 10000:
+            for client in self._dripping:
+                with contextlib.suppress(OSError):
+                    client.send(bytes([byte]))
+            if self._over.wait(DRIP_SECONDS):
+                return
+
+
+def ask_health(port: int, address: str = "127.0.0.2") -> tuple[int, float]:
+    """Return the status of ``/health`` and the seconds that it took, connecting included."""
+    start = time.perf_counter()
+    with socket.create_connection(("127.0.0.1", port), 10, (address, 0)) as client:
+        client.sendall(_HEALTH)
+        answer = _read(client)
+    status = int(answer.split(b" ", 2)[1]) if answer else 0
+    return status, time.perf_counter() - start
+
+
+@contextlib.contextmanager
+def asking_health(port: int) -> Iterator[list[tuple[int, float]]]:
+    """Ask ``/health`` again and again; yield the list that takes the statuses and seconds."""
+    answers: list[tuple[int, float]] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            answers.append(ask_health(port))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        over.set()
+        thread.join()
+
+
+class Upload:
+    """One upload of `size` bytes, sent in parts."""
+
+    HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n#!/bin/sh\n'
+    END = b"\r\n--b--\r\n"
+    BLOCK = bytes(1 << 20)
+
+    def __init__(self, port: int, size: int) -> None:
+        self._left = size - len(self.HEAD) - len(self.END)
+        self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._http.putrequest("POST", "/upload")
+        self._http.putheader("Content-Type", "multipart/form-data; boundary=b")
+        self._http.putheader("Content-Length", str(size))
+        self._http.endheaders(self.HEAD)
+
+    def send(self, count: int) -> None:
+        """Send the next bytes of the file."""
+        self._left -= count
+        while count > 0:
+            block = self.BLOCK[:count]
+            self._http.send(block)
+            count -= len(block)
+
+    def finish(self) -> tuple[int, bytes]:
+        """Send the rest; return status and body of the answer."""
+        self.send(self._left)
+        self._http.send(self.END)
+        answer = self._http.getresponse()
+        return answer.status, answer.read()
+
+    def cut(self) -> None:
+        """Go away in the middle."""
+        self._http.close()
+
+
+def _read(client: Any) -> bytes:
+    """Return all that comes until the other end closes."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while data := client.recv(65536):
+            received += data
+    return received
