@@ -1,0 +1,202 @@
+"""The agent as an operator runs it: a real twistd, reached by HTTP, watched through /proc."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import goloagent
+from bench import peer
+
+_POLL_SECONDS = 0.02
+_PATIENCE_SECONDS = 60
+_OVER = ("finished", "failed", "cancelled", "interrupted")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A job's counts at a moment, and the CPU time that the agent had taken by then."""
+
+    time: float
+    cpu: float
+    calls: int
+    read: int
+    delivered: int
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A running agent."""
+
+    process: subprocess.Popen[bytes]
+    address: str
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The CPU time of the process with all its threads."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self, what: str) -> float:
+        """Return VmRSS or VmHWM, in MiB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = re.search(rf"{what}:\s+(\d+) kB", status)
+        assert found is not None
+        return int(found[1]) / 1024
+
+    def forget_peak(self) -> None:
+        """Have VmHWM begin anew."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> bytes:
+        """Make a request; return the answer's body."""
+        request = urllib.request.Request(
+            f"http://{self.address}{path}", data=body, method=method, headers=headers
+        )
+        with urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS) as answer:
+            told: bytes = answer.read()
+            return told
+
+    def upload(self, program: Path) -> str:
+        """Upload a small program; return the binary's id."""
+        boundary = uuid.uuid4().hex
+        body = b"".join(form(boundary, program.name, [program.read_bytes()]))
+        kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        binary: str = json.loads(self.ask("POST", "/upload", body, **kind))["binary"]
+        return binary
+
+    @contextmanager
+    def job(self, program: Path, users: int) -> Iterator[str]:
+        """Run a job of the program, cancelled at the end; entered once calls return."""
+        wanted = {"name": "bench", "users": users, "duration": 3600, "binary": self.upload(program)}
+        kind = {"Content-Type": "application/json"}
+        job_id = json.loads(self.ask("POST", "/queue", json.dumps(wanted).encode(), **kind))["id"]
+        try:
+            self.wait(lambda: self.show(job_id)["calls"]["started"] >= users)
+            yield job_id
+        finally:
+            self.ask("DELETE", f"/jobs/{job_id}")
+            self.wait(lambda: self.show(job_id)["state"] in _OVER)
+
+    def show(self, job_id: str) -> dict[str, Any]:
+        """Return a job."""
+        shown: dict[str, Any] = json.loads(self.ask("GET", f"/jobs/{job_id}"))
+        return shown
+
+    def moment(self, job_id: str) -> Moment:
+        """Return how far a job has come."""
+        job = self.show(job_id)
+        calls = job["calls"]["ok"] + job["calls"]["failed"]
+        results = job["results"]
+        return Moment(
+            time.perf_counter(), self.cpu_seconds, calls, results["read"], results["delivered"]
+        )
+
+    def wait(self, condition: Callable[[], bool], seconds: float = _PATIENCE_SECONDS) -> None:
+        """Return once a condition holds.
+
+        Raises:
+            RuntimeError: it does not in time, or the agent has ended.
+        """
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end or self.process.poll() is not None:
+                raise RuntimeError("what was waited for does not come")
+            time.sleep(_POLL_SECONDS)
+
+    def measure(self, job_id: str, seconds: float, settle_seconds: float = 0.5) -> Span:
+        """Watch a job for so long, once it has gone on for a while."""
+        time.sleep(settle_seconds)
+        begin = self.moment(job_id)
+        time.sleep(seconds)
+        return Span(begin, self.moment(job_id))
+
+
+@dataclass(frozen=True)
+class Span:
+    """What happened between two moments."""
+
+    begin: Moment
+    end: Moment
+
+    def rate(self, what: str) -> float:
+        """How many `calls`, `read` or `delivered` there were in a second."""
+        return self._grown(what) / (self.end.time - self.begin.time)
+
+    def cost(self, what: str) -> float:
+        """How many microseconds of the agent's CPU time each took."""
+        return (self.end.cpu - self.begin.cpu) * 1e6 / max(1, self._grown(what))
+
+    def _grown(self, what: str) -> float:
+        grown: float = getattr(self.end, what) - getattr(self.begin, what)
+        return grown
+
+
+def form(boundary: str, name: str, blocks: list[bytes]) -> Iterator[bytes]:
+    """Yield the multipart body of an upload."""
+    yield (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    ).encode()
+    yield from blocks
+    yield f"\r\n--{boundary}--\r\n".encode()
+
+
+@contextmanager
+def start(directory: Path, collector: str = "127.0.0.1:9") -> Iterator[Agent]:
+    """Run an agent that keeps everything below a directory; entered when it is ready.
+
+    By default nobody is at the collector's address.
+    """
+    address = peer.free_address()
+    host, _, port = address.partition(":")
+    command = [str(Path(sys.executable).parent / "twistd"), "-n", "--pidfile=", "golo-agent"]
+    options = {
+        "--listen": f"tcp:{port}:interface={host}",
+        "--rpc": peer.free_address(),
+        "--collector": f"http://{collector}",
+        "--logs": str(directory / "logs"),
+        "--state": str(directory / "state"),
+        "--run-as": pwd.getpwuid(os.geteuid()).pw_name,
+    }
+    environment = {**os.environ, "PYTHONPATH": str(Path(goloagent.__file__).parents[1])}
+    with (directory / "agent.log").open("ab") as log:
+        process = subprocess.Popen(
+            [*command, *(word for pair in options.items() for word in pair)],
+            cwd=directory,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+    agent = Agent(process, address)
+    try:
+        agent.wait(lambda: _is_ready(agent))
+        yield agent
+    finally:
+        process.terminate()
+        try:
+            process.wait(_PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _is_ready(agent: Agent) -> bool:
+    try:
+        agent.ask("GET", "/health")
+    except (URLError, ConnectionError):
+        return False
+    return True

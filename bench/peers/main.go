@@ -1,0 +1,107 @@
+// peers is what the agent is measured against and with, one subcommand each: the work of a Go agent (client, scan),
+// load tests (noop, hold, print, get), and what stands around them (collect, target, flood, probe).
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"log"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+func main() {
+	commands := map[string]func([]string){
+		"client":  func(a []string) { client(a[0], number(a[1]), seconds(a[2])) },
+		"noop":    func(a []string) { serve(func() {}) },
+		"hold":    func(a []string) { serve(func() { time.Sleep(seconds(a[0])) }) },
+		"print":   func(a []string) { serve(printer(number(a[0]), number(a[1]))) },
+		"get":     func(a []string) { serve(getter(a[0])) },
+		"flood":   func(a []string) { flood(seconds(a[0])) },
+		"scan":    func(a []string) { scan(a[0]) },
+		"collect": func(a []string) { collect(a[0]) },
+		"target":  func(a []string) { target(a[0]) },
+		"probe":   func(a []string) { probe(a[0], seconds(a[1])) },
+	}
+	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
+		log.Fatal("which peer?")
+	}
+	commands[os.Args[1]](os.Args[2:])
+}
+
+func number(text string) int {
+	value, err := strconv.Atoi(text)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return value
+}
+
+func seconds(text string) time.Duration {
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return time.Duration(value * float64(time.Second))
+}
+
+// report prints what was done in how long and with how much CPU time of this process.
+func report(done int64, begin time.Time) {
+	elapsed := time.Since(begin).Seconds()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		log.Fatal(err)
+	}
+	cpu := time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
+	json.NewEncoder(os.Stdout).Encode(map[string]float64{"done": float64(done), "seconds": elapsed, "cpu": cpu})
+}
+
+// scan does with a load test's stdout what the Go agent of 2018 did: a line at a time into the log, decoded.
+func scan(path string) {
+	begin := time.Now()
+	file, err := os.Create(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var lines int64
+	scanner := bufio.NewScanner(os.Stdin)
+	for scanner.Scan() {
+		line := scanner.Bytes()
+		if _, err := file.Write(append(line, '\n')); err != nil {
+			log.Fatal(err)
+		}
+		var decoded result
+		if json.Unmarshal(line, &decoded) == nil {
+			lines++
+		}
+	}
+	if err := scanner.Err(); err != nil {
+		log.Fatal(err)
+	}
+	report(lines, begin)
+}
+
+// block makes so many lines as a load test prints them, of so many URLs.
+func block(lines, urls int) []byte {
+	var made []byte
+	for i := 0; i < lines; i++ {
+		made = append(made, fmt.Sprintf(
+			`{"sequenceID":"%d","url":"http://127.0.0.1:8000/item/%d","method":"GET","status":200,"size":512,`+
+				`"timestamp":"2026-01-02T15:04:05.%09dZ","duration":%d,"error":null}`+"\n",
+			i, i%urls, i*7919, 200_000+i*7919%5_000_000)...)
+	}
+	return made
+}
+
+// flood prints for so long, as fast as the reader takes it.
+func flood(duration time.Duration) {
+	lines := block(5000, 10)
+	for begin := time.Now(); time.Since(begin) < duration; {
+		if _, err := os.Stdout.Write(lines); err != nil {
+			log.Fatal(err)
+		}
+	}
+}

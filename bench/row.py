@@ -1,0 +1,55 @@
+"""The rows of the table: what was measured, beside what, and whether it reaches its target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure; `ratio` is to the peer's figure, and None where there is no peer.
+
+    The target is of the ratio where there is one, else of the figure; `at_least` says which side
+    of it is good. Without a target the row is for information.
+    """
+
+    what: str
+    figure: float
+    unit: str
+    peer: float | None = None
+    ratio: float | None = None
+    target: float | None = None
+    at_least: bool = True
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the target is reached; None without one."""
+        if self.target is None:
+            return None
+        value = self.figure if self.ratio is None else self.ratio
+        return value >= self.target if self.at_least else value <= self.target
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Render rows as a Markdown table."""
+    lines = [
+        "| what | agent | peer | ratio | target | reached |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for row in rows:
+        verdict = {True: "yes", False: "no", None: ""}[row.reached]
+        sign = "≥" if row.at_least else "≤"
+        unit = " ×" if row.ratio is not None else f" {row.unit}"
+        target = "" if row.target is None else f"{sign} {_text(row.target)}{unit}"
+        peer = "" if row.peer is None else _text(row.peer)
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f} ×"
+        lines.append(
+            f"| {row.what} | {_text(row.figure)} {row.unit} | {peer} | {ratio} | {target} "
+            f"| {verdict} |"
+        )
+    return "\n".join(lines)
+
+
+def _text(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -1,0 +1,20 @@
+"""How long the measurements take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    """Sizes that every measurement scales with."""
+
+    rounds: int
+    seconds: float
+    lines: int
+    upload_mib: int
+
+
+TINY = Size(rounds=1, seconds=0.2, lines=20_000, upload_mib=2)
+QUICK = Size(rounds=3, seconds=2, lines=2_000_000, upload_mib=256)
+FULL = Size(rounds=7, seconds=5, lines=50_000_000, upload_mib=1024)
