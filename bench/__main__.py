@@ -13,7 +13,18 @@ from pathlib import Path
 from bench import size
 from bench.row import Row, table
 
-MEASUREMENTS = "driving reading delivery cost memory users fairness start uploads growth".split()
+MEASUREMENTS = (
+    "driving",
+    "reading",
+    "delivery",
+    "cost",
+    "memory",
+    "users",
+    "fairness",
+    "start",
+    "uploads",
+    "growth",
+)
 
 
 def main() -> None:

@@ -40,10 +40,10 @@ def table(rows: Iterable[Row]) -> str:
     for row in rows:
         verdict = {True: "yes", False: "no", None: ""}[row.reached]
         sign = "≥" if row.at_least else "≤"
-        unit = " ×" if row.ratio is not None else f" {row.unit}"
+        unit = " x" if row.ratio is not None else f" {row.unit}"
         target = "" if row.target is None else f"{sign} {_text(row.target)}{unit}"
         peer = "" if row.peer is None else _text(row.peer)
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f} ×"
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f} x"
         lines.append(
             f"| {row.what} | {_text(row.figure)} {row.unit} | {peer} | {ratio} | {target} "
             f"| {verdict} |"

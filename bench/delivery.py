@@ -1,0 +1,29 @@
+"""The whole way: results per second from the pipe to a collector that answers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from bench import agent, peer
+from bench.reading import scan
+from bench.row import Row
+from bench.size import Size
+
+
+def measure(directory: Path, size: Size) -> Iterator[Row]:
+    """Deliver a flood, in turn with Go's reading alone."""
+    printer = peer.load_test(directory, "print", 5000, 10)
+    address = peer.free_address()
+    pairs = []
+    with peer.server("collect", address), agent.start(directory, address) as running:
+        for _ in range(size.rounds):
+            with running.job(printer, 4) as job_id:
+                span = running.measure(job_id, size.seconds)
+            running.wait(lambda id=job_id: running.show(id)["results"]["pending"] == 0)  # type: ignore[misc]
+            told = scan(directory, size.seconds)
+            pairs.append((span.rate("delivered"), told["done"] / told["seconds"]))
+    ours, go = zip(*pairs, strict=True)
+    ratio = median(own / theirs for own, theirs in pairs)
+    yield Row("the whole way, beside Go's reading", median(ours), "results/s", median(go), ratio, 2)

@@ -1,0 +1,53 @@
+"""Read a load test's stdout as the agent does, and nothing else: `python -m bench.reader`.
+
+The real agent always keeps statistics and delivers; this is its reading alone, from the pipe by
+Twisted to out.log, validated and counted, with statistics or without.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.protocol import ProcessProtocol
+
+from bench import peer
+from goloagent.results.recorder import Recorder
+from goloagent.results.runlog import RunLog
+from goloagent.statistics.run import RunStatistics
+
+
+class Reader(ProcessProtocol):
+    """Hands what comes to a recorder."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.outReceived = recorder.stdout
+
+    def processEnded(self, reason: object) -> None:
+        """Stop once all has been read."""
+        reactor.stop()  # type: ignore[attr-defined]
+
+
+def main(logs: Path, seconds: str, with_statistics: bool) -> dict[str, Any]:
+    """Read a flood to its end; return how many lines, in how long and with how much CPU."""
+    observe = RunStatistics().add if with_statistics else None
+    recorder = Recorder(RunLog.create(logs, "bench", str(time.time_ns())), observe)
+    cpu, begin = time.process_time(), time.perf_counter()
+    command = [str(peer.program()), "flood", seconds]
+    reactor.spawnProcess(Reader(recorder), command[0], command)  # type: ignore[attr-defined]
+    reactor.run()  # type: ignore[attr-defined]
+    recorder.close()
+    assert not recorder.tally.invalid
+    return {
+        "done": recorder.tally.valid,
+        "seconds": time.perf_counter() - begin,
+        "cpu": time.process_time() - cpu,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "statistics")))

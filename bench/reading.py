@@ -1,0 +1,78 @@
+"""Reading: lines from a pipe into out.log, beside what the Go agent did, and beside `cat`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench import agent, peer
+from bench.row import Row
+from bench.size import Size
+
+
+def measure(directory: Path, size: Size) -> Iterator[Row]:
+    """Read the same flood by each in turn, then the real agent's whole process."""
+    rounds = [
+        (
+            _rate(_reader(directory, size.seconds, "plain")),
+            _rate(_reader(directory, size.seconds, "statistics")),
+            _rate(scan(directory, size.seconds)),
+            _cat(directory, size.seconds),
+        )
+        for _ in range(size.rounds)
+    ]
+    plain, counted, go, cat = zip(*rounds, strict=True)
+    for what, rates, peers, target in [
+        ("reading, beside Go's scanner and json", plain, go, 5.0),
+        ("reading with statistics, beside Go's scanner and json", counted, go, 3.5),
+        ("reading, beside `cat`", plain, cat, None),
+    ]:
+        ratio = median(ours / theirs for ours, theirs in zip(rates, peers, strict=True))
+        yield Row(what, median(rates), "lines/s", median(peers), ratio, target)
+    printer = peer.load_test(directory, "print", 5000, 10)
+    with agent.start(directory) as running, running.job(printer, 4) as job_id:
+        span = running.measure(job_id, size.seconds)
+    yield Row(
+        "reading, the whole agent, nobody at the collector's",
+        span.rate("read"),
+        "lines/s",
+        median(go),
+        span.rate("read") / median(go),
+    )
+
+
+def scan(directory: Path, seconds: float) -> dict[str, Any]:
+    """Have Go read a flood; return its report."""
+    command = f"{peer.program()} flood {seconds} | {peer.program()} scan {directory}/scanned"
+    told: dict[str, Any] = json.loads(subprocess.check_output(["sh", "-c", command]))
+    return told
+
+
+def _reader(directory: Path, seconds: float, kind: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "bench.reader", str(directory / "logs"), str(seconds), kind]
+    told: dict[str, Any] = json.loads(subprocess.check_output(command))
+    return told
+
+
+def _cat(directory: Path, seconds: float) -> float:
+    """Return how many lines a second `cat` writes to a file."""
+    written = directory / "copied"
+    begin = time.perf_counter()
+    subprocess.run(["sh", "-c", f"{peer.program()} flood {seconds} | cat > {written}"], check=True)
+    elapsed = time.perf_counter() - begin
+    with written.open("rb") as file:
+        start = file.read(1 << 20)
+    lines = written.stat().st_size * start.count(b"\n") / len(start)
+    written.unlink()
+    return lines / elapsed
+
+
+def _rate(told: dict[str, Any]) -> float:
+    rate: float = told["done"] / told["seconds"]
+    return rate
