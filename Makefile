@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test soak package lint docs clean
+.PHONY: help demo test bench soak package lint docs clean
 
 help: ## list what make can do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ demo: $(VENV)/demo.installed ## run a ten-second load test, end to end, on this 
 
 test: $(VENV)/test.installed ## run every test, with a real Go load test and a real twistd
 	$(BIN)/pytest
+
+bench: $(VENV)/test.installed ## measure the agent beside Go: some 4 minutes, with BENCH_FULL=1 an hour
+	$(BIN)/python -m bench
 
 soak: $(VENV)/test.installed ## the promises of docs/reliability.md and the API at full length: some 30 minutes
 	GOLO_SOAK=1 $(BIN)/pytest -rP tests/integration/promises tests/integration/test_openapi.py

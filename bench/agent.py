@@ -91,6 +91,10 @@ class Agent:
             self.ask("DELETE", f"/jobs/{job_id}")
             self.wait(lambda: self.show(job_id)["state"] in _OVER)
 
+    def settle(self, job_id: str) -> None:
+        """Return once the collector has all results of a job."""
+        self.wait(lambda: self.show(job_id)["results"]["pending"] == 0)
+
     def show(self, job_id: str) -> dict[str, Any]:
         """Return a job."""
         shown: dict[str, Any] = json.loads(self.ask("GET", f"/jobs/{job_id}"))

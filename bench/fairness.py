@@ -17,13 +17,16 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
     """Ask for the health a hundred times a second."""
     printer = peer.load_test(directory, "print", 5000, 10)
     collector = peer.free_address()
-    with peer.server("collect", collector), agent.start(directory, collector) as running:
-        with running.job(printer, 4) as job_id:
-            before = _lags(running)
-            begin = running.moment(job_id)
-            told = peer.run("probe", f"http://{running.address}/health", 2 * size.seconds)
-            span = agent.Span(begin, running.moment(job_id))
-            after = _lags(running)
+    with (
+        peer.server("collect", collector),
+        agent.start(directory, collector) as running,
+        running.job(printer, 4) as job_id,
+    ):
+        before = _lags(running)
+        begin = running.moment(job_id)
+        told = peer.run("probe", f"http://{running.address}/health", 2 * size.seconds)
+        span = agent.Span(begin, running.moment(job_id))
+        after = _lags(running)
     late = {bound: after[bound] - before[bound] for bound in after}
     wanted = 0.99 * late[float("inf")]
     lag = min(bound for bound, count in late.items() if count >= wanted)

@@ -35,6 +35,7 @@ class Reader(ProcessProtocol):
 def main(logs: Path, seconds: str, with_statistics: bool) -> dict[str, Any]:
     """Read a flood to its end; return how many lines, in how long and with how much CPU."""
     observe = RunStatistics().add if with_statistics else None
+    logs.mkdir(exist_ok=True)
     recorder = Recorder(RunLog.create(logs, "bench", str(time.time_ns())), observe)
     cpu, begin = time.process_time(), time.perf_counter()
     command = [str(peer.program()), "flood", seconds]

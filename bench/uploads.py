@@ -27,6 +27,7 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
         for _ in range(size.rounds):
             # New content each time: an upload of known content would keep no second copy.
             with file.open("wb") as written:
+                written.write(b"#!/bin/sh\n")
                 for _ in range(size.upload_mib):
                     written.write(os.urandom(_BLOCK_BYTES))
                 os.fsync(written.fileno())
