@@ -16,6 +16,7 @@ from twisted.internet import reactor
 from twisted.internet.protocol import ProcessProtocol
 
 from bench import peer
+from goloagent.loadtest.blocks import read_in_blocks
 from goloagent.results.recorder import Recorder
 from goloagent.results.runlog import RunLog
 from goloagent.statistics.run import RunStatistics
@@ -37,9 +38,11 @@ def main(logs: Path, seconds: str, with_statistics: bool) -> dict[str, Any]:
     observe = RunStatistics().add if with_statistics else None
     logs.mkdir(exist_ok=True)
     recorder = Recorder(RunLog.create(logs, "bench", str(time.time_ns())), observe)
-    cpu, begin = time.process_time(), time.perf_counter()
     command = [str(peer.program()), "flood", seconds]
-    reactor.spawnProcess(Reader(recorder), command[0], command)  # type: ignore[attr-defined]
+    cpu, begin = time.process_time(), time.perf_counter()
+    reader = Reader(recorder)
+    reactor.spawnProcess(reader, command[0], command)  # type: ignore[attr-defined]
+    read_in_blocks(reader.transport, 1)
     reactor.run()  # type: ignore[attr-defined]
     recorder.close()
     assert not recorder.tally.invalid

@@ -18,6 +18,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from goloagent.loadtest import launcher, survivors
+from goloagent.loadtest.blocks import read_in_blocks
 from goloagent.loadtest.containment import Containment, ProcessGroup, plan
 
 MAX_FILE_BYTES = 4 * 1024**3
@@ -181,4 +182,5 @@ def spawn(reactor: IReactorProcess, program: Program, watcher: Watcher) -> LoadT
             env=environment,
             childFDs=pipes | dict.fromkeys(program.containment.reports, "r"),
         )
+    read_in_blocks(process.transport, 1)
     return process
