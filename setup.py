@@ -38,6 +38,7 @@ setup(
             "playwright >= 1.40",
             "pytest >= 8",
             "pytest-twisted >= 1.14",
+            "pytest-xdist >= 3.6",
             "schemathesis >= 4.32; python_version >= '3.11'",
         ],
         "package": ["build >= 1"],

@@ -477,7 +477,6 @@ def test_r9_histories(logged_errors: Any) -> None:
         settings=settings(
             max_examples=HISTORIES,
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -618,7 +618,7 @@ def possible(one: OneRun, launched: list[bool]) -> dict[str, Callable[[], object
     return things
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(data=st.data(), users=st.integers(1, 5), duration=st.sampled_from([0, 1, 20]))
 def test_every_history_ends(data: st.DataObject, users: int, duration: int) -> None:
     """Whatever happens, the run ends once, in bounded time, and leaves nothing behind."""
