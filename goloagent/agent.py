@@ -18,13 +18,13 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from goloagent.composition import Composition, now
-from goloagent.condition import DISK_FAILED, Condition
+from goloagent.disk.retention import SWEEP_SECONDS
+from goloagent.host.condition import DISK_FAILED, Condition
+from goloagent.host.listening import close, listen
+from goloagent.host.notify import notifier
+from goloagent.host.premises import CannotStart, take
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Cause
-from goloagent.listening import close, listen
-from goloagent.notify import notifier
-from goloagent.premises import CannotStart, take
-from goloagent.retention import SWEEP_SECONDS
 from goloagent.settings import Settings
 
 # From SIGTERM to the end, everything in.

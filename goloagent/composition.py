@@ -18,30 +18,30 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.web.server import Site
 
-from goloagent.archive import Archive
-from goloagent.condition import Condition
-from goloagent.custody import Custody
 from goloagent.delivery.collector import Collector, http_client
 from goloagent.delivery.shipper import Shipper
+from goloagent.disk.archive import Archive
+from goloagent.disk.logs import Logs
+from goloagent.disk.retention import Retention
+from goloagent.disk.syncer import Syncer
+from goloagent.host.condition import Condition
+from goloagent.host.premises import CannotStart, Premises, read_token, reason
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
 from goloagent.loadtest.containment import NotAllowed
 from goloagent.loadtest.users import connect, is_free
-from goloagent.logs import Logs
 from goloagent.metrics.lateness import Lateness
 from goloagent.metrics.meter import Meter, Present
-from goloagent.premises import CannotStart, Premises, read_token, reason
-from goloagent.pulse import Pulse
-from goloagent.recovery import Recovery
 from goloagent.results.runlog import LogPathError
-from goloagent.retention import Retention
-from goloagent.run import Run, Tools
+from goloagent.runs.custody import Custody
+from goloagent.runs.pulse import Pulse
+from goloagent.runs.recovery import Recovery
+from goloagent.runs.run import Run, Tools
+from goloagent.runs.stage import Stage, Staged
+from goloagent.runs.supervisor import Supervisor
 from goloagent.settings import AUTO, Settings
 from goloagent.space import Space
-from goloagent.stage import Stage, Staged
 from goloagent.statistics.run import RunStatistics
-from goloagent.supervisor import Supervisor
-from goloagent.syncer import Syncer
 from goloagent.web.access import Access
 from goloagent.web.api import api
 from goloagent.web.binaries import BinaryRoutes

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from conftest import LoggedErrors
 from twisted.internet.defer import Deferred, succeed
-from unit.one_run import NOW
+from unit.runs.one_run import NOW
 
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Cause, Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import Store
-from goloagent.supervisor import Supervisor
+from goloagent.runs.supervisor import Supervisor
 
 
 class FakeRun:

@@ -11,8 +11,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from goloagent import premises
-from goloagent.premises import CannotStart
+from goloagent.host import premises
+from goloagent.host.premises import CannotStart
 from goloagent.settings import Settings
 from goloagent.tap import Options
 

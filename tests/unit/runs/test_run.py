@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.error import ConnectingCancelledError, DNSLookupError
 from unit.loadtest.peer import THERE
-from unit.one_run import NOW, RESULT, OneRun
+from unit.runs.one_run import NOW, RESULT, OneRun
 
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Cause, Exit, State
 from goloagent.jobs.lifecycle import Phase
-from goloagent.stage import Refused
+from goloagent.runs.stage import Refused
 
 RUNNING = [
     Phase.LAUNCHING,

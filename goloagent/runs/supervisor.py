@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Cause, Job, State
 from goloagent.jobs.store import Store
-from goloagent.run import Run
+from goloagent.runs.run import Run
 
 
 class Supervisor:
