@@ -83,15 +83,15 @@ class Agent(Service):
 
     async def _begin(self) -> None:
         """Take up what an earlier life left, and begin with the queue."""
-        # First what the database knows: what is restored is taken up as it is found.
         parts = self._parts
+        for job in self._premises.store.unsettled():
+            parts.meter.observe(job)
+        # First what the database knows: what is restored is taken up as it is found.
         await parts.recovery.recover()
         if self._premises.damage is not None:
             self._condition.notice(self._premises.damage)
             await parts.recovery.restore(self._settings.logs, parts.binaries.kept)
             self._premises.restored()
-        for job in self._premises.store.unsettled():
-            parts.meter.observe(job)
         self._account_loop.start(ACCOUNT_SECONDS)
         parts.supervisor.start()
         self._condition.ready()
