@@ -157,6 +157,7 @@ class Composition:
             self.reactor,
             self.meter.uploaded,
             Limits(settings.max_connections, settings.max_connections_per_peer),
+            self.meter.refused,
         )
 
     def _make_access(self) -> Access:

@@ -48,7 +48,8 @@ def test_another_user_can_come_to_its_directory(settings: Settings) -> None:
     """Whatever the umask, load tests of another user can enter below the state directory."""
     premises.take(settings, now).leave()
     assert mode(settings.state) == mode(settings.state / "work") == 0o711
-    assert mode(settings.logs) == 0o755
+    assert mode(settings.logs) == 0o750
+    assert mode(settings.state / "lock") == 0o600
     assert mode(settings.state / "golo-agent.sqlite") == 0o600
 
 
