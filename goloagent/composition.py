@@ -5,8 +5,6 @@ Touches the global reactor, starts nothing, and listens nowhere.
 
 from __future__ import annotations
 
-import os
-import pwd
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -25,7 +23,7 @@ from goloagent.disk.logs import Logs
 from goloagent.disk.retention import Retention
 from goloagent.disk.syncer import Syncer
 from goloagent.host.condition import Condition
-from goloagent.host.premises import CannotStart, Premises, read_token, reason
+from goloagent.host.premises import CannotStart, Premises, own_user, read_token, reason
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
 from goloagent.loadtest.containment import NotAllowed
@@ -164,7 +162,7 @@ class Composition:
         settings = self._settings
         token = read_token(settings.token_file)
         self._condition.protect(
-            run_as=settings.run_as or pwd.getpwuid(os.geteuid()).pw_name,
+            run_as=settings.run_as or own_user(),
             token=token is not None,
             min_free_bytes=settings.min_free_bytes,
         )

@@ -74,6 +74,17 @@ def take(settings: Settings, now: Callable[[], datetime]) -> Premises:
     return Premises(work, store, damage, restoring, lock)
 
 
+def own_user() -> str:
+    """Return the name of the user that the agent runs as, or the number of one without a name.
+
+    A service manager or a container may give it any number.
+    """
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
 def read_token(path: Path | None) -> bytes | None:
     """Return the token in the file at `path`; None when none is asked for.
 

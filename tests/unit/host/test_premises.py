@@ -82,3 +82,9 @@ def test_damage_is_known_until_all_is_restored(settings: Settings) -> None:
     third = premises.take(settings, now)
     assert third.damage is None
     third.leave()
+
+
+def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A manager or a container may run the agent as any number."""
+    monkeypatch.setattr("os.geteuid", lambda: 4_000_000_001)
+    assert premises.own_user() == "4000000001"
