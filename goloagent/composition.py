@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -84,6 +85,8 @@ class Composition:
         from twisted.internet import reactor
 
         self.reactor: Any = reactor
+        # Twisted goes by the wall clock: one that is set back would hold up every timer.
+        self.reactor.seconds = time.monotonic
         self._settings = settings
         self._store = premises.store
         self._condition = condition
