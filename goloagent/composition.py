@@ -86,7 +86,7 @@ class Composition:
 
         self.reactor: Any = reactor
         # Twisted goes by the wall clock: one that is set back would hold up every timer.
-        self.reactor.seconds = time.monotonic
+        self.reactor.seconds = time.monotonic  # type: ignore[method-assign]
         self._settings = settings
         self._store = premises.store
         self._condition = condition
