@@ -5,6 +5,7 @@ Touches the global reactor, starts nothing, and listens nowhere.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -82,6 +83,8 @@ class Composition:
         from twisted.internet import reactor
 
         self.reactor: Any = reactor
+        # Twisted goes by the wall clock: one that is set back would hold up every timer.
+        self.reactor.seconds = time.monotonic  # type: ignore[method-assign]
         self._settings = settings
         self._store = premises.store
         self._condition = condition

@@ -210,3 +210,12 @@ def test_a_cancel_that_cannot_be_kept(queue: Queue, monkeypatch: pytest.MonkeyPa
             queue.supervisor.cancel(job)
     queue.supervisor.start()
     assert queue.ran == ["one"]
+
+
+def test_a_job_of_an_earlier_life_is_left_to_the_recovery(queue: Queue) -> None:
+    """To cancel what a kill left running, before it is counted, settles nothing."""
+    left = Job("left", JobSpec("left", 1, 1, "binary"), NOW, state=State.RUNNING)
+    queue.store.add(left)
+    queue.supervisor.cancel(left)
+    assert left.state is State.RUNNING
+    assert queue.store.get("left") is left
