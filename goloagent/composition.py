@@ -5,8 +5,7 @@ Touches the global reactor, starts nothing, and listens nowhere.
 
 from __future__ import annotations
 
-import os
-import pwd
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -18,30 +17,30 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.web.server import Site
 
-from goloagent.archive import Archive
-from goloagent.condition import Condition
-from goloagent.custody import Custody
 from goloagent.delivery.collector import Collector, http_client
 from goloagent.delivery.shipper import Shipper
+from goloagent.disk.archive import Archive
+from goloagent.disk.logs import Logs
+from goloagent.disk.retention import Retention
+from goloagent.disk.syncer import Syncer
+from goloagent.host.condition import Condition
+from goloagent.host.premises import CannotStart, Premises, own_user, read_token, reason
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
 from goloagent.loadtest.containment import NotAllowed
 from goloagent.loadtest.users import connect, is_free
-from goloagent.logs import Logs
 from goloagent.metrics.lateness import Lateness
 from goloagent.metrics.meter import Meter, Present
-from goloagent.premises import CannotStart, Premises, read_token, reason
-from goloagent.pulse import Pulse
-from goloagent.recovery import Recovery
 from goloagent.results.runlog import LogPathError
-from goloagent.retention import Retention
-from goloagent.run import Run, Tools
+from goloagent.runs.custody import Custody
+from goloagent.runs.pulse import Pulse
+from goloagent.runs.recovery import Recovery
+from goloagent.runs.run import Run, Tools
+from goloagent.runs.stage import Stage, Staged
+from goloagent.runs.supervisor import Supervisor
 from goloagent.settings import AUTO, Settings
 from goloagent.space import Space
-from goloagent.stage import Stage, Staged
 from goloagent.statistics.run import RunStatistics
-from goloagent.supervisor import Supervisor
-from goloagent.syncer import Syncer
 from goloagent.web.access import Access
 from goloagent.web.api import api
 from goloagent.web.binaries import BinaryRoutes
@@ -84,6 +83,8 @@ class Composition:
         from twisted.internet import reactor
 
         self.reactor: Any = reactor
+        # Twisted goes by the wall clock: one that is set back would hold up every timer.
+        self.reactor.seconds = time.monotonic  # type: ignore[method-assign]
         self._settings = settings
         self._store = premises.store
         self._condition = condition
@@ -157,13 +158,14 @@ class Composition:
             self.reactor,
             self.meter.uploaded,
             Limits(settings.max_connections, settings.max_connections_per_peer),
+            self.meter.refused,
         )
 
     def _make_access(self) -> Access:
         settings = self._settings
         token = read_token(settings.token_file)
         self._condition.protect(
-            run_as=settings.run_as or pwd.getpwuid(os.geteuid()).pw_name,
+            run_as=settings.run_as or own_user(),
             token=token is not None,
             min_free_bytes=settings.min_free_bytes,
         )

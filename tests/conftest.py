@@ -9,12 +9,17 @@ import gc
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 import pytest_twisted
 from twisted.internet import task
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 
 _REACTOR_TURNS = 5
+
+# How long an example takes says nothing where machines are shared.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_finish() -> None:

@@ -118,6 +118,12 @@ class Meter:
         self._upload_bytes = Counter(
             "golo_agent_upload_bytes", "Bytes of uploads that came in.", registry=registry
         )
+        self._refusals = Counter(
+            "golo_agent_refusals",
+            "Requests and connections that were refused, by the status of the answer.",
+            ["status"],
+            registry=registry,
+        )
         self._sync_failures = Counter(
             "golo_agent_sync_failures",
             "Syncs that the disk failed; after the first the agent ends.",
@@ -151,6 +157,10 @@ class Meter:
     def uploaded(self, count: int) -> None:
         """Take in that so many bytes of an upload came."""
         self._upload_bytes.inc(count)
+
+    def refused(self, status: int) -> None:
+        """Take in that a client was refused."""
+        self._refusals.labels(str(status)).inc()
 
     def sync_failed(self) -> None:
         """Take in that the disk failed."""

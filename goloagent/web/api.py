@@ -9,7 +9,6 @@ from typing import Any
 from klein import Klein
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from goloagent.space import is_full
@@ -47,12 +46,12 @@ def api(*rooms: object, token: bool = False) -> Klein:
     return app
 
 
-def _failed(request: IRequest, failure: Failure) -> bytes:
+def _failed(request: Any, failure: Failure) -> bytes:
     """Answer for whatever a route, or the search for one, raised."""
     return answer(request, _problem(request, failure))
 
 
-def _problem(request: IRequest, failure: Failure) -> Problem:
+def _problem(request: Request, failure: Failure) -> Problem:
     error = failure.value
     if isinstance(error, Problem):
         return error

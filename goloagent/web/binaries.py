@@ -93,6 +93,7 @@ class BinaryRoutes:
         await self.in_thread(upload.sync, upload.twin())
         binary = upload.finish()
         await self.in_thread(upload.sync_name)
+        request.did("upload", binary=binary.id, sha256=binary.sha256, bytes=binary.size)
         return request.answer(200, Uploaded(binary.id))
 
     @operation(
@@ -159,6 +160,7 @@ class BinaryRoutes:
             self.binaries.remove(found)
         except BinaryNeeded as error:
             raise Problem(409, str(error)) from None
+        request.did("remove", binary=found.id)
         return request.answer(200, self._resources([found])[0])
 
     def _resources(self, binaries: list[Binary]) -> list[BinaryResource]:

@@ -17,6 +17,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
+from goloagent.web.audit import Audit
 from goloagent.web.limits import Connections, Limits, Pace, peer_of
 from goloagent.web.problem import Problem, render
 
@@ -33,12 +34,13 @@ _TOO_LONG = Problem(400, "the request line or a header is longer than 16 KiB")
 
 
 class Channel(HTTPChannel):
-    """A connection within `limits`, counted among `connections`."""
+    """A connection within `limits`, counted among `connections`; its refusals are in `audit`."""
 
     transport: Any
 
-    def __init__(self, limits: Limits, connections: Connections) -> None:
+    def __init__(self, limits: Limits, connections: Connections, audit: Audit) -> None:
         super().__init__()
+        self._audit = audit
         self._limits = limits
         self._connections = connections
         self._peer = ""
@@ -68,6 +70,11 @@ class Channel(HTTPChannel):
         else:
             self._connections.close(self._peer)
         super().connectionLost(reason)
+
+    def pauseProducing(self) -> None:
+        """Stop reading while nothing can be written, unless that is for want of a TLS handshake."""
+        if not self._refused:
+            super().pauseProducing()
 
     def dataReceived(self, data: bytes) -> None:
         """Take the next bytes, unless the connection is closing: TLS goes on to deliver them."""
@@ -181,6 +188,7 @@ class Channel(HTTPChannel):
         self.loseConnection()
 
     def _write(self, problem: Problem) -> None:
+        self._audit.refused(self._peer or None, problem.status, problem.sentence)
         headers, body = render(problem, ())
         lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]

@@ -89,6 +89,14 @@ class JobRoutes:
             raise Problem(507, health.reason or health.status)
         job = Job(id=str(uuid4()), spec=spec, queued_at=self.now())
         self.store.add(job)
+        request.did(
+            "queue",
+            job=job.id,
+            name=spec.name,
+            binary=spec.binary,
+            users=spec.users,
+            duration=spec.duration_seconds,
+        )
         self.submit(job)
         request.responseHeaders.setRawHeaders("Location", [f"/jobs/{job.id}"])
         return request.answer(201, Queued(queued=True, id=job.id))
@@ -137,6 +145,7 @@ class JobRoutes:
         job = self._find(request, job_id)
         if not job.state.over:
             self.cancel(job)
+            request.did("cancel", job=job.id)
         return request.answer(200 if job.state.over else 202, job_resource(job))
 
     def _find(self, request: Request, job_id: str) -> Job:

@@ -20,11 +20,12 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import server
-from twisted.web.iweb import IRequest
+from twisted.web.http import NOT_FOUND
 
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.spec import MAX_REQUEST_BYTES
 from goloagent.web.access import Access
+from goloagent.web.audit import Audit
 from goloagent.web.problem import Problem, not_found, quoted, render
 from goloagent.web.upload import UploadBody
 
@@ -37,7 +38,7 @@ _Query = TypeVar("_Query", bound=msgspec.Struct)
 
 @attrs.frozen
 class Door:
-    """What a request must pass: who may, and how long a body may be.
+    """What a request must pass: who may, how long a body may be, and where it is noted.
 
     `uploaded` is told of the bytes of uploads as they come.
     """
@@ -45,6 +46,7 @@ class Door:
     access: Access
     binaries: Binaries
     max_upload_bytes: int
+    audit: Audit
     uploaded: Callable[[int], None] = lambda count: None
 
 
@@ -127,6 +129,18 @@ class Request(server.Request):
         self.setHeader(b"Content-Length", b"%d" % len(body))
         return body
 
+    def did(self, act: str, **details: object) -> None:
+        """Note what was done for this request's peer."""
+        self._door.audit.did(act, self._peer(), **details)
+
+    def refused(self, problem: Problem) -> None:
+        """Note that it is answered with `problem`. Not finding anything is no refusal."""
+        if problem.status == NOT_FOUND:
+            return
+        method = self.method.decode("latin-1")
+        path = unquote_to_bytes(self.path).decode("utf-8", "surrogateescape")
+        self._door.audit.refused(self._peer(), problem.status, problem.sentence, f"{method} {path}")
+
     def query(self, kind: type[_Query]) -> _Query:
         """Return the query's parameters.
 
@@ -158,8 +172,7 @@ class Request(server.Request):
         Raises:
             Problem: the request is turned away.
         """
-        peer = self.client.host if isinstance(self.client, IPv4Address | IPv6Address) else None
-        self._door.access.check(peer, self._header)
+        self._door.access.check(self._peer(), self._header)
         hosts = len(self._header("Host"))
         if hosts > 1 or (hosts == 0 and self.clientproto != b"HTTP/1.0"):
             raise Problem(400, "exactly one Host header is required")
@@ -175,6 +188,9 @@ class Request(server.Request):
         self._check_length(length)
         if is_upload:
             self.upload = UploadBody("".join(self._header("Content-Type")[:1]), self._door.binaries)
+
+    def _peer(self) -> str | None:
+        return self.client.host if isinstance(self.client, IPv4Address | IPv6Address) else None
 
     def _check_length(self, length: int) -> None:
         if length > self._max_bytes:
@@ -195,7 +211,6 @@ class Request(server.Request):
         self.requestHeaders.removeHeader(b"Expect")
         self.setHeader(b"Connection", b"close")
         self.write(answer(self, problem))
-        self.channel.factory.log(self)
         self.body_bytes = 0
         self._linger = self.channel.callLater(LINGER_SECONDS, self._hang_up)
 
@@ -211,9 +226,10 @@ class Request(server.Request):
         self._linger = None
 
 
-def answer(request: IRequest, problem: Problem) -> bytes:
-    """Set the status and headers of `problem` on `request`, and return the body to write."""
+def answer(request: Request, problem: Problem) -> bytes:
+    """Note `problem`, set its status and headers on `request`, and return the body to write."""
     accept = request.requestHeaders.getRawHeaders(b"Accept", [])
+    request.refused(problem)
     headers, body = render(problem, [line.decode("latin-1") for line in accept])
     request.setResponseCode(problem.status)
     for name, value in headers.items():

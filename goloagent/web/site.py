@@ -7,16 +7,20 @@ from functools import partial
 
 from klein import Klein
 from twisted.internet.interfaces import IReactorTime
-from twisted.web import server
+from twisted.web import http, server
 
 from goloagent.jobs.binaries import Binaries
 from goloagent.web.access import Access
+from goloagent.web.audit import Audit
 from goloagent.web.channel import Channel
 from goloagent.web.limits import Connections, Limits
 from goloagent.web.request import Door, Request
 
 
 class _Site(server.Site):
+    def log(self, request: http.Request) -> None:
+        """Write nothing: what is worth a line is in the audit."""
+
     def acceptableProtocols(self) -> list[bytes]:
         """Offer only the protocol that `Request` can turn away early: not HTTP/2."""
         return [b"http/1.1"]
@@ -30,9 +34,11 @@ def site(
     clock: IReactorTime,
     uploaded: Callable[[int], None] = lambda count: None,
     limits: Limits = Limits(),  # noqa: B008 (a value)
+    refused: Callable[[int], None] = lambda status: None,
 ) -> server.Site:
     """Return the factory of connections to `api`, timed by `clock`."""
-    door = Door(access, binaries, max_upload_bytes, uploaded)
+    audit = Audit(clock.seconds, refused)
+    door = Door(access, binaries, max_upload_bytes, audit, uploaded)
     factory = _Site(
         api.resource(),
         requestFactory=partial(Request, door),
@@ -41,6 +47,6 @@ def site(
         reactor=clock,
     )
     factory.protocol = partial(  # type: ignore[assignment, method-assign]
-        Channel, limits, Connections(limits)
+        Channel, limits, Connections(limits), audit
     )
     return factory

@@ -14,6 +14,7 @@ from peers.notes import Notes
 from peers.oracle import judge
 from twisted.internet import task
 
+import goloagent
 from goloagent.jobs.bounds import Bounds
 
 BOUNDS = Bounds()
@@ -32,6 +33,13 @@ def told(*_):
 signal.signal(signal.SIGTERM, told)
 host, port = os.environ["GOLO_RPC_ADDR"].rsplit(":", 1)
 connection, _ = socket.create_server((host, int(port))).accept()
+"""
+
+# Gives Python a wall clock that is an hour slow as soon as there is a certain file.
+CLOCK = """
+import os, time
+right = time.time
+time.time = lambda: right() - 3600 * os.path.exists({!r})
 """
 
 
@@ -208,3 +216,19 @@ async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() - begin < seconds, f"not within {seconds} s"
         await task.deferLater(reactor, 0.02)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_clock_is_set_back(agent: Agent, numbered: Notes, tmp_path: Path) -> None:
+    """A job ends at its deadline though the system's clock is set back while it runs."""
+    back = tmp_path / "back"
+    (tmp_path / "sitecustomize.py").write_text(CLOCK.format(str(back)))
+    assert await agent.stop() == 0
+    agent.become = ("env", f"PYTHONPATH={tmp_path}:{Path(goloagent.__file__).parents[1]}")
+    await agent.start()
+    endless = await agent.upload(numbered.script(count=-1, rate=100))
+    job_id = await agent.queue("shop", endless, duration=2)
+    await agent.reached(job_id, "running")
+    back.touch()
+    job = await ended(agent, job_id, 2 + IMPATIENT_SECONDS + BOUNDS.grace_seconds, "by nobody")
+    assert job["state"] == "finished"

@@ -100,6 +100,22 @@ async def test_the_lag_grows_in_an_outage_and_ends_with_it(
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_a_kill_interrupted_is_counted(
+    agent: Agent, go_loadtest: Callable[..., Path]
+) -> None:
+    """The life after a kill counts the job that ended by it; the one after that does not."""
+    job_id = await agent.queue("shop", go_loadtest("counter", count=10**9), duration=60)
+    await agent.reached(job_id, "running")
+    await agent.kill()
+    for count in (1, 0):
+        await agent.start()
+        await agent.settled(job_id)
+        found = await scraped(agent)
+        assert found['golo_agent_jobs_ended_total{state="interrupted"}'] == count
+        assert await agent.stop() == 0
+
+
+@pytest_twisted.ensureDeferred
 async def test_promtool_finds_nothing(agent: Agent) -> None:
     """`promtool check metrics` has no complaint about the exposition."""
     answer = await agent.request("GET", "/metrics")

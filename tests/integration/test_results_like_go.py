@@ -68,7 +68,7 @@ def test_hand_picked_lines_are_results_as_go_says(ask_go: Ask) -> None:
     assert 0 < results < len(BY_HAND)
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
 @given(asked=st.lists(lines, min_size=1, max_size=10))
 def test_generated_lines_are_results_as_go_says(ask_go: Ask, asked: list[bytes]) -> None:
     """On lines found by Hypothesis we differ from Go only by the rules that are ours."""

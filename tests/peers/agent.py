@@ -136,10 +136,9 @@ class Agent:
 
     @property
     def log(self) -> str:
-        """What the agent has written to stdout and stderr in all its lives, but for our polling."""
+        """What the agent has written to stdout and stderr in all its lives."""
         now = b"" if self._process is None else self._process.stdout + self._process.stderr
-        text = (self._log + now).decode(errors="replace").splitlines(keepends=True)
-        return "".join(line for line in text if '"GET /jobs/' not in line)
+        return (self._log + now).decode(errors="replace")
 
     async def start(self, crash_at: str | None = None) -> None:
         """Start it and return when ``/health`` says that it is ready.
@@ -208,10 +207,11 @@ class Agent:
 
     async def upload(self, program: Path) -> str:
         """Upload a load test and return the id of the binary."""
-        with program.open("rb") as file:
-            answer = await self.request(
-                "POST", "/upload", files={"file": (program.name, "application/octet-stream", file)}
-            )
+        # Whoever sends it closes it: it may still be sent when a refusal has come.
+        file = program.open("rb")
+        answer = await self.request(
+            "POST", "/upload", files={"file": (program.name, "application/octet-stream", file)}
+        )
         assert answer.status == 200, answer
         return answer.json["binary"]
 

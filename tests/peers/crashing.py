@@ -69,8 +69,8 @@ POINTS = {
     "start-before-log": Point("before", "goloagent.results.runlog:RunLog", "create"),
     "start-before-logged": Point("before", STORE, "save", _starting(True)),
     "start-after-logged": Point("after", STORE, "save", _starting(True)),
-    "start-after-spawn": Point("after", "goloagent.custody:Custody", "spawn"),
-    "start-after-launch": Point("after", "goloagent.run:Run", "launched"),
+    "start-after-spawn": Point("after", "goloagent.runs.custody:Custody", "spawn"),
+    "start-after-launch": Point("after", "goloagent.runs.run:Run", "launched"),
     "running-after-save": Point("after", STORE, "save", _in_state("running")),
     # It prints, and its results are delivered.
     "append-before": Point("before", "goloagent.results.runlog:RunLog", "append_stdout"),
@@ -88,7 +88,7 @@ POINTS = {
 
 # After the database was found damaged.
 RESTORING = {
-    "restore-before-runs": Point("before", "goloagent.recovery:Recovery", "adopt"),
+    "restore-before-runs": Point("before", "goloagent.runs.recovery:Recovery", "adopt"),
     "restore-amid-runs": Point("after", STORE, "add"),
 }
 

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
-from unit.one_run import OneRun
+from unit.runs.one_run import OneRun
 
 from goloagent.jobs.job import State
 from goloagent.jobs.lifecycle import Phase
-from goloagent.run import _CHECK_BYTES
+from goloagent.runs.run import _CHECK_BYTES
 from goloagent.space import Space, is_full
 
 GIB = 2**30

@@ -135,7 +135,7 @@ class LogAndCursor(RuleBasedStateMachine):
 
 TestLogAndCursor = LogAndCursor.TestCase
 TestLogAndCursor.__doc__ = LogAndCursor.__doc__
-TestLogAndCursor.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+TestLogAndCursor.settings = settings(max_examples=150, stateful_step_count=25)
 
 
 @pytest.fixture

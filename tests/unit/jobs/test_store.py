@@ -57,7 +57,7 @@ def store(path: Path) -> Iterator[Store]:
     store.close()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(JOBS)
 def test_a_job_is_kept_whole(kept: Job) -> None:
     """Everything about a job but the collector's mood is there in the next life."""

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from peers.exposition import complaints, samples
 from twisted.internet.defer import ensureDeferred
@@ -153,7 +153,6 @@ def test_the_format_is_negotiated(accept: str, content_type: str) -> None:
 METER = meter()
 
 
-@settings(deadline=None)
 @given(
     st.one_of(
         st.text(),

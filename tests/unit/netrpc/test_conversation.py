@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from unit.netrpc.vectors import shapes
 
@@ -66,7 +66,6 @@ def damaged(draw: st.DrawFn, streams: st.SearchStrategy[bytes]) -> bytes:
 
 
 # How long an example takes depends on the machine.
-any_time = settings(deadline=None)
 
 # The streams that the fast paths are for, and all the others.
 any_streams = st.one_of(
@@ -77,7 +76,6 @@ any_streams = st.one_of(
 )
 
 
-@any_time
 @given(reply_streams(), st.data())
 def test_chunks_make_no_difference(drawn: tuple[int, int, bytes], data: st.DataObject) -> None:
     """A stream means the same whole, byte by byte, and cut anywhere."""
@@ -90,7 +88,6 @@ def test_chunks_make_no_difference(drawn: tuple[int, int, bytes], data: st.DataO
     assert outcome_of(client_at(number, count), chunks(stream, data)) == whole
 
 
-@any_time
 @given(any_streams, st.data())
 def test_any_bytes_give_results_or_protocol_errors(stream: bytes, data: st.DataObject) -> None:
     """Whatever comes, cut anywhere, the client refuses it for one reason or not at all."""
@@ -103,7 +100,6 @@ def test_any_bytes_give_results_or_protocol_errors(stream: bytes, data: st.DataO
         assert str(again.value) == whole[2]
 
 
-@any_time
 @given(any_streams)
 def test_any_bytes_at_the_server(stream: bytes) -> None:
     """The server too gives calls or a ProtocolError, and nothing more after that."""
@@ -117,7 +113,6 @@ def test_any_bytes_at_the_server(stream: bytes) -> None:
         assert all(isinstance(call, Call) for call in calls)
 
 
-@any_time
 @given(any_streams, first_numbers, st.data())
 def test_recognising_repetitions_changes_nothing(
     stream: bytes, number: int, data: st.DataObject
@@ -142,7 +137,6 @@ def test_repetitions_are_recognised() -> None:
     assert counted.call_count <= 10
 
 
-@any_time
 @given(first_numbers, st.lists(st.integers(0, 300), max_size=5), st.text(min_size=1, max_size=40))
 def test_calls_in_a_row_are_calls_one_by_one(number: int, counts: list[int], method: str) -> None:
     """The fast path for calls gives the bytes of the plain one, at every width of number."""
@@ -158,7 +152,6 @@ def test_calls_in_a_row_are_calls_one_by_one(number: int, counts: list[int], met
     assert together == b"".join(alone)
 
 
-@any_time
 @given(outcomes, st.data())
 def test_client_and_server_understand_each_other(
     errors: list[str | None], data: st.DataObject

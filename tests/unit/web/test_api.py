@@ -131,7 +131,7 @@ def test_a_bad_job_says_why(agent: Agent, body: bytes, sentence: str) -> None:
     assert agent.submitted == []
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
         st.binary(max_size=60),

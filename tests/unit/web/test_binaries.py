@@ -135,7 +135,7 @@ def test_deleting_is_by_id(agent: Agent) -> None:
     assert len(agent.files) == 1
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(limit=st.integers(1, 9))
 def test_pages_have_every_binary_once(agent: Agent, limit: int) -> None:
     """Following `next` lists what one long page lists, the newest first."""

@@ -433,7 +433,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.lists(pieces | st.binary(max_size=20), max_size=6).map(b"".join), cut=st.integers(1))
 def test_no_bytes_break_a_connection(agent: Agent, data: bytes, cut: int) -> None:
     """Whatever comes, in whatever pieces: no error, no 5xx, no timer left, the same answers."""

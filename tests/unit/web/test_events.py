@@ -11,8 +11,8 @@ from unit.web.in_memory import NOW, Agent, Connection
 
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.pulse import BEAT_SECONDS, BEATS_PER_KEEPALIVE, Pulse
 from goloagent.results.output import Record, records
+from goloagent.runs.pulse import BEAT_SECONDS, BEATS_PER_KEEPALIVE, Pulse
 from goloagent.statistics.run import RunStatistics
 from goloagent.web.events import STALL_SECONDS
 

@@ -49,7 +49,7 @@ def test_the_newest_job_is_first(agent: Agent) -> None:
     assert body["jobs"][1]["state"] == "running"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(limit=st.integers(1, 12), name=st.sampled_from([None, "shop", "till"]))
 def test_pages_have_every_job_once(agent: Agent, limit: int, name: str | None) -> None:
     """Following `next` lists what one long page lists, whatever the filter."""

@@ -20,7 +20,7 @@ BOUNDARY = "b0undary"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 SCRIPT = b"#!/bin/sh\n"
 
-same_agent = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+same_agent = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def part(content: bytes, disposition: str = 'name="file"; filename="./schedule"') -> bytes:

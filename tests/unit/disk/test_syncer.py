@@ -10,11 +10,11 @@ import pytest
 from conftest import LoggedErrors
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
-from unit.one_run import NOW
+from unit.runs.one_run import NOW
 
+from goloagent.disk.syncer import SYNC_SECONDS, Syncer
 from goloagent.jobs.job import Job
 from goloagent.jobs.spec import JobSpec
-from goloagent.syncer import SYNC_SECONDS, Syncer
 
 
 @attrs.define

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
-from unit.one_run import NOW, RESULT
+from unit.runs.one_run import NOW, RESULT
 
-from goloagent.archive import Archive
+from goloagent.disk.archive import Archive
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.results.runlog import LogPathError, RunLog

@@ -22,12 +22,12 @@ from goloagent.jobs import outcome
 from goloagent.jobs.bounds import Bounds
 from goloagent.jobs.job import Cause, Exit, Job
 from goloagent.jobs.lifecycle import Effect, Event, Phase
-from goloagent.life import Life
 from goloagent.loadtest.process import LoadTestProcess, Watcher
 from goloagent.loadtest.users import Users
 from goloagent.results.recorder import Recorder
+from goloagent.runs.life import Life
+from goloagent.runs.stage import Refused, Staged
 from goloagent.space import is_full
-from goloagent.stage import Refused, Staged
 from goloagent.statistics.run import RunStatistics
 from goloagent.statistics.summary import Summary
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from conftest import LoggedErrors
 from twisted.internet.defer import Deferred, succeed
-from unit.one_run import NOW
+from unit.runs.one_run import NOW
 
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Cause, Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import Store
-from goloagent.supervisor import Supervisor
+from goloagent.runs.supervisor import Supervisor
 
 
 class FakeRun:
@@ -210,3 +210,12 @@ def test_a_cancel_that_cannot_be_kept(queue: Queue, monkeypatch: pytest.MonkeyPa
             queue.supervisor.cancel(job)
     queue.supervisor.start()
     assert queue.ran == ["one"]
+
+
+def test_a_job_of_an_earlier_life_is_left_to_the_recovery(queue: Queue) -> None:
+    """To cancel what a kill left running, before it is counted, settles nothing."""
+    left = Job("left", JobSpec("left", 1, 1, "binary"), NOW, state=State.RUNNING)
+    queue.store.add(left)
+    queue.supervisor.cancel(left)
+    assert left.state is State.RUNNING
+    assert queue.store.get("left") is left

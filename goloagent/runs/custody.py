@@ -20,7 +20,7 @@ from goloagent.loadtest.containment import Containment, choose, ways
 from goloagent.loadtest.listener import Owner, is_strangers
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.loadtest.users import Users
-from goloagent.stage import Staged
+from goloagent.runs.stage import Staged
 
 
 class Custody:

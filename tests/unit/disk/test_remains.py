@@ -8,9 +8,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from unit.one_run import NOW, RESULT
+from unit.runs.one_run import NOW, RESULT
 
-from goloagent import remains
+from goloagent.disk import remains
 from goloagent.jobs.job import Job, Results, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.results.runlog import RunLog, write_account

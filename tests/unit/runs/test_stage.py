@@ -14,13 +14,13 @@ import pytest
 from twisted.internet.defer import Deferred, ensureDeferred, fail, maybeDeferred, succeed
 from twisted.internet.error import DNSLookupError
 from twisted.python.failure import Failure
-from unit.one_run import NOW
+from unit.runs.one_run import NOW
 
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import Binary, Store
-from goloagent.stage import Refused, Stage, Staged
+from goloagent.runs.stage import Refused, Stage, Staged
 
 PROGRAM = b"#!/bin/sh\n"
 

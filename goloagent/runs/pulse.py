@@ -8,7 +8,7 @@ from datetime import datetime
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
-from goloagent.run import Run
+from goloagent.runs.run import Run
 from goloagent.web.broadcast import Broadcast
 from goloagent.web.progress import Meter
 

@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, maybeDeferred
 from twisted.python.failure import Failure
-from unit.one_run import NOW, RESULT
+from unit.runs.one_run import NOW, RESULT
 
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import Store
-from goloagent.recovery import Recovery
 from goloagent.results.runlog import (
     LogPathError,
     LogReader,
@@ -25,6 +24,7 @@ from goloagent.results.runlog import (
     open_reader,
     read_stderr_tail,
 )
+from goloagent.runs.recovery import Recovery
 from goloagent.statistics.run import rebuild
 from goloagent.statistics.summary import Summary
 

@@ -18,7 +18,7 @@ from goloagent.loadtest.process import Watcher
 from goloagent.loadtest.users import Users
 from goloagent.results.recorder import Recorder
 from goloagent.results.tally import Tally
-from goloagent.run import Run, Tools
+from goloagent.runs.run import Run, Tools
 from goloagent.statistics.run import RunStatistics
 from goloagent.statistics.summary import Summary
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import ensureDeferred, maybeDeferred
-from unit.one_run import NOW, RESULT
+from unit.runs.one_run import NOW, RESULT
 
+from goloagent.disk.retention import Retention, overdue
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import SettledRun, Store
 from goloagent.results.runlog import RunLog
-from goloagent.retention import Retention, overdue
 
 RUNS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 50))).map(
     lambda pairs: [

@@ -11,8 +11,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from goloagent import premises
-from goloagent.premises import CannotStart
+from goloagent.host import premises
+from goloagent.host.premises import CannotStart
 from goloagent.settings import Settings
 from goloagent.tap import Options
 
@@ -48,7 +48,8 @@ def test_another_user_can_come_to_its_directory(settings: Settings) -> None:
     """Whatever the umask, load tests of another user can enter below the state directory."""
     premises.take(settings, now).leave()
     assert mode(settings.state) == mode(settings.state / "work") == 0o711
-    assert mode(settings.logs) == 0o755
+    assert mode(settings.logs) == 0o750
+    assert mode(settings.state / "lock") == 0o600
     assert mode(settings.state / "golo-agent.sqlite") == 0o600
 
 
@@ -81,3 +82,9 @@ def test_damage_is_known_until_all_is_restored(settings: Settings) -> None:
     third = premises.take(settings, now)
     assert third.damage is None
     third.leave()
+
+
+def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A manager or a container may run the agent as any number."""
+    monkeypatch.setattr("os.geteuid", lambda: 4_000_000_001)
+    assert premises.own_user() == "4000000001"

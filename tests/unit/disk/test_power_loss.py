@@ -26,18 +26,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.task import Clock
-from unit.one_run import NOW
+from unit.runs.one_run import NOW
 
 from goloagent.delivery.policy import Answer, Backoff
 from goloagent.delivery.runs import RunOfResults
 from goloagent.delivery.shipper import Shipper
+from goloagent.disk.syncer import SYNC_SECONDS, Syncer
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import SettledRun
-from goloagent.recovery import Recovery
 from goloagent.results.recorder import Recorder
 from goloagent.results.runlog import RunLog, open_reader, open_sync, read_stderr_tail
-from goloagent.syncer import SYNC_SECONDS, Syncer
+from goloagent.runs.recovery import Recovery
 
 HISTORIES = 10_000 if os.environ.get("GOLO_SOAK") else 300
 PRINT_SECONDS = 0.1
@@ -477,7 +477,6 @@ def test_r9_histories(logged_errors: Any) -> None:
         settings=settings(
             max_examples=HISTORIES,
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Cause, Job, State
 from goloagent.jobs.store import Store
-from goloagent.run import Run
+from goloagent.runs.run import Run
 
 
 class Supervisor:
@@ -71,11 +71,15 @@ class Supervisor:
     def cancel(self, job: Job) -> None:
         """Bring a job that is not over to its end: at once when it waits, in order when it runs.
 
+        One that an earlier life has left running is brought to its end by the recovery.
+
         Raises:
             OSError: it waits, and that it is cancelled cannot be kept; it goes on waiting.
         """
         if self._running is not None and self._running.job is job:
             self._running.cancel(outcome.CANCELLED)
+            return
+        if job.state is not State.QUEUED:
             return
         job.state, job.cause, job.ended_at = State.CANCELLED, outcome.CANCELLED, self._now()
         try:

@@ -16,14 +16,14 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, ensureDeferred
 from twisted.logger import Logger
 
-from goloagent import remains
+from goloagent.disk import remains
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.job import Results as Counted
 from goloagent.jobs.store import Store
 from goloagent.results.runlog import LogPathError, LogReader
 from goloagent.results.tally import Tally
-from goloagent.run import Results
+from goloagent.runs.run import Results
 from goloagent.statistics.run import RunStatistics
 from goloagent.statistics.summary import Summary
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import attrs
 
-from goloagent import remains
 from goloagent.delivery.runs import RunOfResults
+from goloagent.disk import remains
 from goloagent.jobs.job import Job
 from goloagent.results.runlog import (
     OUT,

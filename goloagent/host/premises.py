@@ -63,7 +63,7 @@ def take(settings: Settings, now: Callable[[], datetime]) -> Premises:
     """
     lock = _lock(settings.state)
     work = settings.state / "work"
-    for option, directory, mode in (("--state", work, 0o711), ("--logs", settings.logs, 0o755)):
+    for option, directory, mode in (("--state", work, 0o711), ("--logs", settings.logs, 0o750)):
         _make_writable(option, directory, mode)
     if settings.run_as is not None:
         _check_way(work, settings.run_as)
@@ -72,6 +72,17 @@ def take(settings: Settings, now: Callable[[], datetime]) -> Premises:
     restoring = settings.state / "restoring"
     store, damage = _open_store(settings.state / "golo-agent.sqlite", restoring, now)
     return Premises(work, store, damage, restoring, lock)
+
+
+def own_user() -> str:
+    """Return the name of the user that the agent runs as, or the number of one without a name.
+
+    A service manager or a container may give it any number.
+    """
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def read_token(path: Path | None) -> bytes | None:
@@ -102,7 +113,9 @@ def _lock(state: Path) -> IO[bytes]:
     """Make the state directory this agent's own for as long as the returned file is open."""
     try:
         _make(state, 0o711)
+        # Whoever may open it may hold it, and so keep the next agent from starting.
         lock = (state / "lock").open("wb")
+        os.fchmod(lock.fileno(), 0o600)
     except OSError as error:
         raise CannotStart(f"--state {state}: {reason(error)}") from None
     try:

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.error import ConnectingCancelledError, DNSLookupError
 from unit.loadtest.peer import THERE
-from unit.one_run import NOW, RESULT, OneRun
+from unit.runs.one_run import NOW, RESULT, OneRun
 
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Cause, Exit, State
 from goloagent.jobs.lifecycle import Phase
-from goloagent.stage import Refused
+from goloagent.runs.stage import Refused
 
 RUNNING = [
     Phase.LAUNCHING,
@@ -618,7 +618,7 @@ def possible(one: OneRun, launched: list[bool]) -> dict[str, Callable[[], object
     return things
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(data=st.data(), users=st.integers(1, 5), duration=st.sampled_from([0, 1, 20]))
 def test_every_history_ends(data: st.DataObject, users: int, duration: int) -> None:
     """Whatever happens, the run ends once, in bounded time, and leaves nothing behind."""

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from twisted.logger import Logger
 
-from goloagent.notify import Notifier
+from goloagent.host.notify import Notifier
 from goloagent.web.health import DISK_FULL, READY, Health
 
 STARTING = "starting"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from goloagent.notify import Notifier, notifier
+from goloagent.host.notify import Notifier, notifier
 
 
 def test_what_is_told() -> None:

@@ -1,0 +1,1 @@
+"""What the agent needs of the machine it is on, and what it tells it."""

@@ -1,0 +1,126 @@
+"""The agent behind an `ssl:` endpoint, with a certificate that its clients check."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import pytest
+import pytest_twisted
+from peers.agent import Agent
+from peers.certificate import self_signed
+from peers.ports import free_port
+from twisted.internet.threads import deferToThread
+from unit.web import golo_cli
+
+TOKEN = "tls-token"
+
+
+@attrs.frozen
+class Client:
+    """A client that takes only this certificate, each request on a connection of its own."""
+
+    port: int
+    context: ssl.SSLContext
+
+    def connect(self) -> ssl.SSLSocket:
+        """Connect, and check the certificate."""
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        return self.context.wrap_socket(plain, server_hostname="127.0.0.1")
+
+    def send(self, request: bytes) -> tuple[int, bytes]:
+        """Return the status and the body of the answer, whole, with the token given."""
+        head, _, rest = request.partition(b"\r\n")
+        with self.connect() as connection:
+            connection.sendall(head + b"\r\nAuthorization: Bearer %s\r\n" % TOKEN.encode() + rest)
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            return response.status, response.read()
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Return the answer to a GET."""
+        return self.send(f"GET {path} HTTP/1.1\r\nHost: agent.example\r\n\r\n".encode())
+
+
+def is_cut(connection: socket.socket) -> bool:
+    """Wait for the end of a connection, in order or not; tell whether nothing came before."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest_twisted.async_fixture
+async def client(idle_agent: Agent, tmp_path: Path) -> Client:
+    """A client of an agent that listens to the network by TLS and wants a token."""
+    pem = tmp_path / "agent.pem"
+    pem.write_bytes(self_signed("127.0.0.1"))
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    port = free_port()
+    idle_agent.options[f"--listen=ssl:{port}:privateKey={pem}:certKey={pem}"] = ""
+    idle_agent.options |= {"--token-file": str(token), "--max-connections-per-peer": "5"}
+    await idle_agent.start()
+    return Client(port, ssl.create_default_context(cafile=str(pem)))
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_job_by_tls(
+    idle_agent: Agent, client: Client, go_loadtest: Callable[..., Path]
+) -> None:
+    """Upload, queue, follow its events and its log, and show: all as without."""
+    content = go_loadtest("counter", count=1000).read_bytes()
+    status, body = await deferToThread(client.send, golo_cli.upload(content))
+    assert status == 200, body
+    wanted = {"name": "tls", "users": 5, "duration": 2, "binary": json.loads(body)["binary"]}
+    status, body = await deferToThread(client.send, golo_cli.queue(json.dumps(wanted).encode()))
+    assert status == 201, body
+    job_id = json.loads(body)["id"]
+    idle_agent.jobs.append(job_id)
+    status, events = await deferToThread(client.get, f"/jobs/{job_id}/events")
+    assert (status, events.count(b"event: progress") > 0) == (200, True)
+    assert b'"state":"finished"' in events
+    status, log = await deferToThread(client.get, f"/jobs/{job_id}/out.log?follow=1")
+    assert (status, log.count(b"\n")) == (200, 1000)
+    assert log == idle_agent.run_log(job_id, "tls").read_bytes()
+    job = await idle_agent.settled(job_id)
+    assert job["results"]["delivered"] == 1000
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_does_not_know_the_certificate(client: Client) -> None:
+    """A client that checks refuses the agent, and a plain one gets no answer."""
+    strict = Client(client.port, ssl.create_default_context())
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await deferToThread(strict.get, "/health")
+
+    def plainly() -> bytes:
+        with socket.create_connection(("127.0.0.1", client.port), timeout=30) as connection:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return connection.recv(4096)
+
+    assert not (await deferToThread(plainly)).startswith(b"HTTP/")
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_never_shakes_hands(client: Client) -> None:
+    """Connections without a handshake count, and are gone when the headers' time is over."""
+
+    def crowd() -> tuple[bytes, list[bool], int]:
+        # The fifth is the one that asked whether the agent is ready.
+        silent = [socket.create_connection(("127.0.0.1", client.port), 30) for _ in range(4)]
+        with client.connect() as one_too_many:
+            refusal = one_too_many.recv(4096)
+        ended = [is_cut(connection) for connection in silent]
+        for connection in silent:
+            connection.close()
+        return refusal, ended, client.get("/health")[0]
+
+    refusal, ended, status = await deferToThread(crowd)
+    assert refusal.startswith(b"HTTP/1.1 503 ")
+    assert (ended, status) == ([True] * 4, 200)
