@@ -150,7 +150,7 @@ def _ordinary(
         and block.count(b'"timestamp"') == len(lines)
         and (b"\\" not in block or not _has_escaped_name(block))
         and (
-            all(record.error is None for record in records)
+            [record.error for record in records].count(None) == len(records)
             or _HUGE_NUMBER not in block.translate(_ALL_DIGITS_ZERO)
         )
     )
