@@ -6,33 +6,27 @@ of the work on a block is then paid that often. Refuses to know what is read.
 
 from __future__ import annotations
 
-import fcntl
 import os
-from contextlib import suppress
 from typing import Any
 
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.process import Process
 
-BLOCK_BYTES = 256 * 1024
-"""Some 1,500 results, which take 5 ms: what is read at once holds up everyone else for so long."""
-
-_F_SETPIPE_SZ = 1031  # Linux; Python may have been built where fcntl had no name for it
+BLOCK_BYTES = 64 * 1024
+"""What a pipe holds unless it is told otherwise; a kill of the agent loses no more than it and one
+block."""
 
 
 def read_in_blocks(transport: object, child_descriptor: int) -> None:
     """Read what a process just spawned writes to a descriptor in blocks of `BLOCK_BYTES`.
 
     The fast path beside Twisted's own reading, which stays where this is no process of the system's
-    and does all else: the end of the pipe, and pausing. A pipe of its default size is kept where
-    the system grants no larger one; it bounds what a read returns.
+    and does all else: the end of the pipe, and pausing.
     """
     if not isinstance(transport, Process):
         return
     reader: Any = transport.pipes[child_descriptor]
     descriptor: int = reader.fileno()
-    with suppress(OSError):  # beyond what a user may have of pipes
-        fcntl.fcntl(descriptor, _F_SETPIPE_SZ, BLOCK_BYTES)
 
     def read() -> Exception | None:
         try:

@@ -372,3 +372,17 @@ def test_is_free_leaves_no_connection() -> None:
     ensureDeferred(is_free(Endpoint(lambda f: accepted(f, wire))))
     assert wire.gone
     assert wire.value() == b""
+
+
+@given(st.integers(0, 4000), st.lists(st.integers(1, 40), max_size=20))
+def test_a_socket_that_does_not_take_all(takes_bytes: int, answered: list[int]) -> None:
+    """However much it takes at once, every call arrives, whole and once."""
+    calls, told = Calls(), Told()
+    users = told.users(40, calls)
+    peer = Peer(users)
+    peer.wire.takes_bytes = takes_bytes
+    users.drive()
+    for count in answered:
+        peer.answer(count)
+    assert (peer.waiting, calls.ok) == (40, sum(answered))
+    assert told.lost == []
