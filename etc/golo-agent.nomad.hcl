@@ -9,6 +9,12 @@ job "golo-agent" {
       }
     }
 
+    # Results that the collector has not taken yet outlive an allocation on the same client here.
+    ephemeral_disk {
+      sticky = true
+      size   = 10240
+    }
+
     service {
       name     = "golo-agent"
       port     = "http"
@@ -23,7 +29,8 @@ job "golo-agent" {
     task "agent" {
       driver = "docker"
       # A stopping agent ends its load test and delivers its results: 20 s at most.
-      kill_timeout = "40s"
+      # A client allows no more, unless its max_kill_timeout is raised.
+      kill_timeout = "30s"
 
       config {
         image = "golo-agent"
