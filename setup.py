@@ -39,6 +39,7 @@ setup(
             "playwright >= 1.40",
             "pytest >= 8",
             "pytest-twisted >= 1.14",
+            "PyYAML >= 6",
             "pytest-xdist >= 3.6",
             "schemathesis >= 4.32; python_version >= '3.11'",
         ],

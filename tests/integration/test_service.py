@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -12,10 +14,13 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from peers.agent import Agent
+import yaml
+from peers.agent import TWISTD, Agent
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import DatagramProtocol
 
+from goloagent import settings
+from goloagent.agent import STOP_SECONDS
 from goloagent.tap import Options
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +93,26 @@ async def test_socket_activation(idle_agent: Agent, script: Callable[..., Path])
     assert len(await idle_agent.upload(script("exit"))) == 36
 
 
+def test_sockets_of_another_process(tmp_path: Path) -> None:
+    """Sockets that were passed to somebody else are not taken: the start ends with a sentence."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LISTEN_PID": "1", "LISTEN_FDS": "1"}
+    command = [str(TWISTD), "--nodaemon", "--pidfile=", "golo-agent", "--no-auth"]
+    user = pwd.getpwuid(os.geteuid()).pw_name  # nobody cannot enter pytest's directories
+    command += ["--listen=systemd:domain=INET:index=0", f"--run-as={user}"]
+    command += [f"--state={tmp_path / 'state'}", f"--logs={tmp_path / 'logs'}"]
+    ended = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert "golo-agent: --listen systemd:domain=INET:index=0: " in ended.stderr
+
+
 @needs_analyze
 def test_the_units_are_right(tmp_path: Path) -> None:
     """systemd-analyze finds no fault in the units, but that nothing is installed here."""
@@ -119,3 +144,52 @@ def test_every_option_is_in_the_settings_file() -> None:
     assert {*shown} == {name for name in options.synonyms if len(name) > 1} - {"version", "help"}
     for name, _, default, *_ in options.optParameters:
         assert default is None or shown[name] == default, name
+
+
+def fleet_arguments() -> dict[str, list[str]]:
+    """Return the agent's arguments in each of the examples for fleets."""
+    pod = yaml.safe_load((ETC / "kubernetes.yaml").read_text())["spec"]["template"]["spec"]
+    job = (ETC / "golo-agent.nomad.hcl").read_text()
+    [listed] = re.findall(r"args = \[(.*?)\]", job, re.S)
+    return {"kubernetes": pod["containers"][0]["args"], "nomad": re.findall(r'"(.*)"', listed)}
+
+
+@pytest.mark.parametrize("fleet", ["kubernetes", "nomad"])
+def test_what_fleets_are_told(fleet: str) -> None:
+    """The agent knows every option in the examples, and asks whoever reaches it for a token."""
+    options = Options()
+    options.parseOptions(fleet_arguments()[fleet])
+    assert options.settings.token_file is not None
+    assert not options.settings.no_auth
+    assert not settings.listener_is_private(options.settings.listen[0])
+
+
+def test_the_pod_is_whole() -> None:
+    """Its label is what is selected, its mounts are volumes, its probes' ports are declared."""
+    daemons = yaml.safe_load((ETC / "kubernetes.yaml").read_text())["spec"]
+    labels, pod = daemons["template"]["metadata"]["labels"], daemons["template"]["spec"]
+    assert daemons["selector"]["matchLabels"].items() <= labels.items()
+    volumes = {volume["name"] for volume in pod["volumes"]}
+    for container in (*pod["initContainers"], *pod["containers"]):
+        assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+    [agent] = pod["containers"]
+    ports = {port["name"] for port in agent["ports"]}
+    for probe in ("readinessProbe", "livenessProbe"):
+        assert agent[probe]["tcpSocket"]["port"] in ports
+    # As many seconds as the agent needs to stop in order.
+    assert pod["terminationGracePeriodSeconds"] > STOP_SECONDS
+
+
+def test_the_image_runs_as_the_pod_does() -> None:
+    """The user of the image is the pod's, by number, and owns what the pod mounts."""
+    pod = yaml.safe_load((ETC / "kubernetes.yaml").read_text())["spec"]["template"]["spec"]
+    image = (ETC / "Dockerfile").read_text()
+    [user], [group] = (
+        re.findall(r"--uid (\d+)", image),
+        re.findall(r"groupadd .*--gid (\d+)", image),
+    )
+    assert (int(user), int(group)) == (
+        pod["securityContext"]["runAsUser"],
+        pod["securityContext"]["fsGroup"],
+    )
+    assert f"{user}:{group}" in pod["initContainers"][0]["command"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 import pytest
 
 from goloagent.host.notify import Notifier, notifier
@@ -53,3 +56,12 @@ def test_nobody_asked(environment: dict[str, str]) -> None:
 def test_a_manager_that_is_gone() -> None:
     """Telling into a socket that is not there does nothing."""
     notifier({"NOTIFY_SOCKET": "/no/such/socket"}, pid=7).ready()
+
+
+def test_an_abstract_address() -> None:
+    """An address that begins with @ is one without a file."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        name = f"golo-agent-{os.getpid()}"
+        manager.bind(f"\0{name}")
+        notifier({"NOTIFY_SOCKET": f"@{name}"}, pid=7).alive()
+        assert manager.recv(100, socket.MSG_DONTWAIT) == b"WATCHDOG=1"
