@@ -169,7 +169,10 @@ class Channel(HTTPChannel):
 
     def _maybeChooseTransferDecoder(self, header: bytes, data: bytes) -> bool:
         """Refuse also the framing that Twisted takes and another server may take otherwise."""
-        coded = header == b"Transfer-Encoding" and data.lower() != b"chunked"
+        # RFC 9112, section 6.1: HTTP/1.0 has no chunks, and who passes it on may not know them.
+        coded = header == b"Transfer-Encoding" and (
+            data.lower() != b"chunked" or self._version == b"HTTP/1.0"
+        )
         if coded or (header == b"Content-Length" and len(data) > _LENGTH_DIGITS):
             return bool(self._failChooseTransferDecoder())
         return bool(super()._maybeChooseTransferDecoder(header, data))

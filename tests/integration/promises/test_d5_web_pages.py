@@ -94,7 +94,7 @@ async def nothing_happened(agent: Agent, before: set[Path]) -> None:
 
 def refused(agent: Agent) -> list[str]:
     """Return what the agent says that it answered 403, as ``METHOD path``."""
-    return re.findall(r'"([A-Z]+ /\S*) HTTP/1\.1" 403 ', agent.log)
+    return re.findall(r'status=403 request="([A-Z]+ /[^"]*)"', agent.log)
 
 
 @pytest_twisted.ensureDeferred

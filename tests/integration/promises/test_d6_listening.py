@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 from peers.agent import Agent, twistd
+from peers.crowd import ask_health
 from peers.ports import free_port
+from twisted.internet.threads import deferToThread
 
 _LISTEN = "0A"
 
@@ -75,3 +77,16 @@ async def test_d6_beyond_this_host_it_wants_a_token(
     [(address, port)] = listening(idle_agent.pid)
     assert port == idle_agent.port
     assert ipaddress.ip_address(address).is_unspecified
+
+
+@pytest_twisted.ensureDeferred
+async def test_d6_only_the_allowed_networks(idle_agent: Agent) -> None:
+    """With --allow-from a client of that network is answered, and one beside it is refused."""
+    idle_agent.options["--allow-from"] = "127.0.0.1/32"
+    await idle_agent.start()
+    answers = {
+        address: (await deferToThread(ask_health, idle_agent.port, address))[0]
+        for address in ("127.0.0.1", "127.0.0.3")
+    }
+    print(f"D6: with --allow-from 127.0.0.1/32: {answers}")
+    assert answers == {"127.0.0.1": 200, "127.0.0.3": 403}

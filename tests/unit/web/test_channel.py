@@ -259,6 +259,9 @@ MALFORMED = {
     "chunks twice": head(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"),
     "chunks among others": head(b"Transfer-Encoding: gzip, chunked"),
     "identity and a length": head(b"Transfer-Encoding: identity", b"Content-Length: 2"),
+    "chunks in HTTP/1.0": (
+        b"POST /queue HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ),
     "chunks misspelt": head(b"Transfer-Encoding: xchunked"),
     "chunks in quotes": head(b'Transfer-Encoding: "chunked"'),
     "no encoding": head(b"Transfer-Encoding:"),
