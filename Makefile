@@ -19,7 +19,7 @@ demo: $(VENV)/demo.installed ## run a ten-second load test, end to end, on this 
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/test.installed ## run every test, with a real Go load test and a real twistd: some 15 minutes
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 bench: $(VENV)/test.installed ## measure the agent beside Go: some 4 minutes, with BENCH_FULL=1 an hour
 	$(BIN)/python -m bench
