@@ -8,7 +8,7 @@ from pathlib import Path
 # Behind everything else: the agent that is tested is the one that is installed.
 sys.path.append(str(Path(__file__).parents[2]))
 
-from bench.row import Row, table  # noqa: E402
+from bench.row import Row, table
 
 
 def test_a_ratio_is_held_against_the_target_where_there_is_one() -> None:
