@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 
 from bench import agent, peer
 from bench.row import Row
@@ -26,23 +25,9 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
         for users, (rate_target, cost_target) in _TARGETS.items():
             pairs = [_pair(running, noop, users, size.seconds) for _ in range(size.rounds)]
             rates, go_rates, costs, go_costs = zip(*pairs, strict=True)
-            yield Row(
-                f"driving, {users:,} users",
-                median(rates),
-                "calls/s",
-                median(go_rates),
-                median(ours / theirs for ours, theirs in zip(rates, go_rates, strict=True)),
-                rate_target,
-            )
-            yield Row(
-                f"cost of driving, {users:,} users",
-                median(costs),
-                "µs/call",
-                median(go_costs),
-                median(ours / theirs for ours, theirs in zip(costs, go_costs, strict=True)),
-                cost_target,
-                at_least=False,
-            )
+            name = f"driving, {users:,} users"
+            yield Row.beside(name, rates, "calls/s", go_rates, rate_target)
+            yield Row.beside(f"cost of {name}", costs, "µs/call", go_costs, cost_target, False)
 
 
 def _pair(

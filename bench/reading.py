@@ -33,8 +33,7 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
         ("reading with statistics, beside Go's scanner and json", counted, go, 3.5),
         ("reading, beside `cat`", plain, cat, None),
     ]:
-        ratio = median(ours / theirs for ours, theirs in zip(rates, peers, strict=True))
-        yield Row(what, median(rates), "lines/s", median(peers), ratio, target)
+        yield Row.beside(what, rates, "lines/s", peers, target)
     printer = peer.load_test(directory, "print", 5000, 10)
     with agent.start(directory) as running, running.job(printer, 4) as job_id:
         span = running.measure(job_id, size.seconds)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,20 @@ class Row:
     ratio: float | None = None
     target: float | None = None
     at_least: bool = True
+
+    @classmethod
+    def beside(
+        cls,
+        what: str,
+        ours: Sequence[float],
+        unit: str,
+        theirs: Sequence[float],
+        target: float | None = None,
+        at_least: bool = True,
+    ) -> Row:
+        """Make the row of figures that were measured in turn with those of a peer."""
+        ratio = median(own / their for own, their in zip(ours, theirs, strict=True))
+        return cls(what, median(ours), unit, median(theirs), ratio, target, at_least)
 
     @property
     def reached(self) -> bool | None:

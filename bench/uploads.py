@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 
 from bench import agent
 from bench.row import Row
@@ -37,12 +36,12 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
             uploaded = time.perf_counter()
             subprocess.run(["cp", file, directory / "copy"], check=True)
             subprocess.run(["sync", directory / "copy"], check=True)
-            pairs.append((uploaded - begin, time.perf_counter() - uploaded))
+            times = uploaded - begin, time.perf_counter() - uploaded
+            pairs.append([size.upload_mib / seconds for seconds in times])
             (directory / "copy").unlink()
         growth = running.memory("VmHWM") - before
-    ours, theirs = (size.upload_mib / median(times) for times in zip(*pairs, strict=True))
-    ratio = median(copied / uploaded for uploaded, copied in pairs)
-    yield Row(f"upload of {size.upload_mib} MiB, beside cp", ours, "MiB/s", theirs, ratio, 0.3)
+    ours, theirs = zip(*pairs, strict=True)
+    yield Row.beside(f"upload of {size.upload_mib} MiB, beside cp", ours, "MiB/s", theirs, 0.3)
     yield Row("upload, growth of memory", growth, "MiB", target=16, at_least=False)
 
 

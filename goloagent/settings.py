@@ -125,13 +125,18 @@ def containment(text: str) -> str:
     return text
 
 
+def _is_whole(text: str) -> bool:
+    """Tell whether a text is a whole number of at most six digits."""
+    return text.isascii() and text.isdigit() and len(text) <= 6
+
+
 def days(option: str, text: str) -> int:
     """Read a whole number of days.
 
     Raises:
         WrongOption: it is something else.
     """
-    if not text.isascii() or not text.isdigit() or len(text) > 6:
+    if not _is_whole(text):
         raise WrongOption(f"{option} {text}: not a number of days")
     return int(text)
 
@@ -142,7 +147,7 @@ def connections(option: str, text: str) -> int:
     Raises:
         WrongOption: it is no whole number, or 0.
     """
-    if not text.isascii() or not text.isdigit() or len(text) > 6 or int(text) == 0:
+    if not _is_whole(text) or int(text) == 0:
         raise WrongOption(f"{option} {text}: not a number of connections from 1 to 999999")
     return int(text)
 

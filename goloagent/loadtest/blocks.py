@@ -31,7 +31,7 @@ def read_in_blocks(transport: object, child_descriptor: int) -> None:
     def read() -> Exception | None:
         try:
             block = os.read(descriptor, BLOCK_BYTES)
-        except (BlockingIOError, InterruptedError):
+        except BlockingIOError:
             return None
         except OSError:
             return CONNECTION_LOST

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
+from goloagent.web.peer import address_of
 from goloagent.web.problem import Problem, quoted
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -63,9 +64,7 @@ class Access:
             _check_site(header)
 
     def _connects(self, peer: str) -> bool:
-        address = ipaddress.ip_address(peer)
-        # A socket that serves both families shows IPv4 peers as ::ffff:a.b.c.d.
-        address = getattr(address, "ipv4_mapped", None) or address
+        address = address_of(peer)
         return any(address in network for network in self.networks)
 
     def _check_host(self, hosts: Sequence[str]) -> None:

@@ -18,7 +18,8 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
 from goloagent.web.audit import Audit
-from goloagent.web.limits import Connections, Limits, Pace, peer_of
+from goloagent.web.limits import Connections, Limits, Pace
+from goloagent.web.peer import peer_of
 from goloagent.web.problem import Problem, render
 
 RETRY_AFTER_SECONDS = 10

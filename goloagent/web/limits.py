@@ -6,7 +6,6 @@ sockets, timers or HTTP.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 
 import attrs
@@ -77,16 +76,3 @@ class Pace:
         if self._seconds >= limits.body_seconds:
             return f"the request body is not complete within {limits.body_seconds:g} s"
         return None
-
-
-def peer_of(host: str) -> str:
-    """Return what counts as one peer: an IPv4 address, or the /64 that an IPv6 host has to itself.
-
-    A socket that serves both families shows IPv4 peers as ::ffff:a.b.c.d.
-    """
-    address = ipaddress.ip_address(host.partition("%")[0])
-    if isinstance(address, ipaddress.IPv4Address):
-        return host
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))

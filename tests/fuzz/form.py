@@ -8,6 +8,7 @@ from uuid import UUID
 
 from unit.web import golo_cli
 
+from fuzz import cut, pieces
 from goloagent.jobs.binaries import NotExecutable
 from goloagent.web.problem import Problem
 from goloagent.web.upload import UploadBody
@@ -69,8 +70,7 @@ def seeds() -> Iterator[bytes]:
 
 def check(data: bytes) -> None:
     """Parse it whole and in pieces: the same file or a refusal, and nothing is left open."""
-    size = data[0] + 1 if data else 1
-    body = data[1:]
+    body, size = cut(data)
     whole = upload(body, len(body) + 1)
     assert whole == upload(body, size), (whole, upload(body, size))
     if isinstance(whole, bytes):
@@ -82,8 +82,8 @@ def upload(body: bytes, size: int) -> bytes | int:
     binaries: Any = Binaries()
     reading = UploadBody(f"multipart/form-data; boundary={BOUNDARY.decode()}", binaries)
     try:
-        for start in range(0, len(body), size):
-            reading.feed(body[start : start + size])
+        for piece in pieces(body, size):
+            reading.feed(piece)
         kept: Any = reading.finish()
     except Problem as problem:
         refusal = problem

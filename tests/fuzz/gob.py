@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from unit.netrpc.vectors import exchanges, shapes
 
+from fuzz import cut, pieces
 from goloagent.netrpc import Client, ProtocolError, Server
 from goloagent.netrpc.gob import MAX_MESSAGE_BYTES
 
@@ -15,19 +16,18 @@ CALLS = 64
 def seeds() -> Iterator[bytes]:
     """Yield what Go's client and server wrote, whole connections and replies of every shape."""
     recorded = exchanges()
-    for pieces in (
+    for stream in (
         b"".join(one.request for one in recorded),
         b"".join(one.reply for one in recorded),
         *shapes().values(),
     ):
-        yield b"\x00" + pieces
-        yield b"\x07" + pieces
+        yield b"\x00" + stream
+        yield b"\x07" + stream
 
 
 def check(data: bytes) -> None:
     """Read it whole and in pieces: the same calls or replies, or a ProtocolError, nothing else."""
-    size = data[0] + 1 if data else 1
-    stream = data[1:]
+    stream, size = cut(data)
     assert _replies(stream, len(stream) + 1) == _replies(stream, size)
     assert _calls(stream, len(stream) + 1) == _calls(stream, size)
 
@@ -36,9 +36,9 @@ def _replies(stream: bytes, size: int) -> tuple[int, list[str], bool]:
     client = Client()
     client.calls("Server.Run", CALLS)
     ok, errors = 0, list[str]()
-    for start in range(0, len(stream), size):
+    for piece in pieces(stream, size):
         try:
-            replies = client.receive(stream[start : start + size])
+            replies = client.receive(piece)
         except ProtocolError:
             # What came before in the same chunk is not told, so it cannot be compared.
             return 0, [], True
@@ -52,9 +52,9 @@ def _replies(stream: bytes, size: int) -> tuple[int, list[str], bool]:
 def _calls(stream: bytes, size: int) -> tuple[list[object], bool]:
     server = Server()
     calls: list[object] = []
-    for start in range(0, len(stream), size):
+    for piece in pieces(stream, size):
         try:
-            calls += server.receive(stream[start : start + size])
+            calls += server.receive(piece)
         except ProtocolError:
             return [], True
         _check_held(server)

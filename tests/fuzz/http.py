@@ -16,6 +16,7 @@ from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from unit.web import golo_cli
 from unit.web.in_memory import NOW, Agent, Connection
 
+from fuzz import cut, pieces
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.store import Store
 
@@ -44,8 +45,7 @@ def seeds() -> Iterator[bytes]:
 
 def check(data: bytes) -> None:
     """Serve it whole and in pieces: the same answers, none 5xx, nothing logged, no timer left."""
-    size = data[0] + 1 if data else 1
-    stream = data[1:]
+    stream, size = cut(data)
     whole = _answers(stream, len(stream) + 1)
     assert whole == _answers(stream, size)
     assert all(status < 500 for status in whole), whole
@@ -54,8 +54,8 @@ def check(data: bytes) -> None:
 def _answers(stream: bytes, size: int) -> list[int]:
     agent, factory = _agent()
     connection = Connection(factory, IPv4Address("TCP", "127.0.0.1", 40000))
-    for start in range(0, len(stream), size):
-        connection.send(stream[start : start + size])
+    for piece in pieces(stream, size):
+        connection.send(piece)
     received = connection.received
     connection.lose()
     assert not agent.clock.getDelayedCalls()

@@ -54,13 +54,7 @@ async def idle_agent(tmp_path: Path, collector: Collector) -> AsyncIterator[Agen
 
     agent = Agent(reactor, tmp_path, collector)
     yield agent
-    try:
-        await agent.check()
-    finally:
-        if agent.running:
-            await agent.kill()
-        await agent.close()
-        print(agent.log)  # pytest shows it when the test has failed
+    await agent.finish()
 
 
 @pytest_twisted.async_fixture

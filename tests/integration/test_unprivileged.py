@@ -131,13 +131,7 @@ async def agent(
             agent.options["--containment"] = nobody.containment
         await agent.start()
         yield agent
-        try:
-            await agent.check()
-        finally:
-            if agent.running:
-                await agent.kill()
-            await agent.close()
-            print(agent.log)
+        await agent.finish()
 
 
 @pytest_twisted.ensureDeferred

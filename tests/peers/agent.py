@@ -289,6 +289,16 @@ class Agent:
         complaints = audit(self.state, self.logs, self._collector.pushes)
         assert not complaints, "\n".join(complaints)
 
+    async def finish(self) -> None:
+        """Check what it leaves, as is due after every test, and leave nothing of it."""
+        try:
+            await self.check()
+        finally:
+            if self.running:
+                await self.kill()
+            await self.close()
+            print(self.log)  # pytest shows it when the test has failed
+
     async def _ready(self) -> None:
         while True:
             process = self._running()

@@ -10,8 +10,10 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+Seen = TypeVar("Seen")
 
 DRIP_SECONDS = 0.25
 _HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -61,19 +63,19 @@ def ask_health(port: int, address: str = "127.0.0.2") -> tuple[int, float]:
 
 
 @contextlib.contextmanager
-def asking_health(port: int) -> Iterator[list[tuple[int, float]]]:
-    """Ask ``/health`` again and again; yield the list that takes the statuses and seconds."""
-    answers: list[tuple[int, float]] = []
+def repeating(look: Callable[[], Seen], pause_seconds: float = 0.0) -> Iterator[list[Seen]]:
+    """Look again and again, in a thread; yield the list that takes what is seen, the first now."""
+    seen = [look()]
     over = threading.Event()
 
-    def ask() -> None:
-        while not over.is_set():
-            answers.append(ask_health(port))
+    def go_on() -> None:
+        while not over.wait(pause_seconds):
+            seen.append(look())
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=go_on)
     thread.start()
     try:
-        yield answers
+        yield seen
     finally:
         over.set()
         thread.join()

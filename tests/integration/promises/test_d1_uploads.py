@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import pytest_twisted
 from peers.agent import Agent
-from peers.crowd import Upload, asking_health
+from peers.crowd import Upload, ask_health, repeating
 from twisted.internet import task
 from twisted.internet.threads import deferToThread
 
@@ -19,25 +17,6 @@ MIB = 1 << 20
 MOST_GROWTH_BYTES = 16 * MIB
 MOST_STALL_SECONDS = 0.1
 MOST_SECONDS = 1.0
-
-
-@contextmanager
-def watching_memory(agent: Agent) -> Iterator[list[int]]:
-    """Look at the agent's memory all the time; yield the list that takes what was seen."""
-    seen = [agent.resident_bytes]
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.01):
-            seen.append(agent.resident_bytes)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        thread.join()
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -65,7 +44,10 @@ async def test_d1_memory_stays_flat(idle_agent: Agent, soak: bool) -> None:
 
     def upload() -> tuple[tuple[int, bytes], list[tuple[int, float]], list[int]]:
         Upload(idle_agent.port, MIB).finish()  # what is imported or kept once is no growth
-        with watching_memory(idle_agent) as memory, asking_health(idle_agent.port) as answers:
+        with (
+            repeating(lambda: idle_agent.resident_bytes, 0.01) as memory,
+            repeating(lambda: ask_health(idle_agent.port)) as answers,
+        ):
             answer = Upload(idle_agent.port, size).finish()
         return answer, answers, memory
 

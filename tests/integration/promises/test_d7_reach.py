@@ -79,13 +79,7 @@ async def agent(collector: Collector) -> AsyncIterator[Agent]:
         agent.options |= {"--run-as": "nobody", "--token-file": str(token)}
         await agent.start()
         yield agent
-        try:
-            await agent.check()
-        finally:
-            if agent.running:
-                await agent.kill()
-            await agent.close()
-            print(agent.log)
+        await agent.finish()
 
 
 @pytest_twisted.ensureDeferred

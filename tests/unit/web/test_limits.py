@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from goloagent.web.limits import Connections, Limits, Pace, peer_of
+from goloagent.web.limits import Connections, Limits, Pace
+from goloagent.web.peer import peer_of
 
 LIMITS = Limits(connections=4, connections_per_peer=2)
 
