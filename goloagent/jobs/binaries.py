@@ -147,19 +147,28 @@ class Binaries:
                 self.dropped(binary)
 
     def stage(self, binary: Binary, target: Path) -> None:
-        """Link `binary` to `target`, on the same file system, after checking its bytes.
+        """Copy `binary` to `target` and check the bytes that were copied.
+
+        A copy and no link: whose the file is, such as a load test with the agent's own user, may
+        change its mode and then its bytes.
 
         Touches no database, and reads the whole file: call it off the reactor thread.
 
         Raises:
             BinaryChanged: it is gone, or its content is not what was uploaded.
-            OSError: it cannot be read or linked.
+            OSError: it cannot be read or written.
         """
         try:
-            target.hardlink_to(self.kept / binary.id)
+            source = (self.kept / binary.id).open("rb")
         except FileNotFoundError:
             raise BinaryChanged(f"binary {binary.id} is gone since its upload") from None
-        if sha256_of(target) != binary.sha256:
+        digest = hashlib.sha256()
+        with source, target.open("xb") as copy:
+            while chunk := source.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                copy.write(chunk)
+            os.fchmod(copy.fileno(), _MODE)
+        if digest.hexdigest() != binary.sha256:
             target.unlink()
             raise BinaryChanged(f"binary {binary.id} has changed since its upload")
 

@@ -158,8 +158,11 @@ def test_a_staged_binary_is_what_was_uploaded(binaries: Binaries, tmp_path: Path
     target = tmp_path / "program"
     binaries.stage(binary, target)
     assert target.read_bytes() == SCRIPT
-    target.unlink()
-    assert (binaries.kept / binary.id).exists()
+    assert target.stat().st_mode & 0o777 == 0o555
+    # What its user makes of it is its own: the stored file is another.
+    target.chmod(0o755)
+    target.write_bytes(b"mine")
+    assert (binaries.kept / binary.id).read_bytes() == SCRIPT
 
 
 @pytest.mark.parametrize("content", [SCRIPT + b"#", SCRIPT[:-1], b""])
