@@ -181,10 +181,11 @@ class Composition:
                 settings.run_as,
                 settings.rpc_address,
                 None if wanted == AUTO else wanted,
+                settings.own_paths,
             )
         except NotAllowed as error:
             raise CannotStart(f"--containment {wanted}: {error}") from None
-        self._condition.protect(processes=custody.containment)
+        self._condition.protect(processes=custody.containment, files=custody.files)
         return custody
 
     def _make_binaries(self, keep_unknown: bool) -> Binaries:

@@ -61,6 +61,12 @@ class Settings:
         host = f"[{self.rpc_host}]" if ":" in self.rpc_host else self.rpc_host
         return f"{host}:{self.rpc_port}"
 
+    @property
+    def own_paths(self) -> tuple[Path, ...]:
+        """What is the agent's alone: its directories, and the files of its token and TLS keys."""
+        files = (self.token_file, *map(private_key, self.listen))
+        return (self.state, self.logs, *(path for path in files if path is not None))
+
 
 def collector_url(text: str) -> URL:
     """Read the collector's URL: http or https, with a host, without query and fragment.
@@ -174,6 +180,19 @@ def listener_is_private(description: str) -> bool:
         return True
     interfaces: list[str] = re.findall(r"(?:^|:)interface=((?:\\.|[^:])*)", rest)
     return bool(interfaces) and all(map(_is_loopback, interfaces))
+
+
+def private_key(description: str) -> Path | None:
+    """Return the file of the private key that a Twisted endpoint description names, if any."""
+    kind, _, rest = description.partition(":")
+    if kind != "ssl":
+        return None
+    arguments: list[str] = re.findall(r"(?:\\.|[^:])+", rest)
+    # As Twisted has it: by name, or in the second place, or else this one.
+    named = [text.partition("=")[2] for text in arguments if text.startswith("privateKey=")]
+    placed = [text for text in arguments if "=" not in text]
+    key = (named or placed[1:] or ["server.pem"])[0]
+    return Path(re.sub(r"\\(.)", r"\1", key))
 
 
 def _is_loopback(interface: str) -> bool:

@@ -37,6 +37,15 @@ def own(memberships: str, mounts: str) -> Path | None:
     return None
 
 
+def ours() -> Path | None:
+    """Return the directory of the cgroup that this process is in, or None."""
+    proc = Path("/proc/self")
+    try:
+        return own((proc / "cgroup").read_text(), (proc / "mountinfo").read_text())
+    except OSError:
+        return None  # a kernel without cgroups
+
+
 def processes(directory: Path) -> Path:
     """Return the file of a cgroup that takes its processes, and lists them."""
     return directory / "cgroup.procs"

@@ -161,12 +161,7 @@ class Cgroup(ProcessGroup):
 
 def ways(mark: str) -> tuple[Containment, ...]:
     """Return every way, the surest first, for the agent that marks its jobs by `mark`."""
-    proc = Path("/proc/self")
-    try:
-        parent = cgroup.own((proc / "cgroup").read_text(), (proc / "mountinfo").read_text())
-    except OSError:
-        parent = None  # a kernel without cgroups
-    return (PidNamespace(), Cgroup(parent, mark), ProcessGroup())
+    return (PidNamespace(), Cgroup(cgroup.ours(), mark), ProcessGroup())
 
 
 def choose(wanted: str | None, user: str | None, ways: Sequence[Containment]) -> Containment:
@@ -189,12 +184,14 @@ def choose(wanted: str | None, user: str | None, ways: Sequence[Containment]) ->
     return last
 
 
-def attempt(way: Containment, user: str | None) -> str | None:
+def attempt(
+    way: Containment, user: str | None, closed: Mapping[str, object] | None = None
+) -> str | None:
     """Come as far as executing a program; return what prevents it, if anything."""
     try:
         way.clear(_PROBE)
         try:
-            report = _report(way.command(_PROBE, plan("", "/", user, 2**40)))
+            report = _report(way.command(_PROBE, plan("", "/", user, 2**40, closed)))
         finally:
             way.clear(_PROBE)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -203,7 +200,13 @@ def attempt(way: Containment, user: str | None) -> str | None:
     return None if report["step"] == "exec" else f"{report['step']}: {report['error']}"
 
 
-def plan(program: str, directory: str, user: str | None, max_file_bytes: int) -> Plan:
+def plan(
+    program: str,
+    directory: str,
+    user: str | None,
+    max_file_bytes: int,
+    closed: Mapping[str, object] | None,
+) -> Plan:
     """Return what the launcher is told, but for what a containment adds."""
     return {
         "agent": os.getpid(),
@@ -212,6 +215,7 @@ def plan(program: str, directory: str, user: str | None, max_file_bytes: int) ->
         "directory": directory,
         "user": user,
         "max_file_bytes": max_file_bytes,
+        "closed": closed,
     }
 
 

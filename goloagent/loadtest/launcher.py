@@ -1,12 +1,15 @@
 """The small program that becomes the load test.
 
 Run by the agent as ``python -I -S launcher.py PLAN``, it makes the process what a load test should
-be (a session of its own, ending with the agent, another user, limits, default signals) and then
-executes it. What goes wrong is one JSON object on descriptor 3, which closes by itself when the
-load test has taken over. Imports nothing of the agent.
+be (a session of its own, ending with the agent, another user, limits, default signals, kept from
+what is closed to it) and then executes it. What goes wrong is one JSON object on descriptor 3,
+which closes by itself when the load test has taken over. Imports nothing of the agent but its two
+neighbours.
 
 PLAN is a JSON object: ``agent`` (the agent's process id), ``join`` (the file by which it joins a
-cgroup, or null), ``program``, ``directory``, ``user`` (a name or null), ``max_file_bytes``.
+cgroup, or null), ``program``, ``directory``, ``user`` (a name or null), ``max_file_bytes``, and
+``closed``: null, or an object with the paths that Landlock has it not reach (``paths``), and those
+that it may read (``readable``).
 """
 
 import ctypes
@@ -15,6 +18,13 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
+
+if __name__ == "__main__":
+    # Run by its path, and isolated, Python does not find the package.
+    sys.path.append(os.path.abspath(f"{__file__}/../../.."))  # noqa: PTH100
+
+from goloagent.loadtest import landlock, reach
 
 STATUS_FD = 3
 FAILED = 127
@@ -33,6 +43,19 @@ def _join(processes: str) -> None:
     descriptor = os.open(processes, os.O_WRONLY | os.O_CLOEXEC)
     os.write(descriptor, b"0")
     os.close(descriptor)
+
+
+def _rules(paths: list[str], readable: list[str], directory: str) -> landlock.Ruleset:
+    """Grant everything but `paths`, of which some are `readable`, and all in the own directory."""
+    ruleset = landlock.Ruleset()
+    for path in reach.open_paths([*paths, *readable]):
+        with suppress(OSError):  # what cannot be granted is closed, too
+            ruleset.grant(path)
+    for path in readable:
+        with suppress(OSError):
+            ruleset.grant(path, landlock.READ)
+    ruleset.grant(directory)
+    return ruleset
 
 
 def _become(user: str) -> None:
@@ -78,6 +101,11 @@ def main(plan_text: str) -> None:
             step = "join a cgroup"
             _join(plan["join"])  # while still allowed to
         os.setsid()
+        ruleset = None
+        if plan["closed"] is not None:
+            step = "keep from what is closed"
+            # With the agent's rights: it may list more than the user to become.
+            ruleset = _rules(**plan["closed"], directory=plan["directory"])
         if plan["user"] is not None:
             step = f"become user {plan['user']}"
             _become(plan["user"])
@@ -89,6 +117,9 @@ def main(plan_text: str) -> None:
         step = f"enter {plan['directory']}"
         os.chdir(plan["directory"])
         _default_signals()
+        if ruleset is not None:
+            step = "keep from what is closed"
+            ruleset.enforce()
         step = "exec"
         os.execv(plan["program"], [plan["program"]])
     except (OSError, KeyError, ValueError) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -53,7 +54,7 @@ class Watcher(Protocol):
 class Program:
     """What to run: an executable in a directory of its own, as a user (None: the agent's).
 
-    ``mark`` is what `survivors` knows its processes by.
+    ``mark`` is what `survivors` knows its processes by, ``closed`` what `launcher` keeps it from.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class Program:
     mark: str
     user: str | None = None
     containment: Containment = attrs.Factory(ProcessGroup)
+    closed: Mapping[str, object] | None = None
 
     @property
     def job_id(self) -> str:
@@ -163,7 +165,9 @@ def spawn(reactor: IReactorProcess, program: Program, watcher: Watcher) -> LoadT
     Raises:
         OSError: no process can be made.
     """
-    told = plan(str(program.path), str(program.directory), program.user, MAX_FILE_BYTES)
+    told = plan(
+        str(program.path), str(program.directory), program.user, MAX_FILE_BYTES, program.closed
+    )
     command = program.containment.command(program.job_id, told)
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     environment |= {

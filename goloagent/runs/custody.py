@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from goloagent.jobs.job import Job
-from goloagent.loadtest import survivors
-from goloagent.loadtest.containment import Containment, choose, ways
+from goloagent.loadtest import cgroup, landlock, survivors
+from goloagent.loadtest.containment import Containment, attempt, choose, ways
 from goloagent.loadtest.listener import Owner, is_strangers
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.loadtest.users import Users
@@ -30,6 +31,7 @@ class Custody:
 
     Args:
         wanted: the name of a containment, or None for the surest there is.
+        closed: what load tests must not reach, where the system can keep them from it.
 
     Raises:
         NotAllowed: the containment is not to be had.
@@ -38,7 +40,13 @@ class Custody:
     _log = Logger()
 
     def __init__(
-        self, reactor: Any, state: Path, user: str | None, rpc_address: str, wanted: str | None
+        self,
+        reactor: Any,
+        state: Path,
+        user: str | None,
+        rpc_address: str,
+        wanted: str | None,
+        closed: Iterable[Path],
     ) -> None:
         self._reactor = reactor
         self._state = state
@@ -50,11 +58,17 @@ class Custody:
         self._tell("earlier jobs", survivors.end(self._mark()))
         self._containment = choose(wanted, user, found)
         self._log.info("load tests are kept together by: {name}", name=self.containment)
+        self._closed = self._close(closed)
 
     @property
     def containment(self) -> str:
         """The name of the containment in force."""
         return self._containment.name
+
+    @property
+    def files(self) -> str:
+        """What keeps load tests from the agent's files: ``landlock``, or their ``owner`` alone."""
+        return "owner" if self._closed is None else "landlock"
 
     def spawn(self, staged: Staged, watcher: Watcher) -> LoadTestProcess:
         """Start a staged program under `watcher`.
@@ -69,6 +83,7 @@ class Custody:
             mark=self._mark(staged.directory.name),
             user=self._user,
             containment=self._containment,
+            closed=self._closed,
         )
         return spawn(self._reactor, program, watcher)
 
@@ -83,6 +98,26 @@ class Custody:
         whose = f"job {job.id}"
         await deferToThread(self._clear, self._containment, job.id, whose)
         self._tell(whose, await deferToThread(survivors.end, self._mark(job.id)))
+
+    def _close(self, paths: Iterable[Path]) -> Mapping[str, object] | None:
+        """Return what load tests are kept from and what of it they may read, or None: nothing."""
+        # Who may write to the agent's cgroup may end the agent by it.
+        readable = filter(None, [cgroup.ours()])
+        closed = {
+            "paths": [str(path.absolute()) for path in paths],
+            "readable": list(map(str, readable)),
+        }
+        refusal = attempt(self._containment, self._user, closed)
+        if refusal is not None:
+            self._log.warn(
+                "load tests are kept from the agent's files by their owner alone: {why}",
+                why=refusal,
+            )
+            return None
+        self._log.info(
+            "load tests are kept from the agent's files by: landlock, ABI {abi}", abi=landlock.abi()
+        )
+        return closed
 
     def _mark(self, job_id: str = "") -> str:
         return survivors.mark_of(self._state, job_id)

@@ -19,12 +19,14 @@ class Protections:
 
     Args:
         processes: what ends a load test's processes.
+        files: what keeps load tests from the agent's files: `landlock`, or their `owner` alone.
         run_as: the user that load tests run as.
         token: whether every request needs the token.
         min_free_bytes: what must stay free on the disks.
     """
 
     processes: str = "process-group"
+    files: str = "owner"
     run_as: str = ""
     token: bool = False
     min_free_bytes: int = 0

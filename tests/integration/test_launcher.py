@@ -227,6 +227,7 @@ def plan(program: Path, agent: int) -> str:
             "directory": str(program.parent),
             "user": None,
             "max_file_bytes": 4 * 1024**3,
+            "closed": None,
         }
     )
 

@@ -19,6 +19,7 @@ from goloagent.settings import (
     connections,
     listener_is_private,
     network,
+    private_key,
     rpc_address,
     size_bytes,
 )
@@ -183,10 +184,28 @@ def test_listener_is_private(description: str, private: bool) -> None:
     assert listener_is_private(description) is private
 
 
+@pytest.mark.parametrize(
+    ("description", "key"),
+    [
+        ("ssl:443:privateKey=/etc/key.pem:certKey=/etc/cert.pem", "/etc/key.pem"),
+        ("ssl:port=443:certKey=cert.pem:privateKey=key.pem", "key.pem"),
+        ("ssl:443:key.pem:cert.pem", "key.pem"),
+        (r"ssl:443:privateKey=/etc/a\:b.pem:interface=\:\:1", "/etc/a:b.pem"),
+        ("ssl:443:interface=127.0.0.1", "server.pem"),
+        ("tcp:8081:privateKey=key.pem", None),
+        ("unix:/run/golo.sock", None),
+    ],
+)
+def test_private_key(description: str, key: str | None) -> None:
+    """It is the file that Twisted would read, which has a default."""
+    assert private_key(description) == (None if key is None else Path(key))
+
+
 READERS: tuple[Callable[[str], object], ...] = (
     collector_url,
     rpc_address,
     network,
+    private_key,
     lambda text: connections("--max-connections", text),
     lambda text: size_bytes("--max-upload", text),
     listener_is_private,

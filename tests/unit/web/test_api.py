@@ -228,6 +228,7 @@ def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
                 "reason": None,
                 "protections": {
                     "processes": "process-group",
+                    "files": "owner",
                     "run_as": "nobody",
                     "token": False,
                     "min_free_bytes": 7,
@@ -236,13 +237,18 @@ def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
             },
         ),
         (
-            Health("stopping", "the agent is stopping", Protections("pid-namespace", "me", True)),
+            Health(
+                "stopping",
+                "the agent is stopping",
+                Protections("pid-namespace", "landlock", "me", True),
+            ),
             503,
             {
                 "status": "stopping",
                 "reason": "the agent is stopping",
                 "protections": {
                     "processes": "pid-namespace",
+                    "files": "landlock",
                     "run_as": "me",
                     "token": True,
                     "min_free_bytes": 0,
