@@ -20,7 +20,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred
 
-from goloagent.loadtest import launcher
+from goloagent.loadtest import landlock, launcher
 from goloagent.loadtest.containment import Containment
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 
@@ -42,6 +42,9 @@ print(json.dumps({
     "uid": os.getresuid(), "gid": os.getresgid(),
 }))
 """
+
+
+USUAL = Path(__file__).parents[1] / "loadtests" / "usual.py"
 
 
 class Seen(Watcher):
@@ -82,7 +85,13 @@ class Launch:
         self.directory = directory
         self.containment = containment
 
-    def start(self, text: str, user: str | None = None, interpreter: str = sys.executable) -> Seen:
+    def start(
+        self,
+        text: str,
+        user: str | None = None,
+        interpreter: str = sys.executable,
+        closed: Path | None = None,
+    ) -> Seen:
         """Launch a script with `text`."""
         from twisted.internet import reactor
 
@@ -91,7 +100,13 @@ class Launch:
         path.chmod(0o755)
         seen = Seen()
         program = Program(
-            path, self.directory, "127.0.0.1:9999", "state/job", user, self.containment
+            path,
+            self.directory,
+            "127.0.0.1:9999",
+            "state/job",
+            user,
+            self.containment,
+            None if closed is None else {"paths": [str(closed)], "readable": []},
         )
         self.process: LoadTestProcess = spawn(reactor, program, seen)
         return seen
@@ -211,6 +226,32 @@ async def test_another_user(containment: Containment) -> None:
 async def test_sigterm_reaches_grandchildren(launch: Launch) -> None:
     """One signal ends all that the load test has started, and so its pipes are closed."""
     seen = launch.start("sleep 600 & sleep 600\n", None, "/bin/sh")
+    await seen.launching
+    launch.process.terminate()
+    await seen.over
+    assert seen.exit == (None, signal.SIGTERM)
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_beside_what_is_closed(launch: Launch, tmp_path: Path) -> None:
+    """A load test does as before all that it did, but for reading what lies beside its directory.
+
+    Its signals reach what it has started, and the agent's reach it.
+    """
+    try:
+        landlock.abi()
+    except OSError as error:
+        print(f"no Landlock is to be had here: {error}")
+        pytest.skip(f"no Landlock is to be had here: {error}")
+    launch.directory = tmp_path / "job"
+    launch.directory.mkdir()
+    (tmp_path / "closed").write_text("secret")
+    seen = await launch.start(USUAL.read_text(), closed=tmp_path).over
+    assert (seen.failure, seen.err) == (None, b"by a script\n")
+    assert seen.out == b"symlink\nall but what is closed\n"
+    assert seen.exit == (None, signal.SIGTERM)
+    launch.clear()
+    seen = launch.start("exec sleep 600\n", None, "/bin/sh", closed=tmp_path)
     await seen.launching
     launch.process.terminate()
     await seen.over

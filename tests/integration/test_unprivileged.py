@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import pwd
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
-import attrs
 import pytest
 import pytest_twisted
+from peers import somebody
 from peers.agent import Agent
 from peers.collector import Collector
-from peers.somebody import become
+from peers.somebody import Nobody, Unable
 from twisted.internet import task
-
-import goloagent
-from goloagent.loadtest import cgroup
 
 RESULTS = 1000
 # As in a hardened unit that delegates: a namespace is refused, and what is next is chosen.
 HARDENED = "cgroup, chosen where hardened"
-# Comes as far as a load test would, kept together in the way named, as whoever runs it.
-ATTEMPT = """
-import sys
-from goloagent.loadtest.containment import attempt, ways
-(way,) = (way for way in ways("tests/") if way.name == sys.argv[1])
-sys.exit(attempt(way, None))
-"""
 # A load test that is late, and a stranger that is not.
 LATE = "import os, signal\nos.write(2, b'born\\n')\nsignal.pause()\n"
 STRANGER = """
@@ -42,76 +30,17 @@ print(listener.accept()[0].recv(1), flush=True)
 """
 
 
-@attrs.frozen
-class Nobody:
-    """How to be nobody, by the command `become`, and what keeps nobody's load tests together."""
-
-    become: tuple[str, ...]
-    containment: str
-
-    def run(self, *arguments: str) -> subprocess.Popen[str]:
-        """Run Python as nobody."""
-        return subprocess.Popen(
-            [*self.become, sys.executable, "-c", *arguments],
-            cwd="/",
-            env=os.environ | {"PYTHONPATH": str(Path(goloagent.__file__).parents[1])},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-
-@pytest.fixture
-def delegated() -> Iterator[Path | None]:
-    """A cgroup delegated to nobody, as systemd does it; None where it cannot be made."""
-    if os.geteuid() != 0:
-        yield None
-        return
-    proc = Path("/proc/self")
-    own = cgroup.own((proc / "cgroup").read_text(), (proc / "mountinfo").read_text())
-    directory = None if own is None else own / f"golo-agent-tests-{os.getpid()}"
-    try:
-        if directory is not None:
-            directory.mkdir()
-    except OSError:
-        directory = None
-    if directory is None:
-        yield None
-        return
-    for name in ("", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"):
-        shutil.chown(directory / name, "nobody")
-    yield directory
-    left = [path for path in directory.iterdir() if path.is_dir()]
-    cgroup.remove(directory)
-    assert left == []
-
-
 @pytest.fixture(params=["pid-namespace", "cgroup", HARDENED])
-def nobody(request: pytest.FixtureRequest, delegated: Path | None) -> Iterator[Nobody]:
+def nobody(request: pytest.FixtureRequest) -> Iterator[Nobody]:
     """Nobody, whose load tests are kept together in each way that does not need root."""
-    if os.geteuid() != 0:
-        unable("only root can become another user; who is not root tests this everywhere")
     expected = "pid-namespace" if request.param == "pid-namespace" else "cgroup"
-    in_cgroup = delegated if expected == "cgroup" else None
-    hardened = request.param == HARDENED
-    with tempfile.TemporaryDirectory() as aside:
-        nobody = Nobody(become("nobody", Path(aside), in_cgroup, hardened), expected)
+    with ExitStack() as stack:
         try:
-            with nobody.run(ATTEMPT, expected) as attempted:
-                refusal = attempted.communicate(timeout=30)[1].strip()
-        except OSError as error:
-            unable(f"{error}")
-        if attempted.returncode:
-            unable(f"no {expected} is to be had here: {refusal}")
-        yield nobody
-        for kept in Path(aside).iterdir():
-            kept.rmdir()
-
-
-def unable(reason: str) -> None:
-    """Skip the test for this reason."""
-    print(f"J2: not tried as nobody: {reason}")
-    pytest.skip(reason)
+            able = stack.enter_context(somebody.nobody(expected, request.param == HARDENED))
+        except Unable as unable:
+            print(f"J2: not tried as nobody: {unable}")
+            pytest.skip(str(unable))
+        yield able
 
 
 @pytest_twisted.async_yield_fixture

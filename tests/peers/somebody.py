@@ -6,16 +6,96 @@ that has nothing but what is needed.
 
 from __future__ import annotations
 
+import os
 import pwd
 import shlex
+import shutil
 import stat
+import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import attrs
+
 import goloagent
+from goloagent.loadtest import cgroup
 
 # What an agent is made of.
 NEEDED = (Path(sys.prefix), Path(sys.base_prefix), Path(goloagent.__file__).parents[1])
+# Comes as far as a load test would, kept together in the way named, as whoever runs it.
+ATTEMPT = """
+import sys
+from goloagent.loadtest.containment import attempt, ways
+(way,) = (way for way in ways("tests/") if way.name == sys.argv[1])
+sys.exit(attempt(way, None))
+"""
+
+
+class Unable(Exception):
+    """Nobody's load tests cannot be held in a containment here; the message says why."""
+
+
+@attrs.frozen
+class Nobody:
+    """How to be nobody, by the command `become`, and what keeps nobody's load tests together."""
+
+    become: tuple[str, ...]
+    containment: str
+
+    def run(self, *arguments: str) -> subprocess.Popen[str]:
+        """Run Python as nobody."""
+        return subprocess.Popen(
+            [*self.become, sys.executable, "-c", *arguments],
+            cwd="/",
+            env=os.environ | {"PYTHONPATH": str(Path(goloagent.__file__).parents[1])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+@contextmanager
+def nobody(containment: str, hardened: bool = False) -> Iterator[Nobody]:
+    """Be able to be nobody, whose load tests this containment can hold.
+
+    Raises:
+        Unable: that cannot be had.
+    """
+    if os.geteuid() != 0:
+        raise Unable("only root can become another user")
+    with tempfile.TemporaryDirectory() as aside, _delegated(containment == "cgroup") as delegated:
+        nobody = Nobody(become("nobody", Path(aside), delegated, hardened), containment)
+        with nobody.run(ATTEMPT, containment) as attempted:
+            refusal = attempted.communicate(timeout=30)[1].strip()
+        if attempted.returncode:
+            raise Unable(f"no {containment} is to be had here: {refusal}")
+        yield nobody
+        for kept in Path(aside).iterdir():
+            kept.rmdir()
+
+
+@contextmanager
+def _delegated(wanted: bool) -> Iterator[Path | None]:
+    """Delegate a cgroup to nobody, as systemd does it; None where it cannot be made."""
+    own = cgroup.ours() if wanted else None
+    directory = None if own is None else own / f"golo-agent-tests-{os.getpid()}"
+    try:
+        if directory is not None:
+            directory.mkdir()
+    except OSError:
+        directory = None
+    if directory is None:
+        yield None
+        return
+    for name in ("", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"):
+        shutil.chown(directory / name, "nobody")
+    yield directory
+    left = [path for path in directory.iterdir() if path.is_dir()]
+    cgroup.remove(directory)
+    assert left == []
 
 
 def become(

@@ -7,62 +7,46 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import pytest_twisted
+from peers import somebody
 from peers.agent import Agent
+from peers.certificate import self_signed
 from peers.collector import Collector
+from peers.ports import free_port
+from peers.somebody import Nobody, Unable
+
+from goloagent.loadtest import cgroup
 
 TOKEN = "d7-token"
-# A load test that tries to get at what it is told, and says how far it came.
-BURGLAR = """
-import json, os, sys
-given = json.loads({given!r})
-reached = []
-for path in given["paths"]:
-    for kind, flags in (("read", os.O_RDONLY), ("write", os.O_WRONLY)):
-        try:
-            descriptor = os.open(path, flags)
-        except OSError:
-            continue
-        reached.append(kind + " " + path)
-        os.close(descriptor)
-for path in given["directories"]:
-    for kind, attempt in (
-        ("list", lambda: os.listdir(path)),
-        ("plant in", lambda: os.close(os.open(path + "/planted", os.O_CREAT | os.O_WRONLY))),
-    ):
-        try:
-            attempt()
-        except OSError:
-            continue
-        reached.append(kind + " " + path)
-for name in ("environ", "fd", "mem", "maps", "root", "cwd"):
-    path = "/proc/%d/%s" % (given["agent"], name)
-    try:
-        os.listdir(path) if name in ("fd", "root", "cwd") else open(path, "rb").read(1)
-    except OSError:
-        continue
-    reached.append(path)
-for number in (0, 15):
-    try:
-        os.kill(given["agent"], number)
-    except OSError:
-        continue
-    reached.append("signal %d" % number)
-tried = 2 * len(given["paths"]) + 2 * len(given["directories"]) + 8
-fds = "/proc/self/fd/"
-descriptors = [name for name in os.listdir(fds) if os.path.exists(fds + name)]
-print(json.dumps([reached, tried, dict(os.environ), descriptors]), file=sys.stderr)
-"""
+BURGLAR = Path(__file__).parents[2] / "loadtests" / "burglar.py"
 HARMLESS = 'import sys\nprint("secret of another", file=sys.stderr)\n'
+# One Python that nobody, too, may run.
+PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
+
+
+@pytest.fixture
+def nobody(request: pytest.FixtureRequest) -> Iterator[Nobody | None]:
+    """Nobody, whose load tests the containment that was asked for holds; None for root."""
+    with ExitStack() as stack:
+        if request.param is None:
+            yield None
+            return
+        try:
+            able = stack.enter_context(somebody.nobody(request.param))
+        except Unable as unable:
+            print(f"D7: not tried with the agent's own user: {unable}")
+            pytest.skip(str(unable))
+        yield able
 
 
 @pytest_twisted.async_yield_fixture
-async def agent(collector: Collector) -> AsyncIterator[Agent]:
-    """An agent of root's with a token, whose load tests are nobody's."""
+async def agent(nobody: Nobody | None, collector: Collector) -> AsyncIterator[Agent]:
+    """An agent with a token and a key for TLS, of root or nobody; its load tests are nobody's."""
     from twisted.internet import reactor
 
     if os.geteuid() != 0:
@@ -73,48 +57,95 @@ async def agent(collector: Collector) -> AsyncIterator[Agent]:
         directory = Path(name)
         directory.chmod(0o755)
         agent = Agent(reactor, directory, collector)
-        token = directory / "token"
-        token.write_text(TOKEN)
-        token.chmod(0o600)
-        agent.options |= {"--run-as": "nobody", "--token-file": str(token)}
+        secrets = directory / "etc"
+        secrets.mkdir()
+        (secrets / "beside").write_text("not secret")
+        (secrets / "token").write_text(TOKEN)
+        (secrets / "key.pem").write_bytes(self_signed("127.0.0.1"))
+        for secret in ("token", "key.pem"):
+            (secrets / secret).chmod(0o600)
+        agent.options |= {
+            "--run-as": "nobody",
+            "--token-file": str(secrets / "token"),
+            f"--listen=ssl:{free_port()}:interface=127.0.0.1:privateKey={secrets / 'key.pem'}": "",
+        }
+        if nobody is not None:
+            for path in (directory, *directory.rglob("*")):
+                shutil.chown(path, "nobody")
+            agent.become = nobody.become
+            agent.options["--containment"] = nobody.containment
         await agent.start()
         yield agent
         await agent.finish()
 
 
-@pytest_twisted.ensureDeferred
-async def test_d7_reaches_nothing(agent: Agent, tmp_path: Path) -> None:
-    """Not the token, the database, another job's files, the agent's memory, nor the agent."""
-    # One Python that nobody, too, may run.
-    python = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
+def things_of(agent: Agent, other: str) -> dict[str, list[str]]:
+    """Return every file and directory that is the agent's alone, `other` being a job of before."""
+    work = agent.state / "work" / "of-another"
+    work.mkdir(mode=0o700)
+    (work / "secret").write_text("secret of another")
+    for path in (work, work / "secret"):
+        shutil.chown(path, agent.state.stat().st_uid)
+    found = [*agent.state.rglob("*"), *agent.run_log(other, "other").parent.iterdir()]
+    files = [path for path in found if path.is_file()]
+    files += [Path(agent.options["--token-file"]).with_name(name) for name in ("token", "key.pem")]
+    directories = [agent.state, agent.logs, *(path for path in found if path.is_dir())]
+    assert agent.state / "golo-agent.sqlite" in files
+    assert {agent.state / "binaries", work} <= {*directories}
+    return {"files": [*map(str, files)], "directories": [*map(str, directories)]}
 
-    async def tail_of(name: str, text: str) -> str:
+
+def cgroup_of(agent: Agent) -> str | None:
+    """Return the cgroup by which the agent could be stopped and ended, if there is one."""
+    proc = Path(f"/proc/{agent.pid}")
+    found = cgroup.own((proc / "cgroup").read_text(), (proc / "mountinfo").read_text())
+    return None if found is None else str(found)
+
+
+@pytest.mark.parametrize(
+    "nobody",
+    [None, "pid-namespace", "cgroup", "process-group"],
+    ids=lambda containment: "agent-is-root" if containment is None else containment,
+    indirect=True,
+)
+@pytest_twisted.ensureDeferred
+async def test_d7_reaches_nothing(agent: Agent, nobody: Nobody | None, tmp_path: Path) -> None:
+    """Not the token, the database, another job's files, the agent's memory, nor the agent."""
+    protections = (await agent.request("GET", "/health")).json["protections"]
+    if nobody is not None and protections["files"] != "landlock":
+        [why] = [line for line in agent.log.splitlines() if "by their owner alone" in line]
+        print(f"D7: not tried with the agent's own user: {why}")
+        pytest.skip(why)
+
+    async def said_by(name: str, text: str) -> tuple[str, str]:
         program = tmp_path / name
-        program.write_text(f"#!{python}\n{text}")
+        program.write_text(f"#!{PYTHON}\n{text}")
         job = await agent.ended(await agent.queue(name, program, duration=1))
         assert job["reason"] not in {"exec-failed", "spawn-failed"}, job
-        return job["stderr_tail"]
+        return job["id"], agent.run_log(job["id"], name, "err.log").read_text()
 
-    assert "secret of another" in await tail_of("other", HARMLESS)
-    [other] = (agent.logs / "other").glob("*-*")
-    files = [path for path in agent.state.rglob("*") if path.is_file()]
-    files += [agent.state.parent / "token", other / "out.log", other / "err.log"]
-    assert (agent.state / "golo-agent.sqlite") in files
-    directories = [agent.state, agent.logs, other, *filter(Path.is_dir, agent.state.iterdir())]
-    given = {
-        "agent": agent.pid,
-        "paths": list(map(str, files)),
-        "directories": list(map(str, directories)),
-    }
-    told = await tail_of("burglar", BURGLAR.format(given=json.dumps(given)))
-    reached, tried, environment, descriptors = json.loads(told)
-    print(f"D7: {tried} ways to the agent's own things tried as nobody, {len(reached)} open")
-    assert reached == []
-    assert descriptors == ["0", "1", "2"]
-    assert TOKEN not in str(environment)
-    assert {*environment} <= {"PATH", "HOME", "LANG", "TMPDIR", "GOLO_RPC_ADDR", "GOLO_JOB"}
+    other, said = await said_by("other", HARMLESS)
+    assert "secret of another" in said
+    beside = str(Path(agent.options["--token-file"]).with_name("beside"))
+    given = {"agent": agent.pid, "port": agent.port, "beside": beside} | things_of(agent, other)
+    given["cgroup"] = cgroup_of(agent)
+    _, said = await said_by("burglar", f"{BURGLAR.read_text()}\nmain({given!r})\n")
+    told = json.loads(said)
+    whose = "root's agent" if nobody is None else f"an agent of the same user, {nobody.containment}"
+    print(
+        f"D7: {told['tried']} ways to the things of {whose} tried, "
+        f"{len(told['reached'])} open, files kept by {protections['files']}"
+    )
+    assert told["reached"] == []
+    assert given["cgroup"] is None or told["controllers"] is not None
+    assert (told["beside"], told["own"]) == ("not secret", ["loadtest", "own"])
+    assert told["descriptors"] == ["0", "1", "2"]
+    assert TOKEN not in str(told["environment"])
+    allowed = {"PATH", "HOME", "LANG", "TMPDIR", "GOLO_RPC_ADDR", "GOLO_JOB"}
+    assert {*told["environment"]} <= allowed
 
 
+@pytest.mark.parametrize("nobody", [None], ids=["agent-is-root"], indirect=True)
 @pytest_twisted.ensureDeferred
 async def test_d7_the_token_is_told_nowhere(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
     """Not in the agent's arguments and environment, its log, its answers, or what it keeps."""
