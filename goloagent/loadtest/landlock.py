@@ -10,7 +10,7 @@ import os
 import stat
 import struct
 
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # on every architecture
+CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # on every architecture
 _VERSION = 1  # linux/landlock.h, from here on
 _PATH_BENEATH = 1
 
@@ -40,7 +40,7 @@ def abi() -> int:
     Raises:
         OSError: it has none, or does not allow it.
     """
-    return _call(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))
+    return _call(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))
 
 
 def rights(version: int) -> int:
@@ -66,7 +66,7 @@ class Ruleset:
         # An older kernel takes what it does not know as long as it is 0.
         attributes = struct.pack("=QQQ", self._handled, 0, scopes(version))
         self._descriptor = _call(
-            _CREATE_RULESET,
+            CREATE_RULESET,
             attributes,
             ctypes.c_size_t(len(attributes)),
             ctypes.c_uint32(0),

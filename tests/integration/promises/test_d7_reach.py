@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
-from peers import somebody
+from peers import forbidding, somebody
 from peers.agent import Agent
 from peers.certificate import self_signed
 from peers.collector import Collector
@@ -44,8 +45,16 @@ def nobody(request: pytest.FixtureRequest) -> Iterator[Nobody | None]:
         yield able
 
 
+@pytest.fixture
+def mirror() -> Iterator[Path]:
+    """Where a mount shows all that the agent has, too."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest_twisted.async_yield_fixture
-async def agent(nobody: Nobody | None, collector: Collector) -> AsyncIterator[Agent]:
+async def agent(nobody: Nobody | None, mirror: Path, collector: Collector) -> AsyncIterator[Agent]:
     """An agent with a token and a key for TLS, of root or nobody; its load tests are nobody's."""
     from twisted.internet import reactor
 
@@ -69,18 +78,21 @@ async def agent(nobody: Nobody | None, collector: Collector) -> AsyncIterator[Ag
             "--token-file": str(secrets / "token"),
             f"--listen=ssl:{free_port()}:interface=127.0.0.1:privateKey={secrets / 'key.pem'}": "",
         }
+        mount = f'mount --bind {name} {mirror} && exec "$@"'
+        agent.become = ("unshare", "--mount", "/bin/sh", "-c", mount, "sh")
         if nobody is not None:
             for path in (directory, *directory.rglob("*")):
                 shutil.chown(path, "nobody")
-            agent.become = nobody.become
+            agent.become += nobody.become
             agent.options["--containment"] = nobody.containment
         await agent.start()
         yield agent
         await agent.finish()
 
 
-def things_of(agent: Agent, other: str) -> dict[str, list[str]]:
+def things_of(agent: Agent, other: str, mirror: Path) -> dict[str, list[str]]:
     """Return every file and directory that is the agent's alone, `other` being a job of before."""
+    home = agent.state.parent
     work = agent.state / "work" / "of-another"
     work.mkdir(mode=0o700)
     (work / "secret").write_text("secret of another")
@@ -91,6 +103,8 @@ def things_of(agent: Agent, other: str) -> dict[str, list[str]]:
     files += [Path(agent.options["--token-file"]).with_name(name) for name in ("token", "key.pem")]
     directories = [agent.state, agent.logs, *(path for path in found if path.is_dir())]
     assert agent.state / "golo-agent.sqlite" in files
+    for paths in (files, directories):
+        paths += [mirror / path.relative_to(home) for path in paths if path.parent.parent == home]
     assert {agent.state / "binaries", work} <= {*directories}
     return {"files": [*map(str, files)], "directories": [*map(str, directories)]}
 
@@ -109,7 +123,9 @@ def cgroup_of(agent: Agent) -> str | None:
     indirect=True,
 )
 @pytest_twisted.ensureDeferred
-async def test_d7_reaches_nothing(agent: Agent, nobody: Nobody | None, tmp_path: Path) -> None:
+async def test_d7_reaches_nothing(
+    agent: Agent, nobody: Nobody | None, mirror: Path, tmp_path: Path
+) -> None:
     """Not the token, the database, another job's files, the agent's memory, nor the agent."""
     protections = (await agent.request("GET", "/health")).json["protections"]
     if nobody is not None and protections["files"] != "landlock":
@@ -127,8 +143,8 @@ async def test_d7_reaches_nothing(agent: Agent, nobody: Nobody | None, tmp_path:
     other, said = await said_by("other", HARMLESS)
     assert "secret of another" in said
     beside = str(Path(agent.options["--token-file"]).with_name("beside"))
-    given = {"agent": agent.pid, "port": agent.port, "beside": beside} | things_of(agent, other)
-    given["cgroup"] = cgroup_of(agent)
+    given = {"agent": agent.pid, "port": agent.port, "beside": beside}
+    given |= things_of(agent, other, mirror) | {"cgroup": cgroup_of(agent)}
     _, said = await said_by("burglar", f"{BURGLAR.read_text()}\nmain({given!r})\n")
     told = json.loads(said)
     whose = "root's agent" if nobody is None else f"an agent of the same user, {nobody.containment}"
@@ -143,6 +159,23 @@ async def test_d7_reaches_nothing(agent: Agent, nobody: Nobody | None, tmp_path:
     assert TOKEN not in str(told["environment"])
     allowed = {"PATH", "HOME", "LANG", "TMPDIR", "GOLO_RPC_ADDR", "GOLO_JOB"}
     assert {*told["environment"]} <= allowed
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
+@pytest_twisted.ensureDeferred
+async def test_d7_without_landlock(
+    idle_agent: Agent, go_loadtest: Callable[..., Path], number: int
+) -> None:
+    """Where the kernel has none, it is off, or forbidden: jobs run as ever, and it is told."""
+    idle_agent.become = forbidding.command(number)
+    await idle_agent.start()
+    assert (await idle_agent.request("GET", "/health")).json["protections"]["files"] == "owner"
+    why = f"by their owner alone: keep from what is closed: {os.strerror(number)}"
+    assert why in idle_agent.log
+    job = await idle_agent.settled(
+        await idle_agent.queue("shop", go_loadtest("counter", count=10), duration=1)
+    )
+    assert job["state"] == "finished"
 
 
 @pytest.mark.parametrize("nobody", [None], ids=["agent-is-root"], indirect=True)
