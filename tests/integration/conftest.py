@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 from golang import build
+from peers import debian as fresh
 from peers.agent import Agent
 from peers.browser import Browser, missing
 from peers.collector import Collector
@@ -23,6 +26,7 @@ from goloagent.loadtest.containment import Containment, attempt, ways
 
 WAYS = ways(f"tests-{os.getpid()}/")
 LOADTESTS = Path(__file__).parents[1] / "loadtests"
+PACKAGE = Path(__file__).parents[2] / "etc" / "package.sh"
 
 
 @pytest_twisted.async_yield_fixture
@@ -125,3 +129,31 @@ def script(tmp_path: Path) -> Callable[..., Path]:
 def shop(script: Callable[..., Path]) -> Path:
     """A load test of many URLs, some of which fail at times."""
     return script(SHOP.format(checkout=str(Path(goloagent.__file__).parents[1])))
+
+
+@pytest.fixture(scope="session")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the packages."""
+    if fresh.missing:
+        pytest.skip(f"these packages of Debian are missing: {' '.join(fresh.missing)}")
+    directory = tmp_path_factory.mktemp("dist")
+    print(fresh.run(PACKAGE, sys.executable, directory))
+    return directory
+
+
+@pytest.fixture(scope="session")
+def debian(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the root of a fresh Debian with nothing but Python and systemd."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can install a Debian package")
+    codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
+    root = tmp_path_factory.mktemp("debian") / "root"
+    made = subprocess.run(
+        ["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3,systemd", codename, root],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode != 0:
+        pytest.skip(f"no fresh Debian is to be had here: {made.stderr}")
+    return root

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import pwd
 import shutil
 import socket
@@ -16,36 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from peers.debian import run
 from peers.ports import free_port
-
-ROOT = Path(__file__).parents[2]
-# What it takes to build the Debian package and a fresh Debian to install it in.
-TOOLS = {
-    "/usr/bin/pip3": "python3-pip",
-    "dh": "debhelper",
-    "dpkg-buildpackage": "dpkg-dev",
-    "mmdebstrap": "mmdebstrap",
-}
-missing = [package for tool, package in TOOLS.items() if shutil.which(tool) is None]
-
-
-def run(*command: str | Path) -> str:
-    """Run a command to its end, which must be a good one, and return what it printed."""
-    done = subprocess.run(
-        [*map(str, command)], cwd="/", capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-@pytest.fixture(scope="session")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the packages."""
-    if missing:
-        pytest.skip(f"these packages of Debian are missing: {' '.join(missing)}")
-    directory = tmp_path_factory.mktemp("dist")
-    print(run(ROOT / "etc" / "package.sh", sys.executable, directory))
-    return directory
 
 
 @contextmanager
@@ -91,31 +62,21 @@ def test_in_a_fresh_environment(dist: Path, tmp_path: Path, pattern: str) -> Non
         assert "<title>" in get(f"{url}/")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can install a Debian package")
-def test_in_a_fresh_debian(dist: Path, tmp_path: Path) -> None:
+def test_in_a_fresh_debian(dist: Path, debian: Path, tmp_path: Path) -> None:
     """The service is enabled, its unit is right, the daemon serves, and a purge leaves nothing."""
     [package] = dist.glob("*.deb")
-    codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
-    root = tmp_path / "root"
-    include = "--include=python3,systemd"
-    made = subprocess.run(
-        ["mmdebstrap", "--quiet", "--variant=minbase", include, codename, root],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if made.returncode != 0:
-        pytest.skip(f"no fresh Debian is to be had here: {made.stderr}")
-    shutil.copy(package, root)
-    print(run("chroot", root, "dpkg", "--install", f"/{package.name}"))
-    etc = root / "etc"
+    shutil.copy(package, debian)
+    print(run("chroot", debian, "dpkg", "--install", f"/{package.name}"))
+    etc = debian / "etc"
     assert (etc / "systemd/system/multi-user.target.wants/golo-agent.service").is_symlink()
     assert (etc / "golo-agent/token").stat().st_mode & 0o777 == 0o600
     assert (etc / "default/golo-agent").is_file()
-    run("chroot", root, "systemd-analyze", "verify", "golo-agent.service")
-    with serving(tmp_path, ["chroot", root, "/usr/lib/golo-agent/bin/twistd"]) as url:
+    run("chroot", debian, "systemd-analyze", "verify", "golo-agent.service")
+    with serving(tmp_path, ["chroot", debian, "/usr/lib/golo-agent/bin/twistd"]) as url:
         assert '"ready"' in get(f"{url}/health")
         assert "<title>" in get(f"{url}/")
-    run("chroot", root, "dpkg", "--purge", "golo-agent")
-    left = [path for path in root.rglob("*golo-agent*") if not path.is_relative_to(root / "var")]
-    assert left == [root / package.name]
+    run("chroot", debian, "dpkg", "--purge", "golo-agent")
+    left = [
+        path for path in debian.rglob("*golo-agent*") if not path.is_relative_to(debian / "var")
+    ]
+    assert left == [debian / package.name]

@@ -1,0 +1,125 @@
+"""The unit as it is installed, run by a real systemd: what it allows is enough, and no more."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+from peers.certificate import self_signed
+from peers.debian import Machine, Unable, boot
+from peers.ports import free_port
+
+BURGLAR = Path(__file__).parents[1] / "loadtests" / "burglar.py"
+TOKEN = "unit-token"
+CREDENTIALS = Path("/run/credentials/golo-agent.service")
+# What an operator writes for a service with a token and a key.
+KEY = "[Service]\nLoadCredential=key:/etc/golo-agent/key.pem\n"
+
+
+@attrs.frozen
+class Service:
+    """The service on a machine, by its HTTP."""
+
+    machine: Machine
+    port: int
+
+    def ask(self, path: str, body: bytes | None = None, kind: str = "application/json") -> str:
+        """Return the answer to a GET, or to a POST of `body`."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body)
+        request.add_header("Authorization", f"Bearer {TOKEN}")
+        request.add_header("Content-Type", kind)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.read().decode()
+
+    def run(self, name: str, program: bytes) -> dict[str, object]:
+        """Run a load test for a second and return its job once it is over."""
+        form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+        form += program + b"\r\n--b--\r\n"
+        binary = json.loads(self.ask("/upload", form, "multipart/form-data; boundary=b"))["binary"]
+        wanted = {"name": name, "users": 5, "duration": 1, "binary": binary}
+        job_id = json.loads(self.ask("/queue", json.dumps(wanted).encode()))["id"]
+        self.ask(f"/jobs/{job_id}/out.log?follow=1")  # goes on until the job is over
+        job: dict[str, object] = json.loads(self.ask(f"/jobs/{job_id}"))
+        return job
+
+
+@pytest.fixture
+def service(dist: Path, debian: Path, tmp_path: Path) -> Iterator[Service]:
+    """The service, installed and started, with a token and a key for TLS."""
+    [package] = dist.glob("*.deb")
+    port = free_port()
+    options = (
+        f"--listen tcp:{port}:interface=127.0.0.1 --rpc 127.0.0.1:{free_port()} "
+        f"--listen ssl:{free_port()}:interface=127.0.0.1:privateKey={CREDENTIALS / 'key'} "
+        f"--token-file {CREDENTIALS / 'token'}"
+    )
+    etc = tmp_path / "etc"
+    for name, content in {
+        "default/golo-agent": f'GOLO_AGENT_OPTIONS="{options}"\n'.encode(),
+        "golo-agent/token": TOKEN.encode(),
+        "golo-agent/key.pem": self_signed("127.0.0.1"),
+        "systemd/system/golo-agent.service.d/key.conf": KEY.encode(),
+    }.items():
+        (etc / name).parent.mkdir(parents=True, exist_ok=True)
+        (etc / name).write_bytes(content)
+    try:
+        with boot(debian, tmp_path, package) as machine:
+            try:
+                yield Service(machine, port)
+            finally:
+                print(machine.run("journalctl", "--no-pager", "--unit=golo-agent"))
+    except Unable as unable:
+        print(f"no systemd can be run here: {unable}")
+        pytest.skip(f"no systemd can be run here: {unable}")
+
+
+def things_on(machine: Machine) -> dict[str, list[str]]:
+    """Return every file and directory that is the agent's alone, by the names that it has."""
+    found: dict[str, list[str]] = {}
+    for kind, letter in (("files", "f"), ("directories", "d")):
+        below = ["/var/lib/private/golo-agent", "/var/log/private/loadtest-agent"]
+        listed = machine.run("find", *below, "-type", letter).splitlines()
+        # The names in the options are links to these.
+        found[kind] = [name for path in listed for name in (path, path.replace("private/", ""))]
+    found["files"] += [str(CREDENTIALS / "token"), str(CREDENTIALS / "key")]
+    return found
+
+
+def test_d7_under_the_unit(service: Service, go_loadtest: Callable[..., Path]) -> None:
+    """Load tests are held by a cgroup and by Landlock; a real one finishes, a burglar gets nothing.
+
+    The agent is no root there, and they have its user.
+    """
+    machine = service.machine
+    assert machine.run("systemctl", "is-active", "golo-agent") == "active\n"
+    health = json.loads(service.ask("/health"))
+    protections = health["protections"]
+    assert (protections["processes"], protections["files"]) == ("cgroup", "landlock"), health
+    job = service.run("counter", go_loadtest("counter", count=1000).read_bytes())
+    assert job["state"] == "finished", job
+    pid = int(machine.run("systemctl", "show", "--property=MainPID", "--value", "golo-agent"))
+    things = things_on(machine)
+    assert "/var/lib/golo-agent/golo-agent.sqlite" in things["files"]
+    given = things | {
+        "agent": pid,
+        "port": service.port,
+        "beside": "/etc/debian_version",
+        "cgroup": "/sys/fs/cgroup/system.slice/golo-agent.service",
+    }
+    text = f"#!/usr/bin/python3\n{BURGLAR.read_text()}\nmain({given!r})\n"
+    job = service.run("burglar", text.encode())
+    told = json.loads(service.ask(f"/jobs/{job['id']}/err.log"))
+    print(
+        f"D7: {told['tried']} ways to the things of the unit's agent tried by its own user, "
+        f"{len(told['reached'])} open"
+    )
+    assert told["reached"] == []
+    assert told["controllers"] is not None
+    assert TOKEN not in str(told["environment"])
+    machine.run("systemctl", "stop", "golo-agent")
+    stopped = machine.run("systemctl", "show", "--property=Result,NRestarts", "golo-agent")
+    assert {*stopped.split()} == {"Result=success", "NRestarts=0"}
