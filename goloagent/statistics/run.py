@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from goloagent.results.output import Record
+from goloagent.results.record import Record
 from goloagent.results.tally import Tally
 from goloagent.statistics.histogram import Histogram
 from goloagent.statistics.summary import Latency, Progress, Summary

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from goloagent.results.output import Record
+from goloagent.results.record import Record
 from goloagent.statistics.histogram import Histogram
 from goloagent.statistics.summary import Latency, OtherSummary, RowSummary
 
