@@ -118,8 +118,9 @@ class Track:
         """Take the next batch: 256 results, and more the further the run is behind."""
         if self._opened is None:
             log = self._open_log(self.job)
-            self._opened = log, Cursor(
-                log.read, self.job.results.committed, lambda: self.job.flawless
+            self._opened = (
+                log,
+                Cursor(log.read, self.job.results.committed, lambda: self.job.flawless),
             )
         pending = self.job.results.pending
         most = max(BATCH_RESULTS, pending // 4)

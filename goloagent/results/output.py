@@ -103,4 +103,9 @@ def _may_have_timestamp(block: bytes) -> bool:
 
     Saves all decoding of what is plainly something else, such as a load test's chatter.
     """
-    return b"timestamp" in block or b"timestamp" in block.lower() or b"\\u" in block or _LONG_S in block
+    return (
+        b"timestamp" in block
+        or b"timestamp" in block.lower()
+        or b"\\u" in block
+        or _LONG_S in block
+    )
