@@ -16,9 +16,9 @@ from goloagent.results.output import array
 class Batch:
     """The log from byte `first` up to and without byte `end`.
 
-    ``text`` is its lines, each ended by a newline, if only by one lent to the log's last line; there
-    is none of a line that is too long. ``flaws`` are the places in the text where lines begin that
-    are no results.
+    ``text`` is its lines, each ended by a newline, if only by one lent to the log's last line; it
+    is empty for a line that is too long. ``flaws`` are the places in the text where lines begin
+    that are no results.
     """
 
     first: int
@@ -46,7 +46,7 @@ class Batch:
         if self.flaws or not self.text:
             return array(self.lines)
         # The fast path, which looks at no line.
-        return array([self.text[:-1].replace(b"\n", b",")])
+        return b"[%b]" % memoryview(self.text.replace(b"\n", b","))[:-1]
 
     def take(self, most: int) -> tuple[Batch, Batch]:
         """Divide behind so many results, or behind the last line when there are no more."""

@@ -8,6 +8,7 @@ for `output` to find out.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +23,8 @@ class _BareRecord(Record, forbid_unknown_fields=True, gc=False):
     """A record with no other members than its own, each named as it should be."""
 
 
+_Decode = Callable[[bytes], Sequence[Record]]
+
 _decode_bare = Decoder(_BareRecord).decode_lines
 _decode_record = Decoder(Record).decode_lines
 _decode_members = Decoder(dict[str, Any]).decode_lines
@@ -33,19 +36,20 @@ _HUGE_NUMBER = b"0" * 309  # with a digit less, it is a float64
 _TIMESTAMP = f'"{grammar.TIMESTAMP}"'.encode()
 _is_timestamp = re.compile(_TIMESTAMP).fullmatch
 _SECOND_BYTES = len('"2006-01-02T15:04:05')
-# To make an expression for timestamps in a row takes as long as to match 500 one by one, and is done
+# To make an expression for timestamps in a row takes as long as to match 500 one by one; it is done
 # once or twice in a second of the load test.
 _MANY = 64
 
 
-def ordinary(block: bytes) -> list[Record] | None:
+def ordinary(block: bytes) -> Sequence[Record] | None:
     """Return the record of each line of a block, or None if one of them is not ordinary.
 
     The block is of whole lines, at least one, each ended by a newline.
     """
-    for decode in (_decode_bare, _decode_with_extras):
+    decoders: tuple[_Decode, ...] = (_decode_bare, _decode_with_extras)
+    for decode in decoders:
         try:
-            records: list[Record] = decode(block)
+            records = decode(block)
         except (DecodeError, ValueError, RecursionError):
             continue
         return records if _are_ordinary(records, block) else None
@@ -66,7 +70,7 @@ def _decode_with_extras(block: bytes) -> list[Record]:
     return _decode_record(block)
 
 
-def _are_ordinary(records: list[Record], block: bytes) -> bool:
+def _are_ordinary(records: Sequence[Record], block: bytes) -> bool:
     """Tell whether all that msgspec took from a block are results, each on a line of its own.
 
     Go refuses two timestamps, of which msgspec gives only the last, and a number in `error` that no

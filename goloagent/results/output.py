@@ -46,7 +46,7 @@ def read(block: bytes) -> Reading:
 
 
 def _read_into(reading: Reading, block: bytes, start: int) -> None:
-    """Read a block that begins at `start`: in one go, or by halves down to the lines that differ."""
+    """Read a block that begins at `start`, in one go or by halves down to the lines that differ."""
     if not _may_have_timestamp(block):
         reading.flaws += _starts(block, start)
         return

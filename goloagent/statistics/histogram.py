@@ -103,7 +103,7 @@ class Histogram:
         return values
 
     def _extend(self, count: int, total: int, least: int, most: int) -> tuple[array[int], int]:
-        """Take values into account; return counts with room for them, and the first one's bucket."""
+        """Take values into account; return counts with room for them, and whose is the first."""
         if not self.count:
             self.least, self.most = least, most
             self._reach(least, most)
