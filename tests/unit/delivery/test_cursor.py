@@ -17,6 +17,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from goloagent.delivery import cursor as cursor_module
 from goloagent.delivery.batch import Batch
 from goloagent.delivery.cursor import Cursor
+from goloagent.results import output
 from goloagent.results.output import MAX_BODY_BYTES, MAX_LINE_BYTES, is_result
 from goloagent.results.tally import Tally
 
@@ -120,10 +121,17 @@ class LogAndCursor(RuleBasedStateMachine):
         again = Cursor(lambda at, count: bytes(self.log[at : at + count]), self.last.first)
         assert again.next(1, self.complete, until=self.last.end) == self.last
 
-    @rule(offset=committed)
-    def restart(self, offset: int) -> None:
-        """A new cursor goes on from any offset that an earlier one has reached."""
-        self.cursor = Cursor(lambda at, count: bytes(self.log[at : at + count]), offset)
+    @rule(offset=committed, told=st.booleans())
+    def restart(self, offset: int, told: bool) -> None:
+        """A new cursor goes on from any offset that an earlier one has reached.
+
+        What the tally knows of the log, it may be told or find out for itself.
+        """
+        self.cursor = Cursor(
+            lambda at, count: bytes(self.log[at : at + count]),
+            offset,
+            *([lambda: self.tally.flawless] if told else []),
+        )
         self.taken = offset
 
     @invariant()
@@ -131,6 +139,9 @@ class LogAndCursor(RuleBasedStateMachine):
         """The tally over the same bytes counts what the model has."""
         lines = model(bytes(self.log), 0, self.complete)
         assert self.tally.read == len(lines)
+        known = self.tally.flawless
+        inside = [line for end, line in lines if known.start < end <= known.stop]
+        assert None not in inside
         assert self.tally.invalid == sum(line is None for _, line in lines)
 
 
@@ -246,6 +257,25 @@ def test_a_read_that_fails_costs_nothing() -> None:
         cursor.next(256, complete=True)
     broken = False
     assert [batch.results for batch in batches(cursor)] == [1]
+
+
+def test_what_is_known_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window is decoded only if some of it is not known to be flawless."""
+    log = b"".join(good(number) + b"\n" for number in range(10))
+    half = log.index(good(5))
+
+    def known(stretch: range) -> list[int]:
+        return [
+            batch.results
+            for batch in batches(Cursor(lambda at, count: log[at : at + count], 0, lambda: stretch))
+        ]
+
+    expected = known(range(0))
+    monkeypatch.setattr(output, "read", lambda text: pytest.fail("decoded"))
+    assert known(range(len(log))) == expected
+    for stretch in (range(0), range(half), range(1, len(log)), range(half, len(log))):
+        with pytest.raises(pytest.fail.Exception):
+            known(stretch)
 
 
 @pytest.mark.parametrize("count", [2, 3, 255, 256])

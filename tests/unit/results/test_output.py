@@ -102,6 +102,30 @@ def test_all_lines_of_a_good_block_are_results(items: list[bytes]) -> None:
     assert select(_blocks(items)) == items
 
 
+@given(
+    common=st.lists(st.sampled_from(TIMESTAMPS), min_size=1, max_size=2),
+    others=st.dictionaries(
+        st.integers(0, 99),
+        st.sampled_from(TIMESTAMPS + WRONG_TIMESTAMPS + LAX_TIMESTAMPS),
+        max_size=2,
+    ),
+)
+def test_many_timestamps_are_told_as_one_is(common: list[str], others: dict[int, str]) -> None:
+    """Most of the same seconds or not, each timestamp of a long block is judged as by itself."""
+    texts = [others.get(number, common[number % len(common)]) for number in range(100)]
+    items = [f'{{"timestamp":"{text}"}}'.encode() for text in texts]
+    assert select(_blocks(items)) == [line if grammar.accepts(line) else None for line in items]
+
+
+def test_timestamps_in_a_row_are_apart() -> None:
+    """A fast path that sees many timestamps at once sees where each begins and ends."""
+    one, two = '"2024-01-01T00:00:0', '"2024-01-01T00:00:00"2024-01-01T00:00:00Z"'
+    for odd in (f"{one}", two, "null", "5", "[]", '""', '"\\"'):
+        items = [_with(f'"x":{number}') for number in range(100)]
+        items[50] = f'{{"timestamp":{odd}}}'.encode()
+        assert select(_blocks(items)) == [*items[:50], None, *items[51:]]
+
+
 def test_a_record_is_on_one_line() -> None:
     """Records that share a line, or stand on two, are none, even where the counts come out even."""
     assert select(_blocks([ORDINARY + ORDINARY, b""])) == [None, None]
