@@ -6,44 +6,13 @@ nothing of sending.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
-import attrs
+from goloagent.delivery.batch import Batch
+from goloagent.results import output
 
-from goloagent.results.output import MAX_BODY_BYTES, array, select
-
-WINDOW_BYTES = MAX_BODY_BYTES
-
-
-@attrs.frozen
-class Batch:
-    """Results from a stretch of the log, from byte `first` up to and without byte `end`.
-
-    Each line goes with the offset of its end, so that a batch can be divided in place.
-    """
-
-    first: int
-    end: int
-    lines: tuple[tuple[int, bytes], ...]
-
-    @property
-    def key(self) -> str:
-        """The stretch as ``first-last`` byte, by which a collector can recognise a repeat."""
-        return f"{self.first}-{self.end - 1}"
-
-    def body(self) -> bytes:
-        """Return the results as a JSON array of at most `MAX_BODY_BYTES`."""
-        return array([line for _, line in self.lines])
-
-    def halves(self) -> tuple[Batch, Batch]:
-        """Divide a batch of two results or more."""
-        middle = len(self.lines) // 2
-        border = self.lines[middle - 1][0]
-        return (
-            Batch(self.first, border, self.lines[:middle]),
-            Batch(border, self.end, self.lines[middle:]),
-        )
+WINDOW_BYTES = output.MAX_BODY_BYTES - 1
+"""What the largest body can hold: the longest result and its newline just fit."""
 
 
 class Cursor:
@@ -51,74 +20,58 @@ class Cursor:
 
     Args:
         read: returns up to so many bytes of the log from an offset; fewer only at its end.
+        flawless: returns a stretch of the log all of whose lines are known to be results.
     """
 
-    def __init__(self, read: Callable[[int, int], bytes], offset: int) -> None:
+    def __init__(
+        self,
+        read: Callable[[int, int], bytes],
+        offset: int,
+        flawless: Callable[[], range] = lambda: range(0),
+    ) -> None:
         self._read = read
-        self._taken = offset
-        self._seen = offset
+        self._flawless = flawless
         self._searched = offset
-        self._ready: deque[tuple[int, bytes | None]] = deque()
+        self._window = Batch(offset, offset, b"")  # what is read and not taken
 
     def next(self, most: int, complete: bool, until: int | None = None) -> Batch | None:
         """Take the next stretch with up to `most` results, or None when there is none.
 
-        A stretch ends early once it is a window long, however few results are in it; one without
-        any (all its lines are invalid) is a batch with no lines. `complete` says that the log will
+        A stretch ends early where a window does, however few results are in it; one without any
+        (all its lines are invalid) is a batch with no results. `complete` says that the log will
         not grow: its last line then counts without a newline. With `until`, the end of an earlier
         batch from here, it is that batch.
         """
-        first, lines, size = self._taken, list[tuple[int, bytes]](), 1
-        if until is not None:
-            most = until - first
-        while len(lines) < most and self._taken - first < WINDOW_BYTES and self._taken != until:
-            if not self._ready and not self._fill(complete):
-                break
-            end, line = self._ready[0]
-            if line is not None:
-                size += len(line) + 1
-                if size > MAX_BODY_BYTES:
-                    break
-                lines.append((end, line))
-            self._ready.popleft()
-            self._taken = end
-        if self._taken == first:
+        if until is not None or self._window.results < most:
+            self._window = self._fill(self._window.first, complete)
+        if self._window.end == self._window.first:
             return None
-        return Batch(first, self._taken, tuple(lines))
+        window = self._window
+        batch, self._window = window.take(most) if until is None else window.cut(until)
+        return batch
 
-    def _fill(self, complete: bool) -> bool:
-        """Read the next window of whole lines; tell whether there was one."""
-        window = self._read(self._seen, WINDOW_BYTES)
-        whole = window.rfind(b"\n") + 1
-        if whole:
-            block = window[:whole]
-        elif len(window) == WINDOW_BYTES:
-            return self._pass_over(complete)
-        elif complete and window:
-            block = window + b"\n"
+    def _fill(self, first: int, complete: bool) -> Batch:
+        """Return the next window of whole lines; one without any is at the end of the log."""
+        text = self._read(first, WINDOW_BYTES)
+        end = first + len(text)
+        if len(text) < WINDOW_BYTES and complete and text and not text.endswith(b"\n"):
+            text += b"\n"
+        elif whole := text.rfind(b"\n") + 1:
+            text, end = text[:whole], first + whole
         else:
-            return False
-        end = self._seen
-        for text, line in zip(block.split(b"\n"), select(block), strict=False):
-            end += len(text) + 1
-            self._ready.append((end, line))
-        if not whole:
-            # The newline was lent: the log ends before it.
-            self._ready[-1] = (end - 1, line)
-        self._seen += len(window[:whole] or window)
-        return True
+            is_long = len(text) == WINDOW_BYTES
+            return Batch(first, self._pass_over(first, complete) if is_long else first, b"")
+        known = self._flawless()
+        if known.start <= first and end <= known.stop:
+            return Batch(first, end, text)
+        return Batch(first, end, text, tuple(output.read(text).flaws))
 
-    def _pass_over(self, complete: bool) -> bool:
-        """Go to the end of a line too long to be a result, whose end may not be written yet."""
-        self._searched = max(self._searched, self._seen)
+    def _pass_over(self, first: int, complete: bool) -> int:
+        """Return the end of a line too long to be a result; its start until that is written."""
+        self._searched = max(self._searched, first)
         while window := self._read(self._searched, WINDOW_BYTES):
             newline = window.find(b"\n")
             self._searched += len(window) if newline < 0 else newline + 1
             if newline >= 0:
-                break
-        else:
-            if not complete:
-                return False
-        self._seen = self._searched
-        self._ready.append((self._seen, None))
-        return True
+                return self._searched
+        return self._searched if complete else first

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from goloagent.delivery.cursor import Batch
+from goloagent.delivery.batch import Batch
 from goloagent.delivery.policy import Answer
 from goloagent.results.runlog import LogReader
 
@@ -42,7 +42,7 @@ class RunOfResults:
                 self._noted = _last_noted(file)
             if self._noted == batch.key:
                 return
-            text = "".join(f"{_refusal(batch, line, answer)}\n" for _, line in batch.lines).encode()
+            text = "".join(f"{_refusal(batch, line, answer)}\n" for line in batch.lines).encode()
             size = file.seek(0, os.SEEK_END)
             try:
                 rest = memoryview(text)

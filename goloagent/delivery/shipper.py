@@ -123,7 +123,7 @@ class Shipper:
                 self._save(track.job)
                 self._turns.remove(track)
             return
-        if not batch.lines:
+        if not batch.results:
             self._commit(track)
             # A log may hold gigabytes of this: let others have their turn.
             await self._wait(0.0, firmly=True)
@@ -139,9 +139,9 @@ class Shipper:
         if verdict is Verdict.TAKEN:
             held = track.job.delivery is not self._delivery
             track.job.delivery = self._delivery
-            track.refusals = 0 if held else max(0, track.refusals - len(batch.lines))
-            self._commit(track, delivered=len(batch.lines))
-        elif len(batch.lines) > 1:
+            track.refusals = 0 if held else max(0, track.refusals - batch.results)
+            self._commit(track, delivered=batch.results)
+        elif batch.results > 1:
             track.divide()
         else:
             self._refuse(track, answer)

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from goloagent.delivery.cursor import Batch, Cursor
+from goloagent.delivery.batch import Batch
+from goloagent.delivery.cursor import Cursor
 from goloagent.delivery.policy import Answer
 from goloagent.jobs.job import Job
 
@@ -117,11 +118,14 @@ class Track:
         """Take the next batch: 256 results, and more the further the run is behind."""
         if self._opened is None:
             log = self._open_log(self.job)
-            self._opened = log, Cursor(log.read, self.job.results.committed)
+            self._opened = (
+                log,
+                Cursor(log.read, self.job.results.committed, lambda: self.job.flawless),
+            )
         pending = self.job.results.pending
         most = max(BATCH_RESULTS, pending // 4)
         batch = self._opened[1].next(most, self.complete, self._until)
         self._until = None
-        if batch is None or len(batch.lines) == pending:
+        if batch is None or batch.results == pending:
             self._waiting_since = None
         return batch

@@ -103,7 +103,8 @@ class Job:
     """A job from its queueing on.
 
     ``stderr_tail`` is how its stderr ended, known when it is over; ``logged`` says that its run has
-    a log that can hold results.
+    a log that can hold results. ``flawless`` is a stretch of that log all of whose lines are known
+    to be results; it is not kept.
     """
 
     id: str
@@ -116,6 +117,7 @@ class Job:
     exit: Exit | None = None
     stderr_tail: str = ""
     logged: bool = False
+    flawless: range = range(0)
     calls: Calls = attrs.Factory(Calls)
     results: Results = attrs.Factory(Results)
     delivery: Delivery = attrs.Factory(Delivery)

@@ -25,10 +25,12 @@ _DATE = (
     "(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
     "|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)"
 )
-_TIME = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]+)?"
-_OFFSET = "(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+_TIME = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 
-TIMESTAMP = f"{_DATE}T{_TIME}{_OFFSET}"
+FRACTION_AND_OFFSET = "(?:[.][0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+"""What follows the second in a timestamp."""
+
+TIMESTAMP = f"{_DATE}T{_TIME}{FRACTION_AND_OFFSET}"
 """RFC 3339 with only days that exist, any number of digits in a fraction, and no leap second."""
 
 _WHITESPACE = " \t\r\n"

@@ -8,6 +8,11 @@ from __future__ import annotations
 import attrs
 
 
+def count(block: bytes) -> int:
+    """Return how many newlines there are: leaving them out is three times as fast as counting."""
+    return len(block) - len(block.replace(b"\n", b""))
+
+
 @attrs.frozen
 class Lines:
     """What became whole: lines that each end in a newline, and how many more were too long."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from goloagent.results.output import Record
+from goloagent.results.record import Record
 from goloagent.results.runlog import RunLog
 from goloagent.results.tally import Tally
 

@@ -11,24 +11,33 @@ from collections.abc import Callable
 import attrs
 
 from goloagent.results.lines import Lines, LineSplitter
-from goloagent.results.output import MAX_LINE_BYTES, Record, records
+from goloagent.results.output import MAX_LINE_BYTES, read
+from goloagent.results.record import Record
 
 
 @attrs.define
 class Tally:
-    """How many lines were read, and how many of them are no results.
+    """How many lines were read, from a byte of the log on, and how many of them are no results.
 
-    `observe` is given the results themselves, block by block.
+    ``flawless`` is the last stretch of the log all of whose lines are results, as far as is known:
+    blocks of whole lines. `observe` is given the results themselves, block by block.
     """
 
     read: int = 0
     invalid: int = 0
+    start: int = attrs.field(default=0, repr=False, kw_only=True)
+    flawless: range = attrs.field(init=False, repr=False, eq=False)
     observe: Callable[[list[Record]], None] | None = attrs.field(
         default=None, repr=False, eq=False, kw_only=True
     )
     _splitter: LineSplitter = attrs.field(
         init=False, repr=False, eq=False, factory=lambda: LineSplitter(MAX_LINE_BYTES)
     )
+    _end: int = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._end = self.start
+        self.flawless = range(self.start, self.start)
 
     @property
     def valid(self) -> int:
@@ -37,16 +46,22 @@ class Tally:
 
     def feed(self, data: bytes) -> None:
         """Count the lines that are whole with the next piece of stdout."""
-        self._count(self._splitter.feed(data))
+        whole = self._end + data.rfind(b"\n") + 1
+        self._end += len(data)
+        self._count(self._splitter.feed(data), whole)
 
     def close(self) -> None:
         """Count the last line if it has no newline; nothing is fed after this."""
-        self._count(self._splitter.close())
+        self._count(self._splitter.close(), self._end)
 
-    def _count(self, lines: Lines) -> None:
-        read = lines.block.count(b"\n")
-        results = records(lines.block)
-        self.read += read + lines.oversized
-        self.invalid += read - len(results) + lines.oversized
+    def _count(self, lines: Lines, end: int) -> None:
+        """Count lines that end where `end` says."""
+        reading = read(lines.block)
+        if not reading.lines and not lines.oversized:
+            return
+        invalid = len(reading.flaws) + lines.oversized
+        self.read += reading.lines + lines.oversized
+        self.invalid += invalid
+        self.flawless = range(end if invalid else self.flawless.start, end)
         if self.observe is not None:
-            self.observe(results)
+            self.observe(reading.results)

@@ -147,7 +147,8 @@ class Recovery:
         # Of a job that is over they were kept at its end.
         statistics = None if job.state.over else RunStatistics()
         observe = None if statistics is None else statistics.add
-        before, behind = Tally(observe=observe), Tally(observe=observe)
+        before = Tally(observe=observe)
+        behind = Tally(observe=observe, start=results.committed)
         if not job.logged:
             return False
         try:
@@ -173,6 +174,7 @@ class Recovery:
         settled = results.delivered + results.rejected
         results.invalid = before.invalid + behind.invalid
         results.read = settled + results.invalid + behind.valid
+        job.flawless = behind.flawless
         return True
 
     async def _read_stderr(self, job: Job) -> None:

@@ -266,6 +266,7 @@ class Run(Watcher):
         assert self._staged is not None
         tally = self._staged.recorder.tally
         self.job.results.read, self.job.results.invalid = tally.read, tally.invalid
+        self.job.flawless = tally.flawless
 
     def _end(self) -> None:
         """Settle the account and tell it; what breaks here must not hold the queue up."""

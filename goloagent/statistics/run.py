@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from goloagent.results.output import Record
+from goloagent.results.record import Record
 from goloagent.results.tally import Tally
 from goloagent.statistics.histogram import Histogram
 from goloagent.statistics.summary import Latency, Progress, Summary
 from goloagent.statistics.table import Table
 
 BLOCK_BYTES = 1024 * 1024
-
-# Durations go into the histogram so many at a time, which takes some 2 ms.
-_MAX_PENDING = 8192
 
 
 class RunStatistics:
@@ -26,8 +23,7 @@ class RunStatistics:
     def __init__(self) -> None:
         self._table = Table()
         self._before = Histogram()  # up to the last tick
-        self._since = Histogram()
-        self._pending: list[int] = []
+        self.results = 0
         self._errors_before = 0
         self._second = 0, 0, 0.0
         self._last_second: Latency | None = None
@@ -35,24 +31,17 @@ class RunStatistics:
     def add(self, records: list[Record]) -> None:
         """Count results."""
         self._table.add(records)
-        self._pending += [record.duration or 0 for record in records]
-        if len(self._pending) >= _MAX_PENDING:
-            self._settle()
-
-    @property
-    def results(self) -> int:
-        """How many results there are."""
-        return self._before.count + self._since.count + len(self._pending)
+        self.results += len(records)
 
     def tick(self, seconds: float) -> None:
         """End the second that began with the last tick and took so long by the caller's clock."""
-        self._settle()
+        since = self._table.settle()
         errors = self._table.errors
-        self._second = self._since.count, errors - self._errors_before, seconds
-        self._last_second = Latency.of(self._since)
+        self._second = since.count, errors - self._errors_before, seconds
+        self._last_second = Latency.of(since)
         self._errors_before = errors
-        self._before.merge(self._since)
-        self._since = Histogram()
+        self._before.merge(since)
+        self._table.forget()
 
     def progress(self) -> Progress:
         """Tell how the run goes: totals as of now, rates of the second that ended last."""
@@ -69,7 +58,6 @@ class RunStatistics:
     def settle(self) -> None:
         """Settle everything, so that until more comes any thread may ask for the summary."""
         self._table.settle()
-        self._settle()
 
     def summary(self) -> Summary:
         """Summarise the run; a thousand rows take some 0.1 s."""
@@ -96,15 +84,10 @@ class RunStatistics:
             other=self._table.other(),
         )
 
-    def _settle(self) -> None:
-        self._since.record(self._pending)
-        self._pending.clear()
-
     def _latency(self) -> Latency | None:
-        self._settle()
         whole = Histogram()
         whole.merge(self._before)
-        whole.merge(self._since)
+        whole.merge(self._table.settle())
         return Latency.of(whole)
 
 

@@ -6,9 +6,9 @@ know what time it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
-from goloagent.results.output import Record
+from goloagent.results.record import Record
 from goloagent.statistics.histogram import Histogram
 from goloagent.statistics.summary import Latency, OtherSummary, RowSummary
 
@@ -21,39 +21,30 @@ MAX_URL_CHARS = 2048
 MAX_METHOD_CHARS = 32
 """The longest method that is registered with IANA has 16."""
 
-# A row's durations go into its histogram so many at a time, which takes half the time.
-_MAX_PENDING = 64
+# Durations go into histograms many at a time, which takes half the time: so many in all, which is
+# some 3 ms of work, or so many a row when there are many.
+_PENDING = 16_384
+_PENDING_OF_A_ROW = 64
 
 # Sizes are int64, and so is their sum: beyond it lies only what a broken load test prints.
 _MAX_BYTES = 2**63 - 1
 
 
 class Row:
-    """The results of one kind; what is an error is for the table."""
+    """The results of one kind; durations are pending on their way to the histogram."""
 
-    __slots__ = ("_latency", "bytes", "errors", "pending")
+    __slots__ = ("bytes", "durations", "errors", "pending")
 
     def __init__(self) -> None:
         self.errors = 0
         self.bytes = 0
         self.pending: list[int] = []
-        self._latency = Histogram()
+        self.durations = Histogram()
 
     @property
     def results(self) -> int:
         """How many results there are."""
-        return self._latency.count + len(self.pending)
-
-    @property
-    def latency(self) -> Latency | None:
-        """The durations of all results."""
-        self.settle()
-        return Latency.of(self._latency)
-
-    def settle(self) -> None:
-        """Put the durations that are pending into the histogram."""
-        self._latency.record(self.pending)
-        self.pending.clear()
+        return self.durations.count + len(self.pending)
 
 
 class Table:
@@ -66,27 +57,29 @@ class Table:
         self._max_rows = max_rows
         self._rows: dict[tuple[str, str, int], Row] = {}
         self._other = Row()
+        self._pending = 0
+        self._recent = Histogram()
 
-    def add(self, records: Iterable[Record]) -> None:
+    def add(self, records: Collection[Record]) -> None:
         """Count results.
 
         An error is a result with an `error` that is not null, or with a status that is not from 1
         to 399. A size below zero is not known, and adds nothing.
         """
-        rows = self._rows
+        find = self._rows.get
         for record in records:
             status = record.status or 0
             key = (record.method or "", record.url or "", status)
-            row = rows.get(key) or self._row(key)
-            pending = row.pending
-            pending.append(record.duration or 0)
-            if len(pending) >= _MAX_PENDING:
-                row.settle()
+            row = find(key) or self._row(key)
+            row.pending.append(record.duration or 0)
             if record.error is not None or not 0 < status < 400:
                 row.errors += 1
             size = record.size
             if size and size > 0:
                 row.bytes += size
+        self._pending += len(records)
+        if self._pending >= max(_PENDING, _PENDING_OF_A_ROW * len(self._rows)):
+            self.settle()
 
     @property
     def errors(self) -> int:
@@ -98,10 +91,19 @@ class Table:
         """The sum of all known sizes."""
         return min(sum(row.bytes for row in self._all()), _MAX_BYTES)
 
-    def settle(self) -> None:
-        """Leave nothing pending; until more comes, any thread may read."""
+    def settle(self) -> Histogram:
+        """Leave nothing pending; until more comes, any thread may read.
+
+        Returns the durations since `forget`.
+        """
         for row in self._all():
-            row.settle()
+            self._settle(row)
+        self._pending = 0
+        return self._recent
+
+    def forget(self) -> None:
+        """Have `settle` return later durations only."""
+        self._recent = Histogram()
 
     def rows(self) -> Iterator[RowSummary]:
         """Summarise row by row, each when it is asked for; those with the most results first."""
@@ -114,7 +116,7 @@ class Table:
                 results=row.results,
                 errors=row.errors,
                 bytes=min(row.bytes, _MAX_BYTES),
-                latency=row.latency,
+                latency=self._latency(row),
             )
 
     def other(self) -> OtherSummary | None:
@@ -126,7 +128,7 @@ class Table:
             results=row.results,
             errors=row.errors,
             bytes=min(row.bytes, _MAX_BYTES),
-            latency=row.latency,
+            latency=self._latency(row),
         )
 
     def _row(self, key: tuple[str, str, int]) -> Row:
@@ -139,6 +141,14 @@ class Table:
         if len(self._rows) >= self._max_rows:
             return self._other
         return self._rows.setdefault(key, Row())
+
+    def _latency(self, row: Row) -> Latency | None:
+        self._settle(row)
+        return Latency.of(row.durations)
+
+    def _settle(self, row: Row) -> None:
+        row.durations.record(row.pending, self._recent)
+        row.pending.clear()
 
     def _all(self) -> Iterator[Row]:
         yield from self._rows.values()

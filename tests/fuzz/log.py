@@ -35,7 +35,7 @@ def check(data: bytes) -> None:
         return
     most, growth, log = data[0] % 7 + 1, data[1] + 1, data[2:]
     there = 0
-    taken, end = list[tuple[int, bytes]](), 0
+    taken, end = list[bytes](), 0
     with mock.patch.object(cursor_module, "WINDOW_BYTES", WINDOW_BYTES):
         cursor = Cursor(lambda offset, count: log[:there][offset : offset + count], 0)
         while True:
@@ -43,14 +43,14 @@ def check(data: bytes) -> None:
             complete = there == len(log)
             while (batch := cursor.next(most, complete)) is not None:
                 assert batch.first == end < batch.end <= there
-                assert len(batch.lines) <= most
+                assert batch.results == len(batch.lines) <= most
                 end = batch.end
                 taken += batch.lines
             if complete:
                 break
     assert end == len(log)
     # A line longer than a window is none to this cursor, whose window is the longest result's.
-    expected = [(at, line) for at, line in model(log, 0, True) if line is not None]
-    assert [pair for pair in expected if len(pair[1]) < WINDOW_BYTES] == [
-        pair for pair in taken if len(pair[1]) < WINDOW_BYTES
+    expected = [line for _, line in model(log, 0, True) if line is not None]
+    assert [line for line in expected if len(line) < WINDOW_BYTES] == [
+        line for line in taken if len(line) < WINDOW_BYTES
     ]

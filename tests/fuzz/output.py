@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from peers.lines import select
 from unit.results import records
 
 from goloagent.results import grammar, output
+from goloagent.results.record import Record
 
 
 def seeds() -> Iterator[bytes]:
@@ -25,15 +27,15 @@ def check(data: bytes) -> None:
     """Tell results from chatter, and read them, by the fast path exactly as by the grammar."""
     lines = data.split(b"\n")
     expected = [line if grammar.accepts(line) else None for line in lines]
-    assert output.select(data + b"\n") == expected
+    assert select(data + b"\n") == expected
     assert [line if output.is_result(line) else None for line in lines] == expected
     results = [line for line in expected if line is not None]
     plain = [record for record in map(output._by_the_grammar, results) if record is not None]
-    assert list(map(_members, output.records(data + b"\n"))) == list(map(_members, plain))
+    assert list(map(_members, output.read(data + b"\n").results)) == list(map(_members, plain))
     assert len(json.loads(output.array(results))) == len(results)
 
 
-def _members(record: output.Record) -> tuple[object, ...]:
+def _members(record: Record) -> tuple[object, ...]:
     """Return what statistics are made of; of the error, whether there is one."""
     return (
         bytes(record.timestamp),

@@ -11,9 +11,10 @@ import pytest
 from golang import build
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from peers.lines import select
 from unit.results.records import BY_HAND, TOO_DEEP, lines
 
-from goloagent.results.output import MAX_LINE_BYTES, select
+from goloagent.results.output import MAX_LINE_BYTES
 
 SOURCE = Path(__file__).parents[1] / "loadtests" / "json_oracle"
 

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from goloagent.results.output import array, select
+from goloagent.results.output import array
 from peers.collector import Batch
+from peers.lines import select
 
 # A log may be longer than the memory of the machine that it is tested on.
 _BLOCK_BYTES = 1 << 20

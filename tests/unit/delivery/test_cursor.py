@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
 from goloagent.delivery import cursor as cursor_module
-from goloagent.delivery.cursor import Batch, Cursor
+from goloagent.delivery.batch import Batch
+from goloagent.delivery.cursor import Cursor
+from goloagent.results import output
 from goloagent.results.output import MAX_BODY_BYTES, MAX_LINE_BYTES, is_result
 from goloagent.results.tally import Tally
 
@@ -100,11 +102,11 @@ class LogAndCursor(RuleBasedStateMachine):
             return self.taken
         assert batch.first == self.taken < batch.end
         within = [line for line in lines if line[0] <= batch.end]
-        results = [(end, line) for end, line in within if line is not None]
+        results = [line for _, line in within if line is not None]
         assert within[-1][0] == batch.end
-        assert list(batch.lines) == results
-        assert len(results) <= most
-        assert batch.body() == b"[" + b",".join(line for _, line in results) + b"]"
+        assert batch.lines == results
+        assert batch.results == len(results) <= most
+        assert batch.body() == b"[" + b",".join(results) + b"]"
         if len(results) < most and batch.end - batch.first < cursor_module.WINDOW_BYTES:
             assert within == lines
         self.taken = batch.end
@@ -119,10 +121,17 @@ class LogAndCursor(RuleBasedStateMachine):
         again = Cursor(lambda at, count: bytes(self.log[at : at + count]), self.last.first)
         assert again.next(1, self.complete, until=self.last.end) == self.last
 
-    @rule(offset=committed)
-    def restart(self, offset: int) -> None:
-        """A new cursor goes on from any offset that an earlier one has reached."""
-        self.cursor = Cursor(lambda at, count: bytes(self.log[at : at + count]), offset)
+    @rule(offset=committed, told=st.booleans())
+    def restart(self, offset: int, told: bool) -> None:
+        """A new cursor goes on from any offset that an earlier one has reached.
+
+        What the tally knows of the log, it may be told or find out for itself.
+        """
+        self.cursor = Cursor(
+            lambda at, count: bytes(self.log[at : at + count]),
+            offset,
+            *([lambda: self.tally.flawless] if told else []),
+        )
         self.taken = offset
 
     @invariant()
@@ -130,6 +139,9 @@ class LogAndCursor(RuleBasedStateMachine):
         """The tally over the same bytes counts what the model has."""
         lines = model(bytes(self.log), 0, self.complete)
         assert self.tally.read == len(lines)
+        known = self.tally.flawless
+        inside = [line for end, line in lines if known.start < end <= known.stop]
+        assert None not in inside
         assert self.tally.invalid == sum(line is None for _, line in lines)
 
 
@@ -140,10 +152,9 @@ TestLogAndCursor.settings = settings(max_examples=150, stateful_step_count=25)
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Make windows and bodies small, so that their borders are met; a result is 60 bytes."""
+    """Make windows and so bodies small, that their borders are met; a result is 60 bytes."""
     size = 200
-    monkeypatch.setattr(cursor_module, "WINDOW_BYTES", size)
-    monkeypatch.setattr(cursor_module, "MAX_BODY_BYTES", size)
+    monkeypatch.setattr(cursor_module, "WINDOW_BYTES", size - 1)
     return size
 
 
@@ -159,7 +170,7 @@ def test_windows_cut_nothing(small: int, step: int) -> None:
         log += whole[start : start + step]
         for batch in batches(cursor, complete=False):
             assert len(batch.body()) <= small
-            taken += [line for _, line in batch.lines]
+            taken += batch.lines
     assert taken == lines
 
 
@@ -171,7 +182,7 @@ def test_a_long_line_costs_only_itself(small: int, length: int, ended: bool) -> 
     long = b"x" * length
     log = before + b"\n" + long + (b"\n" + after + b"\n" if ended else b"")
     found = list(batches(reader(log)))
-    assert [line for batch in found for _, line in batch.lines] == [before, *([after] * ended)]
+    assert [line for batch in found for line in batch.lines] == [before, *([after] * ended)]
     assert found[0].first == 0
     assert found[-1].end == len(log)
     for one, following in pairwise(found):
@@ -183,12 +194,12 @@ def test_a_long_line_may_still_grow(small: int, step: int) -> None:
     """While its newline is not written yet, a long line is neither a result nor an end."""
     log = bytearray(good(1, 60) + b"\n")
     cursor = reader(log)
-    assert [len(batch.lines) for batch in batches(cursor, complete=False)] == [1]
+    assert [batch.results for batch in batches(cursor, complete=False)] == [1]
     for _ in range(0, 1000, step):
         log += b"y" * step
         assert cursor.next(256, complete=False) is None
     log += b"\n" + good(2, 60) + b"\n"
-    lines = [line for batch in batches(cursor, complete=False) for _, line in batch.lines]
+    lines = [line for batch in batches(cursor, complete=False) for line in batch.lines]
     assert lines == [good(2, 60)]
 
 
@@ -206,7 +217,7 @@ def test_a_body_never_exceeds_its_limit() -> None:
     lines = [good(number, 1000 + number % 77) for number in range(3000)]
     found = list(batches(reader(b"\n".join(lines)), most=10**6))
     sizes = [len(batch.body()) for batch in found]
-    assert [line for batch in found for _, line in batch.lines] == lines
+    assert [line for batch in found for line in batch.lines] == lines
     assert len(sizes) == 3
     assert all(MAX_BODY_BYTES - 2000 < size <= MAX_BODY_BYTES for size in sizes[:-1])
 
@@ -215,7 +226,7 @@ def test_a_stretch_without_results_is_bounded() -> None:
     """Megabytes of garbage come as empty stretches of a window each, so that others get turns."""
     log = (b"x" * 99 + b"\n") * 30_000 + good(1) + b"\n"
     found = list(batches(reader(log)))
-    assert [len(batch.lines) for batch in found] == [0, 0, 1]
+    assert [batch.results for batch in found] == [0, 0, 1]
     assert max(batch.end - batch.first for batch in found) < 2 * cursor_module.WINDOW_BYTES
 
 
@@ -228,7 +239,7 @@ def test_a_read_holds_no_more_than_a_window() -> None:
         asked.append(count)
         return log[offset : offset + count]
 
-    assert sum(len(batch.lines) for batch in batches(Cursor(read, 0), 10**6)) == 5000
+    assert sum(batch.results for batch in batches(Cursor(read, 0), 10**6)) == 5000
     assert max(asked) == cursor_module.WINDOW_BYTES
 
 
@@ -245,7 +256,26 @@ def test_a_read_that_fails_costs_nothing() -> None:
     with pytest.raises(OSError, match="away"):
         cursor.next(256, complete=True)
     broken = False
-    assert [len(batch.lines) for batch in batches(cursor)] == [1]
+    assert [batch.results for batch in batches(cursor)] == [1]
+
+
+def test_what_is_known_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window is decoded only if some of it is not known to be flawless."""
+    log = b"".join(good(number) + b"\n" for number in range(10))
+    half = log.index(good(5))
+
+    def known(stretch: range) -> list[int]:
+        return [
+            batch.results
+            for batch in batches(Cursor(lambda at, count: log[at : at + count], 0, lambda: stretch))
+        ]
+
+    expected = known(range(0))
+    monkeypatch.setattr(output, "read", lambda text: pytest.fail("decoded"))
+    assert known(range(len(log))) == expected
+    for stretch in (range(0), range(half), range(1, len(log)), range(half, len(log))):
+        with pytest.raises(pytest.fail.Exception):
+            known(stretch)
 
 
 @pytest.mark.parametrize("count", [2, 3, 255, 256])
@@ -255,17 +285,17 @@ def test_halves_are_the_whole(count: int) -> None:
     [batch] = batches(reader(log), most=257)
     parts, undivided = [batch], 0
     while undivided < len(parts):
-        if len(parts[undivided].lines) > 1:
+        if parts[undivided].results > 1:
             parts[undivided : undivided + 1] = parts[undivided].halves()
         else:
             undivided += 1
-    assert [line for part in parts for line in part.lines] == list(batch.lines)
+    assert [line for part in parts for line in part.lines] == batch.lines
     assert [part.first for part in parts] == [0, *(part.end for part in parts[:-1])]
     assert parts[-1].end == batch.end == len(log)
     assert len({part.key for part in parts}) == count
     for part in parts:
         first, last = map(int, part.key.split("-"))
-        assert part.lines[0][1] in log[first : last + 1]
+        assert part.lines[0] in log[first : last + 1]
 
 
 def test_the_body_is_the_bytes_that_came() -> None:

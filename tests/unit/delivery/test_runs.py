@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from goloagent.delivery.cursor import Batch
+from goloagent.delivery.batch import Batch
 from goloagent.delivery.policy import Answer
 from goloagent.delivery.runs import RunOfResults
 from goloagent.results.runlog import RunLog, open_reader
@@ -34,8 +34,7 @@ def life(logs: Path) -> RunOfResults:
 
 def batch(number: int) -> Batch:
     """Return one result as a batch."""
-    end = (number + 1) * LENGTH
-    return Batch(number * LENGTH, end, ((end, LINE),))
+    return Batch(number * LENGTH, (number + 1) * LENGTH, LINE + b"\n")
 
 
 def noted(logs: Path) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from peers.lines import select
 from unit.results.records import (
     BY_HAND,
     DEEPEST,
@@ -21,6 +22,7 @@ from unit.results.records import (
 )
 
 from goloagent.results import grammar, output
+from goloagent.results.record import Record
 
 
 def _blocks(items: list[bytes]) -> bytes:
@@ -38,7 +40,7 @@ def test_an_ordinary_line_is_a_result() -> None:
 
 def test_ordinary_lines_do_not_reach_the_grammar(monkeypatch: pytest.MonkeyPatch) -> None:
     """What load tests usually print is judged without the slow path."""
-    monkeypatch.setattr(grammar, "accepts", lambda line: pytest.fail(repr(line)))
+    monkeypatch.setattr(grammar, "read", lambda line: pytest.fail(repr(line)))
     usual = [
         ORDINARY,
         ORDINARY + b"\r",
@@ -48,7 +50,7 @@ def test_ordinary_lines_do_not_reach_the_grammar(monkeypatch: pytest.MonkeyPatch
         _with('"error":"Get \\"http://localhost/\\": EOF","bytes_in":17'),
         json.dumps({**json.loads(ORDINARY), "tags": ["a", {"b": 1}]}).encode(),
     ]
-    assert len(output.records(_blocks(usual))) == len(usual)
+    assert len(output.read(_blocks(usual)).results) == len(usual)
 
 
 @given(line=lines)
@@ -63,7 +65,7 @@ def test_a_hand_picked_line_is_a_result_when_the_grammar_says_so() -> None:
     assert divided == []
 
 
-def _told(record: output.Record | None) -> tuple[object, ...] | None:
+def _told(record: Record | None) -> tuple[object, ...] | None:
     """Return what a record says; of an error only that it is one."""
     if record is None:
         return None
@@ -74,14 +76,14 @@ def _told(record: output.Record | None) -> tuple[object, ...] | None:
 @given(line=lines)
 def test_a_record_says_what_the_grammar_reads(line: bytes) -> None:
     """The fast path and the plain one agree on what a result says."""
-    records = output.records(line + b"\n")
+    records = output.read(line + b"\n").results
     assert list(map(_told, records)) == [_told(output._by_the_grammar(line))][: len(records)]
 
 
 def test_a_hand_picked_record_says_what_the_grammar_reads() -> None:
     """So they do on the lines that are made to divide them."""
     results = [line for line in BY_HAND if grammar.accepts(line)]
-    records = output.records(_blocks(results))
+    records = output.read(_blocks(results)).results
     assert list(map(_told, records)) == [_told(output._by_the_grammar(line)) for line in results]
 
 
@@ -90,21 +92,45 @@ def test_a_block_is_its_lines(items: list[bytes]) -> None:
     """Lines are the same results in a block as one by one, and keep their bytes and places."""
     block = _blocks(items)
     expected = [line if grammar.accepts(line) else None for line in items]
-    assert output.select(block) == expected
-    assert len(output.records(block)) == len(items) - expected.count(None)
+    assert select(block) == expected
+    assert len(output.read(block).results) == len(items) - expected.count(None)
 
 
 @given(items=st.lists(st.just(ORDINARY) | st.just(ORDINARY + b"\r"), min_size=1, max_size=8))
 def test_all_lines_of_a_good_block_are_results(items: list[bytes]) -> None:
     """A block of results is selected whole."""
-    assert output.select(_blocks(items)) == items
+    assert select(_blocks(items)) == items
+
+
+@given(
+    common=st.lists(st.sampled_from(TIMESTAMPS), min_size=1, max_size=2),
+    others=st.dictionaries(
+        st.integers(0, 99),
+        st.sampled_from(TIMESTAMPS + WRONG_TIMESTAMPS + LAX_TIMESTAMPS),
+        max_size=2,
+    ),
+)
+def test_many_timestamps_are_told_as_one_is(common: list[str], others: dict[int, str]) -> None:
+    """Most of the same seconds or not, each timestamp of a long block is judged as by itself."""
+    texts = [others.get(number, common[number % len(common)]) for number in range(100)]
+    items = [f'{{"timestamp":"{text}"}}'.encode() for text in texts]
+    assert select(_blocks(items)) == [line if grammar.accepts(line) else None for line in items]
+
+
+def test_timestamps_in_a_row_are_apart() -> None:
+    """A fast path that sees many timestamps at once sees where each begins and ends."""
+    one, two = '"2024-01-01T00:00:0', '"2024-01-01T00:00:00"2024-01-01T00:00:00Z"'
+    for odd in (f"{one}", two, "null", "5", "[]", '""', '"\\"'):
+        items = [_with(f'"x":{number}') for number in range(100)]
+        items[50] = f'{{"timestamp":{odd}}}'.encode()
+        assert select(_blocks(items)) == [*items[:50], None, *items[51:]]
 
 
 def test_a_record_is_on_one_line() -> None:
     """Records that share a line, or stand on two, are none, even where the counts come out even."""
-    assert output.select(_blocks([ORDINARY + ORDINARY, b""])) == [None, None]
-    assert output.select(_blocks([ORDINARY, b"", ORDINARY])) == [ORDINARY, None, ORDINARY]
-    assert output.select(ORDINARY.replace(b",", b",\n", 1) + b"\n") == [None, None]
+    assert select(_blocks([ORDINARY + ORDINARY, b""])) == [None, None]
+    assert select(_blocks([ORDINARY, b"", ORDINARY])) == [ORDINARY, None, ORDINARY]
+    assert select(ORDINARY.replace(b",", b",\n", 1) + b"\n") == [None, None]
 
 
 def _are_results(timestamps: list[str]) -> dict[str, bool]:
@@ -183,7 +209,7 @@ def test_a_result_fits_a_body(name: str) -> None:
     assert len(output.array([longest])) == output.MAX_BODY_BYTES
     longer = longest.replace(b"aa", b"aaa", 1)
     assert not output.is_result(longer)
-    assert output.select(_blocks([ORDINARY, longer, longest])) == [ORDINARY, None, longest]
+    assert select(_blocks([ORDINARY, longer, longest])) == [ORDINARY, None, longest]
 
 
 def test_a_batch_is_an_array_of_the_bytes_that_came() -> None:

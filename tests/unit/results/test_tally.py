@@ -50,6 +50,23 @@ def test_bad_lines_cost_only_themselves() -> None:
     assert _tally(stdout, 8192) == (20, 10, 10)
 
 
+@given(items=st.lists(lines, max_size=12), piece_bytes=st.integers(1, 200))
+def test_a_stretch_is_flawless(items: list[bytes], piece_bytes: int) -> None:
+    """It begins and ends with lines, reaches to the last of them, and has results only."""
+    stdout = b"".join(line + b"\n" for line in items)
+    tally = Tally(start=1000)
+    for start in range(0, len(stdout), piece_bytes):
+        tally.feed(stdout[start : start + piece_bytes])
+    stretch = stdout[tally.flawless.start - 1000 : tally.flawless.stop - 1000]
+    assert tally.flawless.stop == 1000 + len(stdout)
+    inside = stretch.split(b"\n")[:-1]
+    assert all(map(grammar.accepts, inside))
+    if all(map(grammar.accepts, items)):
+        assert inside == items
+    else:
+        assert inside == items[len(items) - len(inside) :]
+
+
 def test_a_last_line_without_a_newline_counts() -> None:
     """A result that is printed without a newline is a result once the run is over."""
     tally = Tally()

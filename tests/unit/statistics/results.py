@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from goloagent.results.output import Record
+from goloagent.results.record import Record
 
 
 def result(

@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goloagent.statistics.histogram import BUCKETS, Histogram, _buckets
+from goloagent.statistics.histogram import _SHIFT, BUCKETS, Histogram, _bits
 
 THOUSANDTHS = (0, 1, 500, 900, 950, 990, 999, 1000)
 
@@ -62,8 +62,8 @@ def test_a_bucket_is_the_leading_bits(value: int) -> None:
     """The fast path finds what shifting a value to its first ten bits finds."""
     octave = value.bit_length() - 1
     place = (value << 9 >> octave) - BUCKETS
-    (bucket,) = _buckets([value])
-    assert bucket == (octave + 1023) * BUCKETS + place
+    (double,) = _bits([value])
+    assert double >> _SHIFT == (octave + 1023) * BUCKETS + place
 
 
 @given(parts=st.lists(st.lists(durations)))
@@ -75,6 +75,16 @@ def test_merged_is_all_together(parts: list[list[int]]) -> None:
         in_turn.record(part)
     together = _of([value for part in parts for value in part])
     assert _facts(merged) == _facts(in_turn) == _facts(together)
+
+
+@given(values=st.lists(durations), before=st.lists(durations))
+def test_recorded_in_two_is_recorded_in_each(values: list[int], before: list[int]) -> None:
+    """The fast path for two histograms does what recording in one and in the other does."""
+    one, two, plain = Histogram(), _of(before), _of(before)
+    one.record(values, two)
+    plain.record(values)
+    assert _facts(one) == _facts(_of(values))
+    assert _facts(two) == _facts(plain)
 
 
 def test_merging_leaves_the_other_as_it_was() -> None:

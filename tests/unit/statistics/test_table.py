@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.statistics.results import result
 
-from goloagent.results.output import Record
+from goloagent.results.record import Record
 from goloagent.statistics.summary import RowSummary
 from goloagent.statistics.table import MAX_METHOD_CHARS, MAX_ROWS, MAX_URL_CHARS, Table
 

@@ -11,7 +11,8 @@ from unit.web.in_memory import NOW, Agent, Connection
 
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.results.output import Record, records
+from goloagent.results.output import read
+from goloagent.results.record import Record
 from goloagent.runs.pulse import BEAT_SECONDS, BEATS_PER_KEEPALIVE, Pulse
 from goloagent.statistics.run import RunStatistics
 from goloagent.web.events import STALL_SECONDS
@@ -58,7 +59,7 @@ def pulse(agent: Agent, run: Running | None) -> Pulse:
 
 def some(*durations: int) -> list[Record]:
     """Return results that took so many nanoseconds."""
-    return records(b"".join(RESULT % duration for duration in durations))
+    return read(b"".join(RESULT % duration for duration in durations)).results
 
 
 def parsed(body: bytes) -> list[tuple[str, str | None, Any]]:
@@ -147,7 +148,7 @@ def test_progress(agent: Agent) -> None:
     job.calls.started, job.calls.ok, job.calls.failed = 12, 4, 2
     job.results.read = 5
     run.statistics.add(some(1_000_000_000, 3_000_000_000))
-    run.statistics.add(records(RESULT.replace(b"200", b"500") % 2_000_000_000))
+    run.statistics.add(read(RESULT.replace(b"200", b"500") % 2_000_000_000).results)
     agent.clock.advance(BEAT_SECONDS)
     job.calls.ok = 5
     agent.clock.advance(BEAT_SECONDS)

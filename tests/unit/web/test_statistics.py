@@ -11,7 +11,7 @@ from unit.web.in_memory import NOW, Agent, Answer
 
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.results.output import records
+from goloagent.results.output import read
 from goloagent.results.runlog import RunLog
 from goloagent.statistics.run import RunStatistics
 from goloagent.statistics.table import MAX_ROWS
@@ -65,7 +65,7 @@ def test_the_job_that_runs(agent: Agent) -> None:
     put(agent, State.RUNNING)
     statistics = RunStatistics()
     agent.running = lambda job: statistics
-    statistics.add(records(RESULT % 0 + RESULT % 1))
+    statistics.add(read(RESULT % 0 + RESULT % 1).results)
     check(agent.ask(STATS), 2)
 
 
@@ -85,7 +85,7 @@ def test_many_rows_take_turns(agent: Agent) -> None:
     put(agent, State.RUNNING)
     statistics = RunStatistics()
     agent.running = lambda job: statistics
-    statistics.add(records(b"".join(RESULT % n for n in range(MAX_ROWS))))
+    statistics.add(read(b"".join(RESULT % n for n in range(MAX_ROWS))).results)
     connection = agent.connect()
     connection.send(STATS)
     assert connection.received == b""
