@@ -46,7 +46,7 @@ class Batch:
         if self.flaws or not self.text:
             return array(self.lines)
         # The fast path, which looks at no line.
-        return b"[%b]" % memoryview(self.text.replace(b"\n", b","))[:-1]
+        return b"".join((b"[", memoryview(self.text.replace(b"\n", b","))[:-1], b"]"))
 
     def take(self, most: int) -> tuple[Batch, Batch]:
         """Divide behind so many results, or behind the last line when there are no more."""
