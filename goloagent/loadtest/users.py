@@ -115,7 +115,8 @@ class Users(Protocol):
         try:
             replies = self._client.receive(data)
         except ProtocolError as error:
-            self.hang_up()
+            self._over = True
+            self.transport.abortConnection()
             self._lost(str(error))
             return
         if replies.errors:

@@ -7,6 +7,8 @@ call does. Neither may be used by two threads at once.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import attrs
 
 from goloagent.netrpc import headers
@@ -17,8 +19,7 @@ from goloagent.netrpc.inbound import Inbound
 MAX_ERROR_BYTES = 1024
 
 
-@attrs.frozen
-class Replies:
+class Replies(NamedTuple):
     """What a chunk answered: calls that succeeded, and the error texts of those that failed."""
 
     ok: int
@@ -87,10 +88,11 @@ class Client:
         return Replies(ok, tuple(errors))
 
     def _settle(self, sequences: list[int]) -> None:
-        answered = set(sequences)
-        if len(answered) != len(sequences) or not answered <= self._outstanding:
+        left = len(self._outstanding) - len(sequences)
+        self._outstanding.difference_update(sequences)
+        # More are left when one was not outstanding, or came twice.
+        if len(self._outstanding) != left:
             raise self._inbound.refuse("a reply to a call that is not outstanding")
-        self._outstanding -= answered
 
 
 class Server:

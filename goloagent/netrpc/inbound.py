@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Generator, Iterator
+from typing import NamedTuple
 
 import attrs
 
@@ -19,10 +20,13 @@ from goloagent.netrpc.wiretypes import Field, Struct
 
 # Longer ones are read the plain way; what is kept to recognise repetitions stays small.
 _MAX_REPEATED_BYTES = 4096
+# So many pairs are looked at together: what ends a repetition makes no more be looked at twice.
+_MAX_REPETITIONS = 512
+# From so many on it is quicker to take out their digits column by column.
+_MANY = 16
 
 
-@attrs.frozen
-class Batch:
+class Batch(NamedTuple):
     """Consecutive messages of the peer that differ in nothing but their sequence numbers."""
 
     method: bytes
@@ -45,8 +49,11 @@ class _Pattern:
     """The bytes of a header and its body, but for the digits of the sequence number."""
 
     before: bytes
+    width: int
     after: bytes
-    layout: struct.Struct
+    # From one pair's digits to the next one's, and of all of a pair.
+    between: bytes
+    size: int
     method: bytes
     error: bytes
 
@@ -100,11 +107,12 @@ class Inbound:
     def _read(self, data: bytes) -> Iterator[Batch]:
         position = 0
         while True:
-            if self._messages == 0 and self._pattern is not None:
-                sequences = _repetitions(self._pattern, data, position)
-                if sequences:
-                    position += len(sequences) * self._pattern.layout.size
-                    yield Batch(self._pattern.method, self._pattern.error, sequences)
+            pattern = self._pattern if self._messages == 0 else None
+            while pattern is not None and (sequences := _repetitions(pattern, data, position)):
+                position += len(sequences) * pattern.size
+                yield Batch(pattern.method, pattern.error, sequences)
+                if position == len(data):
+                    return
             span = message_span(data, position)
             if span is None or span[1] > len(data):
                 break
@@ -175,24 +183,55 @@ def _learn(header_bytes: bytes, header: _Header, body: bytes) -> _Pattern | None
     length_bytes = len(message(header_bytes)) - len(header_bytes)
     before = message(header_bytes)[: length_bytes + digits_start]
     after = header_bytes[header.sequence_end :] + message(body)
-    layout = struct.Struct(f"{len(before)}s{width}s{len(after)}s")
-    return _Pattern(before, after, layout, header.method, header.error)
+    between = after + before
+    return _Pattern(
+        before, width, after, between, width + len(between), header.method, header.error
+    )
 
 
 def _repetitions(pattern: _Pattern, data: bytes, position: int) -> list[int]:
-    """Read the sequence numbers of the pairs from `position` on that repeat `pattern`.
+    """Read the sequence numbers of pairs from `position` on that repeat `pattern`: some, or none.
 
     The fast path beside `_read_message`: what has been understood once is recognised by its bytes.
     It saves nine tenths of the time of a reply when replies differ in nothing but the number.
     """
-    before, after, size = pattern.before, pattern.after, pattern.layout.size
-    whole = (len(data) - position) // size
-    if whole == 0 or not data.startswith(before, position):
+    if not data.startswith(pattern.before, position):
         return []
-    sequences = []
-    found = memoryview(data)[position : position + whole * size]
-    for head, digits, tail in pattern.layout.iter_unpack(found):
-        if head != before or tail != after:
+    count = (len(data) - position) // pattern.size
+    first = position + len(pattern.before)
+    if count <= 1:
+        end = first + pattern.width
+        whole = data.startswith(pattern.after, end)
+        return [int.from_bytes(data[first:end], "big")] if whole else []
+    count = min(count, _MAX_REPETITIONS)
+    found = data[position : position + count * pattern.size]
+    if count >= _MANY and (numbers := _numbers_in_columns(pattern, found, count)):
+        return numbers
+    # What lies between two pairs' digits is found by its bytes, and is where it has to be if the
+    # digits before it are as many as they have to be.
+    pieces = found[len(pattern.before) :].split(pattern.between)
+    last = pieces.pop()
+    if last.endswith(pattern.after):
+        pieces.append(last[: -len(pattern.after)])
+    numbers = []
+    for digits in pieces:
+        if len(digits) != pattern.width:
             break
-        sequences.append(int.from_bytes(digits, "big"))
-    return sequences
+        numbers.append(int.from_bytes(digits, "big"))
+    return numbers
+
+
+def _numbers_in_columns(pattern: _Pattern, found: bytes, count: int) -> list[int]:
+    """Read the sequence numbers of `count` pairs, or none when one of them is no repetition.
+
+    The fast path beside splitting: each column of digits is taken out of all pairs in one go, and
+    what is left is compared at once. It saves eight tenths of the time when there are hundreds.
+    """
+    rest, digits = bytearray(found), bytearray(8 * count)
+    for column in range(pattern.width):
+        there = slice(len(pattern.before) + column, None, pattern.size)
+        digits[8 - pattern.width + column :: 8] = rest[there]
+        rest[there] = bytes(count)
+    if rest != (pattern.before + bytes(pattern.width) + pattern.after) * count:
+        return []
+    return list(struct.unpack(f">{count}Q", digits))

@@ -183,7 +183,7 @@ def test_garbage_ends_the_connection(told: Told, calls: Calls, garbage: bytes) -
     peer = Peer(users)
     users.drive()
     users.dataReceived(garbage)
-    assert peer.wire.gone
+    assert peer.wire.was_reset
     users.dataReceived(garbage)
     users.connectionLost()
     (sentence,) = told.lost

@@ -113,16 +113,42 @@ def test_any_bytes_at_the_server(stream: bytes) -> None:
         assert all(isinstance(call, Call) for call in calls)
 
 
-@given(any_streams, first_numbers, st.data())
+@st.composite
+def long_streams(draw: st.DrawFn) -> tuple[int, bytes]:
+    """Draw a first number and hundreds of replies, of which one or another is not like the rest."""
+    number, count = draw(first_numbers), draw(st.integers(1, 1000))
+    server = Server()
+    replies = [server.reply(Call("Server.Run", number + n)) for n in range(count)]
+    for _ in range(draw(st.integers(0, 3))):
+        place = draw(st.integers(0, count - 1))
+        other = st.sampled_from([replies[0], replies[-1], b"", replies[place][:-1] + b"\1"])
+        replies[place] = draw(other)
+    return number, b"".join(replies)
+
+
+@given(
+    st.one_of(st.tuples(first_numbers, any_streams), long_streams()),
+    st.sampled_from(["_repetitions", "_numbers_in_columns"]),
+    st.data(),
+)
 def test_recognising_repetitions_changes_nothing(
-    stream: bytes, number: int, data: st.DataObject
+    drawn: tuple[int, bytes], fast_path: str, data: st.DataObject
 ) -> None:
-    """The fast path for replies gives what the plain one gives, also for damaged streams."""
+    """Either fast path for replies gives what the plain one gives, also for damaged streams."""
+    number, stream = drawn
     pieces = list(chunks(stream, data))
     fast = outcome_of(client_at(number, 1000), iter(pieces))
-    with mock.patch.object(inbound, "_repetitions", return_value=[]):
+    with mock.patch.object(inbound, fast_path, return_value=[]):
         plain = outcome_of(client_at(number, 1000), iter(pieces))
     assert fast == plain
+
+
+def test_the_first_breach_is_the_reason() -> None:
+    """What comes after a reply that nobody waits for, in its chunk, does not matter."""
+    client, server = client_at(200, 1), Server()
+    reply = server.reply(Call("Server.Run", 200))
+    with pytest.raises(ProtocolError, match="not outstanding"):
+        client.receive(reply + server.reply(Call("Server.Run", 200)) + b"\0")
 
 
 def test_repetitions_are_recognised() -> None:
