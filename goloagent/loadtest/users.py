@@ -6,17 +6,18 @@ calls on a connection and answers in any order, so a user is a sequence number a
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Protocol as Shape
 from typing import cast
 
-from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import (
     IPushProducer,
     IReactorTime,
     IStreamClientEndpoint,
+    ISystemHandle,
     ITCPTransport,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -51,6 +52,7 @@ class Users(Protocol):
     """
 
     transport: ITCPTransport
+    _socket: socket.socket
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class Users(Protocol):
         if self.at_itself:
             self.transport.abortConnection()
         else:
+            self._socket = cast(socket.socket, cast(ISystemHandle, self.transport).getHandle())
             self.transport.setTcpNoDelay(True)
             cast(IPushProducer, self.transport).pauseProducing()
 
@@ -147,9 +150,11 @@ class Users(Protocol):
         is given everything the plain way from then on, so that calls stay in their order.
         """
         if not self._behind:
-            sent = cast(FileDescriptor, self.transport).writeSomeData(data)
-            # What is no count is a connection that is lost, which its reading will tell.
-            data = data[sent:] if isinstance(sent, int) and sent > 0 else data
+            try:
+                sent = self._socket.send(data)
+            except OSError:
+                sent = 0  # it takes nothing now; or it is lost, which its reading will tell
+            data = data[sent:]
             self._behind = bool(data)
         if data:
             self.transport.write(data)
