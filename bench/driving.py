@@ -1,9 +1,13 @@
-"""Driving: calls per second and CPU per call, beside Go's own net/rpc client."""
+"""Driving: calls per second and CPU per call, beside Go's own net/rpc client.
+
+And beside a client that only counts: what the load test itself can do on this machine bounds both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from bench import agent, peer
 from bench.row import Row
@@ -19,29 +23,55 @@ _TARGETS: dict[int, tuple[float | None, float | None]] = {
 
 
 def measure(directory: Path, size: Size) -> Iterator[Row]:
-    """Drive a load test whose call does nothing, by the agent and by Go in turn."""
+    """Drive a load test whose call does nothing, by the agent, by Go and as fast as can be."""
     noop = peer.load_test(directory, "noop")
     with agent.start(directory) as running:
         for users, (rate_target, cost_target) in _TARGETS.items():
-            pairs = [_pair(running, noop, users, size.seconds) for _ in range(size.rounds)]
-            rates, go_rates, costs, go_costs = zip(*pairs, strict=True)
+            rounds = [_round(running, noop, users, size.seconds) for _ in range(size.rounds)]
+            ours, go, most = zip(*rounds, strict=True)
             name = f"driving, {users:,} users"
-            yield Row.beside(name, rates, "calls/s", go_rates, rate_target)
-            yield Row.beside(f"cost of {name}", costs, "µs/call", go_costs, cost_target, False)
+            yield Row.beside(name, _rates(ours), "calls/s", _rates(go), rate_target)
+            yield Row.beside(
+                f"cost of {name}", _costs(ours), "µs/call", _costs(go), cost_target, False
+            )
+            yield Row.beside(
+                f"{name}, beside a client that only counts", _rates(ours), "calls/s", _rates(most)
+            )
+            yield Row.beside(
+                f"Go's own {name}, beside a client that only counts",
+                _rates(go),
+                "calls/s",
+                _rates(most),
+            )
 
 
-def _pair(
+class _Driven(NamedTuple):
+    """Calls a second, and microseconds of the client's CPU time for each."""
+
+    rate: float
+    cost: float
+
+
+def _round(
     running: agent.Agent, noop: Path, users: int, seconds: float
-) -> tuple[float, float, float, float]:
-    """Return the rate of the agent and of Go, and the cost of a call to each."""
+) -> tuple[_Driven, _Driven, _Driven]:
+    """Drive by the agent, by Go's client and by one that only counts, in turn."""
     with running.job(noop, users) as job_id:
         span = running.measure(job_id, seconds)
+    ours = _Driven(span.rate("calls"), span.cost("calls"))
+    return ours, _peer("client", users, seconds), _peer("bound", users, seconds)
+
+
+def _peer(kind: str, users: int, seconds: float) -> _Driven:
     address = peer.free_address()
     with peer.server("noop", GOLO_RPC_ADDR=address):
-        told = peer.run("client", address, users, seconds)
-    return (
-        span.rate("calls"),
-        told["done"] / told["seconds"],
-        span.cost("calls"),
-        told["cpu"] * 1e6 / told["done"],
-    )
+        told = peer.run(kind, address, users, seconds)
+    return _Driven(told["done"] / told["seconds"], told["cpu"] * 1e6 / told["done"])
+
+
+def _rates(driven: tuple[_Driven, ...]) -> list[float]:
+    return [one.rate for one in driven]
+
+
+def _costs(driven: tuple[_Driven, ...]) -> list[float]:
+    return [one.cost for one in driven]

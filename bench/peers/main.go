@@ -1,5 +1,5 @@
 // peers is what the agent is measured against and with, one subcommand each: the work of a Go agent (client, scan),
-// load tests (noop, hold, print, get), and what stands around them (collect, target, flood, probe).
+// the most that any client can have of a load test (bound), load tests (noop, hold, print, get), and what stands around them (collect, target, flood, probe).
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 func main() {
 	commands := map[string]func([]string){
 		"client":  func(a []string) { client(a[0], number(a[1]), seconds(a[2])) },
+		"bound":   func(a []string) { bound(a[0], number(a[1]), seconds(a[2])) },
 		"noop":    func(a []string) { serve(func() {}) },
 		"hold":    func(a []string) { serve(func() { time.Sleep(seconds(a[0])) }) },
 		"print":   func(a []string) { serve(printer(number(a[0]), number(a[1]))) },
