@@ -128,7 +128,7 @@ class Composition:
     def front(self) -> Site:
         """Return what is to be served to clients."""
         application = api(
-            BinaryRoutes(self.binaries, in_thread=deferToThread),
+            BinaryRoutes(self.binaries),
             JobRoutes(
                 store=self._store,
                 submit=self._submit,
@@ -156,6 +156,7 @@ class Composition:
             self.binaries,
             settings.max_upload_bytes,
             self.reactor,
+            deferToThread,
             self.meter.uploaded,
             Limits(settings.max_connections, settings.max_connections_per_peer),
             self.meter.refused,

@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,11 +22,14 @@ import attrs
 
 from goloagent.jobs.quota import surplus
 from goloagent.jobs.store import Binary, Content, Store
+from goloagent.jobs.writeback import begin_writeback
 
 _MAGIC = (b"\x7fELF", b"#!")
 # Everyone may run it, as load tests may have a user of their own; few get to it.
 _MODE = 0o555
 _CHUNK_BYTES = 1024 * 1024
+# So often the disk is told to begin, so that little is left for the sync at the end.
+_WRITEBACK_BYTES = 8 * 1024 * 1024
 
 
 class NotExecutable(Exception):
@@ -173,11 +177,12 @@ class Incoming:
         self._part = binaries.incoming / binary_id
         self._head = b""
         self._size = 0
+        self._begun = 0  # bytes that the disk was told to begin with
         self._sha256 = hashlib.sha256()
-        self._file = open(self._part, "xb", buffering=0)  # noqa: PTH123, SIM115
+        self._file = self._open("xb")
 
     def write(self, data: bytes) -> None:
-        """Append bytes of the upload.
+        """Append bytes of the upload. May take its time, when the disk has much to do.
 
         Raises:
             OSError: they cannot be written; the upload must then be discarded.
@@ -188,6 +193,13 @@ class Incoming:
         rest = memoryview(data)
         while rest:
             rest = rest[self._file.write(rest) :]
+        fresh = self._size - self._begun
+        if fresh >= _WRITEBACK_BYTES:
+            begin_writeback(self._file.fileno(), self._begun, fresh)
+            self._begun = self._size
+
+    def _open(self, mode: str) -> FileIO:
+        return FileIO(self._part, mode)
 
     @property
     def content(self) -> Content:
@@ -206,12 +218,8 @@ class Incoming:
         Raises:
             OSError: it does not; the upload must then be discarded.
         """
-        try:
-            if twin is None or not self._share(twin):
-                os.fsync(self._file.fileno())
-        finally:
-            if self._file.closed:  # discarded meanwhile
-                self.discard()
+        if twin is None or not self._share(twin):
+            os.fsync(self._file.fileno())
 
     def _share(self, twin: Binary) -> bool:
         """Put a link to the file of `twin` in the place of what was written, and tell whether.
@@ -225,6 +233,9 @@ class Incoming:
                 return False
             link.chmod(_MODE)
             link.replace(self._part)
+            # Let go of the copy here, as that takes its time, too.
+            self._file.close()
+            self._file = self._open("rb")
         except OSError:
             return False
         finally:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
 import attrs
@@ -69,10 +68,9 @@ _FORM = {
 
 @attrs.frozen
 class BinaryRoutes:
-    """``/upload`` and ``/binaries``; `in_thread` runs a function off the reactor thread."""
+    """``/upload`` and ``/binaries``."""
 
     binaries: Binaries
-    in_thread: Callable[..., Awaitable[Any]]
 
     @operation(
         "POST",
@@ -88,11 +86,8 @@ class BinaryRoutes:
     )
     async def post_upload(self, request: Request) -> bytes:
         """Make the upload a binary; once answered 200 it is on disk."""
-        upload = request.upload
-        assert upload is not None, "every POST /upload streams"
-        await self.in_thread(upload.sync, upload.twin())
-        binary = upload.finish()
-        await self.in_thread(upload.sync_name)
+        assert request.intake is not None, "every POST /upload streams"
+        binary = await request.intake.finish()
         request.did("upload", binary=binary.id, sha256=binary.sha256, bytes=binary.size)
         return request.answer(200, Uploaded(binary.id))
 
