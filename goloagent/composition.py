@@ -128,7 +128,7 @@ class Composition:
     def front(self) -> Site:
         """Return what is to be served to clients."""
         application = api(
-            BinaryRoutes(self.binaries),
+            BinaryRoutes(self.binaries, in_thread=deferToThread),
             JobRoutes(
                 store=self._store,
                 submit=self._submit,

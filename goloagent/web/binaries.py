@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import attrs
@@ -68,9 +69,10 @@ _FORM = {
 
 @attrs.frozen
 class BinaryRoutes:
-    """``/upload`` and ``/binaries``."""
+    """``/upload`` and ``/binaries``; `in_thread` runs a function off the reactor thread."""
 
     binaries: Binaries
+    in_thread: Callable[..., Awaitable[Any]]
 
     @operation(
         "POST",
@@ -146,7 +148,7 @@ class BinaryRoutes:
             409: "A job that is not over needs it.",
         },
     )
-    def delete_binary(self, request: Request, binary_id: str) -> bytes:
+    async def delete_binary(self, request: Request, binary_id: str) -> bytes:
         """Remove a binary; jobs that ran it stay."""
         found = self.binaries.store.binary(binary_id)
         if found is None:
@@ -156,6 +158,7 @@ class BinaryRoutes:
         except BinaryNeeded as error:
             raise Problem(409, str(error)) from None
         request.did("remove", binary=found.id)
+        await self.in_thread(self.binaries.sync)
         return request.answer(200, self._resources([found])[0])
 
     def _resources(self, binaries: list[Binary]) -> list[BinaryResource]:

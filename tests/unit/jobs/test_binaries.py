@@ -48,7 +48,9 @@ def keep(binaries: Binaries, content: bytes) -> Binary:
     upload = binaries.receive()
     upload.write(content)
     upload.sync(upload.twin())
-    return upload.keep()
+    binary = upload.keep()
+    binaries.sync()
+    return binary
 
 
 def file_of(binaries: Binaries, binary: Binary) -> int:
@@ -284,6 +286,7 @@ def test_a_twin_that_is_removed_meanwhile(binaries: Binaries) -> None:
     binaries.remove(first)
     upload.sync(twin)
     binary = upload.keep()
+    binaries.sync()
     assert (binaries.kept / binary.id).read_bytes() == SCRIPT
     assert files(binaries) == [binaries.kept / binary.id]
 
@@ -308,10 +311,12 @@ def test_a_kill_between_the_link_and_the_row(binaries: Binaries, tmp_path: Path)
 
 
 def test_a_removed_binary(binaries: Binaries) -> None:
-    """It is gone with its file; what shared the file stays."""
+    """It is gone at once, and with the next sync its file is; what shared the file stays."""
     first, second = keep(binaries, SCRIPT), keep(binaries, SCRIPT)
     binaries.remove(first)
     assert binaries.store.binaries() == [second]
+    assert list(binaries.kept.iterdir()) == [binaries.kept / second.id]
+    binaries.sync()
     assert files(binaries) == [binaries.kept / second.id]
     assert (binaries.kept / second.id).read_bytes() == SCRIPT
     (binaries.kept / second.id).unlink()

@@ -176,7 +176,7 @@ class Agent:
     def application(self) -> Klein:
         """Return the routes."""
         return api(
-            BinaryRoutes(self.binaries),
+            BinaryRoutes(self.binaries, self.in_thread),
             JobRoutes(
                 store=self.store,
                 submit=lambda job: self.submitted.append(job),
