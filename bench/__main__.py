@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench import size
-from bench.row import Row, table
+from bench.row import Row, table, verdict
 
 MEASUREMENTS = (
     "driving",
@@ -32,11 +32,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("measurement", nargs="*", help=f"of {', '.join(MEASUREMENTS)}")
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
-    parser.add_argument("--tiny", action="store_true", help="only to see that it works")
+    scales = parser.add_mutually_exclusive_group()
+    scales.add_argument("--tiny", action="store_true", help="only to see that it works")
+    scales.add_argument("--full", action="store_true", help="at full length, as with BENCH_FULL=1")
     arguments = parser.parse_args()
     if unknown := set(arguments.measurement) - set(MEASUREMENTS):
         parser.error(f"no such measurement: {', '.join(sorted(unknown))}")
-    scale = size.FULL if os.environ.get("BENCH_FULL") else size.QUICK
+    scale = size.FULL if arguments.full or os.environ.get("BENCH_FULL") else size.QUICK
     if arguments.tiny:
         scale = size.TINY
     rows: list[Row] = []
@@ -48,6 +50,7 @@ def main() -> None:
                 rows.append(row)
     load = os.getloadavg()
     print(f"\n{table(rows)}\n\nload average at the end: {load[0]:.2f} {load[1]:.2f} {load[2]:.2f}")
+    print(verdict(rows))
     told = {"load_average": load, "rows": [asdict(row) | {"reached": row.reached} for row in rows]}
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")

@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from bench import peer
 
 _POLL_SECONDS = 0.02
 _PATIENCE_SECONDS = 60
+_LAG = re.compile(r'golo_agent_event_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)')
 _OVER = ("finished", "failed", "cancelled", "interrupted")
 
 
@@ -46,9 +48,10 @@ class Agent:
 
     @property
     def cpu_seconds(self) -> float:
-        """The CPU time of the process with all its threads."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """The CPU time of the process with all its threads, none of which ever ends."""
+        # To the nanosecond, where /proc/<pid>/stat counts ticks of 10 ms.
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
     def memory(self, what: str) -> float:
         """Return VmRSS or VmHWM, in MiB."""
@@ -60,6 +63,11 @@ class Agent:
     def forget_peak(self) -> None:
         """Have VmHWM begin anew."""
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def lags(self) -> dict[float, float]:
+        """Return how often the event loop was late by at most so many seconds."""
+        text = self.ask("GET", "/metrics").decode()
+        return {float(bound): float(count) for bound, count in _LAG.findall(text)}
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> bytes:
         """Make a request; return the answer's body."""
@@ -159,11 +167,28 @@ def form(boundary: str, name: str, blocks: list[bytes]) -> Iterator[bytes]:
     yield f"\r\n--{boundary}--\r\n".encode()
 
 
+def lag_within(part: float, before: dict[float, float], after: dict[float, float]) -> float:
+    """Return within how many seconds so large a part of the lags between two moments was."""
+    late = {bound: after[bound] - before[bound] for bound in after}
+    return min(bound for bound, count in late.items() if count >= part * late[float("inf")])
+
+
+def need_disk(directory: Path, count: int) -> None:
+    """See that there is room for so many bytes.
+
+    Raises:
+        RuntimeError: there is not.
+    """
+    free = shutil.disk_usage(directory).free
+    if free < count:
+        raise RuntimeError(f"{count:,} bytes are needed, {free:,} are free: set TMPDIR")
+
+
 @contextmanager
-def start(directory: Path, collector: str = "127.0.0.1:9") -> Iterator[Agent]:
+def start(directory: Path, collector: str = "127.0.0.1:9", **more: str) -> Iterator[Agent]:
     """Run an agent that keeps everything below a directory; entered when it is ready.
 
-    By default nobody is at the collector's address.
+    By default nobody is at the collector's address. `more` are options, as `max_log`.
     """
     address = peer.free_address()
     host, _, port = address.partition(":")
@@ -175,6 +200,7 @@ def start(directory: Path, collector: str = "127.0.0.1:9") -> Iterator[Agent]:
         "--logs": str(directory / "logs"),
         "--state": str(directory / "state"),
         "--run-as": pwd.getpwuid(os.geteuid()).pw_name,
+        **{f"--{name.replace('_', '-')}": value for name, value in more.items()},
     }
     environment = {**os.environ, "PYTHONPATH": str(Path(goloagent.__file__).parents[1])}
     with (directory / "agent.log").open("ab") as log:

@@ -1,4 +1,4 @@
-"""How it grows: the cost of a call over the number of users; that of a line is with memory."""
+"""How it grows: what a line costs over a long run, and a call over the number of users."""
 
 from __future__ import annotations
 
@@ -9,15 +9,62 @@ from bench import agent, peer
 from bench.row import Row
 from bench.size import Size
 
+_USERS = (1, 10, 100, 1000, 10_000, 100_000)
+# Below so many users the events of the reactor are shared by few.
+_FLAT_FROM_USERS = 100
+# What is flat.
+_MOST = 1.25
+
 
 def measure(directory: Path, size: Size) -> Iterator[Row]:
-    """Drive a load test whose call does nothing with ever more users."""
+    """Read one long run, then drive a load test whose call does nothing with ever more users."""
+    yield from _lines(directory, size.run_lines)
     noop = peer.load_test(directory, "noop")
     costs: dict[int, float] = {}
     with agent.start(directory) as running:
-        for users in (1, 10, 100, 1000, 10_000, 100_000):
+        for users in _USERS:
             with running.job(noop, users) as job_id:
                 costs[users] = running.measure(job_id, size.seconds).cost("calls")
-    for users, cost in costs.items():
-        ratio = cost / costs[1000]
-        yield Row(f"cost of a call, {users:,} users beside 1,000", cost, "µs", costs[1000], ratio)
+    flat = [users for users in _USERS if users >= _FLAT_FROM_USERS]
+    yield from _rows("call", "users", costs, middle=1000, flat=flat)
+
+
+def _lines(directory: Path, most: int) -> Iterator[Row]:
+    """Tell what a line costs when so many were read before it."""
+    agent.need_disk(directory, 1000 * most)
+    counts = [10**power for power in range(4, len(str(most)))]
+    printer = peer.load_test(directory, "print", 1000, 1000)
+    with (
+        agent.start(directory, max_log="100GiB", keep_size="100GiB") as running,
+        running.job(printer, 1) as job_id,
+    ):
+        # All are looked at in the same way, as to look costs something, too.
+        moments = [running.moment(job_id)]
+
+        def reached() -> bool:
+            moments.append(running.moment(job_id))
+            return moments[-1].read >= 3 * most
+
+        running.wait(reached, seconds=3600)
+    costs = {}
+    for count in counts:
+        begin = next(moment for moment in moments if moment.read >= count)
+        end = next(moment for moment in moments if moment.read >= begin.read + count)
+        costs[count] = agent.Span(begin, end).cost("read")
+    yield from _rows("line", "lines", costs, middle=counts[len(counts) // 2], flat=[counts[-1]])
+
+
+def _rows(
+    what: str, of: str, costs: dict[int, float], middle: int, flat: list[int]
+) -> Iterator[Row]:
+    """Put each cost beside that in the middle; those of `flat` are not to be much higher."""
+    for count, cost in costs.items():
+        yield Row(
+            f"cost of a {what}, {count:,} {of} beside {middle:,}",
+            cost,
+            "µs",
+            costs[middle],
+            cost / costs[middle],
+            target=_MOST if count in flat and count != middle else None,
+            at_least=False,
+        )

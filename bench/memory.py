@@ -10,6 +10,8 @@ from bench.row import Row
 from bench.size import Size
 
 _OUTAGE_SECONDS = 5
+# One of the printer's has less than 200, and what it prints at the end is not known before.
+_LINE_BYTES = 250
 
 
 def measure(directory: Path, size: Size) -> Iterator[Row]:
@@ -17,7 +19,11 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
     printer = peer.load_test(directory, "print", 1000, 1000)
     address = peer.free_address()
     begin = min(1_000_000, size.lines // 2)
-    with agent.start(directory, address) as running, running.job(printer, 4) as job_id:
+    agent.need_disk(directory, _LINE_BYTES * size.lines)
+    with (
+        agent.start(directory, address, max_log="100GiB", keep_size="100GiB") as running,
+        running.job(printer, 4) as job_id,
+    ):
 
         def reach(lines: int) -> agent.Moment:
             running.wait(lambda: running.moment(job_id).read >= lines, seconds=3600)

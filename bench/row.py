@@ -46,6 +46,15 @@ class Row:
         return value >= self.target if self.at_least else value <= self.target
 
 
+def verdict(rows: Sequence[Row]) -> str:
+    """Say which targets were not reached."""
+    missed = [row.what for row in rows if row.reached is False]
+    targets = sum(row.reached is not None for row in rows)
+    if not missed:
+        return f"All of {targets} targets were reached."
+    return "\n".join([f"Of {targets} targets {len(missed)} were not reached:", *missed])
+
+
 def table(rows: Iterable[Row]) -> str:
     """Render rows as a Markdown table."""
     lines = [

@@ -12,9 +12,13 @@ class Size:
     rounds: int
     seconds: float
     lines: int
+    run_lines: int
+    jobs: int
     upload_mib: int
 
 
-TINY = Size(rounds=1, seconds=0.2, lines=20_000, upload_mib=2)
-QUICK = Size(rounds=3, seconds=2, lines=2_000_000, upload_mib=256)
-FULL = Size(rounds=7, seconds=5, lines=50_000_000, upload_mib=1024)
+TINY = Size(rounds=1, seconds=0.2, lines=20_000, run_lines=100_000, jobs=100, upload_mib=2)
+QUICK = Size(rounds=3, seconds=2, lines=2_000_000, run_lines=1_000_000, jobs=10_000, upload_mib=256)
+FULL = Size(
+    rounds=7, seconds=5, lines=50_000_000, run_lines=10_000_000, jobs=10_000, upload_mib=1024
+)

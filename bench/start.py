@@ -1,22 +1,86 @@
-"""Start: from the start of twistd to its first answer."""
+"""Start: from the start of twistd to its first answer, with and without a history."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from statistics import median
+from uuid import uuid4
 
 from bench import agent
 from bench.row import Row
 from bench.size import Size
+from goloagent.disk.logs import Logs
+from goloagent.jobs import outcome
+from goloagent.jobs.job import Calls, Exit, Job, Results, State
+from goloagent.jobs.spec import JobSpec
+from goloagent.jobs.store import Binary, Store
+from goloagent.results.runlog import RunLog
+
+_LINE = b'{"url":"http://127.0.0.1/","method":"GET","timestamp":"2026-01-02T15:04:05Z"}\n'
+# Less than --keep-days: with 10,000 jobs, one in two minutes.
+_HISTORY = timedelta(days=14)
+_NAMES = 20
 
 
 def measure(directory: Path, size: Size) -> Iterator[Row]:
-    """Start agents one after another."""
-    took = []
-    for _ in range(2 * size.rounds - 1):
-        begin = time.perf_counter()
-        with agent.start(directory):
-            took.append(time.perf_counter() - begin)
-    yield Row("start, to the first answer", median(took), "s", target=1.0, at_least=False)
+    """Start agents in turn, one with an empty history and one with a long one."""
+    empty, full = directory / "empty", directory / "full"
+    empty.mkdir()
+    make_history(full, size.jobs)
+    pairs = [(_start(empty), _start(full)) for _ in range(2 * size.rounds - 1)]
+    without, with_jobs = zip(*pairs, strict=True)
+    history = f"start with {size.jobs:,} jobs in history"
+    yield Row("start, to the first answer", median(without), "s", target=1.0, at_least=False)
+    yield Row(history, median(with_jobs), "s", target=1.0, at_least=False)
+    yield Row.beside(f"{history}, beside none", with_jobs, "s", without, 1.2, at_least=False)
+
+
+def make_history(directory: Path, jobs: int) -> None:
+    """Leave what an agent leaves that has run so many jobs, of which half have their logs yet."""
+    logs, state = Logs(directory / "logs"), directory / "state"
+    state.mkdir(parents=True)
+    logs.root.mkdir()
+    store = Store(state / "golo-agent.sqlite")
+    kept = state / "binaries"
+    kept.mkdir()
+    begin = datetime.now(timezone.utc) - _HISTORY
+    for number in range(jobs):
+        queued = begin + _HISTORY * number / jobs
+        if number % 100 == 0:
+            binary = Binary(str(uuid4()), f"{number:064x}", len(_LINE), queued)
+            (kept / binary.id).write_bytes(_LINE)
+            store.add_binary(binary)
+        spec = JobSpec(f"shop-{number % _NAMES}", 25, 60, binary.id)
+        job = Job(str(uuid4()), spec, queued)
+        store.add(job)
+        _run(job, number % 10 == 0)
+        if number >= jobs // 2:
+            job.logged = True
+            log = RunLog.create(logs.root, spec.name, job.id)
+            log.append_stdout(_LINE * job.results.read)
+            log.close()
+            logs.keep_account(job)
+        store.save(job)
+    store.close()
+
+
+def _run(job: Job, in_vain: bool) -> None:
+    """Have a job be over and settled, as one that all of its results are delivered of."""
+    job.started_at = job.queued_at + timedelta(seconds=1)
+    job.ended_at = job.started_at + timedelta(seconds=61)
+    job.state = State.FAILED if in_vain else State.FINISHED
+    job.cause = outcome.AGENT_STOPPED if in_vain else None
+    job.exit = Exit(signal="SIGTERM")
+    job.stderr_tail = "a line of stderr\n" * 5
+    job.calls = Calls(10, 10, 0)
+    job.results = Results(read=10, delivered=10, committed=10 * len(_LINE))
+
+
+def _start(directory: Path) -> float:
+    """Return how many seconds a start takes."""
+    begin = time.perf_counter()
+    with agent.start(directory):
+        return time.perf_counter() - begin

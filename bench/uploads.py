@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import subprocess
 import time
@@ -19,33 +20,59 @@ _BOUNDARY = "----------------bench"
 
 def measure(directory: Path, size: Size) -> Iterator[Row]:
     """Upload a file of random bytes and copy it, in turn, each to the disk."""
+    agent.need_disk(directory, 3 * size.upload_mib * _BLOCK_BYTES)
     file = directory / "large"
-    pairs = []
-    with agent.start(directory) as running:
+    pairs, lags = [], []
+    with agent.start(directory, max_upload="2GiB") as running:
+        running.upload(_small(directory))  # what is imported or kept once is no growth
         before = running.memory("VmRSS")
+        running.forget_peak()
         for _ in range(size.rounds):
-            # New content each time: an upload of known content would keep no second copy.
-            with file.open("wb") as written:
-                written.write(b"#!/bin/sh\n")
-                for _ in range(size.upload_mib):
-                    written.write(os.urandom(_BLOCK_BYTES))
-                os.fsync(written.fileno())
-            running.forget_peak()
+            _write(file, size.upload_mib)
+            _copy(file)  # each after a copy, which leaves memory that is quickly had
+            late, begin = running.lags(), time.perf_counter()
+            binary = _upload(running, file)
+            uploaded = time.perf_counter() - begin
+            lags.append(agent.lag_within(1, late, running.lags()))
+            growth = running.memory("VmHWM") - before
+            _copy(file)
             begin = time.perf_counter()
-            _upload(running, file)
-            uploaded = time.perf_counter()
-            subprocess.run(["cp", file, directory / "copy"], check=True)
-            subprocess.run(["sync", directory / "copy"], check=True)
-            times = uploaded - begin, time.perf_counter() - uploaded
-            pairs.append([size.upload_mib / seconds for seconds in times])
-            (directory / "copy").unlink()
-        growth = running.memory("VmHWM") - before
+            _copy(file)
+            pairs.append(
+                (size.upload_mib / uploaded, size.upload_mib / (time.perf_counter() - begin))
+            )
+            running.ask("DELETE", f"/binaries/{binary}")
     ours, theirs = zip(*pairs, strict=True)
     yield Row.beside(f"upload of {size.upload_mib} MiB, beside cp", ours, "MiB/s", theirs, 0.3)
     yield Row("upload, growth of memory", growth, "MiB", target=16, at_least=False)
+    lag = max(lags) * 1e3
+    yield Row("upload, event-loop lag, at most", lag, "ms", target=100, at_least=False)
 
 
-def _upload(running: agent.Agent, file: Path) -> None:
+def _write(file: Path, mib: int) -> None:
+    # New content each time: an upload of known content would keep no second copy.
+    with file.open("wb") as written:
+        written.write(b"#!/bin/sh\n")
+        for _ in range(mib):
+            written.write(os.urandom(_BLOCK_BYTES))
+        os.fsync(written.fileno())
+
+
+def _small(directory: Path) -> Path:
+    file = directory / "small"
+    file.write_bytes(b"#!/bin/sh\n")
+    return file
+
+
+def _copy(file: Path) -> None:
+    """Copy it, to the disk, and let go of the copy."""
+    copy = file.with_suffix(".copy")
+    subprocess.run(["cp", file, copy], check=True)
+    subprocess.run(["sync", copy], check=True)
+    copy.unlink()
+
+
+def _upload(running: agent.Agent, file: Path) -> str:
     head, _, tail = agent.form(_BOUNDARY, "large", [b""])
     host, _, port = running.address.partition(":")
     connection = http.client.HTTPConnection(host, int(port))
@@ -59,4 +86,6 @@ def _upload(running: agent.Agent, file: Path) -> None:
     answer = connection.getresponse()
     if answer.status != 200:
         raise RuntimeError(f"the upload was answered {answer.status}: {answer.read()!r}")
+    binary: str = json.loads(answer.read())["binary"]
     connection.close()
+    return binary

@@ -156,6 +156,7 @@ class Composition:
             self.binaries,
             settings.max_upload_bytes,
             self.reactor,
+            deferToThread,
             self.meter.uploaded,
             Limits(settings.max_connections, settings.max_connections_per_peer),
             self.meter.refused,

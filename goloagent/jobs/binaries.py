@@ -1,8 +1,8 @@
 """Uploaded load tests on disk: written aside, whole or nothing, then staged for a run.
 
 A binary's bytes arrive in `incoming/` and move to `binaries/<id>` only when they are complete and
-can be run; both lie below the state directory. Binaries of the same content are links to one file.
-Knows files and checks; does not know HTTP or who asks.
+can be run; removed, they leave through `incoming/`. Both lie below the state directory. Binaries of
+the same content are links to one file. Knows files and checks; does not know HTTP or who asks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,11 +23,15 @@ import attrs
 
 from goloagent.jobs.quota import surplus
 from goloagent.jobs.store import Binary, Content, Store
+from goloagent.jobs.writeback import begin_writeback
 
 _MAGIC = (b"\x7fELF", b"#!")
 # Everyone may run it, as load tests may have a user of their own; few get to it.
 _MODE = 0o555
 _CHUNK_BYTES = 1024 * 1024
+_REMOVED = ".removed"
+# So often the disk is told to begin, so that little is left for the sync at the end.
+_WRITEBACK_BYTES = 8 * 1024 * 1024
 
 
 class NotExecutable(Exception):
@@ -94,11 +100,15 @@ class Binaries:
                     path.unlink()
 
     def sync(self) -> None:
-        """Have the disk take that binaries are there. Takes its time: not for the reactor thread.
+        """Have the disk take which binaries are there, and let go of those that were removed.
+
+        Takes its time: not for the reactor thread.
 
         Raises:
             OSError: it may not have.
         """
+        for removed in self.incoming.glob(f"*{_REMOVED}"):
+            removed.unlink(missing_ok=True)
         directory = os.open(self.kept, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(directory)
@@ -117,7 +127,7 @@ class Binaries:
         return Incoming(self, str(uuid4()))
 
     def remove(self, binary: Binary) -> None:
-        """Remove a binary; its content goes with the last one that holds it.
+        """Remove a binary; its content goes with the last one that holds it, and the next `sync`.
 
         Raises:
             BinaryNeeded: a job that is not over may still run it.
@@ -127,7 +137,9 @@ class Binaries:
             raise BinaryNeeded(f"a job that is not over needs binary {binary.id}")
         # The row first: a file without one is only a leftover.
         self.store.remove_binary(binary.id)
-        (self.kept / binary.id).unlink(missing_ok=True)
+        # Set aside alone: the system needs a quarter of a second to let go of a gigabyte.
+        with suppress(FileNotFoundError):
+            (self.kept / binary.id).rename(self.incoming / f"{binary.id}{_REMOVED}")
 
     def make_room(self, coming: Content) -> None:
         """Remove the oldest contents until there is room for one more; no job may need them.
@@ -182,11 +194,12 @@ class Incoming:
         self._part = binaries.incoming / binary_id
         self._head = b""
         self._size = 0
+        self._begun = 0  # bytes that the disk was told to begin with
         self._sha256 = hashlib.sha256()
-        self._file = open(self._part, "xb", buffering=0)  # noqa: PTH123, SIM115
+        self._file = self._open("xb")
 
     def write(self, data: bytes) -> None:
-        """Append bytes of the upload.
+        """Append bytes of the upload. May take its time, when the disk has much to do.
 
         Raises:
             OSError: they cannot be written; the upload must then be discarded.
@@ -197,6 +210,13 @@ class Incoming:
         rest = memoryview(data)
         while rest:
             rest = rest[self._file.write(rest) :]
+        fresh = self._size - self._begun
+        if fresh >= _WRITEBACK_BYTES:
+            begin_writeback(self._file.fileno(), self._begun, fresh)
+            self._begun = self._size
+
+    def _open(self, mode: str) -> FileIO:
+        return FileIO(self._part, mode)
 
     @property
     def content(self) -> Content:
@@ -215,12 +235,8 @@ class Incoming:
         Raises:
             OSError: it does not; the upload must then be discarded.
         """
-        try:
-            if twin is None or not self._share(twin):
-                os.fsync(self._file.fileno())
-        finally:
-            if self._file.closed:  # discarded meanwhile
-                self.discard()
+        if twin is None or not self._share(twin):
+            os.fsync(self._file.fileno())
 
     def _share(self, twin: Binary) -> bool:
         """Put a link to the file of `twin` in the place of what was written, and tell whether.
@@ -234,6 +250,9 @@ class Incoming:
                 return False
             link.chmod(_MODE)
             link.replace(self._part)
+            # Let go of the copy here, as that takes its time, too.
+            self._file.close()
+            self._file = self._open("rb")
         except OSError:
             return False
         finally:

@@ -88,11 +88,8 @@ class BinaryRoutes:
     )
     async def post_upload(self, request: Request) -> bytes:
         """Make the upload a binary; once answered 200 it is on disk."""
-        upload = request.upload
-        assert upload is not None, "every POST /upload streams"
-        await self.in_thread(upload.sync, upload.twin())
-        binary = upload.finish()
-        await self.in_thread(upload.sync_name)
+        assert request.intake is not None, "every POST /upload streams"
+        binary = await request.intake.finish()
         request.did("upload", binary=binary.id, sha256=binary.sha256, bytes=binary.size)
         return request.answer(200, Uploaded(binary.id))
 
@@ -151,7 +148,7 @@ class BinaryRoutes:
             409: "A job that is not over needs it.",
         },
     )
-    def delete_binary(self, request: Request, binary_id: str) -> bytes:
+    async def delete_binary(self, request: Request, binary_id: str) -> bytes:
         """Remove a binary; jobs that ran it stay."""
         found = self.binaries.store.binary(binary_id)
         if found is None:
@@ -161,6 +158,7 @@ class BinaryRoutes:
         except BinaryNeeded as error:
             raise Problem(409, str(error)) from None
         request.did("remove", binary=found.id)
+        await self.in_thread(self.binaries.sync)
         return request.answer(200, self._resources([found])[0])
 
     def _resources(self, binaries: list[Binary]) -> list[BinaryResource]:

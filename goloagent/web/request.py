@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 import attrs
 import msgspec
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -26,6 +27,7 @@ from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.spec import MAX_REQUEST_BYTES
 from goloagent.web.access import Access
 from goloagent.web.audit import Audit
+from goloagent.web.intake import BLOCK_BYTES, Intake
 from goloagent.web.problem import Problem, not_found, quoted, render
 from goloagent.web.upload import UploadBody
 
@@ -40,18 +42,20 @@ _Query = TypeVar("_Query", bound=msgspec.Struct)
 class Door:
     """What a request must pass: who may, how long a body may be, and where it is noted.
 
-    `uploaded` is told of the bytes of uploads as they come.
+    `in_thread` runs a function off the reactor thread; `uploaded` is told of the bytes of uploads
+    as they come.
     """
 
     access: Access
     binaries: Binaries
     max_upload_bytes: int
     audit: Audit
+    in_thread: Callable[..., Deferred[Any]]
     uploaded: Callable[[int], None] = lambda count: None
 
 
 class Request(server.Request):
-    """One request through `door`; its body is `upload` if it is one, `buffered` otherwise.
+    """One request through `door`; its body goes to `intake` or is `buffered`.
 
     `body_bytes` have come of the body.
     """
@@ -67,7 +71,7 @@ class Request(server.Request):
         self._refused = False
         self._linger: IDelayedCall | None = None
         self.buffered = BytesIO()
-        self.upload: UploadBody | None = None
+        self.intake: Intake | None = None
 
     def gotLength(self, length: int | None) -> None:
         """Decide at the end of the headers; `length` is None for a chunked body."""
@@ -90,9 +94,9 @@ class Request(server.Request):
             return
         try:
             self._check_length(self.body_bytes)
-            if self.upload is not None:
+            if self.intake is not None:
                 self._door.uploaded(len(data))
-                self.upload.feed(data)
+                self.intake.take(data)
             else:
                 super().handleContentChunk(data)
         except Problem as problem:
@@ -108,8 +112,8 @@ class Request(server.Request):
     def connectionLost(self, reason: Failure) -> None:
         """Leave nothing behind when the client has gone."""
         self._stop_lingering()
-        if self.upload is not None:
-            self.upload.discard()
+        if self.intake is not None:
+            self.intake.discard()
         super().connectionLost(reason)
 
     def processingFailed(self, reason: Failure) -> Failure:
@@ -187,7 +191,26 @@ class Request(server.Request):
             self._max_bytes = self._door.max_upload_bytes
         self._check_length(length)
         if is_upload:
-            self.upload = UploadBody("".join(self._header("Content-Type")[:1]), self._door.binaries)
+            self.intake = self._make_intake()
+
+    def _make_intake(self) -> Intake:
+        """Prepare for an upload.
+
+        Raises:
+            Problem: its body is of no such type.
+        """
+        upload = UploadBody("".join(self._header("Content-Type")[:1]), self._door.binaries)
+        transport: Any = self.channel.transport
+        # How much Twisted reads of a socket at once.
+        transport.bufferSize = BLOCK_BYTES
+        return Intake(upload, self._door.in_thread, transport, self._not_taken_in)
+
+    def _not_taken_in(self, failure: Failure) -> None:
+        if isinstance(failure.value, Problem):
+            self.turn_away(failure.value)
+        else:
+            self._log.failure("an upload failed", failure)
+            self.turn_away(Problem(500, "internal error"))
 
     def _peer(self) -> str | None:
         return self.client.host if isinstance(self.client, IPv4Address | IPv6Address) else None
@@ -205,8 +228,8 @@ class Request(server.Request):
         if self._refused:
             return
         self._refused = True
-        if self.upload is not None:
-            self.upload.discard()
+        if self.intake is not None:
+            self.intake.discard()
         # Twisted would send "100 Continue" behind the answer.
         self.requestHeaders.removeHeader(b"Expect")
         self.setHeader(b"Connection", b"close")

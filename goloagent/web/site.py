@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from klein import Klein
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web import http, server
 
@@ -32,13 +34,14 @@ def site(
     binaries: Binaries,
     max_upload_bytes: int,
     clock: IReactorTime,
+    in_thread: Callable[..., Deferred[Any]],
     uploaded: Callable[[int], None] = lambda count: None,
     limits: Limits = Limits(),  # noqa: B008 (a value)
     refused: Callable[[int], None] = lambda status: None,
 ) -> server.Site:
-    """Return the factory of connections to `api`, timed by `clock`."""
+    """Return the factory of connections to `api`, timed by `clock`; uploads go `in_thread`."""
     audit = Audit(clock.seconds, refused)
-    door = Door(access, binaries, max_upload_bytes, audit, uploaded)
+    door = Door(access, binaries, max_upload_bytes, audit, in_thread, uploaded)
     factory = _Site(
         api.resource(),
         requestFactory=partial(Request, door),

@@ -8,7 +8,7 @@ from pathlib import Path
 # Behind everything else: the agent that is tested is the one that is installed.
 sys.path.append(str(Path(__file__).parents[2]))
 
-from bench.row import Row, table
+from bench.row import Row, table, verdict
 
 
 def test_a_ratio_is_held_against_the_target_where_there_is_one() -> None:
@@ -27,3 +27,10 @@ def test_a_row_without_a_target_has_no_verdict() -> None:
     """What is there for information neither reaches nor misses anything."""
     assert Row("reading", 10.0, "lines/s").reached is None
     assert table([Row("reading", 10.0, "lines/s")]).endswith("| reading | 10 lines/s |  |  |  |  |")
+
+
+def test_the_verdict_names_what_was_missed() -> None:
+    """At the end it stands which targets were not reached; rows without one do not count."""
+    rows = [Row("a", 1, "s", target=1), Row("b", 1, "s", target=2), Row("c", 1, "s")]
+    assert verdict(rows) == "Of 2 targets 1 were not reached:\nb"
+    assert verdict(rows[:1]) == "All of 1 targets were reached."

@@ -95,3 +95,16 @@ async def test_d1_a_kill_leaves_nothing(agent: Agent) -> None:
     wanted = json.dumps({"binary": part.name, "duration": 1}).encode()
     answer = await agent.request("POST", "/queue", data=wanted)
     assert (answer.status, answer.text) == (400, f"{part.name} is an invalid binary\n")
+
+
+@pytest_twisted.ensureDeferred
+async def test_d1_a_stop_leaves_nothing(agent: Agent) -> None:
+    """SIGTERM in an upload ends the agent in order, and there is no binary of it."""
+    upload = await deferToThread(Upload, agent.port, 64 * MIB)
+    await deferToThread(upload.send, 32 * MIB)
+    await until(lambda: sum(file.stat().st_size for file in files(agent)) > MIB)
+    assert await agent.stop() == 0
+    upload.cut()
+    assert list((agent.state / "binaries").iterdir()) == []
+    await agent.start()
+    assert files(agent) == []

@@ -21,6 +21,7 @@ from goloagent.jobs.job import Job, State
 from goloagent.jobs.quota import NoRoom
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import Binary, Content, Store
+from goloagent.jobs.writeback import begin_writeback
 
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
 SCRIPT = b"#!/bin/sh\nexit 0\n"
@@ -47,7 +48,9 @@ def keep(binaries: Binaries, content: bytes) -> Binary:
     upload = binaries.receive()
     upload.write(content)
     upload.sync(upload.twin())
-    return upload.keep()
+    binary = upload.keep()
+    binaries.sync()
+    return binary
 
 
 def file_of(binaries: Binaries, binary: Binary) -> int:
@@ -220,6 +223,31 @@ def test_the_same_content_is_one_file(binaries: Binaries) -> None:
     assert binaries.store.binary(second.id) == second
 
 
+def test_the_disk_begins_with_a_large_upload(
+    binaries: Binaries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told of every range of the file once, so that little is left for the sync."""
+    begun = list[tuple[int, int]]()
+    monkeypatch.setattr(
+        "goloagent.jobs.binaries.begin_writeback", lambda _, *where: begun.append(where)
+    )
+    upload = binaries.receive()
+    for block in (SCRIPT, *[bytes(5 << 20)] * 5):
+        upload.write(block)
+    first = len(SCRIPT) + (10 << 20)
+    assert begun == [(0, first), (first, 10 << 20)]
+    upload.discard()
+
+
+def test_what_the_disk_has_begun_with_is_as_it_was(tmp_path: Path) -> None:
+    """It changes nothing, and what is no file is no matter."""
+    with (tmp_path / "file").open("wb", buffering=0) as file:
+        file.write(SCRIPT)
+        begin_writeback(file.fileno(), 0, len(SCRIPT))
+    begin_writeback(-1, 0, 1)
+    assert (tmp_path / "file").read_bytes() == SCRIPT
+
+
 def _overwrite(file: Path) -> None:
     file.chmod(0o755)
     file.write_bytes(SCRIPT[:-1] + b"#")
@@ -261,26 +289,9 @@ def test_a_twin_that_is_removed_meanwhile(binaries: Binaries) -> None:
     binaries.remove(first)
     upload.sync(twin)
     binary = upload.keep()
+    binaries.sync()
     assert (binaries.kept / binary.id).read_bytes() == SCRIPT
     assert files(binaries) == [binaries.kept / binary.id]
-
-
-def test_an_upload_discarded_while_it_is_shared(
-    binaries: Binaries, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A client that goes while the disk is asked leaves nothing but what was there."""
-    first = keep(binaries, SCRIPT)
-    upload = binaries.receive()
-    upload.write(SCRIPT)
-    replace = Path.replace
-
-    def discarded_before(link: Path, part: Path) -> None:
-        upload.discard()
-        replace(link, part)
-
-    monkeypatch.setattr(Path, "replace", discarded_before)
-    upload.sync(upload.twin())
-    assert files(binaries) == [binaries.kept / first.id]
 
 
 def test_a_kill_between_the_link_and_the_row(binaries: Binaries, tmp_path: Path) -> None:
@@ -303,10 +314,12 @@ def test_a_kill_between_the_link_and_the_row(binaries: Binaries, tmp_path: Path)
 
 
 def test_a_removed_binary(binaries: Binaries) -> None:
-    """It is gone with its file; what shared the file stays."""
+    """It is gone at once, and with the next sync its file is; what shared the file stays."""
     first, second = keep(binaries, SCRIPT), keep(binaries, SCRIPT)
     binaries.remove(first)
     assert binaries.store.binaries() == [second]
+    assert list(binaries.kept.iterdir()) == [binaries.kept / second.id]
+    binaries.sync()
     assert files(binaries) == [binaries.kept / second.id]
     assert (binaries.kept / second.id).read_bytes() == SCRIPT
     (binaries.kept / second.id).unlink()

@@ -163,13 +163,20 @@ class Agent:
 
     def connect(self, peer: Any = IPv4Address("TCP", "127.0.0.1", 40000)) -> Connection:  # noqa: B008
         """Open a connection from `peer`."""
-        factory = site(self.application(), self.access, self.binaries, MAX_UPLOAD_BYTES, self.clock)
+        factory = site(
+            self.application(),
+            self.access,
+            self.binaries,
+            MAX_UPLOAD_BYTES,
+            self.clock,
+            self.in_thread,
+        )
         return Connection(factory, peer)
 
     def application(self) -> Klein:
         """Return the routes."""
         return api(
-            BinaryRoutes(self.binaries, in_thread=maybeDeferred),
+            BinaryRoutes(self.binaries, self.in_thread),
             JobRoutes(
                 store=self.store,
                 submit=lambda job: self.submitted.append(job),

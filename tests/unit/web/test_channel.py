@@ -40,6 +40,7 @@ def connect(agent: Agent) -> Callable[[Any], Connection]:
         agent.binaries,
         MAX_UPLOAD_BYTES,
         agent.clock,
+        agent.in_thread,
         limits=Limits(connections=4, connections_per_peer=2),
     )
     return lambda peer: Connection(factory, peer)

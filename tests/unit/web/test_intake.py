@@ -1,0 +1,234 @@
+"""An upload on its way to the disk, with a thread that works when the test says so."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from unit.web.in_memory import MAX_UPLOAD_BYTES, Agent, Connection
+
+from goloagent.jobs.binaries import Incoming
+from goloagent.web.intake import BLOCK_BYTES, MOST_WAITING_BYTES
+
+HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n#!/bin/sh\n'
+END = b"\r\n--b--\r\n"
+
+
+class Thread:
+    """What `in_thread` has to do, done one by one."""
+
+    def __init__(self) -> None:
+        self._work: list[tuple[Callable[..., Any], tuple[Any, ...], Deferred[Any]]] = []
+
+    def __call__(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        """Take work on."""
+        ends: Deferred[Any] = Deferred()
+        self._work.append((function, arguments, ends))
+        return ends
+
+    def work(self) -> None:
+        """Do what was asked for first."""
+        function, arguments, ends = self._work.pop(0)
+        try:
+            result = function(*arguments)
+        except Exception:
+            ends.errback(Failure())
+        else:
+            ends.callback(result)
+
+    def work_off(self) -> None:
+        """Do all that there is, and what comes of it."""
+        while self._work:
+            self.work()
+
+    @property
+    def waiting(self) -> int:
+        """How much there is to do."""
+        return len(self._work)
+
+
+@pytest.fixture
+def thread(agent: Agent) -> Thread:
+    """Have the agent use a thread of the test's."""
+    thread = Thread()
+    agent.in_thread = thread
+    return thread
+
+
+def begin(agent: Agent, size: int = MAX_UPLOAD_BYTES) -> Connection:
+    """Begin an upload, of the most that is taken unless told otherwise."""
+    connection = agent.connect()
+    connection.send(
+        b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n" % size
+    )
+    return connection
+
+
+def send_whole(agent: Agent, content: bytes) -> Connection:
+    """Send an upload to its end."""
+    body = HEAD + content + END
+    connection = begin(agent, len(body))
+    for start in range(0, len(body), 1000):
+        connection.send(body[start : start + 1000])
+    return connection
+
+
+def is_paused(connection: Connection) -> bool:
+    """Tell whether nothing more is read of a connection."""
+    state: str = connection.transport.producerState
+    return state == "paused"
+
+
+def fail(*_: object) -> None:
+    """Do as a full disk."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_what_comes_meanwhile_follows_in_order(agent: Agent, thread: Thread) -> None:
+    """Each block is given to the thread when it has done the one before; all of it arrives."""
+    content = os.urandom(50_000)
+    connection = send_whole(agent, content)
+    assert thread.waiting == 1
+    thread.work_off()
+    assert connection.answer().status == 200
+    [kept] = agent.files
+    assert kept.read_bytes() == b"#!/bin/sh\n" + content
+    connection.lose()
+
+
+def test_no_more_is_read_than_may_wait(agent: Agent, thread: Thread) -> None:
+    """With so much waiting the connection is paused, until the thread takes it."""
+    connection = begin(agent)
+    connection.send(HEAD)
+    connection.send(bytes(MOST_WAITING_BYTES - 1))
+    assert not is_paused(connection)
+    connection.send(b"x")
+    assert is_paused(connection)
+    thread.work()
+    assert not is_paused(connection)
+    thread.work()
+    [part] = agent.files
+    assert part.stat().st_size == len(b"#!/bin/sh\n") + MOST_WAITING_BYTES
+    connection.lose()
+    thread.work_off()
+
+
+def test_an_upload_is_read_in_large_blocks(agent: Agent) -> None:
+    """Twisted is told to read more at once than it does of its own."""
+    connection = begin(agent)
+    assert connection.transport.bufferSize == BLOCK_BYTES
+    connection.lose()
+
+
+@pytest.mark.parametrize("waiting", [b"", b"x", bytes(MOST_WAITING_BYTES)])
+def test_a_client_that_leaves_while_a_thread_writes(
+    agent: Agent, thread: Thread, waiting: bytes
+) -> None:
+    """The thread ends what it is at, no other begins, and nothing is left."""
+    connection = begin(agent)
+    connection.send(HEAD)
+    connection.send(waiting)
+    connection.lose()
+    assert thread.waiting == 1
+    thread.work()
+    [part] = agent.files
+    assert part.read_bytes() == b"#!/bin/sh\n"
+    thread.work_off()
+    assert agent.files == []
+
+
+@pytest.mark.parametrize("done", [1, 2, 3])
+def test_a_client_that_leaves_at_the_end(agent: Agent, thread: Thread, done: int) -> None:
+    """Whichever of the last steps is under way, a binary is kept whole or not at all."""
+    connection = begin(agent, len(HEAD + END))
+    connection.send(HEAD)
+    connection.send(END)
+    for _ in range(done):
+        thread.work()
+    connection.lose()
+    thread.work_off()
+    [kept] = agent.files if done == 3 else [None]
+    assert agent.files == [agent.binaries.kept / binary.id for binary in agent.store.binaries()]
+    assert kept is None or kept.read_bytes() == b"#!/bin/sh\n"
+
+
+def test_a_disk_that_fills_while_a_thread_writes(
+    agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is 507 at once, the file goes, and what the client is still sending is read."""
+    connection = begin(agent)
+    connection.send(HEAD)
+    thread.work()
+    connection.send(b"x")
+    connection.send(bytes(MOST_WAITING_BYTES))
+    assert is_paused(connection)
+    monkeypatch.setattr(Incoming, "write", fail)
+    thread.work_off()
+    assert connection.answer().status == 507
+    assert not is_paused(connection)
+    assert agent.files == []
+    connection.send(b"x")
+    assert thread.waiting == 0
+    connection.lose()
+    thread.work_off()
+
+
+def test_a_disk_that_fills_with_the_last_block(
+    agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When all has come it is 507 too, and once."""
+    connection = send_whole(agent, bytes(5000))
+    monkeypatch.setattr(Incoming, "write", fail)
+    thread.work_off()
+    assert connection.answer().status == 507
+    assert agent.files == []
+    connection.lose()
+
+
+def test_an_upload_that_is_late_while_a_thread_writes(agent: Agent, thread: Thread) -> None:
+    """The body's deadlines hold: 408, and the file goes when the thread is done."""
+    connection = begin(agent)
+    connection.send(HEAD)
+    agent.clock.advance(10)
+    assert connection.answer().status == 408
+    thread.work_off()
+    assert agent.files == []
+    connection.lose()
+
+
+def test_two_uploads_at_once(agent: Agent, thread: Thread) -> None:
+    """Each goes its own way, however their blocks take turns."""
+    contents = [os.urandom(3000) for _ in range(2)]
+    connections = [begin(agent, len(HEAD + content + END)) for content in contents]
+    for start in range(0, 4000, 100):
+        for connection, content in zip(connections, contents, strict=True):
+            connection.send((HEAD + content + END)[start : start + 100])
+        if start % 300 == 0:
+            thread.work()
+    thread.work_off()
+    assert [connection.answer().status for connection in connections] == [200, 200]
+    kept = [path.read_bytes() for path in agent.files]
+    assert sorted(kept) == sorted(b"#!/bin/sh\n" + content for content in contents)
+    for connection in connections:
+        connection.lose()
+
+
+def test_our_own_mistake_is_500(
+    agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch, logged_errors: Any
+) -> None:
+    """What nobody has thought of is logged, answered, and leaves nothing behind."""
+    connection = begin(agent)
+    connection.send(HEAD)
+    monkeypatch.setattr(Incoming, "write", lambda *_: 1 / 0)
+    thread.work_off()
+    assert connection.answer().status == 500
+    assert len(logged_errors.flush(ZeroDivisionError)) == 1
+    assert agent.files == []
+    connection.lose()
+    thread.work_off()
