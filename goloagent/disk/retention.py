@@ -18,6 +18,8 @@ from goloagent.jobs.store import SettledRun, Store
 from goloagent.results.runlog import LogPathError, forget_run, remove_run, size_of_run
 
 SWEEP_SECONDS = 3600.0
+# To go to a thread costs more than to look at one log there.
+_AT_A_TIME = 100
 
 
 def overdue(
@@ -51,14 +53,14 @@ class Retention:
 
     async def sweep(self) -> None:
         """Remove what is overdue; what cannot be removed is said and tried again the next time."""
-        sizes = []
-        for run in self.store.settled_runs():
-            try:
-                size = await self.in_thread(size_of_run, self.logs, run.name, run.job_id)
-            except (OSError, LogPathError) as error:
-                self._log.warn("the log of job {id}: {error}", id=run.job_id, error=error)
-            else:
-                sizes.append((run, size))
+        sizes, runs = [], self.store.settled_runs()
+        for first in range(0, len(runs), _AT_A_TIME):
+            some = runs[first:][:_AT_A_TIME]
+            for run, size in zip(some, await self.in_thread(self._sizes, some), strict=True):
+                if isinstance(size, int):
+                    sizes.append((run, size))
+                else:
+                    self._log.warn("the log of job {id}: {error}", id=run.job_id, error=size)
         oldest = self.now() - timedelta(days=self.keep_days)
         for run in overdue(sizes, oldest, self.keep_bytes):
             try:
@@ -71,3 +73,13 @@ class Retention:
                 )
             else:
                 self._log.info("the log of job {id} is removed", id=run.job_id)
+
+    def _sizes(self, runs: list[SettledRun]) -> list[int | Exception]:
+        """Return how many bytes the logs of each run have, or why that cannot be known."""
+        sizes: list[int | Exception] = []
+        for run in runs:
+            try:
+                sizes.append(size_of_run(self.logs, run.name, run.job_id))
+            except (OSError, LogPathError) as error:
+                sizes.append(error)
+        return sizes
