@@ -30,6 +30,7 @@ _decode_record = Decoder(Record).decode_lines
 _decode_members = Decoder(dict[str, Any]).decode_lines
 
 _has_escaped_name = re.compile(rb'"[A-Za-z]*\\u').search
+_borders = re.compile(rb"\}[ \t\r]*\n[ \t\r]*\{").findall
 _ALL_DIGITS_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 _HUGE_NUMBER = b"0" * 309  # with a digit less, it is a float64
 
@@ -93,11 +94,15 @@ def _is_one_a_line(count: int, block: bytes) -> bool:
 
     They are if there are as many lines, and an object ends where each ends and begins where the
     next begins: no JSON has a brace that closes, a newline and a brace that opens, but between two
-    objects. That they begin with the same name is for the count's sake, which is twice as fast.
+    objects. That all begin with the same name and no spaces is tried first, which is much faster.
     """
-    beginning = block[: block.find(b":") + 1].lstrip()
-    return lines.count(block) == count and (
-        count == 1 or block.count(b"}\n" + beginning) == count - 1
+    if lines.count(block) != count:
+        return False
+    beginning = block[: block.find(b":") + 1]
+    return (
+        count == 1
+        or block.count(b"}\n" + beginning) == count - 1
+        or len(_borders(block)) == count - 1
     )
 
 
