@@ -74,18 +74,17 @@ def _decode_with_extras(block: bytes) -> list[Record]:
 def _are_ordinary(records: Sequence[Record], block: bytes) -> bool:
     """Tell whether all that msgspec took from a block are results, each on a line of its own.
 
-    Go refuses two timestamps, of which msgspec gives only the last, and a number in `error` that no
-    float64 holds.
+    Go refuses two timestamps, of which msgspec gives only the last, a number in `error` that no
+    float64 holds, and what is deeper than msgspec goes with some versions of Python only.
     """
+    errors = [record.error for record in records].count(None) < len(records)
     return (
         _is_one_a_line(len(records), block)
         and _are_timestamps([record.timestamp for record in records])
         and block.count(b'"timestamp"') == len(records)
         and (b"\\" not in block or not _has_escaped_name(block))
-        and (
-            [record.error for record in records].count(None) == len(records)
-            or _HUGE_NUMBER not in block.translate(_ALL_DIGITS_ZERO)
-        )
+        and not (errors and _HUGE_NUMBER in block.translate(_ALL_DIGITS_ZERO))
+        and ((not errors and isinstance(records[0], _BareRecord)) or _is_shallow(block))
     )
 
 
@@ -104,6 +103,17 @@ def _is_one_a_line(count: int, block: bytes) -> bool:
         or block.count(b"}\n" + beginning) == count - 1
         or len(_borders(block)) == count - 1
     )
+
+
+def _is_shallow(block: bytes) -> bool:
+    """Tell whether no line has more brackets that open than Go goes deep."""
+    return _brackets(block) <= grammar.MAX_DEPTH or all(
+        _brackets(line) <= grammar.MAX_DEPTH for line in block.split(b"\n")
+    )
+
+
+def _brackets(text: bytes) -> int:
+    return text.count(b"[") + text.count(b"{")
 
 
 def _are_timestamps(texts: list[Raw]) -> bool:

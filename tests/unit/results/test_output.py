@@ -238,6 +238,20 @@ def test_nesting_ends_where_a_batch_would_be_too_deep_for_go() -> None:
     assert [output.is_result(line) for line in TOO_DEEP] == [False] * len(TOO_DEEP)
 
 
+@pytest.mark.parametrize("name", ["error", "x"])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_nesting_is_bounded_by_go_and_not_by_python(
+    monkeypatch: pytest.MonkeyPatch, name: str, opening: str, closing: str
+) -> None:
+    """However deep the interpreter goes, a fast path goes no deeper than the grammar."""
+    monkeypatch.setattr(grammar, "MAX_DEPTH", 100)
+    items = [_with(f'"{name}":{opening * depth}1{closing * depth}') for depth in (98, 99, 100)]
+    assert select(_blocks(items)) == [*items[:2], None]
+    assert list(map(output.is_result, items)) == [True, True, False]
+    shallow = [_with(f'"{name}":[]')] * 100
+    assert ordinary(_blocks(shallow)) is not None
+
+
 def test_utf_8_must_be_whole() -> None:
     """A line with broken UTF-8 is no result, wherever in it that stands."""
     for broken in (b"\xff", b"\xed\xa0\x80", b"\xc0\x80"):
