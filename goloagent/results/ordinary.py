@@ -23,8 +23,15 @@ class _BareRecord(Record, forbid_unknown_fields=True, gc=False):
     """A record with no other members than its own, each named as it should be."""
 
 
+class _PlainRecord(_BareRecord, gc=False):
+    """A record whose every `error` is null: of one that is there twice, msgspec gives the last."""
+
+    error: None = None
+
+
 _Decode = Callable[[bytes], Sequence[Record]]
 
+_decode_plain = Decoder(_PlainRecord).decode_lines
 _decode_bare = Decoder(_BareRecord).decode_lines
 _decode_record = Decoder(Record).decode_lines
 _decode_members = Decoder(dict[str, Any]).decode_lines
@@ -47,7 +54,7 @@ def ordinary(block: bytes) -> Sequence[Record] | None:
 
     The block is of whole lines, at least one, each ended by a newline.
     """
-    decoders: tuple[_Decode, ...] = (_decode_bare, _decode_with_extras)
+    decoders: tuple[_Decode, ...] = (_decode_plain, _decode_bare, _decode_with_extras)
     for decode in decoders:
         try:
             records = decode(block)
@@ -77,14 +84,15 @@ def _are_ordinary(records: Sequence[Record], block: bytes) -> bool:
     Go refuses two timestamps, of which msgspec gives only the last, a number in `error` that no
     float64 holds, and what is deeper than msgspec goes with some versions of Python only.
     """
-    errors = [record.error for record in records].count(None) < len(records)
     return (
         _is_one_a_line(len(records), block)
         and _are_timestamps([record.timestamp for record in records])
         and block.count(b'"timestamp"') == len(records)
         and (b"\\" not in block or not _has_escaped_name(block))
-        and not (errors and _HUGE_NUMBER in block.translate(_ALL_DIGITS_ZERO))
-        and ((not errors and isinstance(records[0], _BareRecord)) or _is_shallow(block))
+        and (
+            isinstance(records[0], _PlainRecord)
+            or (_HUGE_NUMBER not in block.translate(_ALL_DIGITS_ZERO) and _is_shallow(block))
+        )
     )
 
 
