@@ -14,6 +14,12 @@ from goloagent.results import output
 WINDOW_BYTES = output.MAX_BODY_BYTES - 1
 """What the largest body can hold: the longest result and its newline just fit."""
 
+# A window is decoded piece by piece, and ends early behind one with which so many of its bytes took
+# long, or so many lines are no results: nothing that is printed holds others up or fills memory.
+_PIECE_BYTES = 64 * 1024
+_MANY_JUDGED_BYTES = 16 * 1024
+_MANY_FLAWS = 16 * 1024
+
 
 class Cursor:
     """Goes forward through a log from `offset`.
@@ -43,18 +49,20 @@ class Cursor:
         batch from here, it is that batch.
         """
         if until is not None or self._window.results < most:
-            self._window = self._fill(self._window.first, complete)
+            self._window = self._fill(self._window.first, complete, until)
         if self._window.end == self._window.first:
             return None
         window = self._window
         batch, self._window = window.take(most) if until is None else window.cut(until)
         return batch
 
-    def _fill(self, first: int, complete: bool) -> Batch:
+    def _fill(self, first: int, complete: bool, until: int | None) -> Batch:
         """Return the next window of whole lines; one without any is at the end of the log."""
-        text = self._read(first, WINDOW_BYTES)
+        count = WINDOW_BYTES if until is None else min(until - first, WINDOW_BYTES)
+        text = self._read(first, count)
         end = first + len(text)
-        if len(text) < WINDOW_BYTES and complete and text and not text.endswith(b"\n"):
+        lent = complete and text[-1:] not in (b"", b"\n") and len(text) < WINDOW_BYTES
+        if lent:
             text += b"\n"
         elif whole := text.rfind(b"\n") + 1:
             text, end = text[:whole], first + whole
@@ -62,9 +70,13 @@ class Cursor:
             is_long = len(text) == WINDOW_BYTES
             return Batch(first, self._pass_over(first, complete) if is_long else first, b"")
         known = self._flawless()
-        if known.start <= first and end <= known.stop:
+        # A log that was cut meanwhile ends in a line that the tally has not seen so.
+        if known.start <= first and (end == known.stop or (end < known.stop and not lent)):
             return Batch(first, end, text)
-        return Batch(first, end, text, tuple(output.read(text).flaws))
+        decoded, flaws = _decode(text, whole=until is not None)
+        if decoded < len(text):
+            text, end = text[:decoded], first + decoded
+        return Batch(first, end, text, flaws)
 
     def _pass_over(self, first: int, complete: bool) -> int:
         """Return the end of a line too long to be a result; its start until that is written."""
@@ -75,3 +87,19 @@ class Cursor:
             if newline >= 0:
                 return self._searched
         return self._searched if complete else first
+
+
+def _decode(text: bytes, whole: bool) -> tuple[int, tuple[int, ...]]:
+    """Return how far a text of lines is decoded, perhaps not the whole, and where its flaws are."""
+    flaws: list[int] = []
+    judged = start = 0
+    while start < len(text):
+        # At least a line.
+        end = text.rfind(b"\n", start, start + _PIECE_BYTES) + 1 or text.find(b"\n", start) + 1
+        reading = output.read(text[start:end])
+        flaws += [start + flaw for flaw in reading.flaws]
+        judged += reading.judged
+        start = end
+        if not whole and (judged > _MANY_JUDGED_BYTES or len(flaws) > _MANY_FLAWS):
+            break
+    return start, tuple(flaws)

@@ -23,13 +23,21 @@ class _BareRecord(Record, forbid_unknown_fields=True, gc=False):
     """A record with no other members than its own, each named as it should be."""
 
 
+class _PlainRecord(_BareRecord, gc=False):
+    """A record whose every `error` is null: of one that is there twice, msgspec gives the last."""
+
+    error: None = None
+
+
 _Decode = Callable[[bytes], Sequence[Record]]
 
+_decode_plain = Decoder(_PlainRecord).decode_lines
 _decode_bare = Decoder(_BareRecord).decode_lines
 _decode_record = Decoder(Record).decode_lines
 _decode_members = Decoder(dict[str, Any]).decode_lines
 
 _has_escaped_name = re.compile(rb'"[A-Za-z]*\\u').search
+_borders = re.compile(rb"\}[ \t\r]*\n[ \t\r]*\{").findall
 _ALL_DIGITS_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 _HUGE_NUMBER = b"0" * 309  # with a digit less, it is a float64
 
@@ -46,7 +54,7 @@ def ordinary(block: bytes) -> Sequence[Record] | None:
 
     The block is of whole lines, at least one, each ended by a newline.
     """
-    decoders: tuple[_Decode, ...] = (_decode_bare, _decode_with_extras)
+    decoders: tuple[_Decode, ...] = (_decode_plain, _decode_bare, _decode_with_extras)
     for decode in decoders:
         try:
             records = decode(block)
@@ -73,8 +81,8 @@ def _decode_with_extras(block: bytes) -> list[Record]:
 def _are_ordinary(records: Sequence[Record], block: bytes) -> bool:
     """Tell whether all that msgspec took from a block are results, each on a line of its own.
 
-    Go refuses two timestamps, of which msgspec gives only the last, and a number in `error` that no
-    float64 holds.
+    Go refuses two timestamps, of which msgspec gives only the last, a number in `error` that no
+    float64 holds, and what is deeper than msgspec goes with some versions of Python only.
     """
     return (
         _is_one_a_line(len(records), block)
@@ -82,8 +90,8 @@ def _are_ordinary(records: Sequence[Record], block: bytes) -> bool:
         and block.count(b'"timestamp"') == len(records)
         and (b"\\" not in block or not _has_escaped_name(block))
         and (
-            [record.error for record in records].count(None) == len(records)
-            or _HUGE_NUMBER not in block.translate(_ALL_DIGITS_ZERO)
+            isinstance(records[0], _PlainRecord)
+            or (_HUGE_NUMBER not in block.translate(_ALL_DIGITS_ZERO) and _is_shallow(block))
         )
     )
 
@@ -93,12 +101,27 @@ def _is_one_a_line(count: int, block: bytes) -> bool:
 
     They are if there are as many lines, and an object ends where each ends and begins where the
     next begins: no JSON has a brace that closes, a newline and a brace that opens, but between two
-    objects. That they begin with the same name is for the count's sake, which is twice as fast.
+    objects. That all begin with the same name and no spaces is tried first, which is much faster.
     """
-    beginning = block[: block.find(b":") + 1].lstrip()
-    return lines.count(block) == count and (
-        count == 1 or block.count(b"}\n" + beginning) == count - 1
+    if lines.count(block) != count:
+        return False
+    beginning = block[: block.find(b":") + 1]
+    return (
+        count == 1
+        or block.count(b"}\n" + beginning) == count - 1
+        or len(_borders(block)) == count - 1
     )
+
+
+def _is_shallow(block: bytes) -> bool:
+    """Tell whether no line has more brackets that open than Go goes deep."""
+    return _brackets(block) <= grammar.MAX_DEPTH or all(
+        _brackets(line) <= grammar.MAX_DEPTH for line in block.split(b"\n")
+    )
+
+
+def _brackets(text: bytes) -> int:
+    return text.count(b"[") + text.count(b"{")
 
 
 def _are_timestamps(texts: list[Raw]) -> bool:

@@ -27,10 +27,14 @@ _LONG_S = "\u017f".encode()  # Go folds it to s
 
 @attrs.define
 class Reading:
-    """What is in a block: the results, and at which byte each line begins that is none."""
+    """What is in a block: the results, and at which byte each line begins that is none.
+
+    ``judged`` is how many bytes the grammar was asked about, which takes long.
+    """
 
     results: list[Record] = attrs.Factory(list)
     flaws: list[int] = attrs.Factory(list)
+    judged: int = 0
 
     @property
     def lines(self) -> int:
@@ -58,7 +62,12 @@ def _read_into(reading: Reading, block: bytes, start: int) -> None:
     if half < len(block):
         _read_into(reading, block[:half], start)
         _read_into(reading, block[half:], start + half)
-    elif fits and (record := _by_the_grammar(block[:-1])) is not None:
+        return
+    record = None
+    if fits:
+        reading.judged += len(block)
+        record = _by_the_grammar(block[:-1])
+    if record is not None:
         reading.results.append(record)
     else:
         reading.flaws.append(start)

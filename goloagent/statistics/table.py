@@ -13,7 +13,10 @@ from goloagent.statistics.histogram import Histogram
 from goloagent.statistics.summary import Latency, OtherSummary, RowSummary
 
 MAX_ROWS = 1000
-"""With 10 KiB of latencies each, rows stay near 10 MiB, and a page with them can still be read."""
+"""With 10 KiB of latencies each, rows stay near 10 MiB, and a page with them can still be read.
+
+Rows that each have both zero and centuries take 64 KiB, and twice that beyond 65,535 of a bucket.
+"""
 
 MAX_URL_CHARS = 2048
 """Longer URLs share a row when they begin alike. Most servers refuse what is much longer."""

@@ -230,6 +230,37 @@ def test_a_stretch_without_results_is_bounded() -> None:
     assert max(batch.end - batch.first for batch in found) < 2 * cursor_module.WINDOW_BYTES
 
 
+@pytest.mark.parametrize(
+    "line",
+    [good(1)[:-1], good(1)[:-2] + b'\\ud800"}', b""],
+    ids=["cut short", "half a pair", "empty"],
+)
+def test_what_takes_long_comes_in_small_stretches(line: bytes) -> None:
+    """Lines that each take long to judge, or to list, end a window after a piece of 64 KiB.
+
+    A stretch that was sent before is the same again.
+    """
+    log = b"".join((good(1), b"\n", line, b"\n")) * 500 + (line + b"\n") * (
+        10_000 if line else 100_000
+    )
+    found = list(batches(reader(log), most=10**6))
+    assert max(batch.end - batch.first for batch in found) <= 64 * 1024
+    assert max(len(batch.flaws) for batch in found) <= 64 * 1024
+    assert [line for batch in found for line in batch.lines] == [
+        line for _, line in model(log, 0, complete=True) if line is not None
+    ]
+    again = reader(log).next(10**6, True, until=found[1].end)
+    assert again is not None
+    assert again.end == found[1].end
+    assert again.lines == found[0].lines + found[1].lines
+
+
+def test_few_flaws_leave_batches_large() -> None:
+    """A flaw here and there costs a window nothing of its size."""
+    log = (good(1, 100) + b"\n") * 1000 + b"{\n"
+    assert len(list(batches(reader(log * 10), most=10**6))) == 1
+
+
 def test_a_read_holds_no_more_than_a_window() -> None:
     """The cursor never asks for more than a window of the log."""
     log = b"".join(good(number, 500) + b"\n" for number in range(5000)) + b"x" * 3_000_000
@@ -276,6 +307,14 @@ def test_what_is_known_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> Non
     for stretch in (range(0), range(half), range(1, len(log)), range(half, len(log))):
         with pytest.raises(pytest.fail.Exception):
             known(stretch)
+
+
+def test_the_rest_of_a_line_is_not_taken_for_known() -> None:
+    """Of a log that was cut on the disk, the line that the cut went through is no result."""
+    log = (good(1) + b"\n") * 3
+    cut = log[:-9]
+    cursor = Cursor(lambda at, count: cut[at : at + count], 0, lambda: range(len(log)))
+    assert [batch.results for batch in batches(cursor)] == [2]
 
 
 @pytest.mark.parametrize("count", [2, 3, 255, 256])

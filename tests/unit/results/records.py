@@ -98,6 +98,8 @@ BY_HAND = [
         f'{{{TIMESTAMP},"status":1,"status":"x"}}',
         f'{{{TIMESTAMP},"status":"x","status":1}}',
         f'{{{TIMESTAMP},"STATUS":"x","STATUS":1}}',
+        f'{{{TIMESTAMP},"error":{"9" * 309},"error":null}}',
+        f'{{{TIMESTAMP},"error":{"[" * 9_999}{"]" * 9_999},"error":null}}',
         f'{{"timestamp":"x",{TIMESTAMP}}}',
         f'{{"timestamp":null,{TIMESTAMP}}}',
         f'{{"timest\\u0061mp":"x",{TIMESTAMP}}}',

@@ -22,6 +22,7 @@ from unit.results.records import (
 )
 
 from goloagent.results import grammar, output
+from goloagent.results.ordinary import ordinary
 from goloagent.results.record import Record
 
 
@@ -94,6 +95,50 @@ def test_a_block_is_its_lines(items: list[bytes]) -> None:
     expected = [line if grammar.accepts(line) else None for line in items]
     assert select(block) == expected
     assert len(output.read(block).results) == len(items) - expected.count(None)
+
+
+@given(
+    usual=st.lists(
+        st.sampled_from([ORDINARY, _with('"url":"/"'), _with('"x":[]'), ORDINARY + b"\r"]),
+        min_size=1,
+        max_size=3,
+    ),
+    others=st.dictionaries(st.integers(0, 99), st.lists(lines, max_size=2), max_size=3),
+    separator=st.sampled_from([b"\n", b"\n", b"\r\n", b" \n\t"]),
+    joints=st.dictionaries(st.integers(0, 99), st.sampled_from([b"", b" ", b"\n\n"]), max_size=2),
+)
+def test_a_long_block_is_its_lines(
+    usual: list[bytes],
+    others: dict[int, list[bytes]],
+    separator: bytes,
+    joints: dict[int, bytes],
+) -> None:
+    """Among many that are usual, whatever lies between them, each line is what it is by itself."""
+    block = b""
+    for number in range(100):
+        block += b"".join(others.get(number, [usual[number % len(usual)]]))
+        block += joints.get(number, separator)
+    items = block.split(b"\n")
+    assert select(block + b"\n") == [line if grammar.accepts(line) else None for line in items]
+    results = [line for line in items if grammar.accepts(line)]
+    assert list(map(_told, output.read(block + b"\n").results)) == [
+        _told(output._by_the_grammar(line)) for line in results
+    ]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [ORDINARY + b"\r"],
+        [b" " + ORDINARY, ORDINARY + b"\t"],
+        [ORDINARY, _with('"url":"/"')],
+        [ORDINARY, _with('"x":1')],
+    ],
+    ids=["carriage returns", "spaces", "order of members", "other members"],
+)
+def test_results_that_begin_and_end_unlike_are_read_in_one_go(items: list[bytes]) -> None:
+    """White space around objects and the order of members cost no second look at a block."""
+    assert ordinary(_blocks(items * 32)) is not None
 
 
 @given(items=st.lists(st.just(ORDINARY) | st.just(ORDINARY + b"\r"), min_size=1, max_size=8))
@@ -191,6 +236,20 @@ def test_nesting_ends_where_a_batch_would_be_too_deep_for_go() -> None:
     """A record may be 9,999 levels deep; the array around it is the ten thousandth."""
     assert [output.is_result(line) for line in DEEPEST] == [True] * len(DEEPEST)
     assert [output.is_result(line) for line in TOO_DEEP] == [False] * len(TOO_DEEP)
+
+
+@pytest.mark.parametrize("name", ["error", "x"])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_nesting_is_bounded_by_go_and_not_by_python(
+    monkeypatch: pytest.MonkeyPatch, name: str, opening: str, closing: str
+) -> None:
+    """However deep the interpreter goes, a fast path goes no deeper than the grammar."""
+    monkeypatch.setattr(grammar, "MAX_DEPTH", 100)
+    items = [_with(f'"{name}":{opening * depth}1{closing * depth}') for depth in (98, 99, 100)]
+    assert select(_blocks(items)) == [*items[:2], None]
+    assert list(map(output.is_result, items)) == [True, True, False]
+    shallow = [_with(f'"{name}":[]')] * 100
+    assert ordinary(_blocks(shallow)) is not None
 
 
 def test_utf_8_must_be_whole() -> None:
