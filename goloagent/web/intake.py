@@ -44,7 +44,7 @@ class Intake:
         self._failed = failed
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
-        self._paused = False
+        self._paused = self._was_paused = False
         self._busy = False  # a thread is at it
         self._over = False
         self._all_fed: Deferred[None] | None = None
@@ -56,8 +56,13 @@ class Intake:
         if not self._busy:
             self._feed()
         elif self._waiting_bytes >= MOST_WAITING_BYTES and not self._paused:
-            self._paused = True
+            self._paused = self._was_paused = True
             self._source.pauseProducing()
+
+    def was_paused(self) -> bool:
+        """Tell whether the source was paused at any time since this was last asked."""
+        was, self._was_paused = self._was_paused, self._paused
+        return was
 
     async def finish(self) -> Binary:
         """Make the upload a binary, the body being complete; the disk holds it then.

@@ -202,6 +202,38 @@ def test_an_upload_that_is_late_while_a_thread_writes(agent: Agent, thread: Thre
     connection.lose()
 
 
+def test_a_disk_slower_than_the_client_is_not_the_clients_fault(
+    agent: Agent, thread: Thread
+) -> None:
+    """Nothing is held against it for the time in which it was not read; in all it has 15 minutes."""
+    connection = begin(agent)
+    connection.send(HEAD)
+    connection.send(bytes(MOST_WAITING_BYTES))
+    agent.clock.pump([10, 10, 9])
+    thread.work()
+    assert not is_paused(connection)
+    agent.clock.advance(1)
+    assert connection.received == b""
+    agent.clock.advance(10)
+    assert connection.answer().status == 408
+    thread.work_off()
+    connection.lose()
+
+
+def test_a_disk_that_hangs_ends_an_upload(agent: Agent, thread: Thread) -> None:
+    """A body has 15 minutes, whoever takes them."""
+    connection = begin(agent)
+    connection.send(HEAD)
+    connection.send(bytes(MOST_WAITING_BYTES))
+    agent.clock.pump([10] * 89)
+    assert connection.received == b""
+    agent.clock.advance(10)
+    assert connection.answer().status == 408
+    thread.work_off()
+    assert agent.files == []
+    connection.lose()
+
+
 def test_two_uploads_at_once(agent: Agent, thread: Thread) -> None:
     """Each goes its own way, however their blocks take turns."""
     contents = [os.urandom(3000) for _ in range(2)]
