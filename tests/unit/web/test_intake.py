@@ -24,6 +24,7 @@ class Thread:
 
     def __init__(self) -> None:
         self._work: list[tuple[Callable[..., Any], tuple[Any, ...], Deferred[Any]]] = []
+        self.is_working = False
 
     def __call__(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
         """Take work on."""
@@ -34,12 +35,13 @@ class Thread:
     def work(self) -> None:
         """Do what was asked for first."""
         function, arguments, ends = self._work.pop(0)
+        self.is_working = True
         try:
             result = function(*arguments)
         except Exception:
-            ends.errback(Failure())
-        else:
-            ends.callback(result)
+            result = Failure()
+        self.is_working = False
+        ends.callback(result)
 
     def work_off(self) -> None:
         """Do all that there is, and what comes of it."""
@@ -249,6 +251,25 @@ def test_two_uploads_at_once(agent: Agent, thread: Thread) -> None:
     assert sorted(kept) == sorted(b"#!/bin/sh\n" + content for content in contents)
     for connection in connections:
         connection.lose()
+
+
+@pytest.mark.parametrize("body", [HEAD, HEAD.replace(b"#!", b"##") + END])
+def test_what_is_no_binary_is_let_go_of_in_a_thread(
+    agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    """For a large file that takes its time, in which the agent could do nothing else."""
+    removed_by: list[bool] = []
+    remove = Incoming.discard
+    monkeypatch.setattr(
+        Incoming, "discard", lambda self: (removed_by.append(thread.is_working), remove(self))
+    )
+    connection = begin(agent, len(body))
+    connection.send(body)
+    thread.work_off()
+    assert connection.answer().status == 400
+    assert agent.files == []
+    assert set(removed_by) == {True}
+    connection.lose()
 
 
 def test_our_own_mistake_is_500(
