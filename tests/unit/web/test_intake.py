@@ -207,7 +207,7 @@ def test_an_upload_that_is_late_while_a_thread_writes(agent: Agent, thread: Thre
 def test_a_disk_slower_than_the_client_is_not_the_clients_fault(
     agent: Agent, thread: Thread
 ) -> None:
-    """Nothing is held against it for the time in which it was not read; in all it has 15 minutes."""
+    """Nothing is held against it for the time in which it was not read."""
     connection = begin(agent)
     connection.send(HEAD)
     connection.send(bytes(MOST_WAITING_BYTES))
