@@ -65,7 +65,7 @@ class Intake:
         return was
 
     async def finish(self) -> Binary:
-        """Make the upload a binary, the body being complete; the disk holds it then.
+        """Make the upload a binary, the body being complete; the disk holds its bytes then.
 
         Raises:
             Problem: it cannot be one.
@@ -74,9 +74,7 @@ class Intake:
             self._all_fed = Deferred()
             await self._all_fed
         await self._run(self._upload.sync, self._upload.twin())
-        binary = self._upload.finish()
-        await self._run(self._upload.sync_name)
-        return binary
+        return self._upload.finish()
 
     def discard(self) -> None:
         """Remove what was written, once no thread is at it any more. Not for a second time."""

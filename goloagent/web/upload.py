@@ -109,15 +109,6 @@ class UploadBody:
         with self._all_or_nothing():
             return self._complete().keep()
 
-    def sync_name(self) -> None:
-        """Have the binary's place on the disk reach it too, after `finish`. Takes its time as well.
-
-        Raises:
-            Problem: it cannot be stored.
-        """
-        with self._all_or_nothing():
-            self._binaries.sync()
-
     def discard(self) -> None:
         """Remove what was written. Does nothing after `finish` or a second time."""
         if self._incoming is not None:
