@@ -20,6 +20,8 @@ from goloagent.web.upload import UploadBody
 # at hand. Handing on costs as much for a small block as for a large one.
 MOST_WAITING_BYTES = 1024 * 1024
 BLOCK_BYTES = 1024 * 1024
+# More become one: a chunk of two bytes takes the memory of fifty.
+MOST_WAITING_BLOCKS = 4096
 
 
 class Intake:
@@ -53,6 +55,8 @@ class Intake:
         """Take the next bytes of the body."""
         self._waiting.append(data)
         self._waiting_bytes += len(data)
+        if len(self._waiting) >= MOST_WAITING_BLOCKS:
+            self._waiting = [b"".join(self._waiting)]
         if not self._busy:
             self._feed()
         elif self._waiting_bytes >= MOST_WAITING_BYTES and not self._paused:

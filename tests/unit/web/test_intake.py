@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from unit.web.in_memory import MAX_UPLOAD_BYTES, Agent, Connection
 
 from goloagent.jobs.binaries import Incoming
-from goloagent.web.intake import BLOCK_BYTES, MOST_WAITING_BYTES
+from goloagent.web.intake import BLOCK_BYTES, MOST_WAITING_BYTES, Intake
+from goloagent.web.upload import UploadBody
 
 HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n#!/bin/sh\n'
 END = b"\r\n--b--\r\n"
@@ -118,6 +121,23 @@ def test_no_more_is_read_than_may_wait(agent: Agent, thread: Thread) -> None:
     [part] = agent.files
     assert part.stat().st_size == len(b"#!/bin/sh\n") + MOST_WAITING_BYTES
     connection.lose()
+    thread.work_off()
+
+
+def test_small_chunks_take_no_more_memory_than_large_ones(agent: Agent, thread: Thread) -> None:
+    """What may wait is a bound of memory, and not only of the bytes that the client has sent."""
+    upload = UploadBody("multipart/form-data; boundary=b", agent.binaries)
+    intake = Intake(upload, thread, StringTransport(), failed=lambda failure: None)
+    intake.take(HEAD)
+    tracemalloc.start()
+    try:
+        for number in range(MOST_WAITING_BYTES // 2):
+            intake.take(b"%02d" % (number % 100))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * MOST_WAITING_BYTES
+    intake.discard()
     thread.work_off()
 
 
