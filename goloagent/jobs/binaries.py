@@ -233,10 +233,19 @@ class Incoming:
         Takes its time: call it off the reactor thread.
 
         Raises:
+            NotExecutable: no kernel would run it. It is discarded.
             OSError: it does not; the upload must then be discarded.
         """
+        self._check()
         if twin is None or not self._share(twin):
             os.fsync(self._file.fileno())
+
+    def _check(self) -> None:
+        if not self._head.startswith(_MAGIC):
+            self.discard()
+            raise NotExecutable(
+                "not an executable: neither an ELF file nor a script that starts with #!"
+            )
 
     def _share(self, twin: Binary) -> bool:
         """Put a link to the file of `twin` in the place of what was written, and tell whether.
@@ -269,10 +278,7 @@ class Incoming:
             OSError: it cannot be kept. It is discarded.
         """
         try:
-            if not self._head.startswith(_MAGIC):
-                raise NotExecutable(
-                    "not an executable: neither an ELF file nor a script that starts with #!"
-                )
+            self._check()
             self._binaries.make_room(self.content)
             os.fchmod(self._file.fileno(), _MODE)
             try:

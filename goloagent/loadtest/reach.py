@@ -34,7 +34,8 @@ def mirrors(path: str, mountinfo: str) -> Iterator[str]:
         path: a real path.
         mountinfo: a /proc/<pid>/mountinfo (proc(5)).
     """
-    mounts = [_mount(line) for line in mountinfo.splitlines()]
+    # Of all that Python takes for the end of a line, the kernel escapes this alone in a name.
+    mounts = [_mount(line) for line in mountinfo.split("\n") if line]
     shown = [mount for mount in mounts if _is_below(path, mount[2])]
     if not shown:
         yield path
@@ -71,8 +72,8 @@ def open_paths(closed: Iterable[str]) -> Iterator[str]:
 
     A directory that may not be listed has nothing to give.
     """
-    with open("/proc/self/mountinfo", errors="surrogateescape") as file:  # noqa: PTH123
-        mountinfo = file.read()
+    with open("/proc/self/mountinfo", "rb") as file:  # noqa: PTH123
+        mountinfo = os.fsdecode(file.read())
     real = {where for path in closed for where in whereabouts(path)}
     return beside({shown for path in real for shown in mirrors(path, mountinfo)}, _entries)
 

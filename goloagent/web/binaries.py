@@ -90,7 +90,9 @@ class BinaryRoutes:
         """Make the upload a binary; once answered 200 it is on disk."""
         assert request.intake is not None, "every POST /upload streams"
         binary = await request.intake.finish()
+        # Before anything is waited for, as its client may be gone then.
         request.did("upload", binary=binary.id, sha256=binary.sha256, bytes=binary.size)
+        await self.in_thread(self.binaries.sync)
         return request.answer(200, Uploaded(binary.id))
 
     @operation(

@@ -152,7 +152,7 @@ class Channel(HTTPChannel):
 
     def _look_at_pace(self, pace: Pace) -> None:
         request = self.requests[-1]
-        sentence = pace.look(request.body_bytes)
+        sentence = pace.look(request.body_bytes, request.was_held_up())
         if sentence is None:
             self._look_at_pace_later(pace)
         else:

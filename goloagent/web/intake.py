@@ -20,6 +20,8 @@ from goloagent.web.upload import UploadBody
 # at hand. Handing on costs as much for a small block as for a large one.
 MOST_WAITING_BYTES = 1024 * 1024
 BLOCK_BYTES = 1024 * 1024
+# More become one: a chunk of two bytes takes the memory of fifty.
+MOST_WAITING_BLOCKS = 4096
 
 
 class Intake:
@@ -44,7 +46,7 @@ class Intake:
         self._failed = failed
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
-        self._paused = False
+        self._paused = self._was_paused = False
         self._busy = False  # a thread is at it
         self._over = False
         self._all_fed: Deferred[None] | None = None
@@ -53,14 +55,21 @@ class Intake:
         """Take the next bytes of the body."""
         self._waiting.append(data)
         self._waiting_bytes += len(data)
+        if len(self._waiting) >= MOST_WAITING_BLOCKS:
+            self._waiting = [b"".join(self._waiting)]
         if not self._busy:
             self._feed()
         elif self._waiting_bytes >= MOST_WAITING_BYTES and not self._paused:
-            self._paused = True
+            self._paused = self._was_paused = True
             self._source.pauseProducing()
 
+    def was_paused(self) -> bool:
+        """Tell whether the source was paused at any time since this was last asked."""
+        was, self._was_paused = self._was_paused, self._paused
+        return was
+
     async def finish(self) -> Binary:
-        """Make the upload a binary, the body being complete; the disk holds it then.
+        """Make the upload a binary, the body being complete; the disk holds its bytes then.
 
         Raises:
             Problem: it cannot be one.
@@ -69,9 +78,7 @@ class Intake:
             self._all_fed = Deferred()
             await self._all_fed
         await self._run(self._upload.sync, self._upload.twin())
-        binary = self._upload.finish()
-        await self._run(self._upload.sync_name)
-        return binary
+        return self._upload.finish()
 
     def discard(self) -> None:
         """Remove what was written, once no thread is at it any more. Not for a second time."""

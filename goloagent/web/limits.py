@@ -66,12 +66,15 @@ class Pace:
         self._seconds: float = 0
         self._bytes = 0
 
-    def look(self, total_bytes: int) -> str | None:
-        """Return the sentence why the body comes too slowly, so many bytes of it being here."""
+    def look(self, total_bytes: int, held_up: bool = False) -> str | None:
+        """Return the sentence why the body comes too slowly, so many bytes of it being here.
+
+        While it was `held_up`, not read for a time, its client may have sent as fast as could be.
+        """
         limits, came = self._limits, total_bytes - self._bytes
         self._seconds += limits.pace_seconds
         self._bytes = total_bytes
-        if came < limits.body_bytes_per_second * limits.pace_seconds:
+        if not held_up and came < limits.body_bytes_per_second * limits.pace_seconds:
             return f"the request body comes slower than {limits.body_bytes_per_second} bytes/s"
         if self._seconds >= limits.body_seconds:
             return f"the request body is not complete within {limits.body_seconds:g} s"

@@ -170,6 +170,10 @@ class Request(server.Request):
         """Return one name whatever Host says: Klein gives it to the router, which fails on some."""
         return b"localhost"
 
+    def was_held_up(self) -> bool:
+        """Tell whether its body was left unread for a time, since this was last asked."""
+        return self.intake is not None and self.intake.was_paused()
+
     def _admit(self, length: int) -> None:
         """Prepare for the body.
 

@@ -91,14 +91,13 @@ class UploadBody:
     def sync(self, twin: Binary | None = None) -> None:
         """Have the disk hold what there is, in the file of `twin` when it has one.
 
-        Takes its time: call it off the reactor thread.
+        Takes its time, to discard the upload as well: call it off the reactor thread.
 
         Raises:
-            Problem: it cannot be stored. The upload is discarded.
+            Problem: as `finish`. The upload is discarded.
         """
-        if self._incoming is not None:
-            with self._all_or_nothing():
-                self._incoming.sync(twin)
+        with self._all_or_nothing():
+            self._complete().sync(twin)
 
     def finish(self) -> Binary:
         """Make the upload a binary, the body being complete.
@@ -108,29 +107,23 @@ class UploadBody:
                 upload is discarded.
         """
         with self._all_or_nothing():
-            try:
-                self._parser.close()
-            except ParserError:
-                raise Problem(400, "the upload is cut: its final boundary is missing") from None
-            if self._incoming is None:
-                raise Problem(400, "http: no such file")
-            if self._empty:
-                raise Problem(400, "the file is empty")
-            return self._incoming.keep()
-
-    def sync_name(self) -> None:
-        """Have the binary's place on the disk reach it too, after `finish`. Takes its time as well.
-
-        Raises:
-            Problem: it cannot be stored.
-        """
-        with self._all_or_nothing():
-            self._binaries.sync()
+            return self._complete().keep()
 
     def discard(self) -> None:
         """Remove what was written. Does nothing after `finish` or a second time."""
         if self._incoming is not None:
             self._incoming.discard()
+
+    def _complete(self) -> Incoming:
+        try:
+            self._parser.close()
+        except ParserError:
+            raise Problem(400, "the upload is cut: its final boundary is missing") from None
+        if self._incoming is None:
+            raise Problem(400, "http: no such file")
+        if self._empty:
+            raise Problem(400, "the file is empty")
+        return self._incoming
 
     def _pass_preamble(self, data: bytes) -> bytes:
         """Return what follows the preamble, of which only the last bytes are kept.

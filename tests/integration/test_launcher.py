@@ -206,20 +206,35 @@ async def test_an_unknown_user(launch: Launch) -> None:
     assert seen.out == b""
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_closed_path_that_leads_nowhere(launch: Launch, tmp_path: Path) -> None:
+    """What nobody has thought of is told, too, and is no load test that has ended."""
+    (tmp_path / "link").symlink_to(tmp_path / "link")
+    seen = await launch.start("print('ran')", closed=tmp_path / "link").over
+    assert seen.failure is not None
+    assert "keep from what is closed: " in seen.failure
+    assert (seen.is_launched, seen.out, seen.err) == (False, b"", b"")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest_twisted.ensureDeferred
 async def test_another_user(containment: Containment) -> None:
-    """A load test of a root agent is nobody, in no other group, with no capability."""
+    """A load test of a root agent is nobody, in no other group, with no capability.
+
+    What it prints to is its own, to be opened once more.
+    """
     nobody = pwd.getpwnam("nobody")
     with tempfile.TemporaryDirectory() as directory:  # pytest's own lies where only root gets to
         os.chown(directory, nobody.pw_uid, nobody.pw_gid)
         text = "id -u; id -g; id -G; grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status\n"
+        text += "echo by name > /dev/stdout\necho by name > /dev/stderr\n"
         launch = Launch(Path(directory), containment)
         seen = await launch.start(text, "nobody", "/bin/sh").over
         launch.clear()
     lines = seen.out.decode().split("\n")
     assert lines[:3] == [str(nobody.pw_uid), str(nobody.pw_gid), str(nobody.pw_gid)], vars(seen)
-    assert [int(line.split()[1], 16) for line in lines[3:-1]] == [0, 0, 0, 0]
+    assert [int(line.split()[1], 16) for line in lines[3:-2]] == [0, 0, 0, 0]
+    assert (lines[-2], seen.err) == ("by name", b"by name\n")
 
 
 @pytest_twisted.ensureDeferred

@@ -115,6 +115,13 @@ def test_a_mount_covers_what_was_mounted_there_before() -> None:
     assert {*mirrors("/data/shared", covered)} == {"/data/shared"}
 
 
+@pytest.mark.parametrize("end", "\r\f\v\x1c\x85\u2028")
+def test_what_only_looks_like_the_end_of_a_line(end: str) -> None:
+    """The kernel leaves it in the name of a mount's point as it is."""
+    odd = MOUNTS + f"\n28 22 8:2 /shared /srv/a{end}b{end}c rw - ext4 /dev/sda2 rw\n"
+    assert {*mirrors("/data/shared", odd)} == {"/data/shared", "/srv/shared", f"/srv/a{end}b{end}c"}
+
+
 def test_links_are_closed_with_what_they_lead_to(tmp_path: Path) -> None:
     """A link, a link on the way and a link to a link: each is found where it lies."""
     (tmp_path / "disk" / "logs").mkdir(parents=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from unit.web import golo_cli
 from unit.web.in_memory import Agent
@@ -37,6 +39,20 @@ def queue(binary: str) -> bytes:
         len(body),
         body,
     )
+
+
+def test_an_upload_whose_client_leaves(agent: Agent, lines: list[str]) -> None:
+    """A binary that is kept has its line, though nobody waits for the answer any more."""
+
+    def in_thread(function: Callable[..., object], *arguments: object) -> Deferred[Any]:
+        return Deferred() if agent.store.binaries() else maybeDeferred(function, *arguments)
+
+    agent.in_thread = in_thread
+    connection = agent.connect()
+    connection.send(golo_cli.upload(b"#!/bin/sh\n"))
+    connection.lose()
+    [kept] = agent.store.binaries()
+    assert [line.split()[:3:2] for line in lines] == [["upload", f"binary={kept.id}"]]
 
 
 def test_what_was_done(agent: Agent, lines: list[str]) -> None:

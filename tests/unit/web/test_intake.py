@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from unit.web.in_memory import MAX_UPLOAD_BYTES, Agent, Connection
 
 from goloagent.jobs.binaries import Incoming
-from goloagent.web.intake import BLOCK_BYTES, MOST_WAITING_BYTES
+from goloagent.web.intake import BLOCK_BYTES, MOST_WAITING_BYTES, Intake
+from goloagent.web.upload import UploadBody
 
 HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n#!/bin/sh\n'
 END = b"\r\n--b--\r\n"
@@ -24,6 +27,7 @@ class Thread:
 
     def __init__(self) -> None:
         self._work: list[tuple[Callable[..., Any], tuple[Any, ...], Deferred[Any]]] = []
+        self.is_working = False
 
     def __call__(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
         """Take work on."""
@@ -34,12 +38,13 @@ class Thread:
     def work(self) -> None:
         """Do what was asked for first."""
         function, arguments, ends = self._work.pop(0)
+        self.is_working = True
         try:
             result = function(*arguments)
         except Exception:
-            ends.errback(Failure())
-        else:
-            ends.callback(result)
+            result = Failure()
+        self.is_working = False
+        ends.callback(result)
 
     def work_off(self) -> None:
         """Do all that there is, and what comes of it."""
@@ -116,6 +121,23 @@ def test_no_more_is_read_than_may_wait(agent: Agent, thread: Thread) -> None:
     [part] = agent.files
     assert part.stat().st_size == len(b"#!/bin/sh\n") + MOST_WAITING_BYTES
     connection.lose()
+    thread.work_off()
+
+
+def test_small_chunks_take_no_more_memory_than_large_ones(agent: Agent, thread: Thread) -> None:
+    """What may wait is a bound of memory, and not only of the bytes that the client has sent."""
+    upload = UploadBody("multipart/form-data; boundary=b", agent.binaries)
+    intake = Intake(upload, thread, StringTransport(), failed=lambda failure: None)
+    intake.take(HEAD)
+    tracemalloc.start()
+    try:
+        for number in range(MOST_WAITING_BYTES // 2):
+            intake.take(b"%02d" % (number % 100))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * MOST_WAITING_BYTES
+    intake.discard()
     thread.work_off()
 
 
@@ -202,6 +224,38 @@ def test_an_upload_that_is_late_while_a_thread_writes(agent: Agent, thread: Thre
     connection.lose()
 
 
+def test_a_disk_slower_than_the_client_is_not_the_clients_fault(
+    agent: Agent, thread: Thread
+) -> None:
+    """Nothing is held against it for the time in which it was not read."""
+    connection = begin(agent)
+    connection.send(HEAD)
+    connection.send(bytes(MOST_WAITING_BYTES))
+    agent.clock.pump([10, 10, 9])
+    thread.work()
+    assert not is_paused(connection)
+    agent.clock.advance(1)
+    assert connection.received == b""
+    agent.clock.advance(10)
+    assert connection.answer().status == 408
+    thread.work_off()
+    connection.lose()
+
+
+def test_a_disk_that_hangs_ends_an_upload(agent: Agent, thread: Thread) -> None:
+    """A body has 15 minutes, whoever takes them."""
+    connection = begin(agent)
+    connection.send(HEAD)
+    connection.send(bytes(MOST_WAITING_BYTES))
+    agent.clock.pump([10] * 89)
+    assert connection.received == b""
+    agent.clock.advance(10)
+    assert connection.answer().status == 408
+    thread.work_off()
+    assert agent.files == []
+    connection.lose()
+
+
 def test_two_uploads_at_once(agent: Agent, thread: Thread) -> None:
     """Each goes its own way, however their blocks take turns."""
     contents = [os.urandom(3000) for _ in range(2)]
@@ -217,6 +271,25 @@ def test_two_uploads_at_once(agent: Agent, thread: Thread) -> None:
     assert sorted(kept) == sorted(b"#!/bin/sh\n" + content for content in contents)
     for connection in connections:
         connection.lose()
+
+
+@pytest.mark.parametrize("body", [HEAD, HEAD.replace(b"#!", b"##") + END])
+def test_what_is_no_binary_is_let_go_of_in_a_thread(
+    agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    """For a large file that takes its time, in which the agent could do nothing else."""
+    removed_by: list[bool] = []
+    remove = Incoming.discard
+    monkeypatch.setattr(
+        Incoming, "discard", lambda self: (removed_by.append(thread.is_working), remove(self))
+    )
+    connection = begin(agent, len(body))
+    connection.send(body)
+    thread.work_off()
+    assert connection.answer().status == 400
+    assert agent.files == []
+    assert set(removed_by) == {True}
+    connection.lose()
 
 
 def test_our_own_mistake_is_500(
