@@ -5,7 +5,7 @@ width, and a value is told as the middle of its bucket, so it is wrong by 1/1024
 An octave costs 1 KiB, and so do those between two that have values: 8 to 10 KiB for latencies of 1
 to 500 ms. Kept libraries do the same with some 270 (hdrhistogram) and 80 KiB (ddsketch) and take
 1 µs and more a value, which is too much for a thousand rows and a million values; numpy would save
-0.2 µs a value and cost 14 MiB. Refuses to know whose durations they are, and any clock.
+0.2 µs a value and cost 12 MiB. Refuses to know whose durations they are, and any clock.
 """
 
 from __future__ import annotations
