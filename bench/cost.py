@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 
 from bench import agent, peer
 from bench.row import Row
 from bench.size import Size
 
+_USERS = 25
+
 
 def measure(directory: Path, size: Size) -> Iterator[Row]:
-    """Have 25 users make requests of a target on this machine."""
+    """Have 25 users make requests of a target on this machine, in turn with all that Go does."""
     collector, target = peer.free_address(), peer.free_address()
-    spans = []
+    spans, peers = [], []
     with peer.server("collect", collector), peer.server("target", target):
         get = peer.load_test(directory, "get", f"http://{target}/")
         with agent.start(directory, collector) as running:
             for _ in range(size.rounds):
-                with running.job(get, 25) as job_id:
+                with running.job(get, _USERS) as job_id:
                     spans.append(running.measure(job_id, size.seconds))
-    cost = median(span.cost("delivered") for span in spans)
-    yield Row("cost of a result, 25 users", cost, "µs/result", target=15, at_least=False)
-    yield Row("results meanwhile", median(span.rate("delivered") for span in spans), "results/s")
+                where = (peer.free_address(), f"http://{collector}/", directory / "go.log")
+                peers.append(peer.run("whole", get, *where, _USERS, size.seconds))
+    name = f"cost of a result, {_USERS} users"
+    ours = [span.cost("delivered") for span in spans]
+    go = [told["cpu"] * 1e6 / max(1, told["done"]) for told in peers]
+    yield Row.beside(name, ours, "µs/result", go, 15, False)
+    rates = [told["done"] / told["seconds"] for told in peers]
+    ours = [span.rate("delivered") for span in spans]
+    yield Row.beside("results meanwhile", ours, "results/s", rates)

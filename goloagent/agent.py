@@ -23,6 +23,7 @@ from goloagent.host.condition import DISK_FAILED, Condition
 from goloagent.host.listening import close, listen
 from goloagent.host.notify import notifier
 from goloagent.host.premises import CannotStart, take
+from goloagent.host.scheduling import give_way
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Cause
 from goloagent.settings import Settings
@@ -68,6 +69,7 @@ class Agent(Service):
             # This twistd has made sys.stderr a part of the log.
             print(f"golo-agent: {error}", file=sys.__stderr__, flush=True)
             raise SystemExit(1) from None
+        give_way()
         parts = self._parts
         self._account_loop = LoopingCall(parts.meter.account.look)
         self._space_loop = LoopingCall(parts.supervisor.check_space)

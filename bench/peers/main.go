@@ -1,4 +1,4 @@
-// peers is what the agent is measured against and with, one subcommand each: the work of a Go agent (client, scan),
+// peers is what the agent is measured against and with, one subcommand each: the work of a Go agent (client, scan, whole),
 // the most that any client can have of a load test (bound), load tests (noop, hold, print, get), and what stands around them (collect, target, flood, probe).
 package main
 
@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"strconv"
@@ -21,6 +22,7 @@ func main() {
 		"hold":    func(a []string) { serve(func() { time.Sleep(seconds(a[0])) }) },
 		"print":   func(a []string) { serve(printer(number(a[0]), number(a[1]))) },
 		"get":     func(a []string) { serve(getter(a[0])) },
+		"whole":   func(a []string) { whole(a[0], a[1], a[2], a[3], number(a[4]), seconds(a[5])) },
 		"flood":   func(a []string) { flood(seconds(a[0])) },
 		"scan":    func(a []string) { scan(a[0]) },
 		"collect": func(a []string) { collect(a[0]) },
@@ -49,26 +51,43 @@ func seconds(text string) time.Duration {
 	return time.Duration(value * float64(time.Second))
 }
 
-// report prints what was done in how long and with how much CPU time of this process.
-func report(done int64, begin time.Time) {
-	elapsed := time.Since(begin).Seconds()
+// moment is a time, and the CPU time that this process had taken by then.
+type moment struct {
+	time time.Time
+	cpu  time.Duration
+}
+
+func now() moment {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		log.Fatal(err)
 	}
-	cpu := time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
-	json.NewEncoder(os.Stdout).Encode(map[string]float64{"done": float64(done), "seconds": elapsed, "cpu": cpu})
+	return moment{time.Now(), time.Duration(usage.Utime.Nano() + usage.Stime.Nano())}
+}
+
+// report prints what was done since a moment, in how long and with how much CPU time.
+func report(done int64, begin moment) {
+	end := now()
+	json.NewEncoder(os.Stdout).Encode(map[string]float64{
+		"done": float64(done), "seconds": end.time.Sub(begin.time).Seconds(), "cpu": (end.cpu - begin.cpu).Seconds(),
+	})
 }
 
 // scan does with a load test's stdout what the Go agent of 2018 did: a line at a time into the log, decoded.
 func scan(path string) {
-	begin := time.Now()
+	begin := now()
+	var lines int64
+	read(os.Stdin, path, func([]byte) { lines++ })
+	report(lines, begin)
+}
+
+// read scans lines into a file, and hands on those that are results.
+func read(lines io.Reader, path string, take func(line []byte)) {
 	file, err := os.Create(path)
 	if err != nil {
 		log.Fatal(err)
 	}
-	var lines int64
-	scanner := bufio.NewScanner(os.Stdin)
+	scanner := bufio.NewScanner(lines)
 	for scanner.Scan() {
 		line := scanner.Bytes()
 		if _, err := file.Write(append(line, '\n')); err != nil {
@@ -76,13 +95,12 @@ func scan(path string) {
 		}
 		var decoded result
 		if json.Unmarshal(line, &decoded) == nil {
-			lines++
+			take(line)
 		}
 	}
 	if err := scanner.Err(); err != nil {
 		log.Fatal(err)
 	}
-	report(lines, begin)
 }
 
 // block makes so many lines as a load test prints them, of so many URLs.

@@ -34,11 +34,19 @@ func serve(run func()) {
 
 // client calls with Go's own client, `users` goroutines at once, each again as soon as its call has returned.
 func client(address string, users int, duration time.Duration) {
-	connection := rpc.NewClient(dial(address))
 	var calls atomic.Int64
+	begin := now()
+	stop := keepCalling(address, users, &calls)
+	time.Sleep(duration)
+	stop()
+	report(calls.Load(), begin)
+}
+
+// keepCalling begins to call and to count; it returns what ends that.
+func keepCalling(address string, users int, calls *atomic.Int64) func() {
+	connection := rpc.NewClient(dial(address))
 	var stop atomic.Bool
 	var group sync.WaitGroup
-	begin := time.Now()
 	for range make([]struct{}, users) {
 		group.Add(1)
 		go func() {
@@ -51,10 +59,10 @@ func client(address string, users int, duration time.Duration) {
 			}
 		}()
 	}
-	time.Sleep(duration)
-	stop.Store(true)
-	group.Wait()
-	report(calls.Load(), begin)
+	return func() {
+		stop.Store(true)
+		group.Wait()
+	}
 }
 
 // bound calls as fast as a client can: it sends bytes made beforehand, as many calls as replies have come, counts the
@@ -80,8 +88,8 @@ func bound(address string, users int, duration time.Duration) {
 	}
 	calls := bytes.Repeat([]byte(call), max(users, len(received)/len(call)+1))
 	var replies int64
-	begin := time.Now()
-	for part, due := 0, users; time.Since(begin) < duration; {
+	begin := now()
+	for part, due := 0, users; time.Since(begin.time) < duration; {
 		if _, err := connection.Write(calls[:due*len(call)]); err != nil {
 			log.Fatal(err)
 		}

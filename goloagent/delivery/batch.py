@@ -52,7 +52,11 @@ class Batch:
         """Divide behind so many results, or behind the last line when there are no more."""
         if self.results <= most:
             return self.cut(self.end)
-        *_, (_, place) = islice(self._spans(), most)
+        if self.flaws:
+            *_, (_, place) = islice(self._spans(), most)
+        else:
+            # The fast path, a third of the time.
+            place = len(self.text) - len(self.text.split(b"\n", most)[-1])
         return self.cut(self.first + place)
 
     def halves(self) -> tuple[Batch, Batch]:

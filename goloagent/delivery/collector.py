@@ -7,6 +7,7 @@ nothing about it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import NoReturn
 
@@ -59,7 +60,7 @@ class Collector:
     async def push(self, name: str, key: str, body: bytes) -> Answer:
         """Send the JSON array `body` as results of `name`; `key` lets a repeat be recognised."""
         asking = self.http.post(
-            self.url.child("push", name).to_text(),
+            _address(self.url, name),
             data=_Body(body),
             headers=Headers({"Content-Type": ["application/json"], "Idempotency-Key": [key]}),
             allow_redirects=False,
@@ -78,6 +79,19 @@ class Collector:
             retry_after=_retry_after(response.headers),
             text=text.received.decode("utf-8", "replace"),
         )
+
+
+class _Uri(URL):
+    """A URL without anything that a URI cannot have: treq need not look for it with each push."""
+
+    def to_uri(self) -> _Uri:
+        return self
+
+
+@lru_cache(maxsize=16)
+def _address(collector: URL, name: str) -> _Uri:
+    """Return where results of `name` are pushed to."""
+    return _Uri.from_text(collector.child("push", name).to_uri().to_text())
 
 
 def _late(_: object, seconds: float) -> NoReturn:

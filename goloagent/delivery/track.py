@@ -17,6 +17,8 @@ from goloagent.jobs.job import Job
 
 BATCH_RESULTS = 256
 BATCH_SECONDS = 1.0
+# With so many pending a run is behind.
+_BEHIND_RESULTS = 4 * BATCH_RESULTS
 
 
 class Log(Protocol):
@@ -115,7 +117,7 @@ class Track:
         self.batches.clear()
 
     def _take(self) -> Batch | None:
-        """Take the next batch: 256 results, and more the further the run is behind."""
+        """Take the next batch: 256 results, or as many as a body holds when the run is behind."""
         if self._opened is None:
             log = self._open_log(self.job)
             self._opened = (
@@ -123,7 +125,7 @@ class Track:
                 Cursor(log.read, self.job.results.committed, lambda: self.job.flawless),
             )
         pending = self.job.results.pending
-        most = max(BATCH_RESULTS, pending // 4)
+        most = pending if pending >= _BEHIND_RESULTS else BATCH_RESULTS
         batch = self._opened[1].next(most, self.complete, self._until)
         self._until = None
         if batch is None or batch.results == pending:

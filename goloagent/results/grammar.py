@@ -27,10 +27,13 @@ _DATE = (
 )
 _TIME = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 
-FRACTION_AND_OFFSET = "(?:[.][0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
-"""What follows the second in a timestamp."""
+SECOND = f"{_DATE}T{_TIME}"
+"""What a timestamp begins with."""
 
-TIMESTAMP = f"{_DATE}T{_TIME}{FRACTION_AND_OFFSET}"
+OFFSET = "(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+"""What a timestamp ends in."""
+
+TIMESTAMP = f"{SECOND}(?:[.][0-9]+)?{OFFSET}"
 """RFC 3339 with only days that exist, any number of digits in a fraction, and no leap second."""
 
 _WHITESPACE = " \t\r\n"

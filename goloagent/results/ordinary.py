@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from msgspec import DecodeError, Raw
@@ -41,12 +40,13 @@ _borders = re.compile(rb"\}[ \t\r]*\n[ \t\r]*\{").findall
 _ALL_DIGITS_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 _HUGE_NUMBER = b"0" * 309  # with a digit less, it is a float64
 
-_TIMESTAMP = f'"{grammar.TIMESTAMP}"'.encode()
-_is_timestamp = re.compile(_TIMESTAMP).fullmatch
-_SECOND_BYTES = len('"2006-01-02T15:04:05')
-# To make an expression for timestamps in a row takes as long as to match 500 one by one; it is done
-# once or twice in a second of the load test.
-_MANY = 64
+_is_timestamp = re.compile(f'"{grammar.TIMESTAMP}"'.encode()).fullmatch
+_around_fraction = re.compile(
+    f'("{grammar.SECOND}[.])[0-9]+({grammar.OFFSET}")'.encode()
+).fullmatch
+_DIGITS = b"0123456789"
+# To look at timestamps together takes as long as at so many one by one.
+_MANY = 16
 
 
 def ordinary(block: bytes) -> Sequence[Record] | None:
@@ -125,18 +125,26 @@ def _brackets(text: bytes) -> int:
 
 
 def _are_timestamps(texts: list[Raw]) -> bool:
-    """Tell whether all texts are timestamps; of many, most are of the same second or two.
+    """Tell whether all texts are timestamps; of many, nearly all are of the same second."""
+    return (len(texts) >= _MANY and _are_of_one_second(texts)) or all(map(_is_timestamp, texts))
 
-    Those are matched in one go, which takes a third of the time that one by one takes.
+
+def _are_of_one_second(texts: list[Raw]) -> bool:
+    """Tell whether all texts are timestamps that differ in the digits of their fractions alone.
+
+    The fast path beside looking at each, in half of the time. When each begins with the same second
+    and ends in the same offset, and all the digits left out leave the same of each, then there is
+    nothing between but digits: some, as no dot is followed by an offset.
     """
-    if len(texts) < _MANY or not (_is_timestamp(texts[0]) and _is_timestamp(texts[-1])):
-        return all(map(_is_timestamp, texts))
-    seconds = frozenset(bytes(text)[:_SECOND_BYTES] for text in (texts[0], texts[-1]))
-    return bool(_in_seconds(seconds).fullmatch(b"".join(texts))) or all(map(_is_timestamp, texts))
-
-
-@lru_cache(maxsize=64)
-def _in_seconds(seconds: frozenset[bytes]) -> re.Pattern[bytes]:
-    """Make the expression for timestamps of given seconds, one behind the other."""
-    rest = grammar.FRACTION_AND_OFFSET.encode()
-    return re.compile(b'(?:(?:%b)%b")*' % (b"|".join(map(re.escape, seconds)), rest))
+    first = _around_fraction(texts[0])
+    if first is None:
+        return False
+    beginning, end = first.groups()
+    joined = b"\n".join(texts)
+    frame = (beginning + end).translate(None, _DIGITS)
+    return (
+        joined.count(b"\n" + beginning) == joined.count(end + b"\n") == len(texts) - 1
+        and joined.endswith(end)
+        and b"." + end not in joined
+        and joined.translate(None, _DIGITS) == b"\n".join([frame] * len(texts))
+    )

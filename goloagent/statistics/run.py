@@ -85,9 +85,12 @@ class RunStatistics:
         )
 
     def _latency(self) -> Latency | None:
+        since = self._table.settle()
+        if not since.count:
+            return Latency.of(self._before)
         whole = Histogram()
         whole.merge(self._before)
-        whole.merge(self._table.settle())
+        whole.merge(since)
         return Latency.of(whole)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import itertools
 import json
 
 import pytest
@@ -160,6 +161,21 @@ def test_many_timestamps_are_told_as_one_is(common: list[str], others: dict[int,
     texts = [others.get(number, common[number % len(common)]) for number in range(100)]
     items = [f'{{"timestamp":"{text}"}}'.encode() for text in texts]
     assert select(_blocks(items)) == [line if grammar.accepts(line) else None for line in items]
+
+
+@pytest.mark.parametrize("text", ["2024-02-29T23:59:59.5Z", "2024-02-29T23:59:59.5+01:30"])
+@pytest.mark.parametrize("place", [0, 7, 19])
+def test_one_timestamp_that_differs_is_judged(text: str, place: int) -> None:
+    """Among many of a second it makes no difference whichever character is changed."""
+    texts = [text.replace(".", f".{digits:b}") for digits in range(20)]
+    whole = text
+    for start, end in itertools.product(range(len(whole) + 1), range(2)):
+        for other in ("", "5", ".", "Z", "+", '"', "\\"):
+            texts[place] = whole[:start] + other + whole[start + end :]
+            items = [f'{{"timestamp":"{text}"}}'.encode() for text in texts]
+            good = grammar.accepts(items[place])
+            expected = [*items[:place], items[place] if good else None, *items[place + 1 :]]
+            assert select(_blocks(items)) == expected
 
 
 def test_timestamps_in_a_row_are_apart() -> None:
