@@ -117,6 +117,9 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._frozen = False
+        # The row of the job that was saved last: the next time few columns of it have changed, and
+        # an index of others is not written again.
+        self._saved: dict[str, Any] = {}
         try:
             self._database = sqlite3.connect(path, isolation_level=None)
         except sqlite3.Error as error:
@@ -232,8 +235,12 @@ class Store:
         if self._frozen:
             return
         row = _row(job)
-        columns = ", ".join(f"{column} = :{column}" for column in row)
-        self._execute(f"UPDATE jobs SET {columns} WHERE id = :id", row)
+        before = self._saved if self._saved.get("id") == job.id else {}
+        changed = sorted(column for column, _ in row.items() - before.items())
+        if changed:
+            columns = ", ".join(f"{column} = :{column}" for column in changed)
+            self._execute(f"UPDATE jobs SET {columns} WHERE id = :id", row)
+        self._saved = row
         if job.settled:
             self._live.pop(job.id, None)
 

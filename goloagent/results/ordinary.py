@@ -41,9 +41,7 @@ _ALL_DIGITS_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 _HUGE_NUMBER = b"0" * 309  # with a digit less, it is a float64
 
 _is_timestamp = re.compile(f'"{grammar.TIMESTAMP}"'.encode()).fullmatch
-_around_fraction = re.compile(
-    f'("{grammar.SECOND}[.])[0-9]+({grammar.OFFSET}")'.encode()
-).fullmatch
+_around_fraction = re.compile(f'("{grammar.SECOND}[.])[0-9]+({grammar.OFFSET}")'.encode()).fullmatch
 _DIGITS = b"0123456789"
 # To look at timestamps together takes as long as at so many one by one.
 _MANY = 16

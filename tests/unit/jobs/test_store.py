@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -89,6 +90,24 @@ def test_saved_is_kept(store: Store, path: Path) -> None:
     assert kept == running
     assert kept is not running
     other.close()
+
+
+def test_jobs_saved_in_turn_are_each_kept(store: Store, path: Path) -> None:
+    """What one job has saved says nothing of what another has, nor does a save that failed."""
+    one, two = job(1), job(2)
+    for added in (one, two):
+        store.add(added)
+        added.state, added.results.committed = State.RUNNING, 77
+        store.save(added)
+    store._database.execute("PRAGMA query_only = 1")
+    two.results.committed = 78
+    with pytest.raises(OSError, match="readonly"):
+        store.save(two)
+    store._database.execute("PRAGMA query_only = 0")
+    store.save(two)
+    store.save(one)
+    with closing(Store(path)) as other:
+        assert [other.get("job-1"), other.get("job-2")] == [one, two]
 
 
 def test_a_live_job_is_one_object(store: Store) -> None:
@@ -253,6 +272,7 @@ def test_a_long_wal_goes_into_the_database(store: Store, path: Path) -> None:
     empty = path.stat().st_size
     store.sync()
     assert path.stat().st_size > empty
+    kept.results.committed += 1
     store.save(kept)
     assert wal.stat().st_size < 2**16, "the WAL begins anew after a checkpoint"
     assert store.get("job-1") == kept
