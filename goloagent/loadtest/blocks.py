@@ -18,10 +18,10 @@ BLOCK_BYTES = 64 * 1024
 block."""
 
 REST_SECONDS = 0.005
-"""How long nothing is read behind a small block: the pipe has room for what 70,000 lines a second
-come to."""
+"""How long nothing is read behind two small blocks: the pipe has room for what 70,000 lines a second
+come to. One alone comes in a flood, too."""
 
-_SMALL_BYTES = 8 * 1024
+_SMALL_BYTES = 16 * 1024
 
 
 def read_in_blocks(transport: object, child_descriptor: int) -> None:
@@ -34,8 +34,10 @@ def read_in_blocks(transport: object, child_descriptor: int) -> None:
         return
     reader: Any = transport.pipes[child_descriptor]
     descriptor: int = reader.fileno()
+    was_small = False
 
     def read() -> Exception | None:
+        nonlocal was_small
         try:
             block = os.read(descriptor, BLOCK_BYTES)
         except BlockingIOError:
@@ -45,13 +47,15 @@ def read_in_blocks(transport: object, child_descriptor: int) -> None:
         if not block:
             return CONNECTION_DONE
         reader.dataReceived(block)
-        if len(block) < _SMALL_BYTES and reader.connected and not reader.disconnecting:
+        is_small = len(block) < _SMALL_BYTES
+        if is_small and was_small and reader.connected:
             reader.stopReading()
             reader.reactor.callLater(REST_SECONDS, go_on)
+        was_small = is_small
         return None
 
     def go_on() -> None:
-        if reader.connected and not reader.disconnecting:
+        if reader.connected:
             reader.startReading()
 
     reader.doRead = read
