@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 import os
+import platform
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -50,8 +51,12 @@ def main() -> None:
                 rows.append(row)
     load = os.getloadavg()
     print(f"\n{table(rows)}\n\nload average at the end: {load[0]:.2f} {load[1]:.2f} {load[2]:.2f}")
-    print(verdict(rows))
-    told = {"load_average": load, "rows": [asdict(row) | {"reached": row.reached} for row in rows]}
+    print(f"Python {platform.python_version()}\n{verdict(rows)}")
+    told = {
+        "load_average": load,
+        "python": platform.python_version(),
+        "rows": [asdict(row) | {"reached": row.reached} for row in rows],
+    }
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
 

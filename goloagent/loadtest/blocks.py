@@ -18,8 +18,8 @@ BLOCK_BYTES = 64 * 1024
 block."""
 
 REST_SECONDS = 0.005
-"""How long nothing is read behind two small blocks: the pipe has room for what 70,000 lines a second
-come to. One alone comes in a flood, too."""
+"""How long nothing is read behind two small blocks; one alone comes in a flood, too. The pipe has
+room for what 70,000 lines a second come to."""
 
 _SMALL_BYTES = 16 * 1024
 
