@@ -89,7 +89,7 @@ class _Uri(URL):
 
 
 @lru_cache(maxsize=16)
-def _address(collector: URL, name: str) -> _Uri:
+def _address(collector: URL, name: str) -> URL:
     """Return where results of `name` are pushed to."""
     return _Uri.from_text(collector.child("push", name).to_uri().to_text())
 

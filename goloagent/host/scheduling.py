@@ -10,17 +10,17 @@ _log = Logger()
 
 
 def give_way() -> None:
-    """Interrupt nobody any more when something comes for the agent; for its main thread.
+    """Interrupt nobody any more when something comes for the agent.
 
     By `SCHED_BATCH` a thread that wakes up waits until whoever runs has had his turn, while its
     share stays the same. On processors that the load keeps busy, replies and results gather for
     that moment, and an event of the reactor serves more of them; on idle ones nothing changes.
-    What is started by the agent, and its other threads, are as before. A policy that somebody else
-    chose is kept.
+    For this thread and those that it starts, and not for load tests: `loadtest.launcher` undoes it.
+    A policy that somebody else chose is kept.
     """
     if os.sched_getscheduler(0) != os.SCHED_OTHER:
         return
     try:
-        os.sched_setscheduler(0, os.SCHED_BATCH | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     except PermissionError as error:
         _log.warn("the agent may interrupt the load that it drives: {error}", error=error)

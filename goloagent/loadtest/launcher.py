@@ -88,6 +88,12 @@ def _limit(max_file_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _default_scheduling() -> None:
+    """Undo that the agent gives way to others: the load is what it gives way to."""
+    if os.sched_getscheduler(0) == os.SCHED_BATCH:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 def _default_signals() -> None:
     """Undo what Python and the agent ignore or block: both survive an exec."""
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
@@ -120,6 +126,7 @@ def main(plan_text: str) -> None:
         os.umask(0o077)
         step = f"enter {plan['directory']}"
         os.chdir(plan["directory"])
+        _default_scheduling()
         _default_signals()
         if ruleset is not None:
             step = "keep from what is closed"
