@@ -89,9 +89,10 @@ def _limit(max_file_bytes: int) -> None:
 
 
 def _default_scheduling() -> None:
-    """Undo that the agent gives way to others: the load is what it gives way to."""
+    """Undo that the agent gives way to others, where that may be undone: it is for the load."""
     if os.sched_getscheduler(0) == os.SCHED_BATCH:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        with suppress(PermissionError):
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _default_signals() -> None:
