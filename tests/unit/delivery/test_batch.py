@@ -12,7 +12,7 @@ from goloagent.delivery.batch import Batch
 
 Line = tuple[bytes, bool]
 LINES = st.lists(
-    st.tuples(st.binary(max_size=5).map(lambda raw: raw.replace(b"\n", b"")), st.booleans())
+    st.tuples(st.binary(max_size=5).map(lambda raw: b"-" + raw.replace(b"\n", b"")), st.booleans())
 )
 
 
