@@ -1,4 +1,7 @@
-"""What to do with a collector's answer, and when to try again. Pure: no clock, no network."""
+"""What to do with a collector's answer, when to try again, and how much to send at once.
+
+Pure: no clock, no network.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,11 @@ FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 30.0
 PROBE_SECONDS = 30.0
 LONGEST_RETRY_AFTER_SECONDS = 300.0
+BATCH_RESULTS = 256
+MOST_BATCH_RESULTS = 2**15
+"""More than a body holds of the shortest."""
+
+QUICK_SECONDS = 1.0
 # So many results refused, one after the other, are no bad results any more but a wrong setting:
 # the few when the run has had most of its results refused, the many when it has not.
 FEW_REFUSALS = 8
@@ -79,3 +87,20 @@ class Backoff:
         delay = self._random.uniform(0, self._bound_seconds)
         self._bound_seconds = min(2 * self._bound_seconds, LONGEST_DELAY_SECONDS)
         return max(delay, min(retry_after or 0.0, LONGEST_RETRY_AFTER_SECONDS))
+
+
+@attrs.define
+class Pace:
+    """How many results go at once when delivery is behind: as many as the collector takes quickly.
+
+    A batch that it takes too long for would be sent again and again.
+    """
+
+    results: int = BATCH_RESULTS
+
+    def taken(self, seconds: float) -> None:
+        """Go on faster or slower, as a batch was taken in so many seconds."""
+        if seconds < QUICK_SECONDS:
+            self.results = min(2 * self.results, MOST_BATCH_RESULTS)
+        else:
+            self.results = max(self.results // 2, BATCH_RESULTS)

@@ -21,6 +21,7 @@ from goloagent.delivery.policy import (
     PROBE_SECONDS,
     Answer,
     Backoff,
+    Pace,
     Verdict,
     judge,
 )
@@ -56,6 +57,7 @@ class Shipper:
         self._turns = Turns()
         self._delivery = Delivery()
         self._backoff = Backoff()
+        self._pace = Pace()
         self._pause: Deferred[None] | None = None
         self._pause_is_firm = False
         self._stopping = False
@@ -117,7 +119,7 @@ class Shipper:
 
     async def _advance(self, track: Track) -> None:
         """Bring one batch of `track` further, or let go of a track at its end."""
-        batch = track.next()
+        batch = track.next(self._pace.results)
         if batch is None:
             if track.complete:
                 self._save(track.job)
@@ -128,6 +130,7 @@ class Shipper:
             # A log may hold gigabytes of this: let others have their turn.
             await self._wait(0.0, firmly=True)
             return
+        begun = self._clock.seconds()
         answer = await self._push(track.job.spec.name, f"{track.job.id}/{batch.key}", batch.body())
         verdict = judge(answer)
         if verdict not in (Verdict.TAKEN, Verdict.DIVIDE):
@@ -137,6 +140,7 @@ class Shipper:
         self._backoff.reset()
         self._delivery.state, self._delivery.retry_at = "ok", None
         if verdict is Verdict.TAKEN:
+            self._pace.taken(self._clock.seconds() - begun)
             held = track.job.delivery is not self._delivery
             track.job.delivery = self._delivery
             track.refusals = 0 if held else max(0, track.refusals - batch.results)

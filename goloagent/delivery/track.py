@@ -12,10 +12,9 @@ from typing import Protocol
 
 from goloagent.delivery.batch import Batch
 from goloagent.delivery.cursor import Cursor
-from goloagent.delivery.policy import Answer
+from goloagent.delivery.policy import BATCH_RESULTS, Answer
 from goloagent.jobs.job import Job
 
-BATCH_RESULTS = 256
 BATCH_SECONDS = 1.0
 # With so many pending a run is behind.
 _BEHIND_RESULTS = 4 * BATCH_RESULTS
@@ -74,14 +73,16 @@ class Track:
         # All that is overdue is alike: the tracks take turns.
         return max(0.0, max(due, self.resume_at) - now)
 
-    def next(self) -> Batch | None:
+    def next(self, most: int) -> Batch | None:
         """Return the batch to be settled next, or None when the log has no more.
+
+        A new one has 256 results, or when the run is behind up to `most`.
 
         Raises:
             OSError: the log cannot be read.
         """
         if not self.batches and not (self.complete and not self.job.results.pending):
-            batch = self._take()
+            batch = self._take(most)
             if batch is not None:
                 self.batches.append(batch)
         return self.batches[0] if self.batches else None
@@ -116,8 +117,7 @@ class Track:
             self._until = self.batches[0].end
         self.batches.clear()
 
-    def _take(self) -> Batch | None:
-        """Take the next batch: 256 results, or as many as a body holds when the run is behind."""
+    def _take(self, most: int) -> Batch | None:
         if self._opened is None:
             log = self._open_log(self.job)
             self._opened = (
@@ -125,7 +125,8 @@ class Track:
                 Cursor(log.read, self.job.results.committed, lambda: self.job.flawless),
             )
         pending = self.job.results.pending
-        most = pending if pending >= _BEHIND_RESULTS else BATCH_RESULTS
+        if pending < _BEHIND_RESULTS:
+            most = BATCH_RESULTS
         batch = self._opened[1].next(most, self.complete, self._until)
         self._until = None
         if batch is None or batch.results == pending:

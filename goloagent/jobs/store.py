@@ -236,6 +236,7 @@ class Store:
             return
         row = _row(job)
         before = self._saved if self._saved.get("id") == job.id else {}
+        self._saved = {}  # until it is written
         changed = sorted(column for column, _ in row.items() - before.items())
         if changed:
             columns = ", ".join(f"{column} = :{column}" for column in changed)

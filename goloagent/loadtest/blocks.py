@@ -55,7 +55,7 @@ def read_in_blocks(transport: object, child_descriptor: int) -> None:
         return None
 
     def go_on() -> None:
-        if reader.connected:
+        if reader.connected and not reader.disconnecting:
             reader.startReading()
 
     reader.doRead = read

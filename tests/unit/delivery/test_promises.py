@@ -8,12 +8,12 @@ import pytest
 from unit.delivery.test_shipper import OK, Push, World, results
 
 from goloagent.delivery.policy import (
+    BATCH_RESULTS,
     LONGEST_DELAY_SECONDS,
     LONGEST_RETRY_AFTER_SECONDS,
     PROBE_SECONDS,
     Answer,
 )
-from goloagent.delivery.track import BATCH_RESULTS
 
 HOUR_SECONDS = 3600
 STEP_SECONDS = 0.05

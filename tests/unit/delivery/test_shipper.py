@@ -16,9 +16,15 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from goloagent.delivery.cursor import Batch
-from goloagent.delivery.policy import FEW_REFUSALS, MANY_REFUSALS, PROBE_SECONDS, Answer
+from goloagent.delivery.policy import (
+    BATCH_RESULTS,
+    FEW_REFUSALS,
+    MANY_REFUSALS,
+    PROBE_SECONDS,
+    Answer,
+)
 from goloagent.delivery.shipper import Shipper
-from goloagent.delivery.track import BATCH_RESULTS, BATCH_SECONDS
+from goloagent.delivery.track import BATCH_SECONDS
 from goloagent.delivery.turns import PUSHES_AT_A_TIME
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
@@ -282,22 +288,36 @@ def test_megabytes_of_garbage_leave_others_their_turn(world: World) -> None:
     assert world.ids() == [0]
 
 
-def test_batches_grow_with_the_lag(world: World) -> None:
-    """Behind, a batch takes all that waits; when it has caught up, 256."""
+def test_batches_grow_while_behind(world: World) -> None:
+    """Behind, each batch is twice the one before; when it has caught up, 256."""
     world.answer = lambda push: None
     job = world.begin()
     world.grow(job, results(256))
     world.grow(job, results(6000, 256))
-    assert world.waiting is not None
-    world.waiting.callback(OK)
+    while world.waiting is not None:
+        world.waiting.callback(OK)
+    assert world.sizes == [256, 512, 1024, 2048, 2416]
     world.grow(job, results(600, 6256))
     while world.waiting is not None:
         world.waiting.callback(OK)
-    assert world.sizes == [256, 6000, 256, 256]
+    assert world.sizes[5:] == [256, 256]
     world.end(job)
     assert world.waiting is not None
     world.waiting.callback(OK)
     assert world.ids() == list(range(6856))
+
+
+@pytest.mark.parametrize(("milliseconds", "most"), [(5, 256), (1, 1024), (0, 10_000)])
+def test_a_slow_collector_is_sent_what_it_takes(world: World, milliseconds: int, most: int) -> None:
+    """However far behind, no batch grows for which the collector needs seconds."""
+    world.answer = lambda push: None
+    job = world.begin()
+    world.end(job, results(20_000))
+    while world.waiting is not None:
+        world.clock.advance(milliseconds / 1000 * world.sizes[-1])
+        world.waiting.callback(OK)
+    assert most / 2 <= max(world.sizes) <= most
+    assert world.ids() == list(range(20_000))
 
 
 def test_batches_never_exceed_a_mebibyte(world: World) -> None:
