@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -22,6 +24,9 @@ const (
 func whole(loadTest, address, collector, path string, users int, duration time.Duration) {
 	command := exec.Command(loadTest)
 	command.Env = append(os.Environ(), "GOLO_RPC_ADDR="+address)
+	// It ends with this thread, however that ends.
+	runtime.LockOSThread()
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdout, err := command.StdoutPipe()
 	if err != nil {
 		log.Fatal(err)
@@ -40,6 +45,7 @@ func whole(loadTest, address, collector, path string, users int, duration time.D
 	report(delivered.Load()-before, begin)
 	stop()
 	command.Process.Kill()
+	command.Wait()
 }
 
 // deliver posts a batch when it is full, or so long after its first result.

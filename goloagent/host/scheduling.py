@@ -18,9 +18,9 @@ def give_way() -> None:
     For this thread and those that it starts, and not for load tests: `loadtest.launcher` undoes it.
     A policy that somebody else chose is kept.
     """
-    if os.sched_getscheduler(0) != os.SCHED_OTHER:
-        return
     try:
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    except PermissionError as error:
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    # Not every sandbox has more than one policy, and not every C library the calls.
+    except (OSError, AttributeError) as error:
         _log.warn("the agent may interrupt the load that it drives: {error}", error=error)

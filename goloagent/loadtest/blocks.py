@@ -7,6 +7,7 @@ moment passes, in which more come. Refuses to know what is read.
 
 from __future__ import annotations
 
+import fcntl
 import os
 from typing import Any
 
@@ -18,10 +19,8 @@ BLOCK_BYTES = 64 * 1024
 block."""
 
 REST_SECONDS = 0.005
-"""How long nothing is read behind two small blocks; one alone comes in a flood, too. The pipe has
-room for what 70,000 lines a second come to."""
-
-_SMALL_BYTES = 16 * 1024
+"""How long nothing is read when little comes: less than a quarter of the pipe in as long a time. What
+is printed in a burst meanwhile, beyond what the pipe holds, waits for the end of the rest."""
 
 
 def read_in_blocks(transport: object, child_descriptor: int) -> None:
@@ -34,10 +33,11 @@ def read_in_blocks(transport: object, child_descriptor: int) -> None:
         return
     reader: Any = transport.pipes[child_descriptor]
     descriptor: int = reader.fileno()
-    was_small = False
+    little = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) // 4
+    since, taken = reader.reactor.seconds(), 0
 
     def read() -> Exception | None:
-        nonlocal was_small
+        nonlocal since, taken
         try:
             block = os.read(descriptor, BLOCK_BYTES)
         except BlockingIOError:
@@ -47,11 +47,13 @@ def read_in_blocks(transport: object, child_descriptor: int) -> None:
         if not block:
             return CONNECTION_DONE
         reader.dataReceived(block)
-        is_small = len(block) < _SMALL_BYTES
-        if is_small and was_small and reader.connected:
-            reader.stopReading()
-            reader.reactor.callLater(REST_SECONDS, go_on)
-        was_small = is_small
+        taken += len(block)
+        now = reader.reactor.seconds()
+        if now - since >= REST_SECONDS:
+            if taken < little and reader.connected:
+                reader.stopReading()
+                reader.reactor.callLater(REST_SECONDS, go_on)
+            since, taken = now, 0
         return None
 
     def go_on() -> None:

@@ -90,8 +90,8 @@ def _limit(max_file_bytes: int) -> None:
 
 def _default_scheduling() -> None:
     """Undo that the agent gives way to others, where that may be undone: it is for the load."""
-    if os.sched_getscheduler(0) == os.SCHED_BATCH:
-        with suppress(PermissionError):
+    with suppress(OSError, AttributeError):
+        if os.sched_getscheduler(0) == os.SCHED_BATCH:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
@@ -124,10 +124,10 @@ def main(plan_text: str) -> None:
         _end_with(plan["agent"])  # after the change of user, which would clear it
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
         _limit(plan["max_file_bytes"])
+        _default_scheduling()
         os.umask(0o077)
         step = f"enter {plan['directory']}"
         os.chdir(plan["directory"])
-        _default_scheduling()
         _default_signals()
         if ruleset is not None:
             step = "keep from what is closed"
