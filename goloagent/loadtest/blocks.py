@@ -19,8 +19,8 @@ BLOCK_BYTES = 64 * 1024
 block."""
 
 REST_SECONDS = 0.005
-"""How long nothing is read when little comes: less than a quarter of the pipe in as long a time. What
-is printed in a burst meanwhile, beyond what the pipe holds, waits for the end of the rest."""
+"""How long nothing is read when little comes: less than a quarter of the pipe in as long a time.
+What is printed in a burst meanwhile, beyond what the pipe holds, waits for the end of the rest."""
 
 
 def read_in_blocks(transport: object, child_descriptor: int) -> None:
