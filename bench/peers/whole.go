@@ -35,7 +35,11 @@ func whole(loadTest, address, collector, path string, users int, duration time.D
 		log.Fatal(err)
 	}
 	results := make(chan []byte, batchResults)
-	go read(stdout, path, func(line []byte) { results <- bytes.Clone(line) })
+	over := make(chan struct{})
+	go func() {
+		read(stdout, path, func(line []byte) { results <- bytes.Clone(line) })
+		close(over)
+	}()
 	var delivered, calls atomic.Int64
 	go deliver(results, collector, &delivered)
 	stop := keepCalling(address, users, &calls)
@@ -45,6 +49,7 @@ func whole(loadTest, address, collector, path string, users int, duration time.D
 	report(delivered.Load()-before, begin)
 	stop()
 	command.Process.Kill()
+	<-over
 	command.Wait()
 }
 
