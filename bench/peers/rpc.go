@@ -34,17 +34,17 @@ func serve(run func()) {
 
 // client calls with Go's own client, `users` goroutines at once, each again as soon as its call has returned.
 func client(address string, users int, duration time.Duration) {
+	connection := rpc.NewClient(dial(address))
 	var calls atomic.Int64
 	begin := now()
-	stop := keepCalling(address, users, &calls)
+	stop := keepCalling(connection, users, &calls)
 	time.Sleep(duration)
 	stop()
 	report(calls.Load(), begin)
 }
 
 // keepCalling begins to call and to count; it returns what ends that.
-func keepCalling(address string, users int, calls *atomic.Int64) func() {
-	connection := rpc.NewClient(dial(address))
+func keepCalling(connection *rpc.Client, users int, calls *atomic.Int64) func() {
 	var stop atomic.Bool
 	var group sync.WaitGroup
 	for range make([]struct{}, users) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"net/rpc"
 	"os"
 	"os/exec"
 	"runtime"
@@ -42,7 +43,7 @@ func whole(loadTest, address, collector, path string, users int, duration time.D
 	}()
 	var delivered, calls atomic.Int64
 	go deliver(results, collector, &delivered)
-	stop := keepCalling(address, users, &calls)
+	stop := keepCalling(rpc.NewClient(dial(address)), users, &calls)
 	time.Sleep(settleDelay)
 	before, begin := delivered.Load(), now()
 	time.Sleep(duration)
