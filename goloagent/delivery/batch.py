@@ -52,11 +52,7 @@ class Batch:
         """Divide behind so many results, or behind the last line when there are no more."""
         if self.results <= most:
             return self.cut(self.end)
-        if self.flaws:
-            *_, (_, place) = islice(self._spans(), most)
-        else:
-            # The fast path, a third of the time.
-            place = len(self.text) - len(self.text.split(b"\n", most)[-1])
+        *_, (_, place) = islice(self._spans(), most)
         return self.cut(self.first + place)
 
     def halves(self) -> tuple[Batch, Batch]:

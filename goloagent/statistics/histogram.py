@@ -10,12 +10,12 @@ to 500 ms. Kept libraries do the same with some 270 (hdrhistogram) and 80 KiB (d
 
 from __future__ import annotations
 
-import sys
 from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
+from operator import add
 
 BUCKETS = 512
 """Buckets in an octave."""
@@ -74,11 +74,11 @@ class Histogram:
         """Count every value of another histogram too."""
         if not other.count:
             return
+        theirs = other._counts
         counts, first = self._extend(other.count, other.total, other.least, other.most)
-        theirs = array(counts.typecode, other._counts)
         start = other._first - first
         end = start + len(theirs)
-        counts[start:end] = _sum(counts[start:end], theirs)
+        counts[start:end] = array(counts.typecode, map(add, counts[start:end], theirs))
 
     def quantiles(self, *thousandths: int) -> list[int]:
         """Return the value at each quantile, given in ascending order, or 0 without values.
@@ -142,15 +142,6 @@ def _bits(values: Sequence[float]) -> memoryview:
     logarithm already. All in one go this takes 30 ns a value.
     """
     return memoryview(array("d", values)).cast("B").cast("Q")
-
-
-def _sum(some: array[int], others: array[int]) -> array[int]:
-    """Add counts of one type pairwise, none of whose sums is beyond it.
-
-    As two long integers, whose digits then have no carries: a tenth of the time of adding each.
-    """
-    total = int.from_bytes(some.tobytes(), sys.byteorder) + int.from_bytes(others, sys.byteorder)
-    return array(some.typecode, total.to_bytes(len(some) * some.itemsize, sys.byteorder))
 
 
 def _middle(bucket: int) -> int:

@@ -168,11 +168,10 @@ def test_many_timestamps_are_told_as_one_is(common: list[str], others: dict[int,
 def test_one_timestamp_that_differs_is_judged(text: str, place: int) -> None:
     """Among many of a second it makes no difference whichever character is changed."""
     texts = [text.replace(".", f".{digits:b}") for digits in range(20)]
-    whole = text
-    for start, end in itertools.product(range(len(whole) + 1), range(2)):
+    for start, count in itertools.product(range(len(text) + 1), range(2)):
         for other in ("", "5", ".", "Z", "+", '"', "\\"):
-            texts[place] = whole[:start] + other + whole[start + end :]
-            items = [f'{{"timestamp":"{text}"}}'.encode() for text in texts]
+            texts[place] = text[:start] + other + text[start + count :]
+            items = [f'{{"timestamp":"{one}"}}'.encode() for one in texts]
             good = grammar.accepts(items[place])
             expected = [*items[:place], items[place] if good else None, *items[place + 1 :]]
             assert select(_blocks(items)) == expected
