@@ -1,13 +1,15 @@
 """What a client asks for when it queues a job: bytes in, a validated `JobSpec` out.
 
 Knows the limits of each member and Go's rules for them (a missing number is zero, null is
-missing). Does not know whether the binary exists: that is the store's to say.
+missing, the case of a name does not matter). Does not know whether the binary exists: that is the
+store's to say.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 import attrs
 import msgspec
@@ -53,7 +55,7 @@ class JobSpec:
 
 
 class JobRequest(msgspec.Struct):
-    """The JSON object of ``POST /queue``; unknown members are ignored."""
+    """The JSON object of ``POST /queue``; unknown members are named in the answer."""
 
     name: Annotated[str | None, _NAME_IS] = None
     users: Annotated[int | None, _USERS_ARE] = None
@@ -61,8 +63,8 @@ class JobRequest(msgspec.Struct):
     binary: str | None = None
 
 
-def parse(body: bytes) -> JobSpec:
-    """Read the body of ``POST /queue``.
+def parse(body: bytes) -> tuple[JobSpec, tuple[str, ...]]:
+    """Read the body of ``POST /queue``; return the job, and the members that are not known.
 
     Raises:
         InvalidSpec: the body is not such an object, or a member is out of its bounds.
@@ -70,20 +72,44 @@ def parse(body: bytes) -> JobSpec:
     try:
         text = body.decode("utf-8")
         # The whole document is decoded first: unknown members count for depth and validity too.
-        _check_depth(msgspec.json.decode(text))
-        request = msgspec.json.decode(text, type=JobRequest)
+        _check_depth(msgspec.json.decode(text, type=dict[str, Any]))
+        known, ignored = _members(text)
+        request = msgspec.json.decode(msgspec.json.encode(known), type=JobRequest)
     except UnicodeDecodeError as error:
         raise InvalidSpec(f"invalid JSON: not UTF-8 at byte {error.start}") from None
     except RecursionError:
         raise InvalidSpec(f"invalid JSON: nested deeper than {MAX_DEPTH} levels") from None
     except msgspec.DecodeError as error:
         raise InvalidSpec(f"invalid JSON: {error}") from None
-    return JobSpec(
+    spec = JobSpec(
         name=_name(request.name or DEFAULT_NAME),
         users=_within("users", request.users or 0, MAX_USERS) or DEFAULT_USERS,
         duration_seconds=_within("duration", request.duration or 0, MAX_DURATION_SECONDS),
         binary=request.binary or "",
     )
+    return spec, ignored
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """The members of a JSON object in their order, those of one name too."""
+
+
+def _members(text: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the known members by their names and the names of the others, from valid JSON.
+
+    As in Go's encoding/json, the case of a name does not matter, the last of several members of one
+    name counts, and null changes nothing.
+    """
+    pairs: _Pairs = json.loads(text, object_pairs_hook=_Pairs)
+    known: dict[str, Any] = {}
+    ignored: dict[str, None] = {}
+    for given, value in pairs:
+        name = given.casefold()
+        if name not in JobRequest.__struct_fields__:
+            ignored[given] = None
+        elif value is not None:
+            known[name] = dict(value) if isinstance(value, _Pairs) else value
+    return known, tuple(ignored)
 
 
 def _check_depth(value: object, depth: int = 1) -> None:

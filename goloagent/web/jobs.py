@@ -25,11 +25,12 @@ QUEUE_LIMIT = 32
 RETRY_AFTER_SECONDS = 30
 
 
-class Queued(Struct, frozen=True):
-    """A job is kept and will run."""
+class Queued(Struct, frozen=True, omit_defaults=True):
+    """A job is kept and will run; `ignored` are the members of the request that are not known."""
 
     queued: bool
     id: str
+    ignored: tuple[str, ...] = ()
 
 
 class JobQuery(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -73,7 +74,7 @@ class JobRoutes:
         """Queue a job; once answered 201 it is kept."""
         _refuse_forms(request)
         try:
-            spec = parse(request.buffered.getvalue())
+            spec, ignored = parse(request.buffered.getvalue())
         except InvalidSpec as error:
             raise Problem(400, str(error)) from None
         if self.store.binary(spec.binary) is None:
@@ -99,7 +100,7 @@ class JobRoutes:
         )
         self.submit(job)
         request.responseHeaders.setRawHeaders("Location", [f"/jobs/{job.id}"])
-        return request.answer(201, Queued(queued=True, id=job.id))
+        return request.answer(201, Queued(queued=True, id=job.id, ignored=ignored))
 
     @operation(
         "GET",

@@ -31,7 +31,7 @@ def seeds() -> Iterator[bytes]:
 def check(data: bytes) -> None:
     """Read a job within all bounds, or refuse it with one sentence that can be sent."""
     try:
-        spec = parse(data)
+        spec, ignored = parse(data)
     except InvalidSpec as error:
         text = str(error)
         assert text
@@ -46,4 +46,6 @@ def check(data: bytes) -> None:
     with suppress(ValueError):
         asked = json.loads(data)
     assert isinstance(asked, dict)
-    assert spec.users == (asked.get("users") or DEFAULT_USERS)
+    assert set(ignored) <= set(asked)
+    if {name.casefold() for name in asked} == set(asked):
+        assert spec.users == (asked.get("users") or DEFAULT_USERS)

@@ -27,13 +27,38 @@ def nested(levels: int) -> str:
 
 def test_every_member_is_taken() -> None:
     """A full request becomes a job with exactly what was asked."""
-    assert parse(body()) == JobSpec("shop", 7, 60, "b")
+    assert parse(body()) == (JobSpec("shop", 7, 60, "b"), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "users"),
+    [
+        ('{"Name":"shop","USERS":7,"Duration":60,"bInArY":"b"}', 7),
+        ('{"name":"shop","u\u017fers":7,"duration":60,"binary":"b"}', 7),
+        ('{"name":"shop","Users":1,"users":7,"duration":60,"binary":"b"}', 7),
+        ('{"name":"shop","users":1,"Users":2,"users":7,"duration":60,"binary":"b"}', 7),
+        ('{"name":"shop","users":7,"Users":null,"users":null,"duration":60,"binary":"b"}', 7),
+    ],
+)
+def test_members_are_those_that_go_takes(text: str, users: int) -> None:
+    """The case of a name does not matter, the last of one name counts, null changes nothing."""
+    assert parse(text.encode()) == (JobSpec("shop", users, 60, "b"), ())
+
+
+def test_a_member_is_refused_whatever_its_case() -> None:
+    """A capital is no way round the bounds of a member."""
+    with pytest.raises(InvalidSpec, match=r"at `\$\.users`"):
+        parse(b'{"Users":"5"}')
+    with pytest.raises(InvalidSpec, match="invalid duration -1"):
+        parse(b'{"DURATION":-1}')
+    with pytest.raises(InvalidSpec, match=r"got `object` - at `\$\.users`"):
+        parse(b'{"users":{"a":1}}')
 
 
 @pytest.mark.parametrize("text", ["{}", '{"name":"","users":0,"duration":0,"binary":""}'])
 def test_zero_and_missing_are_the_same(text: str) -> None:
     """As in Go, a missing member is a zero one, and zero users and names have defaults."""
-    assert parse(text.encode()) == JobSpec("dead_letter", 25, 0, "")
+    assert parse(text.encode()) == (JobSpec("dead_letter", 25, 0, ""), ())
 
 
 def test_null_is_missing() -> None:
@@ -42,9 +67,17 @@ def test_null_is_missing() -> None:
     assert parse(text) == parse(b"{}")
 
 
-def test_unknown_members_are_ignored() -> None:
-    """Members that nobody knows change nothing."""
-    assert parse(body(priority={"a": [1, 2.5, "x", None]})) == parse(body())
+def test_unknown_members_are_ignored_and_named() -> None:
+    """Unknown members change nothing, and each is named once, as it was written."""
+    text = b'{"user":1,"Priority":{"a":[1,2.5,"x",null]},"durations":9,"user":2,"users":7}'
+    assert parse(text) == (parse(b'{"users":7}')[0], ("user", "Priority", "durations"))
+
+
+@pytest.mark.parametrize("text", [b"[]", b"null", b"5", b'[["users",7]]'])
+def test_only_an_object_is_a_job(text: bytes) -> None:
+    """JSON of another type is refused by its type."""
+    with pytest.raises(InvalidSpec, match=r"^invalid JSON: Expected `object`, got"):
+        parse(text)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +126,7 @@ def test_deep_nesting_is_refused(levels: int) -> None:
 
 def test_32_levels_are_taken() -> None:
     """The deepest nesting that is allowed is allowed."""
-    assert parse(nested(32).encode()) == parse(b"{}")
+    assert parse(nested(32).encode())[0] == parse(b"{}")[0]
 
 
 @pytest.mark.parametrize("member", ["users", "duration"])
@@ -126,7 +159,7 @@ def test_numbers_have_bounds(member: str, most: int) -> None:
 @pytest.mark.parametrize("name", ["a", "_", "9", "A.b-c_d", "a..", "x" * 64])
 def test_names_that_are_taken(name: str) -> None:
     """A name of the allowed letters is kept as it is."""
-    assert parse(body(name=name)).name == name
+    assert parse(body(name=name))[0].name == name
 
 
 @pytest.mark.parametrize(
@@ -158,7 +191,7 @@ def test_names_that_are_refused(name: str) -> None:
 def test_a_name_is_taken_or_refused_by_its_pattern(name: str) -> None:
     """Every text is either a name by the published pattern or refused."""
     if re.fullmatch(spec.NAME_PATTERN, name):
-        assert parse(body(name=name)).name == name
+        assert parse(body(name=name))[0].name == name
     elif name:
         with pytest.raises(InvalidSpec):
             parse(body(name=name))
@@ -170,7 +203,7 @@ def test_a_name_is_taken_or_refused_by_its_pattern(name: str) -> None:
 def test_no_bytes_end_in_another_error(text: bytes) -> None:
     """Whatever comes is a job within its bounds or an `InvalidSpec`."""
     try:
-        job = parse(text)
+        job, _ = parse(text)
     except InvalidSpec:
         return
     assert 0 < job.users <= spec.MAX_USERS

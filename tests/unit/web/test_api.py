@@ -78,6 +78,16 @@ def test_golo_cli_queues(agent: Agent) -> None:
     assert (job.spec.name, job.spec.users, job.spec.duration_seconds) == ("shop", 5, 10)
 
 
+def test_ignored_members_are_named(agent: Agent) -> None:
+    """A client that misspells a member learns it from the answer; capitals are no misspelling."""
+    agent.store.add_binary(BINARY)
+    answer = queue(agent, Binary="b-1", USERS=3, durations=60, arg=1)
+    assert answer.status == 201, answer
+    assert json.loads(answer.body)["ignored"] == ["durations", "arg"]
+    [job] = agent.store.queued()
+    assert (job.spec.users, job.spec.duration_seconds) == (3, 0)
+
+
 def test_a_job_is_kept_before_it_is_announced(agent: Agent) -> None:
     """Whoever is told of a job finds it in the store."""
     agent.store.add_binary(BINARY)
