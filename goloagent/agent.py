@@ -100,6 +100,7 @@ class Agent(Service):
         self._space_loop.start(SPACE_SECONDS)
         self._sweep_loop.start(SWEEP_SECONDS)
         parts.pulse.start()
+        await parts.remover.remove(self._premises.leftovers)
 
     def stopService(self) -> Deferred[None]:
         """Stop in order: requests, the running job, its results; in 20 s at most."""
@@ -123,6 +124,7 @@ class Agent(Service):
         parts.pulse.stop()
         if failure is None:
             await parts.shipper.stop(max(LEAST_DRAIN_SECONDS, deadline - parts.reactor.seconds()))
+        parts.remover.stop()
         await close(self._ports)
         await parts.pool.closeCachedConnections()
         await parts.syncer.stop()

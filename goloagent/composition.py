@@ -20,6 +20,7 @@ from twisted.web.server import Site
 from goloagent.delivery.collector import Collector, http_client
 from goloagent.delivery.shipper import Shipper
 from goloagent.disk.archive import Archive
+from goloagent.disk.leftovers import Remover
 from goloagent.disk.logs import Logs
 from goloagent.disk.retention import Retention
 from goloagent.disk.syncer import Syncer
@@ -90,6 +91,7 @@ class Composition:
         self._condition = condition
         self._logs = Logs(settings.logs)
         self._broadcast = Broadcast()
+        self.remover = Remover(deferToThread)
         self._space = Space(
             (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
         )
@@ -229,6 +231,7 @@ class Composition:
             rpc_is_free=lambda: is_free(rpc),
             in_thread=deferToThread,
             shortage=self._space.shortage,
+            stopped=self.remover.stopped,
         )
 
         async def prepare(job: Job) -> Staged:

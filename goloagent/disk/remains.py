@@ -9,13 +9,13 @@ import json
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from uuid import UUID
 
 import attrs
 import msgspec
 
 from goloagent.jobs import outcome
 from goloagent.jobs.binaries import sha256_of
+from goloagent.jobs.ids import is_id
 from goloagent.jobs.job import Job, Results, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import Binary
@@ -88,11 +88,7 @@ def _run(name: str, job_id: str, time: datetime, results: Results) -> Job:
 
 def _named_by_ids(directory: Path) -> Iterator[Path]:
     for path in directory.iterdir():
-        try:
-            named_by_id = str(UUID(path.name)) == path.name
-        except ValueError:
-            continue
-        if named_by_id and not path.is_symlink():
+        if is_id(path.name) and not path.is_symlink():
             yield path
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import os
 import pwd
-import shutil
 import stat
 import tempfile
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from typing import IO
 import attrs
 from twisted.internet.error import CannotListenError
 
+from goloagent.disk.leftovers import set_aside
 from goloagent.jobs.store import Damaged, Store
 from goloagent.settings import Settings
 
@@ -35,11 +35,13 @@ class CannotStart(Exception):
 class Premises:
     """What is held while the agent runs: the state directory's lock and the open database.
 
-    ``work`` is the directory below which load tests run, empty at the start. ``damage`` says what
+    ``work`` is the directory below which load tests run; ``leftovers`` is what earlier runs left
+    there, to be removed. ``damage`` says what
     became of a database that was found damaged, until what it held is `restored`.
     """
 
     work: Path
+    leftovers: list[Path]
     store: Store
     damage: str | None
     _restoring: Path
@@ -67,11 +69,13 @@ def take(settings: Settings, now: Callable[[], datetime]) -> Premises:
         _make_writable(option, directory, mode)
     if settings.run_as is not None:
         _check_way(work, settings.run_as)
-    for leftover in work.iterdir():
-        shutil.rmtree(leftover, ignore_errors=True)
+    try:
+        leftovers = set_aside(work)
+    except OSError as error:
+        raise CannotStart(f"--state {work}: {reason(error)}") from None
     restoring = settings.state / "restoring"
     store, damage = _open_store(settings.state / "golo-agent.sqlite", restoring, now)
-    return Premises(work, store, damage, restoring, lock)
+    return Premises(work, leftovers, store, damage, restoring, lock)
 
 
 def own_user() -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 
 from goloagent.jobs.binaries import Binaries, BinaryChanged
 from goloagent.jobs.job import Cause, Job
+from goloagent.removal import remove
 from goloagent.results.recorder import Recorder
 from goloagent.results.runlog import LogPathError, RunLog
 from goloagent.space import is_full
@@ -32,11 +33,15 @@ class Refused(Exception):
 
 @attrs.frozen
 class Staged:
-    """A run's things, now its own: the executable, the directory it runs in, and its log."""
+    """A run's things, now its own: the executable, the directory it runs in, and its log.
+
+    Once `stopped` returns True, what `clear` has not removed yet is left to the next start.
+    """
 
     program: Path
     directory: Path
     log: RunLog
+    stopped: Callable[[], bool] = lambda: False
     statistics: RunStatistics = attrs.field(init=False, factory=RunStatistics)
     recorder: Recorder = attrs.field(init=False)
 
@@ -52,10 +57,7 @@ class Staged:
         Raises:
             OSError: something cannot be removed; everything else is.
         """
-        errors: list[BaseException] = []
-        shutil.rmtree(self.directory, onerror=lambda _, __, info: errors.append(info[1]))
-        if errors:
-            raise errors[0]
+        remove(self.directory, self.stopped)
 
 
 @attrs.frozen
@@ -67,6 +69,7 @@ class Stage:
         rpc_is_free: tells whether nobody listens on the RPC address.
         in_thread: runs a function off the reactor thread.
         shortage: returns a sentence when the disk has no room for a run, or None.
+        stopped: tells whether the agent stops, so that removals must end.
     """
 
     work: Path
@@ -77,6 +80,7 @@ class Stage:
     rpc_is_free: Callable[[], Awaitable[bool]]
     in_thread: Callable[..., Deferred[None]]
     shortage: Callable[[], str | None] = lambda: None
+    stopped: Callable[[], bool] = lambda: False
 
     async def prepare(self, job: Job) -> Staged:
         """Make everything `job` needs.
@@ -93,12 +97,13 @@ class Stage:
             program = await self._program(job, directory)
             log = RunLog.create(self.logs, job.spec.name, job.id)
         except BaseException as error:
-            shutil.rmtree(directory, ignore_errors=True)
+            with suppress(OSError):  # the next start removes it
+                remove(directory)
             cause = _cause(error)
             if cause is None:
                 raise
             raise Refused(cause) from error
-        return Staged(program, directory, log)
+        return Staged(program, directory, log, self.stopped)
 
     async def _check_rpc(self) -> None:
         if not await self.rpc_is_free():
