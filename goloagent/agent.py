@@ -14,7 +14,6 @@ from pathlib import Path
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from goloagent.composition import Composition, now
@@ -26,6 +25,7 @@ from goloagent.host.premises import CannotStart, take
 from goloagent.host.scheduling import give_way
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Cause
+from goloagent.periodic import Periodic
 from goloagent.settings import Settings
 
 # From SIGTERM to the end, everything in.
@@ -45,7 +45,6 @@ class Agent(Service):
         self._settings = settings
         self._notifier = notifier(os.environ, os.getpid())
         self._condition = Condition(self._notifier)
-        self._beat_loop = LoopingCall(self._condition.beat)
         self._ports: list[IListeningPort] = []
         self._disk_failure: Cause | None = None
 
@@ -61,6 +60,8 @@ class Agent(Service):
             self._parts = Composition(
                 self._settings, self._premises, self._condition, self._disk_failed
             )
+            give_way()  # the threads that start next do so too
+            self._start_threads()
             self._ports = listen(self._parts.reactor, self._settings.listen, self._parts.front())
         except CannotStart as error:
             self._log.critical("cannot start: {error}", error=error)
@@ -69,15 +70,20 @@ class Agent(Service):
             # This twistd has made sys.stderr a part of the log.
             print(f"golo-agent: {error}", file=sys.__stderr__, flush=True)
             raise SystemExit(1) from None
-        give_way()
-        parts = self._parts
-        self._account_loop = LoopingCall(parts.meter.account.look)
-        self._space_loop = LoopingCall(parts.supervisor.check_space)
-        self._sweep_loop = LoopingCall(lambda: ensureDeferred(parts.retention.sweep()))
-        parts.shipper.start()
+        parts, tasks, clock = self._parts, self._condition.tasks, self._parts.reactor
+        beat_seconds = self._notifier.watchdog_seconds or BEAT_SECONDS
+        self._beat_loop = Periodic(clock, beat_seconds, "heartbeat", self._condition.beat)
+        self._account_loop = Periodic(clock, ACCOUNT_SECONDS, "account", parts.meter.account.look)
+        self._space_loop = Periodic(
+            clock, SPACE_SECONDS, "disk-space", parts.supervisor.check_space
+        )
+        self._sweep_loop = Periodic(clock, SWEEP_SECONDS, "retention", parts.retention.sweep)
+        tasks.add(self._beat_loop, self._account_loop, self._space_loop, self._sweep_loop)
+        tasks.add(parts.syncer.loop, parts.lateness.loop, parts.pulse.loop)
+        tasks.watch("delivery", parts.shipper.start())
         parts.syncer.start()
         parts.lateness.start()
-        self._beat_loop.start(self._notifier.watchdog_seconds or BEAT_SECONDS)
+        self._beat_loop.start(now=True)
         self._beginning = ensureDeferred(self._begin())
         self._beginning.addErrback(lambda failure: failure.trap(CancelledError))
         parts.reactor.callWhenRunning(self._take_sigterm)
@@ -94,11 +100,11 @@ class Agent(Service):
             self._condition.notice(self._premises.damage)
             await parts.recovery.restore(self._settings.logs, parts.binaries.kept)
             self._premises.restored()
-        self._account_loop.start(ACCOUNT_SECONDS)
+        self._account_loop.start(now=True)
         parts.supervisor.start()
         self._condition.ready()
-        self._space_loop.start(SPACE_SECONDS)
-        self._sweep_loop.start(SWEEP_SECONDS)
+        self._space_loop.start(now=True)
+        self._sweep_loop.start(now=True)
         parts.pulse.start()
         await parts.remover.remove(self._premises.leftovers)
 
@@ -115,8 +121,7 @@ class Agent(Service):
             await close(self._ports)
         self._beginning.cancel()
         for loop in (self._space_loop, self._sweep_loop, self._account_loop):
-            if loop.running:
-                loop.stop()
+            loop.cancel()
         if failure is not None:
             # What cannot be committed would only be sent again.
             await parts.shipper.stop(0.0)
@@ -133,6 +138,14 @@ class Agent(Service):
             # To close the database is to trust the disk with what it holds.
             self._premises.leave()
         self._beat_loop.stop()
+
+    def _start_threads(self) -> None:
+        try:
+            self._parts.threads.start()
+        except RuntimeError as error:
+            raise CannotStart(
+                f"{error}: raise the limit on tasks (TasksMax=, ulimit -u, or the container's)"
+            ) from None
 
     def _disk_failed(self, sentence: str) -> None:
         """Commit nothing any more, and end: after a restart the disk says what it has."""

@@ -11,9 +11,9 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
+from twisted.internet._resolver import GAIResolver
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.web.server import Site
 
@@ -42,6 +42,7 @@ from goloagent.runs.supervisor import Supervisor
 from goloagent.settings import AUTO, Settings
 from goloagent.space import Space
 from goloagent.statistics.run import RunStatistics
+from goloagent.threads import Threads
 from goloagent.web.access import Access
 from goloagent.web.api import api
 from goloagent.web.binaries import BinaryRoutes
@@ -60,6 +61,17 @@ from goloagent.web.statistics import StatisticsRoutes
 def now() -> datetime:
     """Return the time, in UTC."""
     return datetime.now(timezone.utc)
+
+
+def _threads(reactor: Any) -> Threads:
+    """Return the worker threads, and have `reactor` look up names of hosts in them.
+
+    Its own pool would start threads when they are needed, and its end would wait for them.
+    """
+    threads = Threads(reactor)
+    pool: Any = threads.bulk  # all that the resolver calls is callInThreadWithCallback
+    reactor.installNameResolver(GAIResolver(reactor, lambda: pool))
+    return threads
 
 
 class Composition:
@@ -86,12 +98,13 @@ class Composition:
         self.reactor: Any = reactor
         # Twisted goes by the wall clock: one that is set back would hold up every timer.
         self.reactor.seconds = time.monotonic  # type: ignore[method-assign]
+        self.threads = _threads(self.reactor)
         self._settings = settings
         self._store = premises.store
         self._condition = condition
         self._logs = Logs(settings.logs)
         self._broadcast = Broadcast()
-        self.remover = Remover(deferToThread)
+        self.remover = Remover(self.threads.bulk.run)
         self._space = Space(
             (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
         )
@@ -102,7 +115,7 @@ class Composition:
         self.lateness = Lateness(reactor, self.meter.late)
         http, self.pool = http_client(reactor, settings.insecure)
         push = self.meter.measured(Collector(settings.collector, http, reactor).push)
-        self.syncer = Syncer(reactor, deferToThread, self._store, disk_failed)
+        self.syncer = Syncer(reactor, self.threads.critical.run, self._store, disk_failed)
         self.shipper = Shipper(reactor, now, push, self._logs.deliver, self._commit)
         tools = self._make_tools(premises)
         self.supervisor = Supervisor(
@@ -118,19 +131,24 @@ class Composition:
             self.shipper,
             self._commit,
             now,
-            deferToThread,
+            self.threads.bulk.run,
             condition.notice,
             self._logs.keep_statistics,
             self._logs.stderr_tail,
         )
         self.retention = Retention(
-            self._store, settings.logs, settings.keep_days, settings.keep_bytes, now, deferToThread
+            self._store,
+            settings.logs,
+            settings.keep_days,
+            settings.keep_bytes,
+            now,
+            self.threads.bulk.run,
         )
 
     def front(self) -> Site:
         """Return what is to be served to clients."""
         application = api(
-            BinaryRoutes(self.binaries, in_thread=deferToThread),
+            BinaryRoutes(self.binaries, in_thread=self.threads.critical.run),
             JobRoutes(
                 store=self._store,
                 submit=self._submit,
@@ -143,7 +161,7 @@ class Composition:
             StatisticsRoutes(
                 self._store,
                 self._running_statistics,
-                Archive(self._settings.logs, deferToThread).summary,
+                Archive(self._settings.logs, self.threads.bulk.run).summary,
                 self.reactor,
             ),
             HealthRoutes(self._health),
@@ -158,7 +176,7 @@ class Composition:
             self.binaries,
             settings.max_upload_bytes,
             self.reactor,
-            deferToThread,
+            self.threads.bulk.run,
             self.meter.uploaded,
             Limits(settings.max_connections, settings.max_connections_per_peer),
             self.meter.refused,
@@ -185,6 +203,7 @@ class Composition:
                 settings.rpc_address,
                 None if wanted == AUTO else wanted,
                 settings.own_paths,
+                self.threads.critical.run,
             )
         except NotAllowed as error:
             raise CannotStart(f"--containment {wanted}: {error}") from None
@@ -229,7 +248,7 @@ class Composition:
             user=settings.run_as,
             rpc_address=settings.rpc_address,
             rpc_is_free=lambda: is_free(rpc),
-            in_thread=deferToThread,
+            in_thread=self.threads.critical.run,
             shortage=self._space.shortage,
             stopped=self.remover.stopped,
         )
@@ -250,7 +269,7 @@ class Composition:
             results=self.shipper,
             too_much=self._space.too_much,
             keep_statistics=self._logs.keep_statistics,
-            in_thread=deferToThread,
+            in_thread=self.threads.bulk.run,
         )
 
     def _health(self) -> Health:

@@ -63,10 +63,11 @@ class Shipper:
         self._stopping = False
         self._loop: Deferred[None] | None = None
 
-    def start(self) -> None:
-        """Begin shipping."""
+    def start(self) -> Deferred[None]:
+        """Begin shipping; what this returns fires at the end, which comes after `stop` alone."""
         self._loop = ensureDeferred(self._ship())
         self._loop.addErrback(self._broken)
+        return self._loop
 
     def stop(self, seconds: float) -> Deferred[None]:
         """Send what the collector takes in `seconds`; the rest is kept in the logs."""

@@ -12,14 +12,16 @@ from collections.abc import Callable
 from typing import Protocol
 
 import attrs
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from goloagent.jobs.job import Job
+from goloagent.periodic import Periodic
 
 SYNC_SECONDS = 0.5
+# A disk that takes longer is reported.
+MAX_SYNC_SECONDS = 10.0
 
 
 class Log(Protocol):
@@ -86,22 +88,16 @@ class Syncer:
         self._synced_changes = -1
         self._followed: list[_Followed] = []
         self._unsaved: dict[str, Job] = {}
-        # It waits for a tick to end before the next, so that there are never two.
-        self._loop = LoopingCall(lambda: ensureDeferred(self._tick()))
-        self._loop.clock = clock
-        self._looping: Deferred[LoopingCall] | None = None
+        self.loop = Periodic(clock, SYNC_SECONDS, "sync", self._tick, MAX_SYNC_SECONDS)
         self._broken = False
 
     def start(self) -> None:
         """Begin."""
-        self._looping = self._loop.start(SYNC_SECONDS, now=False)
+        self.loop.start()
 
     async def stop(self) -> None:
         """Sync what there is a last time, and let go of everything."""
-        if self._loop.running:
-            self._loop.stop()
-        if self._looping is not None:
-            await self._looping
+        await self.loop.stop()
         await self._tick()
         for followed in self._followed:
             followed.sync.close()
@@ -139,8 +135,7 @@ class Syncer:
                 self._synced_changes = changes
         except Exception as error:
             self._broken = True
-            if self._loop.running:
-                self._loop.stop()
+            self.loop.stop()
             self._failed(f"the disk did not take what was written: {error}")
 
     async def _sync_log(self, followed: _Followed) -> None:

@@ -9,19 +9,25 @@ import attrs
 from twisted.logger import Logger
 
 from goloagent.host.notify import Notifier
+from goloagent.periodic import Tasks
 from goloagent.web.health import DISK_FULL, READY, Health
 
 STARTING = "starting"
 DISK_FAILED = "disk-failed"
+INTERNAL_ERROR = "internal-error"
 # Logs of an earlier life are read at the start, however long they are.
 START_SECONDS = 60.0
 
 
 @attrs.define
 class Condition:
-    """What ``/health`` and `notifier` tell, changed as the agent goes through its life."""
+    """What ``/health`` and `notifier` tell, changed as the agent goes through its life.
+
+    What is wrong with `tasks` is among the notices; if one has ended, the agent is not ready.
+    """
 
     notifier: Notifier
+    tasks: Tasks = attrs.Factory(Tasks)
     health: Health = attrs.Factory(lambda: Health(STARTING))
 
     _log = Logger()
@@ -60,7 +66,13 @@ class Condition:
 
     def fares(self, shortage: Callable[[], str | None]) -> Health:
         """Return the health now; `shortage` tells what a ready agent has too little room for."""
-        sentence = shortage() if self.health.ready else None
+        health = attrs.evolve(self.health, notices=(*self.health.notices, *self.tasks.faults))
+        if not health.ready:
+            return health
+        if ended := self.tasks.ended:
+            reason = f"Restart the agent: it has lost what must always run ({', '.join(ended)})."
+            return attrs.evolve(health, status=INTERNAL_ERROR, reason=reason)
+        sentence = shortage()
         if sentence is None:
-            return self.health
-        return attrs.evolve(self.health, status=DISK_FULL, reason=sentence)
+            return health
+        return attrs.evolve(health, status=DISK_FULL, reason=sentence)

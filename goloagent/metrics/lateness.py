@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
+
+from goloagent.periodic import Periodic
 
 INTERVAL_SECONDS = 0.1
 
@@ -13,22 +15,16 @@ class Lateness:
     """Tells `late` seconds, ten times a second, between `start` and `stop`."""
 
     def __init__(self, clock: IReactorTime, late: Callable[[float], None]) -> None:
-        self._clock = clock
         self._late = late
-        self._call: IDelayedCall | None = None
-        self._due = 0.0
+        self.loop = Periodic(clock, INTERVAL_SECONDS, "event-loop-lag", self._measure)
 
     def start(self) -> None:
         """Begin."""
-        self._due = self._clock.seconds() + INTERVAL_SECONDS
-        self._call = self._clock.callLater(INTERVAL_SECONDS, self._called)
+        self.loop.start()
 
     def stop(self) -> None:
         """End; before `start` it does nothing."""
-        if self._call is not None and self._call.active():
-            self._call.cancel()
+        self.loop.stop()
 
-    def _called(self) -> None:
-        # The clock may have been set back.
-        self._late(max(0.0, self._clock.seconds() - self._due))
-        self.start()
+    def _measure(self) -> None:
+        self._late(self.loop.late_seconds)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from goloagent.jobs.job import Job
@@ -32,6 +31,7 @@ class Custody:
     Args:
         wanted: the name of a containment, or None for the surest there is.
         closed: what load tests must not reach, where the system can keep them from it.
+        in_thread: runs a function off the reactor thread.
 
     Raises:
         NotAllowed: the containment is not to be had.
@@ -47,8 +47,10 @@ class Custody:
         rpc_address: str,
         wanted: str | None,
         closed: Iterable[Path],
+        in_thread: Callable[..., Awaitable[Any]],
     ) -> None:
         self._reactor = reactor
+        self._in_thread = in_thread
         self._state = state
         self._user = user
         self._rpc_address = rpc_address
@@ -91,13 +93,14 @@ class Custody:
         """Tell whether `users` are connected to somebody else than the job's own `process`."""
         uid = os.geteuid() if self._user is None else pwd.getpwnam(self._user).pw_uid
         owner = Owner(process.pid, self._mark(job.id), uid)
-        return await deferToThread(is_strangers, *users.ends, owner)
+        strangers: bool = await self._in_thread(is_strangers, *users.ends, owner)
+        return strangers
 
     async def end(self, job: Job) -> None:
         """End what a job has left behind, off the reactor thread: there may be many processes."""
         whose = f"job {job.id}"
-        await deferToThread(self._clear, self._containment, job.id, whose)
-        self._tell(whose, await deferToThread(survivors.end, self._mark(job.id)))
+        await self._in_thread(self._clear, self._containment, job.id, whose)
+        self._tell(whose, await self._in_thread(survivors.end, self._mark(job.id)))
 
     def _close(self, paths: Iterable[Path]) -> Mapping[str, object] | None:
         """Return what load tests are kept from and what of it they may read, or None: nothing."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 
+from goloagent.periodic import Periodic
 from goloagent.runs.run import Run
 from goloagent.web.broadcast import Broadcast
 from goloagent.web.progress import Meter
@@ -33,18 +33,16 @@ class Pulse:
         self._meter = Meter()
         self._beats = 0
         self._last_seconds = clock.seconds()
-        self._loop = LoopingCall(self._beat)
-        self._loop.clock = clock
+        self.loop = Periodic(clock, BEAT_SECONDS, "events", self._beat)
 
     def start(self) -> None:
         """Begin; the first beat comes in a second."""
         self._last_seconds = self._clock.seconds()
-        self._loop.start(BEAT_SECONDS, now=False)
+        self.loop.start()
 
     def stop(self) -> None:
         """End; it may not have begun."""
-        if self._loop.running:
-            self._loop.stop()
+        self.loop.stop()
 
     def _beat(self) -> None:
         seconds = self._clock.seconds()

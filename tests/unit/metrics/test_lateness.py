@@ -21,19 +21,6 @@ def test_lateness_is_told_at_each_interval() -> None:
     assert clock.getDelayedCalls() == []
 
 
-def test_a_clock_set_back_is_not_early() -> None:
-    """No lateness is negative, and the loop is looked at on."""
-    clock, told = Clock(), list[float]()
-    lateness = Lateness(clock, told.append)
-    lateness.start()
-    [call] = clock.getDelayedCalls()
-    call.cancel()
-    clock.rightNow = -1000.0
-    lateness._called()
-    assert told == [0]
-    lateness.stop()
-
-
 def test_stop_before_start_does_nothing() -> None:
     """An agent whose start failed can be stopped."""
     Lateness(Clock(), lambda seconds: None).stop()
