@@ -22,6 +22,7 @@ setup(
     install_requires=[
         "Twisted[tls] >= 26.4",
         "attrs >= 23.1",
+        "idna >= 3.4",
         "klein >= 24.8",
         "msgspec >= 0.19",
         "multipart >= 2.0",

@@ -131,7 +131,7 @@ class Agent(Service):
             await parts.shipper.stop(max(LEAST_DRAIN_SECONDS, deadline - parts.reactor.seconds()))
         parts.remover.stop()
         await close(self._ports)
-        await parts.pool.closeCachedConnections()
+        await parts.collector.client.close()
         await parts.syncer.stop()
         parts.lateness.stop()
         if self._disk_failure is None:

@@ -5,6 +5,7 @@ Touches the global reactor, starts nothing, and listens nowhere.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,8 +18,10 @@ from twisted.internet.endpoints import HostnameEndpoint
 from twisted.logger import Logger
 from twisted.web.server import Site
 
-from goloagent.delivery.collector import Collector, http_client
+from goloagent.delivery.collector import Collector, collector
+from goloagent.delivery.proxy import ProxySettingError, find
 from goloagent.delivery.shipper import Shipper
+from goloagent.delivery.tls import Tls
 from goloagent.disk.archive import Archive
 from goloagent.disk.leftovers import Remover
 from goloagent.disk.logs import Logs
@@ -113,8 +116,8 @@ class Composition:
         self.binaries = self._make_binaries(keep_unknown=premises.damage is not None)
         self.meter = self._make_meter()
         self.lateness = Lateness(reactor, self.meter.late)
-        http, self.pool = http_client(reactor, settings.insecure)
-        push = self.meter.measured(Collector(settings.collector, http, reactor).push)
+        self.collector = self._make_collector()
+        push = self.meter.measured(self.collector.push)
         self.syncer = Syncer(reactor, self.threads.critical.run, self._store, disk_failed)
         self.shipper = Shipper(reactor, now, push, self._logs.deliver, self._commit)
         tools = self._make_tools(premises)
@@ -192,6 +195,14 @@ class Composition:
         )
         hosts = None if settings.no_auth else ()
         return Access(token=token, networks=settings.allow_from, hosts=hosts)
+
+    def _make_collector(self) -> Collector:
+        settings = self._settings
+        try:
+            proxy = find(settings.collector, os.environ)
+        except ProxySettingError as error:
+            raise CannotStart(str(error)) from None
+        return collector(self.reactor, settings.collector, Tls(settings.insecure), proxy)
 
     def _make_custody(self) -> Custody:
         settings, wanted = self._settings, self._settings.containment

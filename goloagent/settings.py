@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 
 import attrs
-from hyperlink import URL, URLParseError
+
+from goloagent.address import AddressError, HttpUrl, bracketed, parse_host, parse_port, split
+from goloagent.endpoint import Endpoint, EndpointError
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -23,7 +25,10 @@ _UNITS = {
 }
 AUTO = "auto"
 CONTAINMENTS = (AUTO, "pid-namespace", "cgroup", "process-group")
-_SIZE = re.compile(r"(\d+)\s*([A-Za-z]*)")
+_SIZE = re.compile(r"(\d{1,19})\s*([A-Za-z]*)", re.ASCII)
+# What a file's length, a limit of a process and a column of the database can hold.
+MAX_BYTES = 2**63 - 1
+MAX_DAYS = 36_500
 
 
 class WrongOption(Exception):
@@ -34,7 +39,7 @@ class WrongOption(Exception):
 class Settings:
     """What the agent was started with, checked as far as that goes without touching anything."""
 
-    collector: URL
+    collector: HttpUrl
     insecure: bool
     logs: Path
     state: Path
@@ -58,34 +63,30 @@ class Settings:
     @property
     def rpc_address(self) -> str:
         """The RPC address as HOST:PORT, an IPv6 host in brackets."""
-        host = f"[{self.rpc_host}]" if ":" in self.rpc_host else self.rpc_host
-        return f"{host}:{self.rpc_port}"
+        return f"{bracketed(self.rpc_host)}:{self.rpc_port}"
 
     @property
     def own_paths(self) -> tuple[Path, ...]:
         """What is the agent's alone: its directories, and the files of its token and TLS keys."""
-        files = (self.token_file, *map(private_key, self.listen))
+        keys = (Endpoint.parse(text).private_key for text in self.listen)
+        files = (self.token_file, *keys)
         return (self.state, self.logs, *(path for path in files if path is not None))
 
 
-def collector_url(text: str) -> URL:
-    """Read the collector's URL: http or https, with a host, without query and fragment.
+def collector_url(text: str) -> HttpUrl:
+    """Read the collector's URL: http or https, with a host, without user, query and fragment.
 
     Raises:
-        WrongOption: it is something else.
+        WrongOption: it is something else, or nothing could be delivered there.
     """
+    shown = re.sub(r"//[^/]*@", "//...@", text)
     try:
-        url = URL.from_text(text)
-    except (URLParseError, ValueError) as error:
-        raise WrongOption(f"--collector {text}: {error}") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise WrongOption(f"--collector {text}: not an http:// or https:// URL with a host")
-    if url.userinfo:
-        raise WrongOption("--collector: a user and password have no place in it")
-    if url.query or url.fragment:
-        raise WrongOption(f"--collector {text}: a query or fragment has no place in it")
-    # One form for .../ and ...: results go to <path>/push/<name>.
-    return url.replace(path=[segment for segment in url.path if segment])
+        url = HttpUrl.parse(text)
+    except AddressError as error:
+        raise WrongOption(f"--collector {shown}: {error}") from None
+    if url.userinfo is not None:
+        raise WrongOption(f"--collector {shown}: a user and password have no place in it")
+    return url
 
 
 def rpc_address(text: str) -> tuple[str, int]:
@@ -94,29 +95,30 @@ def rpc_address(text: str) -> tuple[str, int]:
     Raises:
         WrongOption: it is something else.
     """
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if (
-        not colon
-        or not host
-        or not port.isascii()
-        or not port.isdigit()
-        or not 0 < int(port) < 65536
-    ):
-        raise WrongOption(f"--rpc {text}: not HOST:PORT with a port from 1 to 65535")
-    return host, int(port)
+    try:
+        host, port = split(text)
+        if port is None or not host:
+            raise AddressError("not HOST:PORT, such as 127.0.0.1:9999 or [::1]:9999")
+        host = parse_host(host)
+        if "%" in host or "_" in host:
+            raise AddressError("write an address of this host, such as 127.0.0.1 or [::1]")
+        return host, parse_port(port)
+    except AddressError as error:
+        raise WrongOption(f"--rpc {text}: {error}") from None
 
 
 def size_bytes(option: str, text: str) -> int:
     """Read a size such as ``512MiB``, ``2GB`` or a plain number of bytes.
 
     Raises:
-        WrongOption: it is something else, or 0.
+        WrongOption: it is something else, 0, or more than 2^63 - 1 bytes.
     """
     match = _SIZE.fullmatch(text.strip())
     unit = _UNITS.get(match[2].upper()) if match else None
     if match is None or unit is None or int(match[1]) == 0:
         raise WrongOption(f"{option} {text}: not a size such as 512MiB, 2GB or 1000000")
+    if int(match[1]) * unit > MAX_BYTES:
+        raise WrongOption(f"{option} {text}: more than {MAX_BYTES} bytes")
     return int(match[1]) * unit
 
 
@@ -140,10 +142,10 @@ def days(option: str, text: str) -> int:
     """Read a whole number of days.
 
     Raises:
-        WrongOption: it is something else.
+        WrongOption: it is something else, or longer than a date can be counted back.
     """
-    if not _is_whole(text):
-        raise WrongOption(f"{option} {text}: not a number of days")
+    if not _is_whole(text) or int(text) > MAX_DAYS:
+        raise WrongOption(f"{option} {text}: not a number of days from 0 to {MAX_DAYS}")
     return int(text)
 
 
@@ -165,38 +167,26 @@ def network(text: str) -> IpNetwork:
         WrongOption: it is neither.
     """
     try:
-        return ipaddress.ip_network(text)
+        found = ipaddress.ip_network(text)
     except ValueError as error:
         raise WrongOption(f"--allow-from {text}: {error}") from None
+    if isinstance(found, ipaddress.IPv4Network):
+        return found
+    if found.network_address.scope_id is not None:
+        raise WrongOption(f"--allow-from {text}: write it without the interface behind the %")
+    if found.prefixlen >= 96 and found.network_address.ipv4_mapped is not None:
+        # Peers are compared by their IPv4 address.
+        return ipaddress.ip_network((found.network_address.ipv4_mapped, found.prefixlen - 96))
+    return found
 
 
-def listener_is_private(description: str) -> bool:
-    """Tell whether a Twisted endpoint description is reached from this host alone.
+def listener(text: str) -> Endpoint:
+    """Read the description of an endpoint to listen on.
 
-    A ``systemd:`` socket is somebody else's choice of address, so it is not.
+    Raises:
+        WrongOption: it describes none.
     """
-    kind, _, rest = description.partition(":")
-    if kind == "unix":
-        return True
-    interfaces: list[str] = re.findall(r"(?:^|:)interface=((?:\\.|[^:])*)", rest)
-    return bool(interfaces) and all(map(_is_loopback, interfaces))
-
-
-def private_key(description: str) -> Path | None:
-    """Return the file of the private key that a Twisted endpoint description names, if any."""
-    kind, _, rest = description.partition(":")
-    if kind != "ssl":
-        return None
-    arguments: list[str] = re.findall(r"(?:\\.|[^:])+", rest)
-    # As Twisted has it: by name, or in the second place, or else this one.
-    named = [text.partition("=")[2] for text in arguments if text.startswith("privateKey=")]
-    placed = [text for text in arguments if "=" not in text]
-    key = (named or placed[1:] or ["server.pem"])[0]
-    return Path(re.sub(r"\\(.)", r"\1", key))
-
-
-def _is_loopback(interface: str) -> bool:
     try:
-        return ipaddress.ip_address(interface.replace("\\", "")).is_loopback
-    except ValueError:
-        return interface == "localhost"
+        return Endpoint.parse(text)
+    except EndpointError as error:
+        raise WrongOption(f"--listen {text}: {error}") from None

@@ -134,16 +134,18 @@ class Options(usage.Options):
             raise usage.UsageError(f"unexpected argument: {arguments[0]}")
 
     def _settings(self) -> Settings:
+        for option, _, default, _ in self.optParameters:
+            if self[option] == "" and default != "":
+                raise WrongOption(f"--{option}: it is empty; give a value or leave it out")
         host, port = settings.rpc_address(self["rpc"])
         listen = tuple(self._listen or [DEFAULT_LISTEN])
         token_file = Path(self["token-file"]) if self["token-file"] is not None else None
-        if token_file is None and not self["no-auth"]:
-            for endpoint in listen:
-                if not settings.listener_is_private(endpoint):
-                    raise WrongOption(
-                        f"--listen {endpoint}: other hosts reach it, "
-                        "so it needs --token-file or --no-auth"
-                    )
+        for text in listen:
+            private = settings.listener(text).is_private
+            if token_file is None and not self["no-auth"] and not private:
+                raise WrongOption(
+                    f"--listen {text}: other hosts reach it, so it needs --token-file or --no-auth"
+                )
         return Settings(
             collector=settings.collector_url(self["collector"]),
             insecure=bool(self["insecure"]),

@@ -1,49 +1,36 @@
 """The collector at the other end of HTTP: pushes one batch and returns what became of it.
 
-Every push ends, and no end is an exception: what the network does is an `Answer` too. An answer's
-status counts from its headers on; redirects and cookies are not for us. Decides
-nothing about it.
+Every push ends, and no end but a cancellation is an exception: what the network does is an
+`Answer` too. An answer's status counts from its headers on; redirects and cookies are not for us.
+Decides nothing about it.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import NoReturn
 
 import attrs
 from hyperlink import URL
-from OpenSSL.SSL import Connection
-from OpenSSL.SSL import Error as TlsError
-from service_identity import VerificationError
 from treq.client import HTTPClient
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import (
-    IConsumer,
-    IOpenSSLClientConnectionCreator,
-    IReactorTCP,
-    IReactorTime,
-    ITransport,
-)
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IConsumer, IReactorTime, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.ssl import CertificateOptions
-from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
-from twisted.web.client import (
-    Agent,
-    BrowserLikePolicyForHTTPS,
-    HTTPConnectionPool,
-    RequestTransmissionFailed,
-    ResponseFailed,
-)
 from twisted.web.http import stringToDatetime
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
+from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
+from goloagent.address import HttpUrl, bracketed
+from goloagent.delivery.client import Client
+from goloagent.delivery.dialer import CONNECT_SECONDS, Dialer, Tunnel, Vet, quiet_factory
 from goloagent.delivery.policy import Answer
+from goloagent.delivery.proxy import Proxy
+from goloagent.delivery.reason import in_words, is_certificate
+from goloagent.delivery.tls import Tls
+from goloagent.delivery.token import TokenFile
 
-CONNECT_SECONDS = 10.0
 PUSH_SECONDS = 30.0
 ANSWER_SECONDS = 2.0
 MAX_ANSWER_BYTES = 64 * 1024
@@ -51,51 +38,117 @@ MAX_ANSWER_BYTES = 64 * 1024
 
 @attrs.frozen
 class Collector:
-    """The collector at `url`, reached through `http`, whose connections are their maker's."""
+    """The collector at `url`, reached through `client`."""
 
-    url: URL
-    http: HTTPClient
+    url: HttpUrl
     clock: IReactorTime
+    dialer: Dialer
+    client: Client
+    proxy: Proxy | None = None
+    token: TokenFile | None = None
+    _http: HTTPClient = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_http", self.client.treq())
 
     async def push(self, name: str, key: str, body: bytes) -> Answer:
         """Send the JSON array `body` as results of `name`; `key` lets a repeat be recognised."""
-        asking = self.http.post(
+        asking = self._http.post(
             _address(self.url, name),
             data=_Body(body),
-            headers=Headers({"Content-Type": ["application/json"], "Idempotency-Key": [key]}),
+            headers=self._headers(key),
             allow_redirects=False,
             unbuffered=True,
         )
         try:
             response = await asking.addTimeout(PUSH_SECONDS, self.clock, _late)
+        except CancelledError:
+            raise
         except Exception as error:
-            return _no_answer(error)
+            return Answer(error=in_words(error), certificate=is_certificate(error))
         text = _Beginning()
         response.deliverBody(text)
         # The status has decided: what the rest of the answer does changes nothing.
-        await text.over.addTimeout(ANSWER_SECONDS, self.clock)
+        limit = self.clock.callLater(ANSWER_SECONDS, text.hang_up)
+        try:
+            await text.over
+        except CancelledError:
+            text.hang_up()
+            raise
+        finally:
+            if limit.active():
+                limit.cancel()
         return Answer(
             status=response.code,
             retry_after=_retry_after(response.headers),
             text=text.received.decode("utf-8", "replace"),
         )
 
+    async def check(self) -> str | None:
+        """Connect and close; return None if that worked, else why not. Sends no results."""
+        connecting = self.dialer.connect(quiet_factory(Protocol))
+        try:
+            protocol = await connecting.addTimeout(CONNECT_SECONDS, self.clock, _late)
+        except CancelledError:
+            raise
+        except Exception as error:
+            return in_words(error)
+        protocol.transport.abortConnection()  # type: ignore[attr-defined]
+        return None
+
+    def _headers(self, key: str) -> Headers:
+        headers = {
+            "Host": [self.url.authority],
+            "Content-Type": ["application/json"],
+            "Idempotency-Key": [key],
+        }
+        if self.token is not None:
+            headers["Authorization"] = [f"Bearer {self.token.token}"]
+        if self.proxy is not None and self.url.scheme == "http" and self.proxy.authorization:
+            headers["Proxy-Authorization"] = [self.proxy.authorization]
+        return Headers(headers)
+
+
+def collector(
+    reactor: IReactorTime,
+    url: HttpUrl,
+    tls: Tls,
+    proxy: Proxy | None = None,
+    token: TokenFile | None = None,
+    vet: Vet | None = None,
+) -> Collector:
+    """Return the collector at `url`, reached by `proxy` if there is one."""
+    first = url if proxy is None else proxy.url
+    dialer = Dialer(reactor, first.host, first.port)
+    if vet is not None:
+        dialer.vet = vet
+    if proxy is not None and proxy.url.scheme == "https":
+        # What is configured for the collector is not for the proxy.
+        dialer.proxy_tls = Tls().creator(proxy.url.host)
+    if url.scheme == "https":
+        dialer.tls = tls.creator(url.host)
+        if proxy is not None:
+            host = bracketed(url.host.partition("%")[0])
+            dialer.tunnel = Tunnel(f"{host}:{url.port}", proxy.authorization)
+    absolute = proxy is not None and url.scheme == "http"
+    return Collector(url, reactor, dialer, Client(reactor, dialer, absolute), proxy, token)
+
 
 class _Uri(URL):
-    """A URL without anything that a URI cannot have: treq need not look for it with each push."""
+    """A URL without anything that a URI cannot have: treq must not convert it once more."""
 
     def to_uri(self) -> _Uri:
         return self
 
 
 @lru_cache(maxsize=16)
-def _address(collector: URL, name: str) -> URL:
+def _address(collector: HttpUrl, name: str) -> URL:
     """Return where results of `name` are pushed to."""
-    return _Uri.from_text(collector.child("push", name).to_uri().to_text())
+    return _Uri.from_text(f"{collector.to_uri()}/push/{name}")
 
 
 def _late(_: object, seconds: float) -> NoReturn:
-    raise TimeoutError(f"none came within {seconds:g} s")
+    raise TimeoutError(f"no answer within {seconds:g} s")
 
 
 @implementer(IBodyProducer)
@@ -127,7 +180,7 @@ class _Beginning(Protocol):
 
     def __init__(self) -> None:
         self.received = b""
-        self.over: Deferred[None] = Deferred(self._hang_up)
+        self.over: Deferred[None] = Deferred()
 
     def dataReceived(self, data: bytes) -> None:
         self.received += data[: MAX_ANSWER_BYTES - len(self.received)]
@@ -138,8 +191,10 @@ class _Beginning(Protocol):
         if not self.over.called:
             self.over.callback(None)
 
-    def _hang_up(self, over: Deferred[None]) -> None:
-        over.callback(None)
+    def hang_up(self) -> None:
+        """Read no more of it."""
+        if not self.over.called:
+            self.over.callback(None)
         self.transport.loseConnection()
 
 
@@ -154,53 +209,3 @@ def _retry_after(headers: Headers) -> float | None:
         return max(0.0, float(then - sent))
     except (ValueError, IndexError):
         return None
-
-
-def _no_answer(error: Exception) -> Answer:
-    """Tell a wrong certificate, which waits for a person, from everything that passes by itself."""
-    if isinstance(error, RequestTransmissionFailed | ResponseFailed):
-        reasons: list[Failure] = error.reasons
-    else:
-        reasons = [Failure(error)]
-    text = "; ".join(reason.getErrorMessage() for reason in reasons)
-    return Answer(
-        error=f"no answer: {text or type(error).__name__}",
-        certificate=any(reason.check(TlsError, VerificationError) for reason in reasons),
-    )
-
-
-def http_client(reactor: IReactorTCP, insecure: bool) -> tuple[HTTPClient, HTTPConnectionPool]:
-    """Return a client for collectors and the pool of its connections, to be closed at the end.
-
-    Args:
-        insecure: accept whatever certificate a collector shows.
-    """
-    pool = HTTPConnectionPool(reactor, persistent=True)
-    agent = Agent(
-        reactor,
-        contextFactory=_AnyCertificate() if insecure else BrowserLikePolicyForHTTPS(),
-        connectTimeout=CONNECT_SECONDS,
-        pool=pool,
-    )
-    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-    # What treq asks for is a class of its own that it does not export.
-    return HTTPClient(agent, cookiejar=no_cookies), pool  # type: ignore[arg-type]
-
-
-@implementer(IPolicyForHTTPS)
-class _AnyCertificate:
-    """TLS without a check of who answers."""
-
-    def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
-        return _Unverified(hostname)
-
-
-@implementer(IOpenSSLClientConnectionCreator)
-@attrs.frozen
-class _Unverified:
-    hostname: bytes
-
-    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> Connection:
-        connection = Connection(CertificateOptions(verify=False).getContext(), None)
-        connection.set_tlsext_host_name(self.hostname)
-        return connection

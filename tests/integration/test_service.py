@@ -161,7 +161,7 @@ def test_what_fleets_are_told(fleet: str) -> None:
     options.parseOptions(fleet_arguments()[fleet])
     assert options.settings.token_file is not None
     assert not options.settings.no_auth
-    assert not settings.listener_is_private(options.settings.listen[0])
+    assert not settings.listener(options.settings.listen[0]).is_private
 
 
 def test_the_pod_is_whole() -> None:

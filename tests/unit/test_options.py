@@ -46,7 +46,7 @@ def root(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_defaults(user: None) -> None:
     """Without options the agent is where clients and collectors expect it, for this host alone."""
     settings = parse().settings
-    assert settings.collector.to_text() == "http://localhost:8082"
+    assert str(settings.collector) == "http://localhost:8082"
     assert settings.logs == Path("/var/log/loadtest-agent")
     assert settings.state == Path("/var/lib/golo-agent")
     assert settings.listen == ("tcp:8081:interface=127.0.0.1",)
@@ -70,7 +70,7 @@ def test_every_option() -> None:
         *("--max-upload", "1MiB", "--containment", "process-group"),
         *("--max-binaries", "2GB"),
     ).settings
-    assert settings.collector.to_text() == "https://c.example"
+    assert str(settings.collector) == "https://c.example"
     assert settings.insecure
     assert settings.logs == Path.cwd() / "logs"  # twistd changes its directory
     assert settings.state == Path("/s")
@@ -93,6 +93,14 @@ def test_every_option() -> None:
         (["--max-binaries", "0"], "--max-binaries 0"),
         (["--allow-from", "here"], "--allow-from here"),
         (["--run-as", "no-such-user"], "--run-as no-such-user: there is no such user"),
+        (["--run-as", ""], "--run-as: it is empty"),
+        (["--logs", ""], "--logs: it is empty"),
+        (["--listen", ""], "--listen "),
+        (["--allow-from", ""], "--allow-from "),
+        (["--listen", "stdio:"], "--listen stdio:"),
+        (["--max-log", "9223372036854775808"], "--max-log 9223372036854775808"),
+        (["--keep-days", "999999"], "--keep-days 999999"),
+        (["--max-connections", "0"], "--max-connections 0"),
         (["--listen", "tcp:8081"], "--listen tcp:8081: other hosts reach it"),
         (["--listen", "unix:/x", "--listen", "tcp:1"], "--listen tcp:1"),
         (["--no-such-option"], "no-such-option"),

@@ -1,0 +1,238 @@
+"""Connections to a collector: kept while it keeps them, and not one moment longer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+import pytest_twisted
+from peers.byhand import NO_CONTENT, Pusher, Server
+from peers.certificate import self_signed
+from peers.proxy import Proxy
+from twisted.internet.ssl import PrivateCertificate
+
+from goloagent.address import HttpUrl
+from goloagent.delivery import proxy as proxies
+from goloagent.delivery.policy import Answer
+
+TAKEN = Answer(status=200)
+
+
+@pytest_twisted.async_yield_fixture
+async def server() -> AsyncIterator[Server]:
+    """Run a collector over plain TCP."""
+    from twisted.internet import reactor
+
+    server = Server(reactor)
+    yield server
+    await server.close()
+
+
+@pytest_twisted.async_yield_fixture
+async def pusher() -> AsyncIterator[Pusher]:
+    """Return a client."""
+    from twisted.internet import reactor
+
+    pusher = Pusher(reactor)
+    yield pusher
+    await pusher.close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Takes every push, by the version of HTTP that `http.server` has."""
+
+    def do_POST(self) -> None:
+        """Read the batch and take it."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def http_10() -> Iterator[str]:
+    """Run Python's own HTTP server, which speaks HTTP/1.0."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_every_push_to_an_http_10_collector_is_taken(http_10: str, pusher: Pusher) -> None:
+    """It closes each connection, so each push has one of its own."""
+    answers = [await pusher.push(http_10) for _ in range(20)]
+    assert answers == [TAKEN] * 20
+    assert pusher.collector(http_10).dialer.opened == 20
+
+
+@pytest.mark.parametrize("head", [b"", b"Connection: close\r\n", b"Connection: Close\r\n"])
+@pytest_twisted.ensureDeferred
+async def test_every_push_to_a_collector_that_closes_is_taken(
+    server: Server, pusher: Pusher, head: bytes
+) -> None:
+    """Whether it announces the close or not, a push that meets it is sent again at once."""
+
+    def answer_and_close(peer: Any) -> None:
+        peer.transport.write(b"HTTP/1.1 200 OK\r\n" + head + b"Content-Length: 0\r\n\r\n")
+        peer.transport.loseConnection()
+
+    server.script = answer_and_close
+    for _ in range(20):
+        assert await pusher.push(server.url) == TAKEN
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_kept_connection_that_dies_costs_no_retry(server: Server, pusher: Pusher) -> None:
+    """After the collector was restarted the next push is taken, on a new connection."""
+    assert await pusher.push(server.url) == TAKEN
+    server.script = lambda peer: peer.transport.abortConnection()
+    pushed = pusher.push(server.url)
+    await server.until(lambda: len(server.requests) == 2)
+    server.script = lambda peer: peer.transport.write(NO_CONTENT)
+    assert await pushed == TAKEN
+    assert len(server.requests) == 3
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_new_connection_that_dies_is_not_asked_again(
+    server: Server, pusher: Pusher
+) -> None:
+    """One immediate repeat is all: what fails on a new connection waits for its turn."""
+    assert await pusher.push(server.url) == TAKEN
+    server.script = lambda peer: peer.transport.abortConnection()
+    assert (await pusher.push(server.url)).status is None
+    assert len(server.requests) == 3
+    assert (await pusher.push(server.url)).status is None
+    assert len(server.requests) == 4
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_kept_connection_that_dies_amid_an_answer_is_not_asked_again(
+    server: Server, pusher: Pusher
+) -> None:
+    """Bytes of an answer say that the collector had the request."""
+    assert await pusher.push(server.url) == TAKEN
+
+    def half(peer: Any) -> None:
+        peer.transport.write(b"HTTP/1.1 200 O")
+        peer.transport.loseConnection()
+
+    server.script = half
+    assert await pusher.push(server.url) == Answer(
+        error="the connection was closed in the middle of the answer"
+    )
+    assert len(server.requests) == 2
+
+
+# A proxy.
+
+
+def through(proxy: Proxy, url: str, scheme: str = "http", userinfo: str = "") -> Pusher:
+    """Return a client that reaches `url` through a proxy, and accepts any certificate."""
+    from twisted.internet import reactor
+
+    variable = f"{url.partition(':')[0].upper()}_PROXY"
+    found = proxies.find(HttpUrl.parse(url), {variable: f"{scheme}://{userinfo}{proxy.address}"})
+    assert found is not None
+    return Pusher(reactor, insecure=True, proxy=found)
+
+
+@pytest_twisted.async_yield_fixture
+async def proxy() -> AsyncIterator[Proxy]:
+    """Run a proxy."""
+    from twisted.internet import reactor
+
+    proxy = Proxy(reactor)
+    yield proxy
+    await proxy.close()
+
+
+@pytest_twisted.async_yield_fixture
+async def tls_server() -> AsyncIterator[Server]:
+    """Run a collector over TLS."""
+    from twisted.internet import reactor
+
+    server = Server(reactor, PrivateCertificate.loadPEM(self_signed("127.0.0.1")))
+    yield server
+    await server.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_http_collector_is_asked_for_by_its_whole_url(
+    server: Server, proxy: Proxy
+) -> None:
+    """The proxy gets the absolute URI and its password, and the connection is kept."""
+    url = f"http://c.example:{server.port}/in"
+    pusher = through(proxy, url, userinfo="me:secret@")
+    assert [await pusher.push(url) for _ in range(2)] == [TAKEN] * 2
+    [head] = proxy.requests
+    assert head[0] == f"POST {url}/push/shop HTTP/1.1"
+    assert f"Host: c.example:{server.port}" in head
+    assert "Proxy-Authorization: Basic bWU6c2VjcmV0" in head
+    assert len(server.requests) == 2
+    await pusher.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_https_collector_is_reached_by_a_tunnel(tls_server: Server, proxy: Proxy) -> None:
+    """The proxy sees where to, and its password; the collector sees no trace of either."""
+    url = f"https://c.example:{tls_server.port}"
+    pusher = through(proxy, url, userinfo="me:secret@")
+    assert [await pusher.push(url) for _ in range(2)] == [TAKEN] * 2
+    [head] = proxy.requests
+    assert head[0] == f"CONNECT c.example:{tls_server.port} HTTP/1.1"
+    assert "Proxy-Authorization: Basic bWU6c2VjcmV0" in head
+    assert len(tls_server.requests) == 2
+    assert b"POST /push/shop HTTP/1.1" in tls_server.requests[0]
+    assert b"Proxy" not in b"".join(tls_server.requests)
+    await pusher.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_proxy_over_tls(
+    server: Server, tls_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An https proxy is spoken to inside of TLS, which may hold another TLS."""
+    from twisted.internet import reactor
+
+    certificate = PrivateCertificate.loadPEM(self_signed("127.0.0.1"))
+    proxy = Proxy(reactor, certificate)
+    monkeypatch.setattr("twisted.internet._sslverify.platformTrust", lambda: certificate)
+    for peer in (server, tls_server):
+        url = peer.url.replace("127.0.0.1", "c.example")
+        pusher = through(proxy, url, scheme="https")
+        assert await pusher.push(url) == TAKEN
+        assert len(peer.requests) == 1
+        await pusher.close()
+    assert len(proxy.requests) == 2
+    await proxy.close()
+
+
+@pytest.mark.parametrize(
+    ("refusal", "scheme"), [("407 Authenticate", "http"), ("403 Forbidden", "https")]
+)
+@pytest_twisted.ensureDeferred
+async def test_a_proxy_that_refuses_is_named(
+    proxy: Proxy, refusal: str, scheme: str, server: Server
+) -> None:
+    """Its answer is the collector's for http, and the reason why there is none for https."""
+    proxy.refusal = refusal
+    url = f"{scheme}://c.example:{server.port}"
+    pusher = through(proxy, url)
+    answer = await pusher.push(url)
+    if scheme == "http":
+        assert answer.status == 407
+    else:
+        assert f"the proxy answered {refusal} to CONNECT c.example" in str(answer)
+    assert server.requests == []
+    await pusher.close()
