@@ -16,15 +16,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Optional, Protocol
 
 from goloagent.netrpc import Call, ProtocolError, Server
+from goloagent.reporting import text_of
 
 MAX_THREADS = 10_000
 GRACE_SECONDS = 5.0
 
 # Told of a call's end: None, or the text of what it raised.
-Done = Callable[[str | None], None]
+Done = Callable[[Optional[str]], None]
 
 
 class Runner(Protocol):
@@ -119,7 +120,8 @@ class InTasks:
         error = None
         try:
             await self._run()
-        except Exception as raised:
+        # CancelledError too: the client waits for an answer to every call.
+        except BaseException as raised:
             error = text_of(raised)
         done(error)
 
@@ -199,11 +201,6 @@ def refusal(method: str) -> str | None:
     if name != "Run":
         return f"rpc: can't find method {method}"
     return None
-
-
-def text_of(error: BaseException) -> str:
-    """Say what was raised; net/rpc takes an empty text for success."""
-    return str(error) or type(error).__name__
 
 
 def serve(host: str, port: int, runner: Runner) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import attrs
-
 from goloagent.netrpc import headers
 from goloagent.netrpc.gob import MAX_NAME_BYTES
 from goloagent.netrpc.inbound import Inbound
@@ -26,8 +24,7 @@ class Replies(NamedTuple):
     errors: tuple[str, ...]
 
 
-@attrs.frozen
-class Call:
+class Call(NamedTuple):
     """A call that came, as its reply has to name it."""
 
     method: str

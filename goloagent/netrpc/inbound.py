@@ -11,8 +11,6 @@ import struct
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
-import attrs
-
 from goloagent.netrpc.gob import ProtocolError, Reader, message, message_span
 from goloagent.netrpc.headers import METHOD, SEQUENCE
 from goloagent.netrpc.values import Values
@@ -34,8 +32,7 @@ class Batch(NamedTuple):
     sequences: list[int]
 
 
-@attrs.frozen
-class _Header:
+class _Header(NamedTuple):
     method: bytes
     error: bytes
     sequence: int
@@ -44,8 +41,7 @@ class _Header:
     sequence_end: int
 
 
-@attrs.frozen
-class _Pattern:
+class _Pattern(NamedTuple):
     """The bytes of a header and its body, but for the digits of the sequence number."""
 
     before: bytes

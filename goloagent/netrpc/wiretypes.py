@@ -8,9 +8,8 @@ other inside one of its own. The module refuses to know what the values are for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
-
-import attrs
 
 from goloagent.netrpc.gob import ProtocolError, Reader, integer, message, string, struct, uint
 
@@ -30,7 +29,7 @@ class WireType(Protocol):
         """Read a value's own bytes; yield the type of each value in it when that is next."""
 
 
-@attrs.frozen
+@dataclass(frozen=True)
 class Field:
     """A member of a struct: its name and the id of its type."""
 
@@ -38,7 +37,7 @@ class Field:
     type_id: int
 
 
-@attrs.frozen
+@dataclass(frozen=True)
 class Struct:
     """Fields, each announced by its distance from the one before; a distance of zero ends them."""
 
@@ -58,7 +57,7 @@ class Struct:
         return (field.type_id for field in self.present(source))
 
 
-@attrs.frozen
+@dataclass(frozen=True)
 class Sequence:
     """A slice, or an array when it has a fixed `length`: a count and the elements."""
 
@@ -74,7 +73,7 @@ class Sequence:
             yield self.element
 
 
-@attrs.frozen
+@dataclass(frozen=True)
 class Map:
     """A count, and keys and elements in turn."""
 
@@ -88,7 +87,7 @@ class Map:
             yield self.element
 
 
-@attrs.frozen
+@dataclass(frozen=True)
 class Opaque:
     """A type that encodes itself (GobEncoder, BinaryMarshaler, TextMarshaler): counted bytes."""
 

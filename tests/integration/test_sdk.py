@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from unittest import mock
 
 import pytest
 
+from goloagent import reporting
 from goloagent.netrpc import Client
 from goloagent.results import output
 
@@ -236,3 +240,95 @@ def test_the_example_without_a_target(program: Path) -> None:
     assert all("refused" in error for error in errors)
     assert [(result["status"], result["size"]) for result in results] == [(0, -1)] * 3
     assert all("ConnectionRefusedError" in result["error"] for result in results)
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """Give a small pipe whose writing end is non-blocking: (read, write)."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(writing, False)
+    yield reading, writing
+    for end in (reading, writing):
+        with suppress(OSError):
+            os.close(end)
+
+
+def test_a_full_pipe_is_waited_for_when_it_is_non_blocking(pipe: tuple[int, int]) -> None:
+    """Long lines of several threads arrive whole, though the pipe holds a part of one."""
+    reading, writing = pipe
+    writer = reporting.LineWriter(writing)
+    lines = [str(number).encode() * 20_000 + b"\n" for number in range(8)]
+    threads = [threading.Thread(target=writer.write, args=(line,)) for line in lines]
+    for thread in threads:
+        thread.start()
+    expected = sum(map(len, lines))
+    received = b""
+    while len(received) < expected:
+        received += os.read(reading, 65536)
+    for thread in threads:
+        thread.join()
+    assert sorted(received.splitlines(keepends=True)) == sorted(lines)
+
+
+def test_a_pipe_without_a_reader_is_an_error(pipe: tuple[int, int]) -> None:
+    """Also when it is full: a write that waits for a reader that is gone ends."""
+    reading, writing = pipe
+    writer = reporting.LineWriter(writing)
+    os.write(writing, bytes(4096))
+    closing = threading.Thread(target=os.close, args=(reading,))
+    real_poll = select.poll
+
+    def poll() -> select.poll:
+        closing.start()
+        return real_poll()
+
+    with mock.patch.object(select, "poll", poll), pytest.raises(BrokenPipeError):
+        writer.write(b"line\n")
+    closing.join()
+
+
+def test_a_write_that_fails_in_a_line_tears_no_other(pipe: tuple[int, int]) -> None:
+    """The next write completes the line; a line of which nothing was written is dropped."""
+    reading, writing = pipe
+    writer = reporting.LineWriter(writing)
+    results: list[object] = [5, KeyboardInterrupt()]
+    real_write = os.write
+
+    def write(descriptor: int, data: bytes) -> int:
+        step = results.pop(0) if results else len(data)
+        if isinstance(step, BaseException):
+            raise step
+        return real_write(descriptor, data[: cast(int, step)])
+
+    with mock.patch.object(os, "write", write):
+        with pytest.raises(KeyboardInterrupt):
+            writer.write(b"the first line\n")
+        results.append(OSError("full"))
+        with pytest.raises(OSError, match="full"):
+            writer.write(b"the second line\n")
+        writer.write(b"the third line\n")
+    assert os.read(reading, 4096) == b"the first line\nthe third line\n"
+
+
+def test_a_forked_process_reports_though_a_thread_was_writing(pipe: tuple[int, int]) -> None:
+    """The child has a lock of its own, and leaves the rest of the parent's line to the parent."""
+    reading, writing = pipe
+    writer = reporting.LineWriter(writing)
+    real_write = os.write
+
+    def write(descriptor: int, data: bytes) -> int:
+        """Write half of the line, then fork: the parent goes on, the child reports."""
+        if data != b"parent\n":
+            return real_write(descriptor, data)
+        written = real_write(descriptor, data[:3])
+        child = os.fork()
+        if child == 0:
+            writer.write(b"child\n")
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        return written
+
+    with mock.patch.object(os, "write", write):
+        writer.write(b"parent\n")
+    assert os.read(reading, 4096) == b"parchild\nent\n"

@@ -7,12 +7,16 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
+from typing import Any
 from unittest import mock
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from goloagent import sdk, serving
+from goloagent import reporting, sdk, serving
 from goloagent.netrpc import Client, Replies
 from goloagent.results import output
 
@@ -63,15 +67,118 @@ def test_what_need_not_be_given(capfdbinary: Capture) -> None:
     assert before <= when <= datetime.now(timezone.utc)
 
 
-def test_wrong_reports_are_refused(capfdbinary: Capture) -> None:
-    """What a collector would refuse is told to the author at once, and nothing is printed."""
-    with pytest.raises(ValueError, match="time zone"):
-        sdk.report(method="GET", url="u", status=1, duration_seconds=1, timestamp=datetime.max)
-    with pytest.raises(ValueError, match="NaN"):
-        sdk.report(method="GET", url="u", status=1, duration_seconds=float("nan"))
-    with pytest.raises(ValueError, match="JSON compliant"):
-        sdk.report(method="GET", url="u", status=1, duration_seconds=1, error=float("inf"))
+class Unspeakable(Exception):
+    """An exception that raises another when its text is asked for."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+SECONDS = timezone(timedelta(seconds=30))
+WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "naive time": ({"timestamp": datetime(2026, 1, 2)}, ValueError, "time zone"),
+    "time as number": ({"timestamp": 1.5}, TypeError, "timestamp must be a datetime"),
+    "time before UTC": (
+        {"timestamp": datetime.min.replace(tzinfo=SECONDS)},
+        ValueError,
+        "does not exist in UTC",
+    ),
+    "NaN": ({"duration_seconds": float("nan")}, ValueError, "duration_seconds must be finite"),
+    "infinite": ({"duration_seconds": float("inf")}, ValueError, "duration_seconds must be finite"),
+    "long duration": ({"duration_seconds": 1e10}, ValueError, "duration_seconds does not fit"),
+    "large status": ({"status": 2**63}, ValueError, "status does not fit into 64 bits"),
+    "large size": ({"size": -(2**63) - 1}, ValueError, "size does not fit into 64 bits"),
+    "url as bytes": ({"url": b"http://x/"}, TypeError, "url must be a str, not bytes"),
+    "no method": ({"method": None}, TypeError, "method must be a str, not NoneType"),
+    "infinite error": ({"error": float("inf")}, ValueError, "JSON compliant"),
+    "huge number": ({"error": {"code": 10**400}}, ValueError, "beyond the range"),
+    "error as bytes": ({"error": b"x"}, TypeError, "not JSON serializable"),
+    "long line": ({"error": "x" * 2**20}, ValueError, "shorten url or error"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_reports_are_refused(name: str, capfdbinary: Capture) -> None:
+    """The author gets one clear error about what the agent would refuse; nothing is printed."""
+    wrong, error, match = WRONG[name]
+    right = {"method": "GET", "url": "u", "status": 1, "duration_seconds": 1}
+    with pytest.raises(error, match=match):
+        sdk.report(**{**right, **wrong})
     assert printed(capfdbinary) == []
+
+
+def test_an_error_nested_too_deep_is_refused(capfdbinary: Capture) -> None:
+    """It is a ValueError, not a RecursionError."""
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+    with pytest.raises(ValueError, match="too deep"):
+        sdk.report(method="GET", url="u", status=1, duration_seconds=1, error=nested)
+    assert printed(capfdbinary) == []
+
+
+def test_a_time_zone_with_seconds_is_reported_in_utc(capfdbinary: Capture) -> None:
+    """RFC 3339 has no seconds in an offset, as the local mean times of old have them."""
+    when = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(minutes=-5, seconds=-17)))
+    sdk.report(method="GET", url="u", status=200, duration_seconds=1, timestamp=when)
+    [line] = printed(capfdbinary)
+    assert line["timestamp"] == "2026-01-02T03:09:22.000000+00:00"
+
+
+def test_an_exception_without_a_text_is_reported_by_its_type(capfdbinary: Capture) -> None:
+    """Also when its __str__ raises; a very long text is cut."""
+    for error in (Unspeakable(), OSError(), OSError("x" * 10_000)):
+        sdk.report(method="GET", url="u", status=0, duration_seconds=1, error=error)
+    first, second, third = (str(line["error"]) for line in printed(capfdbinary))
+    assert (first, second) == ("Unspeakable: Unspeakable", "OSError: OSError")
+    assert third == ("OSError: " + "x" * 10_000)[: reporting.MAX_ERROR_TEXT]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(
+    method=st.text(),
+    url=st.text(),
+    status=st.integers() | st.floats(),
+    size=st.integers(),
+    seconds=st.floats() | st.integers(0),
+    error=JSON,
+    sequence_id=st.text() | st.integers(),
+    timestamp=st.datetimes(timezones=st.timezones()),
+)
+def test_every_line_that_is_printed_is_a_result(
+    method: str,
+    url: str,
+    status: int,
+    size: int,
+    seconds: float,
+    error: object,
+    sequence_id: str,
+    timestamp: datetime,
+) -> None:
+    """Whatever is reported is refused with a ValueError, or is a line that the agent accepts."""
+    with suppress(ValueError):
+        line = reporting.result_line(
+            method=method,
+            url=url,
+            status=status,
+            size=size,
+            duration_seconds=seconds,
+            error=error,
+            sequence_id=sequence_id,
+            timestamp=timestamp,
+        )
+        assert line.endswith(b"\n")
+        assert output.is_result(line[:-1]), line
+
+
+def test_the_longest_line_is_what_the_agent_accepts() -> None:
+    """The SDK and the agent agree; the SDK cannot import the agent's own constant."""
+    assert reporting.MAX_LINE_BYTES == output.MAX_LINE_BYTES
 
 
 def test_lines_of_threads_are_never_torn(capfdbinary: Capture) -> None:
@@ -265,22 +372,25 @@ def test_ended_calls_do_not_crowd_out_signals() -> None:
     assert asyncio.run(main()) == (1, 500)
 
 
-def test_what_a_call_raises_is_its_error() -> None:
+@pytest.mark.parametrize("kind", ["threads", "tasks"])
+def test_what_a_call_raises_is_its_error(kind: str) -> None:
     """A call's error is the exception's text, or its type when it has none; the next call works."""
-    raised = iter([ValueError("no"), KeyError(), SystemExit(3), None, ValueError("no")])
+    raised = iter(
+        [ValueError("no"), KeyError(), SystemExit(3), Unspeakable(), asyncio.CancelledError(), None]
+    )
 
     def run() -> None:
         error = next(raised)
         if error is not None:
             raise error
 
-    told = outcomes(lambda: serving.InThreads(run), [1, 1, 1, 1])
-    assert told == [["no"], ["KeyError"], ["3"], [None]]
-
     async def task() -> None:
         run()
 
-    assert outcomes(lambda: serving.InTasks(task), [1]) == [["no"]]
+    told = outcomes(
+        lambda: serving.InThreads(run) if kind == "threads" else serving.InTasks(task), [1] * 6
+    )
+    assert told == [["no"], ["KeyError"], ["3"], ["Unspeakable"], ["CancelledError"], [None]]
 
 
 def test_tasks_run_at_once() -> None:
