@@ -57,9 +57,10 @@ def running(*command: str | Path, **options: Any) -> Iterator[subprocess.Popen[s
 
 
 @contextmanager
-def serving(script: str) -> Iterator[str]:
+def serving(script: str, *options: str | Path) -> Iterator[str]:
     """Run one of the example servers on a free port; yield its URL, which is its first line."""
-    with running(sys.executable, HERE / script, "0", stdout=subprocess.PIPE) as program:
+    command = [sys.executable, HERE / script, "0", *options]
+    with running(*command, stdout=subprocess.PIPE) as program:
         url = program.stdout.readline().strip()
         if not url:
             raise DemoError(f"{script} did not start")
@@ -175,7 +176,9 @@ def main() -> None:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="golo-agent-")))
         target = stack.enter_context(serving("target.py"))
-        collector = stack.enter_context(serving("collector.py"))
+        collector = stack.enter_context(
+            serving("collector.py", "--directory", directory / "results")
+        )
         url = stack.enter_context(agent(directory, collector))
         console.print(f"target {target}\ncollector {collector}\nagent {url}")
         wanted = {"name": NAME, "users": USERS, "duration": SECONDS}

@@ -31,6 +31,7 @@ from goloagent.host.condition import Condition
 from goloagent.host.premises import CannotStart, Premises, own_user, read_token, reason
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
+from goloagent.loadtest import sdkarchive
 from goloagent.loadtest.containment import NotAllowed
 from goloagent.loadtest.users import connect, is_free
 from goloagent.metrics.lateness import Lateness
@@ -206,6 +207,13 @@ class Composition:
 
     def _make_custody(self) -> Custody:
         settings, wanted = self._settings, self._settings.containment
+        try:
+            sdkarchive.install(settings.state)
+        except OSError as error:
+            self._condition.notice(
+                f"load tests in Python cannot import goloagent.sdk: {settings.state}/"
+                f"{sdkarchive.NAME} cannot be written: {reason(error)}; restart the agent to retry"
+            )
         try:
             custody = Custody(
                 self.reactor,

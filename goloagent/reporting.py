@@ -1,6 +1,6 @@
 """The line that `sdk.report` prints for one request: its content, and the write to stdout.
 
-Runs in load tests: imports the standard library alone, and runs on Python 3.9.
+Runs in load tests: imports the standard library alone, and runs on Python 3.8.
 """
 
 from __future__ import annotations

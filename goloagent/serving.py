@@ -12,11 +12,11 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
-from typing import Optional, Protocol
+from typing import Callable, Optional, Protocol
 
 from goloagent.netrpc import Call, ProtocolError, Server
 from goloagent.reporting import text_of

@@ -55,6 +55,7 @@ class Program:
     """What to run: an executable in a directory of its own, as a user (None: the agent's).
 
     ``mark`` is what `survivors` knows its processes by, ``closed`` what `launcher` keeps it from.
+    ``sdk`` is where a program in Python finds ``goloagent.sdk``.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class Program:
     user: str | None = None
     containment: Containment = attrs.Factory(ProcessGroup)
     closed: Mapping[str, object] | None = None
+    sdk: Path | None = None
 
     @property
     def job_id(self) -> str:
@@ -176,6 +178,8 @@ def spawn(reactor: IReactorProcess, program: Program, watcher: Watcher) -> LoadT
         "HOME": str(program.directory),
         "TMPDIR": str(program.directory),
     }
+    if program.sdk is not None:
+        environment["PYTHONPATH"] = str(program.sdk)
     process = LoadTestProcess(watcher, program.containment, program.job_id)
     with open(os.devnull, "rb") as null:  # noqa: PTH123
         pipes: dict[int, int | str] = {0: null.fileno(), 1: "r", 2: "r"}

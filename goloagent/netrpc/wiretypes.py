@@ -7,9 +7,9 @@ other inside one of its own. The module refuses to know what the values are for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Callable, Protocol
 
 from goloagent.netrpc.gob import ProtocolError, Reader, integer, message, string, struct, uint
 

@@ -15,7 +15,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from goloagent.jobs.job import Job
-from goloagent.loadtest import cgroup, landlock, survivors
+from goloagent.loadtest import cgroup, landlock, sdkarchive, survivors
 from goloagent.loadtest.containment import Containment, attempt, choose, ways
 from goloagent.loadtest.listener import Owner, is_strangers
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
@@ -54,6 +54,7 @@ class Custody:
         self._state = state
         self._user = user
         self._rpc_address = rpc_address
+        self._sdk = state / sdkarchive.NAME
         found = ways(self._mark())
         for way in found:
             self._clear(way, "", "earlier jobs")
@@ -86,6 +87,7 @@ class Custody:
             user=self._user,
             containment=self._containment,
             closed=self._closed,
+            sdk=self._sdk,
         )
         return spawn(self._reactor, program, watcher)
 
@@ -105,7 +107,7 @@ class Custody:
     def _close(self, paths: Iterable[Path]) -> Mapping[str, object] | None:
         """Return what load tests are kept from and what of it they may read, or None: nothing."""
         # Who may write to the agent's cgroup may end the agent by it.
-        readable = filter(None, [cgroup.ours()])
+        readable = filter(None, [cgroup.ours(), self._sdk.absolute()])
         closed = {
             "paths": [str(path.absolute()) for path in paths],
             "readable": list(map(str, readable)),

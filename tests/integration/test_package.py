@@ -17,17 +17,20 @@ from pathlib import Path
 import pytest
 from peers.debian import run
 from peers.ports import free_port
+from peers.readme import run_python_example
 
 
 @contextmanager
 def serving(directory: Path, twistd: list[str | Path], **options: str | Path) -> Iterator[str]:
-    """Run an installed agent; yield its address, and end it in order."""
+    """Run an installed agent, its environment not activated; yield its address, and end it."""
     port = free_port()
     options |= {"listen": f"tcp:{port}:interface=127.0.0.1", "rpc": f"127.0.0.1:{free_port()}"}
     command = [*map(str, twistd), "--nodaemon", "--pidfile=", "golo-agent"]
     command += [f"--{name}={value}" for name, value in options.items()]
     with (directory / "log").open("wb") as log:
-        agent = subprocess.Popen(command, cwd="/", stdout=log, stderr=log)
+        agent = subprocess.Popen(
+            command, cwd="/", env={"PATH": "/usr/bin:/bin"}, stdout=log, stderr=log
+        )
     try:
         deadline = time.monotonic() + 30
         while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
@@ -49,7 +52,7 @@ def get(url: str) -> str:
 
 @pytest.mark.parametrize("pattern", ["*.whl", "*.tar.gz"], ids=["wheel", "sdist"])
 def test_in_a_fresh_environment(dist: Path, tmp_path: Path, pattern: str) -> None:
-    """Twistd knows the agent, which serves the page that was packed, and ends in order."""
+    """The agent serves the page that was packed, runs the README's load test, and ends in order."""
     [package] = dist.glob(pattern)
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     run(tmp_path / "venv/bin/pip", "install", "--quiet", package)
@@ -60,6 +63,7 @@ def test_in_a_fresh_environment(dist: Path, tmp_path: Path, pattern: str) -> Non
     with serving(tmp_path, [twistd], **own, **{"run-as": user}) as url:
         assert '"ready"' in get(f"{url}/health")
         assert "<title>" in get(f"{url}/")
+        run_python_example(url)
 
 
 def test_in_a_fresh_debian(dist: Path, debian: Path, tmp_path: Path) -> None:
@@ -75,6 +79,7 @@ def test_in_a_fresh_debian(dist: Path, debian: Path, tmp_path: Path) -> None:
     with serving(tmp_path, ["chroot", debian, "/usr/lib/golo-agent/bin/twistd"]) as url:
         assert '"ready"' in get(f"{url}/health")
         assert "<title>" in get(f"{url}/")
+        run_python_example(url)
     run("chroot", debian, "dpkg", "--purge", "golo-agent")
     left = [
         path for path in debian.rglob("*golo-agent*") if not path.is_relative_to(debian / "var")

@@ -276,8 +276,10 @@ def test_spawn_in_a_namespace(heard: Heard) -> None:
         rpc_address="127.0.0.1:9999",
         mark="mark",
         containment=PidNamespace(),
+        sdk=Path("/srv/sdk.zip"),
     )
     spawn(spawner, program, heard)
+    assert spawner.environment["PYTHONPATH"] == "/srv/sdk.zip"
     assert spawner.args[:-5] == around(os.getpid(), [])
     assert spawner.plan["agent"] == 1
     assert {*spawner.descriptors} == {0, 1, 2, STATUS_FD, EXIT_FD}

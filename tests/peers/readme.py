@@ -1,0 +1,106 @@
+"""The README's load test in Python, run against an agent as a person would do it by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+ROOT = Path(__file__).parents[2]
+USERS, SECONDS = 5, 2
+
+
+def python_example() -> str:
+    """Return the load test, as it stands in the README."""
+    [example] = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S
+    )
+    assert isinstance(example, str)
+    return example
+
+
+def aimed_at(url: str, text: str, statement: str = "URL = ") -> str:
+    """Return a load test of the README, or of the examples, with another URL."""
+    aimed, replaced = re.subn(f'^{statement}".*"$', f'{statement}"{url}"', text, flags=re.M)
+    assert replaced == 1, "the example does not have its URL on one line"
+    return aimed
+
+
+class Target(ThreadingHTTPServer):
+    """Serves a few bytes and counts it."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.served = 0
+        self.lock = threading.Lock()
+        self.url = f"http://127.0.0.1:{self.server_port}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Target
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+
+    def do_GET(self) -> None:
+        with self.server.lock:
+            self.server.served += 1
+        self.send_response(200)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serving_target() -> Iterator[Target]:
+    """Run a target in threads."""
+    with Target() as target:
+        thread = threading.Thread(target=target.serve_forever)
+        thread.start()
+        yield target
+        target.shutdown()
+        thread.join()
+
+
+def run_python_example(agent: str) -> None:
+    """Upload the example and queue a job; assert that each request served is a valid result."""
+    with serving_target() as target:
+        binary = upload(agent, aimed_at(target.url, python_example()).encode())
+        job = run(agent, binary)
+        assert (job["state"], job["message"]) == ("finished", None), job
+        assert job["calls"]["failed"] == job["results"]["invalid"] == 0, job
+        assert job["results"]["valid"] == target.served > 0, job
+
+
+def upload(agent: str, program: bytes) -> str:
+    """Upload a program and return the id of the binary."""
+    head = '--edge\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
+    body = head.encode() + program + b"\r\n--edge--\r\n"
+    binary = ask(f"{agent}/upload", body, "multipart/form-data; boundary=edge")["binary"]
+    assert isinstance(binary, str)
+    return binary
+
+
+def run(agent: str, binary: str) -> Any:
+    """Queue a job, wait until it is over, and return it."""
+    wanted = {"name": "readme", "users": USERS, "duration": SECONDS, "binary": binary}
+    queued = ask(f"{agent}/queue", json.dumps(wanted).encode())
+    with urlopen(f"{agent}/jobs/{queued['id']}/events", timeout=120) as events:
+        events.read()  # they end with the job
+    return ask(f"{agent}/jobs/{queued['id']}")
+
+
+def ask(url: str, body: bytes | None = None, media_type: str = "application/json") -> Any:
+    """GET, or POST if there is a body; return the answer's JSON."""
+    with urlopen(Request(url, body, {"Content-Type": media_type}), timeout=60) as answer:
+        return json.load(answer)
