@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from peers.debian import run
 from peers.ports import free_port
-from peers.readme import run_python_example
+from peers.readme import SYSTEM_PATH, run_python_example
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def serving(directory: Path, twistd: list[str | Path], **options: str | Path) ->
     command += [f"--{name}={value}" for name, value in options.items()]
     with (directory / "log").open("wb") as log:
         agent = subprocess.Popen(
-            command, cwd="/", env={"PATH": "/usr/bin:/bin"}, stdout=log, stderr=log
+            command, cwd="/", env={"PATH": SYSTEM_PATH}, stdout=log, stderr=log
         )
     try:
         deadline = time.monotonic() + 30

@@ -15,12 +15,11 @@ import pytest_twisted
 from golang import build
 from peers.agent import Agent
 from peers.collector import Collector
-from peers.readme import ROOT, aimed_at, python_example
+from peers.readme import ROOT, SYSTEM_PATH, aimed_at, python_example
 from peers.target import Target
 
 from goloagent.loadtest import sdkarchive
 
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 USERS, SECONDS = 10, 2
 
 
