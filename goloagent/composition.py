@@ -107,6 +107,7 @@ class Composition:
         self._store = premises.store
         self._condition = condition
         self._logs = Logs(settings.logs)
+        self._archive = Archive(settings.logs, self.threads.bulk.run)
         self._broadcast = Broadcast()
         self.remover = Remover(self.threads.bulk.run)
         self._space = Space(
@@ -165,7 +166,7 @@ class Composition:
             StatisticsRoutes(
                 self._store,
                 self._running_statistics,
-                Archive(self._settings.logs, self.threads.bulk.run).summary,
+                self._archive.summary,
                 self.reactor,
             ),
             HealthRoutes(self._health),
@@ -287,7 +288,7 @@ class Composition:
             save=self._save,
             results=self.shipper,
             too_much=self._space.too_much,
-            keep_statistics=self._logs.keep_statistics,
+            keep_statistics=self._archive.keep,
             in_thread=self.threads.bulk.run,
         )
 

@@ -7,18 +7,17 @@ at a time: each keeps a processor busy, and so holds up everything else.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredLock, ensureDeferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from goloagent.jobs.job import Job
 from goloagent.results.runlog import LogPathError, open_reader
+from goloagent.single_flight import SingleFlight
 from goloagent.statistics.file import load_statistics, write_statistics
-from goloagent.statistics.run import rebuild
+from goloagent.statistics.run import RunStatistics, rebuild
 from goloagent.statistics.summary import Summary
 
 
@@ -31,7 +30,7 @@ class Archive:
         self._logs = logs
         self._in_thread = in_thread
         self._rebuilding = DeferredLock()
-        self._waiting: dict[str, list[Deferred[Summary]]] = {}
+        self._summaries: SingleFlight[Summary] = SingleFlight()
 
     def summary(self, job: Job) -> Deferred[Summary]:
         """Return the statistics of a job that is over, in a Deferred that may be cancelled.
@@ -39,14 +38,17 @@ class Archive:
         It fails with FileNotFoundError when there is no log, LogPathError when something else
         stands in its place, and OSError when it cannot be read.
         """
-        waiting: Deferred[Summary] = Deferred()
-        others = self._waiting.get(job.id)
-        if others is not None:
-            others.append(waiting)
-            return waiting
-        self._waiting[job.id] = [waiting]
-        ensureDeferred(self._find(job)).addBoth(partial(self._answer, job.id))
-        return waiting
+        return self._summaries.do(job.id, lambda: self._find(job))
+
+    def keep(self, job: Job, statistics: RunStatistics) -> Deferred[Summary]:
+        """Write the statistics of a run that has ended; until then, `summary` waits for them."""
+
+        async def keep() -> Summary:
+            summary: Summary = await self._in_thread(statistics.summary)
+            await self._write(job, summary)
+            return summary
+
+        return self._summaries.do(job.id, keep)
 
     async def _find(self, job: Job) -> Summary:
         run = (self._logs, job.spec.name, job.id)
@@ -55,17 +57,17 @@ class Archive:
             return kept
         self._log.info("making the statistics of job {id} of its log", id=job.id)
         made: Summary = await self._rebuilding.run(self._in_thread, _rebuild, *run)
+        await self._write(job, made)
+        return made
+
+    async def _write(self, job: Job, summary: Summary) -> None:
+        """Write statistics; what cannot be written can be made again from the log."""
         try:
-            await self._in_thread(write_statistics, *run, made)
+            await self._in_thread(write_statistics, self._logs, job.spec.name, job.id, summary)
         except (OSError, LogPathError) as error:
             self._log.warn(
                 "the statistics of job {id} are not kept: {error}", id=job.id, error=error
             )
-        return made
-
-    def _answer(self, job_id: str, outcome: Summary | Failure) -> None:
-        for waiting in self._waiting.pop(job_id):
-            waiting.callback(outcome)  # a Failure is passed on as one
 
 
 def _rebuild(logs: Path, name: str, job_id: str) -> Summary:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
@@ -29,7 +29,6 @@ from goloagent.runs.life import Life
 from goloagent.runs.stage import Refused, Staged
 from goloagent.space import is_full
 from goloagent.statistics.run import RunStatistics
-from goloagent.statistics.summary import Summary
 
 
 class Results(Protocol):
@@ -60,7 +59,7 @@ class Tools:
         is_strangers: tells whether it is not the process of the job that they are connected to.
         save: keeps the job as it stands now, or raises OSError and does so later.
         too_much: returns a sentence when a run whose log is so long must not go on, or None.
-        keep_statistics: keeps what a job's results came to. Takes its time.
+        keep_statistics: keeps what a job's results came to, which nothing is added to any more.
         in_thread: runs a function off the reactor thread.
     """
 
@@ -73,7 +72,7 @@ class Tools:
     save: Callable[[Job], None]
     results: Results
     too_much: Callable[[int], str | None]
-    keep_statistics: Callable[[Job, Summary], None]
+    keep_statistics: Callable[[Job, RunStatistics], Deferred[Any]]
     in_thread: Callable[[Callable[[], None]], Deferred[None]]
     bounds: Bounds = attrs.Factory(Bounds)
 
@@ -324,9 +323,7 @@ class Run(Watcher):
     def _keep_statistics(self, staged: Staged) -> None:
         """Keep what the results came to; what cannot be kept can be made again from the log."""
         staged.statistics.settle()
-        keeping = self._tools.in_thread(
-            lambda: self._tools.keep_statistics(self.job, staged.statistics.summary())
-        )
+        keeping = self._tools.keep_statistics(self.job, staged.statistics)
         keeping.addErrback(
             lambda failure: self._log.warn(
                 "the statistics of job {id} are not kept: {error}",

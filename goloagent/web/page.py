@@ -7,14 +7,13 @@ that is not one of them. Does not know what the page does: it is a client of the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import sha256
 from importlib.resources import files
 
 import attrs
-from twisted.web.http import CACHED
 
 from goloagent.web.operation import Reply, operation
 from goloagent.web.problem import not_found
+from goloagent.web.representation import Representation, serve
 from goloagent.web.request import Request
 
 _TYPES = {
@@ -48,36 +47,23 @@ HEADERS = {
 }
 
 
-@attrs.frozen
-class Asset:
-    """One file of the page."""
-
-    body: bytes
-    media_type: str
-
-    @property
-    def etag(self) -> str:
-        """What changes with the content alone."""
-        return f'"{sha256(self.body).hexdigest()[:32]}"'
-
-
-def assets() -> dict[str, Asset]:
+def assets() -> dict[str, Representation]:
     """Return the files of the page by name."""
     return dict(_read())
 
 
-def _read() -> Iterator[tuple[str, Asset]]:
+def _read() -> Iterator[tuple[str, Representation]]:
     for file in files("goloagent.web").joinpath("page").iterdir():
         media_type = _TYPES.get(file.name.rpartition(".")[2])
         if media_type is not None:
-            yield file.name, Asset(file.read_bytes(), media_type)
+            yield file.name, Representation(file.read_bytes(), media_type)
 
 
 @attrs.frozen
 class PageRoutes:
     """``/`` and what it is made of."""
 
-    files: dict[str, Asset] = attrs.field(factory=assets)
+    files: dict[str, Representation] = attrs.field(factory=assets)
 
     @operation("GET", "/", {200: Reply("The page.", media_type=_TYPES["html"]), 304: _UNCHANGED})
     def get_page(self, request: Request) -> bytes:
@@ -107,8 +93,4 @@ class PageRoutes:
             raise not_found(request.path)
         for header, value in HEADERS.items():
             request.setHeader(header, value)
-        if request.setETag(asset.etag.encode()) is CACHED:
-            return b""
-        request.setHeader("Content-Type", asset.media_type)
-        request.setHeader("Content-Length", str(len(asset.body)))
-        return asset.body
+        return serve(request, asset)

@@ -54,6 +54,11 @@ class Door:
     uploaded: Callable[[int], None] = lambda count: None
 
 
+def json_body(value: Any) -> bytes:
+    """Return a value as JSON, spaced as the Go agent's answers were."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=0)
+
+
 class Request(server.Request):
     """One request through `door`; its body goes to `intake` or is `buffered`.
 
@@ -126,8 +131,8 @@ class Request(server.Request):
         return reason
 
     def answer(self, status: int, value: Any) -> bytes:
-        """Prepare a JSON answer and return its body, spaced as the Go agent's answers were."""
-        body = msgspec.json.format(msgspec.json.encode(value), indent=0)
+        """Prepare a JSON answer and return its body."""
+        body = json_body(value)
         self.setResponseCode(status)
         self.setHeader(b"Content-Type", b"application/json")
         self.setHeader(b"Content-Length", b"%d" % len(body))

@@ -118,6 +118,47 @@ async def test_a_job_is_queued_and_watched_to_its_end(
     assert job["results"]["delivered"] == job["results"]["read"] > 0
 
 
+SLOW_AT_THE_END = """
+import itertools, sys, time
+sys.path.insert(0, {checkout!r})
+from goloagent.sdk import report, serve
+
+calls = itertools.count()
+
+def journey():
+    seconds = 2.5 if next(calls) >= 100 else 0.01
+    time.sleep(seconds)
+    url = "http://shop/{{}}".format(int(seconds * 1000))
+    report(method="GET", url=url, status=200, size=1, duration_seconds=seconds)
+
+serve(journey)
+"""
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_last_results_are_in_the_figures(
+    agent: Agent, browser: Browser, script: Callable[..., Path]
+) -> None:
+    """What comes in a job's last moments, by nature its slowest calls, is shown at once."""
+    program = script(SLOW_AT_THE_END.format(checkout=str(Path(goloagent.__file__).parents[1])))
+
+    def scenario(page: Page) -> str:
+        visit(page, agent)
+        submit(page, program, "slow", duration=1)
+        state_is(page, "finished")
+        until(page, "document.querySelector('#stats tbody').children.length === 2")
+        page.get_by_role("button", name="max", exact=True).click()
+        until(page, "document.querySelector('#stats td.url').textContent === 'http://shop/2500'")
+        until(page, "document.querySelector('[data-field=whole-run]').textContent.includes('2.5')")
+        return field(page, "whole-run")
+
+    shown = await browser.run(scenario, viewport=DESKTOP)
+    [job] = (await agent.request("GET", "/jobs")).json["jobs"]
+    statistics = (await agent.request("GET", f"/jobs/{job['id']}/stats")).json
+    assert statistics["results"] == job["results"]["valid"]
+    assert f"max {statistics['latency']['max']:.2f} s" in shown
+
+
 @pytest_twisted.ensureDeferred
 async def test_jobs_are_cancelled(agent: Agent, browser: Browser, shop: Path) -> None:
     """A job that runs and one that waits are cancelled once that is confirmed, and not before."""
@@ -295,7 +336,7 @@ async def test_charts_are_read_by_keyboard_and_break_at_gaps(
         visit(page, agent)
         drawn = page.evaluate(
             """async () => {
-                const { path, roundStep } = await import("/page/chart.js");
+                const { path, roundStep } = await import("./page/chart.js");
                 const same = (number) => number;
                 const at = (...times) => times.map((time) => ({ time: time * 1000, value: 1 }));
                 const missing = [...at(1), { time: 2000, value: null }, ...at(3)];

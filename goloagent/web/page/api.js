@@ -1,4 +1,5 @@
-// The agent's API over HTTP. Knows routes and errors, and nothing of the page.
+// The agent's API over HTTP. Knows routes and errors, and nothing of the page. Every path is relative
+// to the page, so that all of it works below the prefix of a proxy, too.
 
 /** What the agent refused, in its own words. */
 export class Refused extends Error {
@@ -25,13 +26,13 @@ async function ask(path, options = {}) {
 }
 
 function jobPath(id) {
-  return `/jobs/${encodeURIComponent(id)}`;
+  return `jobs/${encodeURIComponent(id)}`;
 }
 
 /** List jobs: `{jobs, next}`; parameters that are empty are not given. */
 export function listJobs(parameters) {
   const given = Object.entries(parameters).filter(([, value]) => value);
-  return ask(`/jobs?${new URLSearchParams(given)}`);
+  return ask(`jobs?${new URLSearchParams(given)}`);
 }
 
 export function showJob(id) {
@@ -42,22 +43,23 @@ export function cancelJob(id) {
   return ask(jobPath(id), { method: "DELETE" });
 }
 
-export function showStatistics(id) {
-  return ask(`${jobPath(id)}/stats`);
+/** Return the statistics of a job, with the rows of a query. */
+export function showStatistics(id, query) {
+  return ask(`${jobPath(id)}/stats?${query}`);
 }
 
 export function listBinaries() {
-  return ask("/binaries?limit=50");
+  return ask("binaries?limit=50");
 }
 
 export function queueJob(request) {
   const headers = { "Content-Type": "application/json" };
-  return ask("/queue", { method: "POST", headers, body: JSON.stringify(request) });
+  return ask("queue", { method: "POST", headers, body: JSON.stringify(request) });
 }
 
 /** Return the health, which is told with a status of failure as well when it is bad. */
 export async function showHealth() {
-  return (await fetch("/health", { headers: { Accept: "application/json" } })).json();
+  return (await fetch("health", { headers: { Accept: "application/json" } })).json();
 }
 
 export function logPath(id, file) {
@@ -79,7 +81,7 @@ export function openEvents(id) {
 export function upload(file, progress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not tell how far an upload is
-    request.open("POST", "/upload");
+    request.open("POST", "upload");
     request.setRequestHeader("Accept", "application/json");
     request.upload.onprogress = (event) => progress(event.loaded / event.total);
     request.onerror = () => reject(new Refused(0, "the connection was lost"));

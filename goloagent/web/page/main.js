@@ -19,7 +19,10 @@ const LOG_MS = 1000;
 
 const find = (id) => document.getElementById(id);
 const panel = new JobPanel(find("job"));
-const statisticsTable = new StatisticsTable(find("stats"));
+const statisticsTable = new StatisticsTable(find("stats"), () => {
+  complete = null;
+  poll();
+});
 const log = new LogTail(find("log"));
 const history = new History(document.querySelector(".history"));
 const condition = new Condition(find("health"), find("notices"));
@@ -44,6 +47,7 @@ const live = new Live({
 let jobs = [];
 let shown = null;
 let statistics = null;
+let complete = null; // the id of the job whose shown figures are its last
 let polling = null;
 let next = null;
 
@@ -68,15 +72,17 @@ function show() {
 
 const settled = (job) => isOver(job) && job.results.pending === 0;
 
-/** Fetch the job to show; one about which nothing changes any more stays as it is. */
+/** Fetch the job to show, and then its figures: when nothing changes any more, for a last time. */
 async function look() {
   const id = wanted();
-  if (id !== null && id === shown?.id && settled(shown)) return;
+  if (id !== null && id === complete) return;
+  const { query } = statisticsTable;
   const job = id === null ? null : await unlessRefused(showJob(id));
-  const figures = job?.started_at ? await unlessRefused(showStatistics(id)) : null;
-  if (id !== wanted()) return;
+  const figures = job?.started_at ? await unlessRefused(showStatistics(id, query)) : null;
+  if (id !== wanted() || query !== statisticsTable.query) return;
   shown = job;
   statistics = figures;
+  complete = job !== null && settled(job) ? id : null;
   if (job !== null && !isLive(job)) await log.show(job);
 }
 

@@ -14,6 +14,7 @@ from unit.runs.one_run import NOW, RESULT
 from goloagent.disk.archive import Archive
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
+from goloagent.results.output import read
 from goloagent.results.runlog import LogPathError, RunLog
 from goloagent.statistics.file import STATS, load_statistics, write_statistics
 from goloagent.statistics.run import RunStatistics
@@ -105,6 +106,18 @@ def test_many_who_ask_at_once(tmp_path: Path, archive: Archive, threads: Threads
     assert found[0][0].check(CancelledError)
     assert [summary.results for (summary,) in found[1:]] == [3] * 49
     assert threads.names == ["load_statistics", "rebuild", "write_statistics"]
+
+
+def test_a_run_that_has_just_ended(tmp_path: Path, archive: Archive, threads: Threads) -> None:
+    """Whoever asks while its statistics are written gets them; its log is not read for that."""
+    job, statistics = ran(tmp_path), RunStatistics()
+    statistics.add(read(RESULT * 3).results)
+    kept, asked = outcome(archive.keep(job, statistics)), outcome(archive.summary(job))
+    assert asked == []
+    threads.all()
+    assert asked == kept == [statistics.summary()]
+    assert threads.names == ["summary", "write_statistics"]
+    assert load_statistics(tmp_path, "shop", "one") == statistics.summary()
 
 
 def test_one_log_at_a_time(tmp_path: Path, archive: Archive, threads: Threads) -> None:

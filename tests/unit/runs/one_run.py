@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 from datetime import datetime, timezone
+from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock
 from unit.loadtest.peer import Peer
 
@@ -219,11 +220,12 @@ class OneRun:
             raise self.store_error
         self.saved.append(job.state)
 
-    def _keep_statistics(self, job: Job, summary: Summary) -> None:
+    def _keep_statistics(self, job: Job, statistics: RunStatistics) -> Deferred[Any]:
         assert job is self.job
         if self.statistics_error is not None:
-            raise self.statistics_error
-        self.summaries.append(summary)
+            return fail(self.statistics_error)
+        self.summaries.append(statistics.summary())
+        return succeed(None)
 
     def _spawn(self, staged: object, watcher: Watcher) -> OneRun:
         assert staged is self

@@ -27,7 +27,7 @@ def test_the_page_is_html_and_what_it_names_is_there(agent: Agent) -> None:
     """Every reference of the page and of its modules is to a file that is served."""
     page = ask(agent, "GET /")
     assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    named = set(re.findall(r'(?:src|href)="/page/([^"]+)"', page.body.decode()))
+    named = set(re.findall(r'(?:src|href)="page/([^"]+)"', page.body.decode()))
     for name, asset in assets().items():
         if name.endswith(".js"):
             named |= set(re.findall(r'from "\./([^"]+)";', asset.body.decode()))

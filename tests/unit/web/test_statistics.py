@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import tracemalloc
 from typing import Any
 
+import attrs
 import pytest
 from twisted.internet.task import Clock
-from unit.web.in_memory import NOW, Agent, Answer
+from unit.web.in_memory import NOW, Agent, Answer, Connection
 
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
@@ -22,7 +25,15 @@ RESULT = (
     b'"size":7,"duration":2000000000}\n'
 )
 STATS = b"GET /jobs/one/stats HTTP/1.1\r\nHost: localhost\r\n\r\n"
-NOTHING = {"results": 0, "errors": 0, "bytes": 0, "latency": None, "rows": [], "other": None}
+NOTHING = {
+    "results": 0,
+    "errors": 0,
+    "bytes": 0,
+    "latency": None,
+    "rows": [],
+    "rows_total": 0,
+    "other": None,
+}
 
 
 def put(agent: Agent, state: State, logged: bool = False) -> Job:
@@ -92,6 +103,137 @@ def test_many_rows_take_turns(agent: Agent) -> None:
     turns.advance(0)
     assert turns.count == MAX_ROWS / ROWS_PER_TURN
     check(connection.answer(), MAX_ROWS)
+
+
+def run_with(agent: Agent, *lines: bytes) -> RunStatistics:
+    """Put a running job into the store, and return its statistics."""
+    put(agent, State.RUNNING)
+    statistics = RunStatistics()
+    agent.running = lambda job: statistics
+    statistics.add(read(b"".join(lines)).results)
+    return statistics
+
+
+def get(agent: Agent, connection: Connection, query: str = "", **headers: str) -> Answer:
+    """Return the answer to one more request of a connection."""
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    head = [f"GET /jobs/one/stats{query} HTTP/1.1", "Host: localhost", *lines, "", ""]
+    connection.transport.clear()
+    connection.send("\r\n".join(head).encode())
+    agent.clock.advance(0)
+    return connection.answer()
+
+
+def test_they_are_made_once_a_second(agent: Agent) -> None:
+    """However many ask, the figures are summed up once a second; then again."""
+    statistics = run_with(agent, RESULT % 0)
+    connection = agent.connect()
+    check(get(agent, connection), 1)
+    statistics.add(read(RESULT % 1).results)
+    agent.clock.advance(0.9)
+    check(get(agent, connection), 1)
+    agent.clock.advance(0.2)
+    check(get(agent, connection), 2)
+
+
+def test_those_of_a_run_are_not_those_of_its_end(agent: Agent) -> None:
+    """What was told of a job that ran is not told of it when it is over, however soon."""
+    run_with(agent, RESULT % 0)
+    agent.logs.mkdir()
+    log = RunLog.create(agent.logs, "shop", "one")
+    log.append_stdout(RESULT % 0 + RESULT % 1)
+    log.close()
+    connection = agent.connect()
+    check(get(agent, connection), 1)
+    [job] = agent.store.unsettled()
+    job.state, job.logged = State.FINISHED, True
+    check(get(agent, connection), 2)
+
+
+SLOW = RESULT.replace(b"2000000000", b"9000000000")
+FAILED = RESULT.replace(b"200,", b"500,")
+
+
+@pytest.mark.parametrize(
+    ("query", "urls"),
+    [
+        ("", ["/1", "/2", "/0"]),
+        ("?rows=2", ["/1", "/2"]),
+        ("?rows=0", []),
+        ("?sort=errors&rows=1", ["/2"]),
+        ("?sort=p95&rows=1", ["/0"]),
+        ("?sort=p95&order=asc", ["/1", "/2", "/0"]),
+        ("?sort=url&order=asc", ["/0", "/1", "/2"]),
+        ("?sort=status&order=asc&rows=2", ["/1", "/0"]),
+        ("?sort=bytes", ["/1", "/2", "/0"]),
+    ],
+)
+def test_rows_are_sorted_and_cut(agent: Agent, query: str, urls: list[str]) -> None:
+    """A client gets the rows that it asks for, and is told how many there are."""
+    run_with(agent, SLOW % 0, *3 * [RESULT % 1], *2 * [FAILED % 2])
+    shown = json.loads(get(agent, agent.connect(), query).body)
+    assert [row["url"].removeprefix("http://shop") for row in shown["rows"]] == urls
+    assert (shown["results"], shown["errors"], shown["rows_total"]) == (6, 2, 3)
+
+
+@pytest.mark.parametrize("query", ["?rows=1001", "?rows=-1", "?sort=x", "?order=x", "?row=1"])
+def test_other_rows_are_refused(agent: Agent, query: str) -> None:
+    """What is no row is a 400 with its reason."""
+    put(agent, State.QUEUED)
+    answer = get(agent, agent.connect(), query)
+    assert answer.status == 400
+    assert answer.body.startswith(b"invalid query: ")
+
+
+def test_figures_that_a_client_has_are_not_sent_again(agent: Agent) -> None:
+    """The ETag is answered by 304 as long as the figures are the same, and only so long."""
+    statistics = run_with(agent, RESULT % 0)
+    connection = agent.connect()
+    etag = get(agent, connection).headers["ETag"]
+    agent.clock.advance(2)
+    again = get(agent, connection, If_None_Match=etag)
+    assert (again.status, again.body) == (304, b"")
+    statistics.add(read(RESULT % 1).results)
+    agent.clock.advance(2)
+    check(get(agent, connection, If_None_Match=etag), 2)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "compressed"),
+    [
+        ("gzip", True),
+        ("deflate, gzip;q=0.5, br", True),
+        ("GZIP", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.0", False),
+        ("br", False),
+        ("identity", False),
+    ],
+)
+def test_a_client_that_takes_gzip_gets_it(agent: Agent, accepted: str, compressed: bool) -> None:
+    """A long answer is a fraction of its size, and the same."""
+    run_with(agent, *(RESULT % n for n in range(100)))
+    plain = get(agent, agent.connect())
+    answer = get(agent, agent.connect(), Accept_Encoding=accepted)
+    assert plain.headers["Vary"] == answer.headers["Vary"] == "Accept-Encoding"
+    assert answer.headers.get("Content-Encoding") == ("gzip" if compressed else None)
+    if compressed:
+        assert len(answer.body) * 6 < len(plain.body)
+        answer = attrs.evolve(answer, body=gzip.decompress(answer.body))
+    assert answer.body == plain.body
+
+
+def test_what_is_cached_is_bounded(agent: Agent) -> None:
+    """Whatever is asked for, the answers to two queries of two jobs are all that is kept."""
+    run_with(agent, *(RESULT % n for n in range(1000)))
+    connection = agent.connect()
+    get(agent, connection)
+    tracemalloc.start()
+    for rows in range(300):
+        get(agent, connection, f"?rows={1000 - rows}")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 * 1024 * 1024
 
 
 def test_a_job_that_is_over(agent: Agent) -> None:
