@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -23,6 +22,7 @@ from goloagent.delivery.proxy import ProxySettingError, find
 from goloagent.delivery.shipper import Shipper
 from goloagent.delivery.tls import Tls
 from goloagent.disk.archive import Archive
+from goloagent.disk.damage import DamagedRows
 from goloagent.disk.leftovers import Remover
 from goloagent.disk.logs import Logs
 from goloagent.disk.retention import Retention
@@ -31,12 +31,12 @@ from goloagent.host.condition import Condition
 from goloagent.host.premises import CannotStart, Premises, own_user, read_token, reason
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
+from goloagent.jobs.repository import JobRepository
 from goloagent.loadtest import sdkarchive
 from goloagent.loadtest.containment import NotAllowed
 from goloagent.loadtest.users import connect, is_free
 from goloagent.metrics.lateness import Lateness
 from goloagent.metrics.meter import Meter, Present
-from goloagent.results.runlog import LogPathError
 from goloagent.runs.custody import Custody
 from goloagent.runs.pulse import Pulse
 from goloagent.runs.recovery import Recovery
@@ -120,8 +120,21 @@ class Composition:
         self.lateness = Lateness(reactor, self.meter.late)
         self.collector = self._make_collector()
         push = self.meter.measured(self.collector.push)
-        self.syncer = Syncer(reactor, self.threads.critical.run, self._store, disk_failed)
-        self.shipper = Shipper(reactor, now, push, self._logs.deliver, self._commit)
+        self._jobs = JobRepository(
+            self._store,
+            subscribers=(self.meter.observe, self._broadcast.changed),
+            write_account=self._logs.keep_account,
+            warn=lambda sentence: self._log.warn("{sentence}", sentence=sentence),
+        )
+        self._store.report_to(DamagedRows(condition.notice))
+        self.syncer = Syncer(
+            reactor,
+            self.threads.critical.run,
+            self._store,
+            self._jobs.save_again,
+            disk_failed,
+        )
+        self.shipper = Shipper(reactor, now, push, self._logs.deliver, self._jobs.save_soon)
         tools = self._make_tools(premises)
         self.supervisor = Supervisor(
             self._store,
@@ -134,7 +147,7 @@ class Composition:
             self._store,
             self._logs.open,
             self.shipper,
-            self._commit,
+            self._jobs.save_soon,
             now,
             self.threads.bulk.run,
             condition.notice,
@@ -153,10 +166,12 @@ class Composition:
     def front(self) -> Site:
         """Return what is to be served to clients."""
         application = api(
-            BinaryRoutes(self.binaries, in_thread=self.threads.critical.run),
+            BinaryRoutes(self.binaries, self.syncer),
             JobRoutes(
                 store=self._store,
-                submit=self._submit,
+                jobs=self._jobs,
+                commits=self.syncer,
+                submit=self.supervisor.look,
                 cancel=self._cancel,
                 now=now,
                 health=self._health,
@@ -285,7 +300,7 @@ class Composition:
             spawn=self._custody.spawn,
             connect=lambda users: connect(self.reactor, rpc, users),
             is_strangers=self._custody.is_strangers,
-            save=self._save,
+            save=self._jobs.save,
             results=self.shipper,
             too_much=self._space.too_much,
             keep_statistics=self._archive.keep,
@@ -295,34 +310,9 @@ class Composition:
     def _health(self) -> Health:
         return self._condition.fares(self._space.shortage)
 
-    def _save(self, job: Job) -> None:
-        """Keep a job as it stands now, and its account beside a log that is fully delivered."""
-        self._tell(job)
-        self.syncer.save(job)
-        if not job.settled or not job.logged or self._condition.disk_failed:
-            return
-        try:
-            self._logs.keep_account(job)
-        except (OSError, LogPathError) as error:
-            self._log.warn("no account of job {id} is written: {error}", id=job.id, error=error)
-
-    def _commit(self, job: Job) -> None:
-        """Keep a job now or in time: what is delivered and not committed may be sent again."""
-        with suppress(OSError):  # said, and tried again with the next sync
-            self._save(job)
-
-    def _submit(self, job: Job) -> None:
-        self._tell(job)
-        self.supervisor.look()
-
     def _cancel(self, job: Job) -> None:
         self.supervisor.cancel(job)
-        self._tell(job)
-
-    def _tell(self, job: Job) -> None:
-        """Tell whoever follows or counts that a job has changed."""
-        self.meter.observe(job)
-        self._broadcast.changed(job)
+        self._jobs.publish(job)
 
     def _running_statistics(self, job: Job) -> RunStatistics | None:
         run = self.supervisor.running

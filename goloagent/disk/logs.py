@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import attrs
@@ -11,6 +12,7 @@ from goloagent.disk import remains
 from goloagent.jobs.job import Job
 from goloagent.results.runlog import (
     OUT,
+    LogPathError,
     LogReader,
     LogSync,
     open_reader,
@@ -57,8 +59,15 @@ class Logs:
         write_statistics(self.root, job.spec.name, job.id, summary)
 
     def keep_account(self, job: Job) -> None:
-        """Keep a job's account beside its log, for a time without a database."""
-        write_account(self.root, job.spec.name, job.id, remains.account(job))
+        """Keep a job's account beside its log, for a time without a database.
+
+        Raises:
+            FileNotFoundError: there is no log, or something else stands in its place.
+        """
+        try:
+            write_account(self.root, job.spec.name, job.id, remains.account(job))
+        except LogPathError as error:
+            raise FileNotFoundError(errno.ENOENT, str(error)) from error
 
     def _path(self, job: Job) -> Path:
         return self.root / job.spec.name / job.id

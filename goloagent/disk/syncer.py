@@ -1,22 +1,26 @@
 """Has the disk take what was written: the logs that have grown, then the committed offsets.
 
 Twice a second and off the reactor thread, so that a power cut costs half a second of results. The
-log goes first, so that an offset is hardly ever durable before the results it covers. A sync that
-failed is final: what was not taken is gone from memory too, and a second one would succeed without
-it. Refuses to know what the files hold.
+log goes first, so that an offset is hardly ever durable before the results it covers. What is
+answered for does not wait for the half second: see `Syncer.commit`. A sync that failed is final:
+what was not taken is gone from memory too, and a second one would succeed without it. Anything else
+that goes wrong is tried again.
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from goloagent.jobs.job import Job
+from goloagent.disk.commits import Commits, Database
+from goloagent.durable import SyncFailed
 from goloagent.periodic import Periodic
 
 SYNC_SECONDS = 0.5
@@ -38,24 +42,10 @@ class Sync(Protocol):
     """Makes one log durable, from any thread."""
 
     def sync(self) -> None:
-        """Have the disk take it, or raise OSError."""
+        """Have the disk take it, or raise SyncFailed."""
 
     def close(self) -> None:
         """Let go of it."""
-
-
-class Offsets(Protocol):
-    """Where jobs and their offsets are kept."""
-
-    @property
-    def changes(self) -> int:
-        """Grows with every change."""
-
-    def save(self, job: Job) -> None:
-        """Keep a job, or raise OSError."""
-
-    def sync(self) -> None:
-        """Have the disk take it, on any thread, or raise OSError."""
 
 
 @attrs.define
@@ -66,10 +56,11 @@ class _Followed:
 
 
 class Syncer:
-    """Syncs the logs it follows and `offsets`.
+    """Syncs the logs it follows and `database`.
 
     Args:
         in_thread: runs a function off the reactor thread.
+        save_again: saves what could not be saved before.
         failed: told once, with a sentence, when the disk did not take something.
     """
 
@@ -78,16 +69,16 @@ class Syncer:
     def __init__(
         self,
         clock: IReactorTime,
-        in_thread: Callable[[Callable[[], None]], Deferred[None]],
-        offsets: Offsets,
+        in_thread: Callable[..., Deferred[Any]],
+        database: Database,
+        save_again: Callable[[], None],
         failed: Callable[[str], None],
     ) -> None:
         self._in_thread = in_thread
-        self._offsets = offsets
+        self._save_again = save_again
         self._failed = failed
-        self._synced_changes = -1
+        self._commits = Commits(clock, in_thread, database)
         self._followed: list[_Followed] = []
-        self._unsaved: dict[str, Job] = {}
         self.loop = Periodic(clock, SYNC_SECONDS, "sync", self._tick, MAX_SYNC_SECONDS)
         self._broken = False
 
@@ -98,7 +89,10 @@ class Syncer:
     async def stop(self) -> None:
         """Sync what there is a last time, and let go of everything."""
         await self.loop.stop()
-        await self._tick()
+        try:
+            await self._tick()
+        except Exception as error:
+            self._log.error("the last sync cannot be made: {error}", error=error)
         for followed in self._followed:
             followed.sync.close()
         self._followed = []
@@ -107,52 +101,74 @@ class Syncer:
         """Sync `log` by `sync`, which is closed when the log is closed and synced."""
         self._followed.append(_Followed(log, sync))
 
-    def save(self, job: Job) -> None:
-        """Keep `job` now, or else as soon as the disk takes it.
+    async def writable(self) -> None:
+        """Wait a moment for another process that has locked the database.
 
         Raises:
-            OSError: it is not kept yet.
+            OSError: it cannot be written.
+        """
+        await self._commits.writable()
+
+    async def commit(self, *first: Callable[[], None]) -> None:
+        """Return when all that was saved by now is durable, after each of `first` was done.
+
+        What is answered for waits for this. `first` are syncs of other things, done in a thread.
+
+        Raises:
+            OSError: it may not be.
         """
         try:
-            self._offsets.save(job)
-        except OSError as error:
-            if not self._unsaved:
-                self._log.error("jobs cannot be saved: {error}", error=error)
-            self._unsaved[job.id] = job
+            for sync in first:
+                await self._sync(sync)
+            await self._commits.durable()
+        except SyncFailed as error:
+            self._fail(error)
+            raise OSError(errno.EIO, "the disk did not take it") from error
+        except (OSError, CancelledError):
             raise
-        self._unsaved.pop(job.id, None)
+        except Exception as error:  # no thread can be started
+            raise OSError(errno.EAGAIN, f"it cannot be synced now: {error}") from error
 
     async def _tick(self) -> None:
         if self._broken:
             return
-        self._save_again()
         try:
+            self._save_again()
             for followed in list(self._followed):
                 await self._sync_log(followed)
-            changes = self._offsets.changes
-            if changes != self._synced_changes:
-                await self._in_thread(self._offsets.sync)
-                self._synced_changes = changes
-        except Exception as error:
-            self._broken = True
-            self.loop.stop()
-            self._failed(f"the disk did not take what was written: {error}")
+            if self._commits.needed:
+                await self._commits.durable()
+        except SyncFailed as error:
+            self._fail(error)
+
+    def _sync(self, function: Callable[[], None]) -> Deferred[None]:
+        """Run a sync; whoever waits may be cancelled, and its failure is noticed all the same."""
+        waiting: Deferred[None] = Deferred()
+
+        def end(outcome: Any) -> None:
+            if isinstance(outcome, Failure) and isinstance(outcome.value, SyncFailed):
+                self._fail(outcome.value)
+            if not waiting.called:  # else it was cancelled
+                waiting.callback(outcome)
+
+        if self._broken:
+            return fail(OSError(errno.EIO, "the disk has failed"))
+        maybeDeferred(self._in_thread, function).addBoth(end)
+        return waiting
 
     async def _sync_log(self, followed: _Followed) -> None:
         # The order matters: a log that is closed has reached its size.
         closed, size = followed.log.closed, followed.log.size
         if size != followed.synced_size:
-            await self._in_thread(followed.sync.sync)
+            await self._sync(followed.sync.sync)
             followed.synced_size = size
         if closed:
             followed.sync.close()
             self._followed.remove(followed)
 
-    def _save_again(self) -> None:
-        for job in list(self._unsaved.values()):
-            try:
-                self.save(job)
-            except OSError:
-                return
-            if not self._unsaved:
-                self._log.info("jobs can be saved again")
+    def _fail(self, error: SyncFailed) -> None:
+        if self._broken:
+            return
+        self._broken = True
+        self.loop.stop()
+        self._failed(f"the disk did not take what was written: {error}")

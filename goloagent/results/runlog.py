@@ -19,6 +19,8 @@ from pathlib import Path
 
 import attrs
 
+from goloagent import durable
+
 OUT = "out.log"
 ERR = "err.log"
 ACCOUNT = "account.json"
@@ -132,7 +134,7 @@ class LogReader:
 
     def sync(self) -> None:
         """Have the disk take what is in the file. Takes its time: not for the reactor thread."""
-        os.fsync(self._descriptor)
+        durable.sync(self._descriptor)
 
     def size(self) -> int:
         """Return how many bytes there are now."""
@@ -191,12 +193,11 @@ class LogSync:
         """Have the disk take what was written of stdout, and at first that the file is there.
 
         Raises:
-            OSError: it may not have. Linux forgets what it could not write, so that a later sync
-                succeeds without it: never try again and trust the answer.
+            SyncFailed: it may not have; never try again and trust the answer.
         """
-        os.fsync(self._out)
+        durable.sync(self._out)
         for directory in self._directories:
-            os.fsync(directory)
+            durable.sync(directory)
         self._let_go_of_directories()
 
     def close(self) -> None:

@@ -11,10 +11,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from goloagent.space import is_full
 from goloagent.web.openapi import document
 from goloagent.web.operation import Reply, operation, operations
-from goloagent.web.problem import Problem, not_found, quoted
+from goloagent.web.problem import Problem, disk_problem, not_found, quoted
 from goloagent.web.request import Request, answer
 
 _log = Logger()
@@ -60,7 +59,7 @@ def _problem(request: Request, failure: Failure) -> Problem:
         return Problem(405, f"Method {quoted(request.method)} is not supported", {"Allow": allow})
     if isinstance(error, OSError):
         _log.error("{method} {uri}: {error}", method=request.method, uri=request.uri, error=error)
-        return Problem(507 if is_full(error) else 503, error.strerror or str(error))
+        return disk_problem(error)
     if isinstance(
         error, HTTPException
     ):  # the router's: no such path, or one that it would redirect

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
 import attrs
@@ -13,6 +12,7 @@ from msgspec import Meta, Struct
 
 from goloagent.jobs.binaries import Binaries, BinaryNeeded
 from goloagent.jobs.store import Binary
+from goloagent.web.commits import Commits
 from goloagent.web.operation import Body, Reply, operation
 from goloagent.web.problem import Problem, not_found, quoted
 from goloagent.web.request import Request
@@ -69,10 +69,10 @@ _FORM = {
 
 @attrs.frozen
 class BinaryRoutes:
-    """``/upload`` and ``/binaries``; `in_thread` runs a function off the reactor thread."""
+    """``/upload`` and ``/binaries``."""
 
     binaries: Binaries
-    in_thread: Callable[..., Awaitable[Any]]
+    commits: Commits
 
     @operation(
         "POST",
@@ -80,19 +80,21 @@ class BinaryRoutes:
         {200: Reply("The binary is on disk.", Uploaded)},
         body=Body(media_type="multipart/form-data", schema=_FORM),
         errors={
-            400: "There is no part `file`, it is empty or no executable, or it cannot be stored.",
+            400: "There is no part `file`, or it is empty or no executable.",
             413: "The binary is larger than --max-upload.",
             415: "The body is no form.",
+            503: "The agent's disk does not take it now; Retry-After says when to come again.",
             507: "The disk is full, or --max-binaries leaves no room beside what jobs need.",
         },
     )
     async def post_upload(self, request: Request) -> bytes:
         """Make the upload a binary; once answered 200 it is on disk."""
         assert request.intake is not None, "every POST /upload streams"
+        await self.commits.writable()
         binary = await request.intake.finish()
         # Before anything is waited for, as its client may be gone then.
         request.did("upload", binary=binary.id, sha256=binary.sha256, bytes=binary.size)
-        await self.in_thread(self.binaries.sync)
+        await self.commits.commit(self.binaries.sync)
         return request.answer(200, Uploaded(binary.id))
 
     @operation(
@@ -148,6 +150,8 @@ class BinaryRoutes:
         errors={
             404: "There is no binary of this id.",
             409: "A job that is not over needs it.",
+            503: "The agent's disk does not take it now; Retry-After says when to come again.",
+            507: "The disk is full.",
         },
     )
     async def delete_binary(self, request: Request, binary_id: str) -> bytes:
@@ -155,12 +159,13 @@ class BinaryRoutes:
         found = self.binaries.store.binary(binary_id)
         if found is None:
             raise not_found(request.path)
+        await self.commits.writable()
         try:
             self.binaries.remove(found)
         except BinaryNeeded as error:
             raise Problem(409, str(error)) from None
         request.did("remove", binary=found.id)
-        await self.in_thread(self.binaries.sync)
+        await self.commits.commit(self.binaries.sync)
         return request.answer(200, self._resources([found])[0])
 
     def _resources(self, binaries: list[Binary]) -> list[BinaryResource]:

@@ -13,11 +13,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from goloagent.jobs.job import Job, State
+from goloagent.jobs.repository import JobRepository
 from goloagent.jobs.spec import InvalidSpec, JobRequest, parse
 from goloagent.jobs.store import Store
+from goloagent.web.commits import Commits
 from goloagent.web.health import DISK_FULL, Health
 from goloagent.web.operation import Body, Reply, operation
-from goloagent.web.problem import Problem, not_found, quoted
+from goloagent.web.problem import Problem, disk_full, not_found, quoted
 from goloagent.web.request import Request
 from goloagent.web.resource import JobList, JobResource, job_resource, job_summary
 
@@ -44,15 +46,17 @@ class JobQuery(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
 
 @attrs.frozen
 class JobRoutes:
-    """``/queue`` and ``/jobs`` over `store`.
+    """``/queue`` and ``/jobs``: read from `store`, added to `jobs`.
 
     Args:
-        submit: told of each new job.
+        submit: called after each new job.
         cancel: brings a job to its end: at once when it is queued, in order when it runs.
     """
 
     store: Store
-    submit: Callable[[Job], None]
+    jobs: JobRepository
+    commits: Commits
+    submit: Callable[[], None]
     cancel: Callable[[Job], None]
     now: Callable[[], datetime]
     health: Callable[[], Health]
@@ -66,17 +70,19 @@ class JobRoutes:
             400: "The body is not such an object, or there is no such binary.",
             413: "The body is longer than 64 KiB.",
             415: "The body is a form or text.",
-            503: "The queue is full; Retry-After says when to come again.",
+            503: "The queue is full, or the agent's disk does not take the job now; Retry-After"
+            " says when to come again.",
             507: "The disk is full.",
         },
     )
-    def post_queue(self, request: Request) -> bytes:
-        """Queue a job; once answered 201 it is kept."""
+    async def post_queue(self, request: Request) -> bytes:
+        """Queue a job; once answered 201 it survives a power cut."""
         _refuse_forms(request)
         try:
             spec, ignored = parse(request.buffered.getvalue())
         except InvalidSpec as error:
             raise Problem(400, str(error)) from None
+        await self.commits.writable()
         if self.store.binary(spec.binary) is None:
             raise Problem(400, f"{spec.binary} is an invalid binary")
         if len(self.store.queued()) >= QUEUE_LIMIT:
@@ -87,9 +93,10 @@ class JobRoutes:
             )
         health = self.health()
         if health.status == DISK_FULL:
-            raise Problem(507, health.reason or health.status)
+            raise disk_full()
         job = Job(id=str(uuid4()), spec=spec, queued_at=self.now())
-        self.store.add(job)
+        self.jobs.add(job)
+        # Before anything is waited for, as its client may be gone then.
         request.did(
             "queue",
             job=job.id,
@@ -98,7 +105,8 @@ class JobRoutes:
             users=spec.users,
             duration=spec.duration_seconds,
         )
-        self.submit(job)
+        self.submit()
+        await self.commits.commit()
         request.responseHeaders.setRawHeaders("Location", [f"/jobs/{job.id}"])
         return request.answer(201, Queued(queued=True, id=job.id, ignored=ignored))
 
@@ -139,14 +147,22 @@ class JobRoutes:
             200: Reply("The job is over: it was queued, or over already.", JobResource),
             202: Reply("The job is being stopped.", JobResource),
         },
-        errors={404: "There is no such job.", 507: "The disk is full."},
+        errors={
+            404: "There is no such job.",
+            503: "The agent's disk does not take it now; Retry-After says when to come again.",
+            507: "The disk is full.",
+        },
     )
-    def delete_job(self, request: Request, job_id: str) -> bytes:
+    async def delete_job(self, request: Request, job_id: str) -> bytes:
         """Cancel a job; its record and its results stay."""
         job = self._find(request, job_id)
+        if job.state is State.QUEUED:
+            await self.commits.writable()
         if not job.state.over:
             self.cancel(job)
             request.did("cancel", job=job.id)
+        if job.state.over:
+            await self.commits.commit()
         return request.answer(200 if job.state.over else 202, job_resource(job))
 
     def _find(self, request: Request, job_id: str) -> Job:

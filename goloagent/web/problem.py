@@ -6,6 +6,8 @@ them; whoever accepts JSON gets problem details (RFC 9457). Does not know why so
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
@@ -13,6 +15,9 @@ from urllib.parse import unquote_to_bytes
 import attrs
 import msgspec
 
+from goloagent.space import is_full
+
+RETRY_AFTER_SECONDS = 5
 _JSON_RANGES = frozenset({"application/json", "application/problem+json", "application/*"})
 _ESCAPES = {
     char: f"\\{letter}" for char, letter in zip('\a\b\f\n\r\t\v\\"', 'abfnrtv\\"', strict=True)
@@ -72,6 +77,22 @@ def render(
 def not_found(path: bytes) -> Problem:
     """Return the problem that there is nothing at `path`, given percent-encoded."""
     return Problem(404, f"{quoted(unquote_to_bytes(path))} does not exist")
+
+
+def disk_full() -> Problem:
+    """Return the problem that the agent's disk has no room."""
+    return Problem(507, "the agent's disk is full: remove files from it, or lower --min-free")
+
+
+def disk_problem(error: OSError) -> Problem:
+    """Return what a client is told of an error of the agent's own disk: no path."""
+    if is_full(error):
+        return disk_full()
+    if error.errno == errno.EBUSY:
+        sentence = "another process has locked the agent's database"
+    else:
+        sentence = f"the agent's disk does not take it: {os.strerror(error.errno or errno.EIO)}"
+    return Problem(503, sentence, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 def quoted(text: bytes) -> str:

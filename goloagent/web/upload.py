@@ -6,7 +6,6 @@ those of Go's ``Request.FormFile``. Does not know the connection that the bytes 
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +17,12 @@ from multipart import (
     PushMultipartParser,
     parse_options_header,
 )
+from twisted.logger import Logger
 
 from goloagent.jobs.binaries import Binaries, BinaryExists, Incoming, NotExecutable
 from goloagent.jobs.quota import NoRoom
 from goloagent.jobs.store import Binary
-from goloagent.space import is_full
-from goloagent.web.problem import Problem
+from goloagent.web.problem import Problem, disk_problem
 
 MAX_PARTS = 8
 # A file name of 4 KiB is ignored, not refused: the rest of its header line needs room beside it.
@@ -48,6 +47,8 @@ class UploadBody:
     Raises:
         Problem: `content_type` is not one whose body holds a file.
     """
+
+    _log = Logger()
 
     def __init__(self, content_type: str, binaries: Binaries) -> None:
         self._binaries = binaries
@@ -163,13 +164,8 @@ class UploadBody:
             raise Problem(400, f"multipart: {error}") from None
         except OSError as error:
             self.discard()
-            raise self._not_stored(error) from error
-
-    def _not_stored(self, error: OSError) -> Problem:
-        path = error.filename or self._binaries.incoming
-        reason = error.strerror or str(error)
-        is_the_disks = is_full(error) or error.errno == errno.EIO
-        return Problem(507 if is_the_disks else 400, f"open {path}: {reason.lower()}")
+            self._log.error("an upload cannot be stored: {error}", error=error)
+            raise disk_problem(error) from error
 
 
 def _boundary(content_type: str) -> str:

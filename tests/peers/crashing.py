@@ -19,6 +19,8 @@ from typing import Any
 
 import attrs
 
+from goloagent.durable import SyncFailed
+
 Condition = Callable[..., bool]
 
 
@@ -119,7 +121,7 @@ def arm(point: Point, nth: int) -> None:
         if point.when == "fault":
             countdown[0] -= 1
             if countdown[0] == 0:
-                raise OSError(errno.EIO, os.strerror(errno.EIO))
+                raise SyncFailed(errno.EIO, os.strerror(errno.EIO))
         if reached and point.when == "before":
             _end(countdown)
         if reached and point.when == "half":

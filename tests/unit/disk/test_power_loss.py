@@ -32,7 +32,9 @@ from goloagent.delivery.policy import Answer, Backoff
 from goloagent.delivery.runs import RunOfResults
 from goloagent.delivery.shipper import Shipper
 from goloagent.disk.syncer import SYNC_SECONDS, Syncer
+from goloagent.durable import SyncFailed
 from goloagent.jobs.job import Job, State
+from goloagent.jobs.repository import JobRepository
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import SettledRun
 from goloagent.results.recorder import Recorder
@@ -122,9 +124,12 @@ class Offsets:
     def sync(self) -> None:
         if self.disk._fails("fsync"):
             self.disk.rotten = True
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise SyncFailed(errno.EIO, os.strerror(errno.EIO))
         if not self.disk.rotten:
             self.durable = copy.deepcopy(self.kept)
+
+    def check_writable(self) -> None:
+        assert not self.frozen
 
     def get(self, job_id: str) -> Job | None:
         return copy.deepcopy(self.kept.get(job_id))
@@ -177,8 +182,17 @@ class World:
         self.alive, self.failures = True, []
         self.disk.rotten, self.offsets.frozen = False, False
         self.waiting: Deferred[Answer] | None = None
-        self.syncer = Syncer(self.clock, maybeDeferred, self.offsets, self._failed)
-        self.shipper = Shipper(self.clock, lambda: NOW, self._push, self._open, self._commit)
+        self.jobs = JobRepository(
+            self.offsets,  # type: ignore[arg-type]
+            [],
+            lambda job: None,
+            lambda sentence: None,
+        )
+        self.syncer = Syncer(
+            self.clock, maybeDeferred, self.offsets, self.jobs.save_again, self._failed
+        )
+        commit = self.jobs.save_soon
+        self.shipper = Shipper(self.clock, lambda: NOW, self._push, self._open, commit)
         self.shipper._backoff = Backoff(random.Random(0))  # a history must repeat
         self.shipper.start()
         self.syncer.start()
@@ -186,7 +200,7 @@ class World:
             self.offsets,  # type: ignore[arg-type]
             lambda job: open_reader(self.root, job.spec.name, job.id),
             self.shipper,
-            self._commit,
+            self.jobs.save_soon,
             lambda: NOW,
             maybeDeferred,
             self.notices.append,
@@ -203,7 +217,7 @@ class World:
             job.logged = True
             self.syncer.follow(log, open_sync(self.root, "name", job.id))
             self.recorder = Recorder(log)
-            self.syncer.save(job)
+            self.jobs.save(job)
             self.shipper.begin(job)
         except OSError:
             if self.recorder is not None:
@@ -239,7 +253,7 @@ class World:
         self.job.results.read = self.recorder.tally.read
         self.job.results.invalid = self.recorder.tally.invalid
         self.job.state = State.FINISHED
-        self._commit(self.job)
+        self.jobs.save_soon(self.job)
         self.shipper.end(self.job)
         self.job = self.recorder = None
 
@@ -250,7 +264,7 @@ class World:
         if self.recorder is not None:
             self.recorder._log.close()
             self.recorder = None
-        self.syncer._unsaved = {}
+        self.jobs._unsaved.clear()
         self.syncer._followed, followed = [], self.syncer._followed
         for one in followed:
             one.sync.close()
@@ -280,12 +294,6 @@ class World:
     def _failed(self, sentence: str) -> None:
         self.failures.append(sentence)
         self.offsets.frozen = True
-
-    def _commit(self, job: Job) -> None:
-        try:
-            self.syncer.save(job)
-        except OSError:
-            return
 
     def _open(self, job: Job) -> RunOfResults:
         reader = open_reader(self.root, job.spec.name, job.id)

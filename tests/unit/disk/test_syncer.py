@@ -8,13 +8,12 @@ from collections.abc import Callable
 import attrs
 import pytest
 from conftest import LoggedErrors
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import Clock
-from unit.runs.one_run import NOW
 
+from goloagent.disk.commits import RETRY_SECONDS
 from goloagent.disk.syncer import SYNC_SECONDS, Syncer
-from goloagent.jobs.job import Job
-from goloagent.jobs.spec import JobSpec
+from goloagent.durable import SyncFailed
 
 
 @attrs.define
@@ -31,16 +30,22 @@ class Disk:
 
     story: list[str] = attrs.Factory(list)
     changes: int = 0
-    full: bool = False
     waiting: list[tuple[Callable[[], None], Deferred[None]]] = attrs.Factory(list)
     failures: list[str] = attrs.Factory(list)
     error: OSError | None = None
 
-    def save(self, job: Job) -> None:
-        if self.full:
-            raise OSError(errno.ENOSPC, "No space left on device")
+    locked: bool = False
+    no_thread: bool = False
+
+    def save(self) -> None:
         self.changes += 1
-        self.story.append(f"save {job.id}")
+
+    def save_again(self) -> None:
+        pass
+
+    def check_writable(self) -> None:
+        if self.locked:
+            raise OSError(errno.EBUSY, "the database: database is locked")
 
     def sync(self) -> None:
         self._sync("offsets")
@@ -54,6 +59,8 @@ class Disk:
         self.story.append(f"sync {name}")
 
     def in_thread(self, function: Callable[[], None]) -> Deferred[None]:
+        if self.no_thread:
+            raise RuntimeError("can't start new thread")
         done: Deferred[None] = Deferred()
         self.waiting.append((function, done))
         return done
@@ -89,7 +96,13 @@ class Syncing:
 
     def __init__(self) -> None:
         self.clock, self.disk, self.log = Clock(), Disk(), MemoryLog()
-        self.syncer = Syncer(self.clock, self.disk.in_thread, self.disk, self.disk.failures.append)
+        self.syncer = Syncer(
+            self.clock,
+            self.disk.in_thread,
+            self.disk,
+            self.disk.save_again,
+            self.disk.failures.append,
+        )
         self.syncer.start()
         self.syncer.follow(self.log, self.disk.log_sync("log"))
 
@@ -109,15 +122,10 @@ def syncing() -> Syncing:
     return syncing
 
 
-def job() -> Job:
-    """Return a job."""
-    return Job("job-1", JobSpec("name", 1, 1, "b"), NOW)
-
-
 def test_r9_the_log_goes_first(syncing: Syncing) -> None:
     """An offset is synced after the bytes that it covers."""
     syncing.log.size = 10
-    syncing.syncer.save(job())
+    syncing.disk.save()
     assert syncing.tick() == ["sync log", "sync offsets"]
 
 
@@ -126,7 +134,7 @@ def test_what_has_not_grown_is_not_synced(syncing: Syncing) -> None:
     assert syncing.tick() == []
     syncing.log.size = 1
     assert syncing.tick() == ["sync log"]
-    syncing.syncer.save(job())
+    syncing.disk.save()
     assert syncing.tick() == ["sync offsets"]
     assert syncing.tick() == []
 
@@ -160,7 +168,7 @@ def test_a_log_that_is_closed(syncing: Syncing) -> None:
 def test_the_end_syncs_what_there_is(syncing: Syncing) -> None:
     """An agent that stops leaves nothing to chance."""
     syncing.log.size = 10
-    syncing.syncer.save(job())
+    syncing.disk.save()
     syncing.disk.story.clear()
     stopped = ensureDeferred(syncing.syncer.stop())
     syncing.disk.finish()
@@ -174,8 +182,8 @@ def test_r9_a_failed_sync_is_final(syncing: Syncing, of_log: bool) -> None:
     """It is told once, and neither tried again nor followed by any other."""
     if of_log:
         syncing.log.size = 10
-    syncing.syncer.save(job())
-    syncing.disk.error = OSError(errno.EIO, "Input/output error")
+    syncing.disk.save()
+    syncing.disk.error = SyncFailed(errno.EIO, "Input/output error")
     assert syncing.tick() == []
     syncing.disk.error = None
     assert len(syncing.disk.failures) == 1
@@ -187,17 +195,111 @@ def test_r9_a_failed_sync_is_final(syncing: Syncing, of_log: bool) -> None:
     print("R9: syncs after a failed one: 0")
 
 
-def test_r8_what_cannot_be_saved_is_saved_later(
-    syncing: Syncing, logged_errors: LoggedErrors
-) -> None:
-    """A full disk keeps offsets in memory, says so once, and gets them when it has room."""
-    syncing.disk.full = True
-    kept = job()
-    for _ in range(3):
-        with pytest.raises(OSError, match="No space"):
-            syncing.syncer.save(kept)
-        assert syncing.tick() == []
-    assert len(logged_errors.flush()) == 1
-    syncing.disk.full = False
-    assert syncing.tick() == ["save job-1", "sync offsets"]
+def commit(syncing: Syncing) -> Deferred[None]:
+    """Save something, and begin to commit it."""
+    syncing.disk.save()
+    return ensureDeferred(syncing.syncer.commit())
+
+
+def test_a_commit_does_not_wait_for_the_half_second(syncing: Syncing) -> None:
+    """It is synced at once, and done when the sync is."""
+    done = commit(syncing)
+    assert not done.called
+    syncing.disk.finish()
+    assert done.called
     assert syncing.tick() == []
+
+
+def test_commits_share_a_sync(syncing: Syncing) -> None:
+    """All that come while one sync is under way share the next, which began after them."""
+    syncing.disk.story.clear()
+    first, *others = [commit(syncing) for _ in range(100)]
+    [(sync, done)] = syncing.disk.waiting
+    syncing.disk.waiting.clear()
+    sync()
+    done.callback(None)
+    assert first.called
+    assert not any(other.called for other in others)
+    syncing.disk.finish()
+    assert all(other.called for other in others)
+    assert syncing.disk.story == ["sync offsets"] * 2
+
+
+def test_a_commit_of_what_is_durable_is_done(syncing: Syncing) -> None:
+    """Nothing was saved since: no disk is asked."""
+    assert ensureDeferred(syncing.syncer.commit()).called
+    assert syncing.disk.waiting == []
+
+
+def test_what_else_is_to_be_durable_goes_first(syncing: Syncing) -> None:
+    """A file is there before the row that names it."""
+    syncing.disk.story.clear()
+    syncing.disk.save()
+    done = ensureDeferred(syncing.syncer.commit(lambda: syncing.disk.story.append("sync files")))
+    syncing.disk.finish()
+    assert done.called
+    assert syncing.disk.story == ["sync files", "sync offsets"]
+
+
+def test_a_commit_that_nobody_waits_for_any_more(syncing: Syncing) -> None:
+    """A client that has gone takes the others' sync with it as little as its failure."""
+    gone, stays = commit(syncing), commit(syncing)
+    gone.addErrback(lambda failure: failure.trap(CancelledError))
+    gone.cancel()
+    syncing.disk.finish()
+    assert stays.called
+    syncing.disk.error = SyncFailed(errno.EIO, "Input/output error")
+    for first in ([], [lambda: syncing.disk._sync("files")]):
+        last = commit(syncing) if not first else ensureDeferred(syncing.syncer.commit(*first))
+        last.addErrback(lambda failure: failure.trap(CancelledError, OSError))
+        last.cancel()
+        syncing.disk.finish()
+    syncing.tick()
+    assert len(syncing.disk.failures) == 1
+
+
+def test_r9_a_commit_fails_with_its_sync(syncing: Syncing) -> None:
+    """Whoever waits hears of it, also who comes later; it is told once, and never tried again."""
+    commits = [commit(syncing) for _ in range(3)]
+    syncing.disk.error = SyncFailed(errno.EIO, "Input/output error")
+    syncing.disk.finish()
+    syncing.disk.error = None
+    commits.append(commit(syncing))
+    for failed in commits:
+        assert failed.called
+        failed.addErrback(lambda failure: failure.trap(OSError))
+    assert syncing.disk.waiting == []
+    assert len(syncing.disk.failures) == 1
+    assert syncing.tick() == []
+
+
+def test_without_a_thread_it_is_synced_later(syncing: Syncing, logged_errors: LoggedErrors) -> None:
+    """Only what the disk did not take is final: a commit fails, and the next tick tries again."""
+    syncing.disk.no_thread = True
+    failed = commit(syncing)
+    failed.addErrback(lambda failure: failure.trap(OSError))
+    syncing.log.size = 10
+    assert syncing.tick() == []
+    assert syncing.disk.failures == []
+    syncing.disk.no_thread = False
+    assert syncing.tick() == ["sync log", "sync offsets"]
+    logged_errors.flush()
+
+
+def test_a_locked_database_is_waited_for_a_moment(syncing: Syncing) -> None:
+    """A change waits while another process holds it, and is refused when that takes too long."""
+    assert ensureDeferred(syncing.syncer.writable()).called
+    syncing.disk.locked = True
+    released, refused = (ensureDeferred(syncing.syncer.writable()) for _ in range(2))
+    syncing.clock.advance(RETRY_SECONDS)
+    assert not released.called
+    syncing.disk.locked = False
+    syncing.clock.advance(RETRY_SECONDS)
+    assert released.called
+    assert refused.called
+    syncing.disk.locked = True
+    refused = ensureDeferred(syncing.syncer.writable())
+    syncing.clock.pump([RETRY_SECONDS] * 100)
+    failures: list[int | None] = []
+    refused.addErrback(lambda failure: failures.append(failure.value.errno))
+    assert failures == [errno.EBUSY]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -15,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goloagent.durable import SyncFailed
 from goloagent.jobs.job import Calls, Cause, Delivery, Exit, Job, Results, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.jobs.store import Binary, Content, Damaged, Store
+from goloagent.jobs.store import Binary, Content, Damaged, SettledRun, Store
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc)
 BINARY = Binary("b", "0" * 64, 12, NOW)
@@ -414,9 +416,214 @@ def test_what_jobs_need(store: Store, state: State) -> None:
     assert store.needed_binaries() == (set() if state.over else {"b"})
 
 
-def test_a_damaged_row_of_a_binary(store: Store) -> None:
-    """It is the disk's fault, and is said so."""
-    store.add_binary(BINARY)
-    store._database.execute("UPDATE binaries SET uploaded_at = 'x'")
-    with pytest.raises(OSError, match="the row of binary b is damaged"):
-        store.binaries()
+DAMAGES = [
+    "state = 'dreaming'",
+    "queued_at = 'yesterday'",
+    "queued_at = '2026-01-02T03:04:05'",
+    "ended_at = ''",
+    "ended_at = 'x'",
+    "users = -1",
+    "delivered = -9",
+    "state = CAST(X'ff' AS TEXT)",
+    "queued_at = CAST(X'ff' AS TEXT)",
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("live", [True, False])
+def test_a_damaged_row_of_a_job_costs_only_itself(path: Path, damage: str, live: bool) -> None:
+    """Every reader leaves it out, and it is reported once, whenever it is found."""
+    with closing(Store(path)) as store:
+        for number in range(3):
+            over = job(number)
+            store.add(over)
+            if not live or number != 1:
+                over.state, over.logged, over.ended_at = State.FINISHED, True, NOW
+                store.save(over)
+        store._database.execute(f"UPDATE jobs SET {damage} WHERE id = 'job-1'")
+        if live:
+            store._database.execute("UPDATE jobs SET logged = 0 WHERE id = 'job-1'")
+    found: list[str] = []
+    with closing(Store(path)) as store:
+        store.report_to(found.append)
+        for _ in range(2):
+            shown = [one.id for one in store.newest(3, None, None, None)]
+            assert set(shown) >= {"job-0", "job-2"}
+            assert [
+                one.id for one in store.newest(1, None, None, "job-2") if one.id != "job-1"
+            ] in (
+                ["job-0"],
+                [],
+            )
+            runs = [run.job_id for run in store.settled_runs()]
+            assert runs in (["job-0", "job-2"], ["job-0", "job-1", "job-2"])
+            assert (store.get("job-1") is None) == ("job-1" not in shown)
+            assert store.count()[State.FINISHED] >= 2
+            list(store.unsettled())
+        if "ended_at = ''" not in damage:
+            assert len(found) == 1, found
+            assert "job-1" in found[0]
+        store.add(job(7))
+        assert store.queued()[-1].id == "job-7"
+
+
+def test_a_page_goes_on_behind_damaged_rows(store: Store) -> None:
+    """However many of them there are, a page is as long as it was asked for."""
+    for number in range(20):
+        over = job(number)
+        store.add(over)
+        over.state = State.FINISHED
+        store.save(over)
+    store._database.execute("UPDATE jobs SET state = 'x' WHERE position BETWEEN 5 AND 18")
+    store.report_to(lambda sentence: None)
+    shown = [one.id for one in store.newest(4, None, None, None)]
+    assert shown == ["job-19", "job-18", "job-3", "job-2"]
+
+
+@pytest.mark.parametrize("damage", ["uploaded_at = 'x'", "uploaded_at = CAST(X'ff' AS TEXT)"])
+def test_a_damaged_row_of_a_binary_costs_only_itself(store: Store, damage: str) -> None:
+    """It is reported once and left out wherever binaries are read."""
+    for number in range(3):
+        store.add_binary(binary(number, f"content-{number}"))
+    store._database.execute(f"UPDATE binaries SET {damage} WHERE id = 'binary-1'")
+    found: list[str] = []
+    store.report_to(found.append)
+    for _ in range(2):
+        assert [one.id for one in store.binaries()] == ["binary-2", "binary-0"]
+        assert store.binary("binary-1") is None
+        assert len(store.contents()) == 3
+    assert len(found) == 1
+
+
+def test_a_negative_size_costs_only_its_content(store: Store) -> None:
+    """It does not count against the quota."""
+    for number in range(2):
+        store.add_binary(binary(number, f"content-{number}"))
+    store._database.execute("UPDATE binaries SET size = -1 WHERE id = 'binary-1'")
+    store.report_to(lambda sentence: None)
+    assert store.contents() == [Content("content-0", 1)]
+
+
+@pytest.fixture
+def locked(path: Path, store: Store) -> Iterator[sqlite3.Connection]:
+    """Have another process's connection hold the database locked."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        store.add(job(1))
+        other.execute("BEGIN EXCLUSIVE")
+        yield other
+
+
+def test_a_foreign_lock_is_not_waited_for(store: Store, locked: sqlite3.Connection) -> None:
+    """Writes fail at once with EBUSY, reads go on, and afterwards all is as before."""
+    before = time.monotonic()
+    waiting = store.queued()[0]
+    writes: list[Callable[[], object]] = [
+        lambda: store.add(job(2)),
+        lambda: store.save(attrs.evolve(waiting, state=State.CANCELLED)),
+        lambda: store.add_binary(BINARY),
+        lambda: store.remove_binary("b"),
+        lambda: store.forget_log("job-1"),
+        lambda: store.forget_jobs(0, 10),
+        store.check_writable,
+    ]
+    for write in writes:
+        with pytest.raises(OSError, match="locked") as caught:
+            write()
+        assert caught.value.errno == errno.EBUSY
+    assert store.newest(10, None, None, None) == [waiting]
+    assert store.binaries() == []
+    store.sync()
+    assert time.monotonic() - before < 1.0
+    locked.execute("ROLLBACK")
+    store.check_writable()
+    store.add(job(2))
+    assert store.count() == {State.QUEUED: 2}
+
+
+def test_a_checkpoint_that_cannot_be_made_is_no_failed_sync(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in the WAL is durable; without descriptors or room the next sync tries again."""
+    kept = job(1)
+    store.add(kept)
+    while Path(f"{path}-wal").stat().st_size < 2**20:
+        kept.results.committed += 1
+        store.save(kept)
+
+    def cannot(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", cannot)
+        store.sync()
+
+    def failed(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", failed)
+        with pytest.raises(SyncFailed):
+            store.sync()
+
+
+def test_old_jobs_are_forgotten(store: Store, path: Path) -> None:
+    """The oldest settled jobs without a log go, some at a time; the newest always stay."""
+    for number in range(20):
+        over = job(number)
+        store.add(over)
+        if number != 3:
+            over.state, over.ended_at, over.logged = State.FINISHED, NOW, number == 5
+            store.save(over)
+    assert store.forget_jobs(keep=10, limit=3) == 3
+    assert store.forget_jobs(keep=10, limit=100) == 5
+    assert store.forget_jobs(keep=10, limit=100) == 0
+    left = [one.id for one in store.newest(100, None, None, None)]
+    assert left == [f"job-{number}" for number in [*range(19, 9, -1), 5, 3]]
+    assert store.count() == {State.FINISHED: 11, State.QUEUED: 1}
+    store.forget_log("job-5")
+    assert store.forget_jobs(keep=10, limit=100) == 1
+    assert store.get("job-3") is not None
+    with closing(Store(path)) as other:
+        assert other.count() == store.count()
+
+
+def test_settled_runs_come_in_pages(store: Store) -> None:
+    """A page goes on behind a run, also among those that ended at the same moment."""
+    for number in range(10):
+        over = job(number)
+        store.add(over)
+        over.state, over.logged = State.FINISHED, True
+        over.ended_at = NOW + timedelta(microseconds=number // 3)
+        store.save(over)
+    found = store.settled_runs(4)
+    while page := store.settled_runs(4, found[-1]):
+        found += page
+    assert found == store.settled_runs()
+    assert len(found) == 10
+
+
+def test_no_query_scans_the_history(store: Store) -> None:
+    """Each is answered by an index, so that its time does not grow with the jobs there were."""
+    scanned: list[str] = []
+    original = store._some
+
+    def explain(query: str, values: dict[str, object], *more: object) -> object:
+        for row in store._database.execute(f"EXPLAIN QUERY PLAN {query}", values):
+            if "SCAN jobs" in row["detail"] and "INDEX" not in row["detail"]:
+                scanned.append(query)
+            if "TEMP B-TREE" in row["detail"]:
+                scanned.append(query)
+        return original(query, values, *more)  # type: ignore[arg-type]
+
+    store._some = explain  # type: ignore[method-assign, assignment]
+    for state in (None, State.FAILED):
+        for name in (None, "shop"):
+            for before in ("job-1", None):
+                if (state, name, before) != (None, None, None):
+                    store.newest(10, state, name, before)
+    store.get("job-1")
+    store.settled_runs(10)
+    store.settled_runs(10, SettledRun("job-1", "shop", NOW))
+    store.binaries(10, sha256="0")
+    store.binary("b")
+    assert scanned == []

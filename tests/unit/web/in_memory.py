@@ -17,8 +17,10 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from goloagent.disk.archive import Archive
+from goloagent.disk.syncer import Syncer
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
+from goloagent.jobs.repository import JobRepository
 from goloagent.jobs.store import Store
 from goloagent.results.runlog import LogReader, open_reader
 from goloagent.statistics.run import RunStatistics
@@ -160,6 +162,23 @@ class Agent:
     broadcast: Broadcast = attrs.Factory(Broadcast)
     running: Callable[[Job], RunStatistics | None] = lambda job: None
     in_thread: Callable[..., Any] = maybeDeferred
+    failures: list[str] = attrs.Factory(list)
+    jobs: JobRepository = attrs.field(init=False)
+    syncer: Syncer = attrs.field(init=False)
+
+    @jobs.default
+    def _make_jobs(self) -> JobRepository:
+        return JobRepository(self.store, [], lambda job: None, self.failures.append)
+
+    @syncer.default
+    def _make_syncer(self) -> Syncer:
+        return Syncer(
+            self.clock,
+            lambda *call: self.in_thread(*call),
+            self.store,
+            self.jobs.save_again,
+            self.failures.append,
+        )
 
     def connect(self, peer: Any = IPv4Address("TCP", "127.0.0.1", 40000)) -> Connection:  # noqa: B008
         """Open a connection from `peer`."""
@@ -176,10 +195,12 @@ class Agent:
     def application(self) -> Klein:
         """Return the routes."""
         return api(
-            BinaryRoutes(self.binaries, self.in_thread),
+            BinaryRoutes(self.binaries, self.syncer),
             JobRoutes(
                 store=self.store,
-                submit=lambda job: self.submitted.append(job),
+                jobs=self.jobs,
+                commits=self.syncer,
+                submit=lambda: self.submitted.append(self.store.queued()[-1]),
                 cancel=lambda job: self.cancelled(job),
                 now=lambda: NOW,
                 health=lambda: self.health(),

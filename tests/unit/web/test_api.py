@@ -39,7 +39,7 @@ def queue(agent: Agent, **members: Any) -> Answer:
 def test_an_upload_is_answered_once_the_disk_has_it(
     agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its bytes are synced, and then the directory that it is named in."""
+    """Its bytes are synced, then the directory that it is named in, and its row."""
     connection, synced = agent.connect(), list[tuple[bool, int, bytes]]()
 
     def fsync(descriptor: int) -> None:
@@ -49,7 +49,7 @@ def test_an_upload_is_answered_once_the_disk_has_it(
 
     monkeypatch.setattr(os, "fsync", fsync)
     connection.send(golo_cli.upload(SCRIPT))
-    assert synced == [(False, 0, b""), (True, 1, b"")]
+    assert synced == [(False, 0, b""), (True, 1, b""), (False, 1, b"")]
     assert connection.answer().status == 200
 
 
@@ -205,7 +205,7 @@ def test_a_full_disk_is_507(agent: Agent, logged_errors: Any) -> None:
     full = [answer for answer in answers if answer.status != 201]
     assert full, "the database never became full"
     assert {(answer.status, answer.body) for answer in full} == {
-        (507, b"the database: database or disk is full\n")
+        (507, b"the agent's disk is full: remove files from it, or lower --min-free\n")
     }
     assert len(logged_errors.flush()) == len(full)
     assert len(agent.store.queued()) == len(agent.submitted) == len(answers) - len(full)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
+from conftest import LoggedErrors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from unit.web.in_memory import Agent
@@ -228,39 +229,49 @@ def test_an_id_that_is_taken_is_said(agent: Agent) -> None:
     assert taken.read_bytes() == b"earlier"
 
 
-def test_a_file_that_cannot_be_made_is_said_as_go_says_it(agent: Agent) -> None:
-    """The path and the system's reason reach the client, in Go's lower case."""
-    agent.binaries.incoming.rmdir()
-    with pytest.raises(Problem) as refusal:
-        UploadBody(TYPE, agent.binaries).feed(form(part(SCRIPT)))
-    assert refusal.value.status == 400
-    assert refusal.value.sentence.startswith(f"open {agent.binaries.incoming}/")
-    assert refusal.value.sentence.endswith(": no such file or directory")
-    agent.binaries.incoming.mkdir()
-
-
 @pytest.mark.parametrize(
-    ("error", "status", "reason"),
+    ("error", "status", "sentence"),
     [
-        (errno.ENOSPC, 507, "no space left on device"),
-        (errno.EDQUOT, 507, "disk quota exceeded"),
-        (errno.EIO, 507, "input/output error"),
+        (errno.ENOSPC, 507, "the agent's disk is full"),
+        (errno.EDQUOT, 507, "the agent's disk is full"),
+        (errno.EIO, 503, "the agent's disk does not take it: Input/output error"),
+        (errno.EROFS, 503, "the agent's disk does not take it: Read-only file system"),
+        (errno.EACCES, 503, "the agent's disk does not take it: Permission denied"),
+        (errno.EMFILE, 503, "the agent's disk does not take it: Too many open files"),
+        (errno.ENOENT, 503, "the agent's disk does not take it: No such file or directory"),
     ],
 )
-@pytest.mark.parametrize("call", ["goloagent.jobs.binaries.Incoming.write", "os.fsync"])
-def test_a_failing_disk_is_said(
-    agent: Agent, monkeypatch: pytest.MonkeyPatch, call: str, error: int, status: int, reason: str
+@pytest.mark.parametrize(
+    "call",
+    [
+        "goloagent.jobs.binaries.Incoming._open",
+        "goloagent.jobs.binaries.Incoming.write",
+        "os.fsync",
+        "goloagent.jobs.store.Store.add_binary",
+    ],
+)
+def test_an_error_of_the_agents_own_disk_is_no_fault_of_the_upload(
+    agent: Agent,
+    monkeypatch: pytest.MonkeyPatch,
+    logged_errors: LoggedErrors,
+    call: str,
+    error: int,
+    status: int,
+    sentence: str,
 ) -> None:
-    """A disk that fails while writing or keeping is an answer, 507 when full, and nothing stays."""
+    """It is answered 503, or 507 when full, without a path; it is logged, and nothing stays."""
 
     def fail(*_: object) -> None:
-        raise OSError(error, os.strerror(error))
+        raise OSError(error, os.strerror(error), str(agent.directory))
 
-    monkeypatch.setattr(call, fail)
-    assert upload(agent, [form(part(SCRIPT))]) == (
-        status,
-        f"open {agent.binaries.incoming}: {reason}",
-    )
+    with monkeypatch.context() as patch:
+        patch.setattr(call, fail)
+        said = upload(agent, [form(part(SCRIPT))])
+    assert said[0] == status
+    assert said[1].startswith(sentence)
+    assert str(agent.directory) not in said[1]
+    assert len(logged_errors.flush()) == 1
+    assert agent.files == []
 
 
 def test_memory_is_bounded(agent: Agent) -> None:

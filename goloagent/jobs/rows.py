@@ -1,0 +1,170 @@
+"""The rows of the database and the values that they hold. Pure.
+
+Every function that reads a row raises ValueError or TypeError if the row cannot be one of ours.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from goloagent.jobs.job import Calls, Cause, Exit, Job, Results, State
+from goloagent.jobs.spec import JobSpec
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS binaries (
+    id          TEXT PRIMARY KEY,
+    sha256      TEXT NOT NULL,
+    size        INTEGER NOT NULL,
+    uploaded_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS jobs (
+    position         INTEGER PRIMARY KEY AUTOINCREMENT,
+    id               TEXT NOT NULL UNIQUE,
+    name             TEXT NOT NULL,
+    users            INTEGER NOT NULL,
+    duration_seconds INTEGER NOT NULL,
+    binary           TEXT NOT NULL,
+    queued_at        TEXT NOT NULL,
+    state            TEXT NOT NULL,
+    reason           TEXT,
+    sentence         TEXT,
+    started_at       TEXT,
+    ended_at         TEXT,
+    exit_code        INTEGER,
+    exit_signal      TEXT,
+    logged           INTEGER NOT NULL,
+    settled          INTEGER NOT NULL,
+    calls_started    INTEGER NOT NULL,
+    calls_ok         INTEGER NOT NULL,
+    calls_failed     INTEGER NOT NULL,
+    read             INTEGER NOT NULL,
+    invalid          INTEGER NOT NULL,
+    delivered        INTEGER NOT NULL,
+    rejected         INTEGER NOT NULL,
+    committed        INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS binaries_by_content ON binaries (sha256, size);
+CREATE INDEX IF NOT EXISTS binaries_by_sha256 ON binaries (sha256);
+CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, position);
+CREATE INDEX IF NOT EXISTS jobs_by_name ON jobs (name, position);
+CREATE INDEX IF NOT EXISTS jobs_by_name_and_state ON jobs (name, state, position);
+CREATE INDEX IF NOT EXISTS jobs_unsettled ON jobs (position) WHERE NOT settled;
+CREATE INDEX IF NOT EXISTS jobs_logged ON jobs (ended_at, id) WHERE settled AND logged;
+CREATE INDEX IF NOT EXISTS jobs_without_log ON jobs (position) WHERE settled AND NOT logged;
+"""
+
+# What was added since, in order; `user_version` counts those that a database has. Nothing is ever
+# taken away, so that an earlier agent can use a database of a later one.
+ADDITIONS = ("ALTER TABLE jobs ADD COLUMN stderr_tail TEXT NOT NULL DEFAULT ''",)
+
+
+@attrs.frozen
+class Binary:
+    """An uploaded load test: an id for a content that is known by `sha256`."""
+
+    id: str
+    sha256: str
+    size: int
+    uploaded_at: datetime
+
+
+@attrs.frozen
+class Content:
+    """What one binary or several of them hold."""
+
+    sha256: str
+    size: int
+
+
+@attrs.frozen
+class SettledRun:
+    """A job's log that nothing will be read from any more."""
+
+    job_id: str
+    name: str
+    ended_at: datetime
+
+
+def binary_row(binary: Binary) -> dict[str, Any]:
+    """Return a binary's columns."""
+    return attrs.asdict(binary) | {"uploaded_at": text_of(binary.uploaded_at)}
+
+
+def read_binary(row: sqlite3.Row) -> Binary:
+    """Read a binary."""
+    return Binary(**dict(row) | {"uploaded_at": _time(row["uploaded_at"])})
+
+
+def read_content(row: sqlite3.Row) -> Content:
+    """Read a content."""
+    if row["size"] < 0:
+        raise ValueError("a negative size")
+    return Content(row["sha256"], row["size"])
+
+
+def read_settled_run(row: sqlite3.Row) -> SettledRun:
+    """Read a settled run."""
+    return SettledRun(row["id"], row["name"], _time(row["ended_at"]))
+
+
+def job_row(job: Job) -> dict[str, Any]:
+    """Return a job's columns, all but its position."""
+    calls, results = attrs.asdict(job.calls), attrs.asdict(job.results)
+    return {
+        "id": job.id,
+        **attrs.asdict(job.spec),
+        "queued_at": text_of(job.queued_at),
+        "state": job.state.value,
+        "reason": job.cause and job.cause.reason,
+        "sentence": job.cause and job.cause.sentence,
+        "started_at": text_of(job.started_at),
+        "ended_at": text_of(job.ended_at),
+        "exit_code": job.exit and job.exit.code,
+        "exit_signal": job.exit and job.exit.signal,
+        "logged": job.logged,
+        "settled": job.settled,
+        "stderr_tail": job.stderr_tail,
+        **{f"calls_{name}": count for name, count in calls.items()},
+        **results,
+    }
+
+
+def read_job(row: sqlite3.Row) -> Job:
+    """Read a job."""
+    if min(value for value in tuple(row) if isinstance(value, int)) < 0:
+        raise ValueError("a negative number")
+    has_exit = row["exit_code"] is not None or row["exit_signal"] is not None
+    return Job(
+        id=row["id"],
+        spec=JobSpec(**{field.name: row[field.name] for field in attrs.fields(JobSpec)}),
+        queued_at=_time(row["queued_at"]),
+        state=State(row["state"]),
+        cause=Cause(row["reason"], row["sentence"]) if row["reason"] else None,
+        started_at=_optional_time(row["started_at"]),
+        ended_at=_optional_time(row["ended_at"]),
+        exit=Exit(row["exit_code"], row["exit_signal"]) if has_exit else None,
+        stderr_tail=row["stderr_tail"],
+        logged=bool(row["logged"]),
+        calls=Calls(**{field.name: row[f"calls_{field.name}"] for field in attrs.fields(Calls)}),
+        results=Results(**{field.name: row[field.name] for field in attrs.fields(Results)}),
+    )
+
+
+def text_of(time: datetime | None) -> str | None:
+    """Return a time as it stands in a column."""
+    return time.isoformat() if time else None
+
+
+def _optional_time(text: str | None) -> datetime | None:
+    return _time(text) if text else None
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"the time {text!r} has no offset")
+    return time

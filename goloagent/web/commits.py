@@ -1,0 +1,16 @@
+"""What an answer waits for: that the change it speaks of would survive a power cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Commits(Protocol):
+    """Makes changes durable; every method raises OSError when the disk does not do it."""
+
+    async def writable(self) -> None:
+        """Return when the database can be written: another process may hold it for a moment."""
+
+    async def commit(self, *first: Callable[[], None]) -> None:
+        """Return when all that was saved by now is durable, after each of `first`, in a thread."""
