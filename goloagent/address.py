@@ -139,6 +139,19 @@ def is_loopback(host: str) -> bool:
         return name == "localhost" or name.endswith(".localhost")
 
 
+def has_certificates(host: str) -> bool:
+    """Tell whether a certificate can be for a parsed host: names with underscores have none."""
+    host = host.partition("%")[0].removesuffix(".")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        try:
+            idna.encode(host)
+        except idna.IDNAError:
+            return False
+    return True
+
+
 def bracketed(host: str) -> str:
     """Return a parsed host as it stands before a colon and a port."""
     return f"[{host}]" if ":" in host else host

@@ -18,9 +18,11 @@ from twisted.logger import Logger
 from twisted.web.server import Site
 
 from goloagent.delivery.collector import Collector, collector
+from goloagent.delivery.dialer import Address, Untrusted
 from goloagent.delivery.proxy import ProxySettingError, find
 from goloagent.delivery.shipper import Shipper
-from goloagent.delivery.tls import Tls
+from goloagent.delivery.tls import FileError, Tls
+from goloagent.delivery.token import TokenFile
 from goloagent.disk.archive import Archive
 from goloagent.disk.damage import DamagedRows
 from goloagent.disk.leftovers import Remover
@@ -214,12 +216,24 @@ class Composition:
         return Access(token=token, networks=settings.allow_from, hosts=hosts)
 
     def _make_collector(self) -> Collector:
-        settings = self._settings
+        settings = self._settings.collector
+        assert settings is not None
         try:
-            proxy = find(settings.collector, os.environ)
-        except ProxySettingError as error:
+            proxy = find(settings.url, os.environ)
+            tls = Tls.load(settings.insecure, settings.ca, settings.certificate, settings.key)
+            token = None if settings.token_file is None else TokenFile(settings.token_file)
+        except (ProxySettingError, FileError) as error:
             raise CannotStart(str(error)) from None
-        return collector(self.reactor, settings.collector, Tls(settings.insecure), proxy)
+        return collector(self.reactor, settings.url, tls, proxy, token, self._vet)
+
+    async def _vet(self, ours: Address, theirs: Address) -> None:
+        """Send nothing to a load test that listens where a collector or proxy should.
+
+        Raises:
+            Untrusted: one may be at the far end, the second address.
+        """
+        if await self._custody.holds((ours.host, ours.port), (theirs.host, theirs.port)):
+            raise Untrusted(string="a process of the load test listens there")
 
     def _make_custody(self) -> Custody:
         settings, wanted = self._settings, self._settings.containment
@@ -238,6 +252,7 @@ class Composition:
                 settings.rpc_address,
                 None if wanted == AUTO else wanted,
                 settings.own_paths,
+                () if settings.collector is None else settings.collector.certificates,
                 self.threads.critical.run,
             )
         except NotAllowed as error:

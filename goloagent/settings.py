@@ -8,7 +8,15 @@ from pathlib import Path
 
 import attrs
 
-from goloagent.address import AddressError, HttpUrl, bracketed, parse_host, parse_port, split
+from goloagent.address import (
+    AddressError,
+    HttpUrl,
+    bracketed,
+    has_certificates,
+    parse_host,
+    parse_port,
+    split,
+)
 from goloagent.endpoint import Endpoint, EndpointError
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -23,6 +31,7 @@ _UNITS = {
     "MIB": 2**20,
     "GIB": 2**30,
 }
+NONE = "none"
 AUTO = "auto"
 CONTAINMENTS = (AUTO, "pid-namespace", "cgroup", "process-group")
 _SIZE = re.compile(r"(\d{1,19})\s*([A-Za-z]*)", re.ASCII)
@@ -36,11 +45,43 @@ class WrongOption(Exception):
 
 
 @attrs.frozen
-class Settings:
-    """What the agent was started with, checked as far as that goes without touching anything."""
+class CollectorSettings:
+    """Where results are delivered to, and by which certificates and token.
 
-    collector: HttpUrl
-    insecure: bool
+    Args:
+        insecure: accept whatever certificate the collector shows.
+        ca: certificates that have signed the collector's, or None: those the system trusts.
+        certificate: the certificate to show, with its key in `key` or else in the same file.
+    """
+
+    url: HttpUrl
+    insecure: bool = False
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    token_file: Path | None = None
+
+    @property
+    def secrets(self) -> tuple[Path, ...]:
+        """The files that only the agent may read."""
+        files = (self.key or self.certificate, self.token_file)
+        return tuple(path for path in files if path is not None)
+
+    @property
+    def certificates(self) -> tuple[Path, ...]:
+        """The files that anybody may read and only the agent may change."""
+        files = (self.ca, self.certificate if self.key is not None else None)
+        return tuple(path for path in files if path is not None)
+
+
+@attrs.frozen
+class Settings:
+    """What the agent was started with, checked as far as that goes without touching anything.
+
+    Without a `collector` results are counted and kept in the logs.
+    """
+
+    collector: CollectorSettings | None
     logs: Path
     state: Path
     listen: tuple[str, ...]
@@ -67,10 +108,56 @@ class Settings:
 
     @property
     def own_paths(self) -> tuple[Path, ...]:
-        """What is the agent's alone: its directories, and the files of its token and TLS keys."""
+        """What is the agent's alone: its directories, and the files of its tokens and TLS keys."""
         keys = (Endpoint.parse(text).private_key for text in self.listen)
-        files = (self.token_file, *keys)
+        secrets = () if self.collector is None else self.collector.secrets
+        files = (self.token_file, *keys, *secrets)
         return (self.state, self.logs, *(path for path in files if path is not None))
+
+
+def collector(
+    url: str,
+    *,
+    insecure: bool = False,
+    ca: str | None = None,
+    certificate: str | None = None,
+    key: str | None = None,
+    token_file: str | None = None,
+) -> CollectorSettings | None:
+    """Read the options of the collector, which go together; None for no collector.
+
+    Raises:
+        WrongOption: one of them cannot be used, or not with another.
+    """
+    of_tls = {"--collector-ca": ca, "--collector-cert": certificate, "--collector-key": key}
+    given = [name for name, value in of_tls.items() if value is not None]
+    if url == NONE:
+        if given or token_file is not None:
+            name = (given or ["--collector-token-file"])[0]
+            raise WrongOption(f"{name}: there is no collector; leave it out, or name a --collector")
+        return None
+    parsed = collector_url(url)
+    if given and parsed.scheme == "http":
+        raise WrongOption(
+            f"{given[0]}: --collector {parsed} has no TLS; use https:// or leave it out"
+        )
+    if ca is not None and insecure:
+        raise WrongOption(
+            "--collector-ca: with --insecure no certificate is checked; use one of them"
+        )
+    if key is not None and certificate is None:
+        raise WrongOption("--collector-key: name the certificate too, by --collector-cert")
+    if parsed.scheme == "https" and not insecure and not has_certificates(parsed.host):
+        raise WrongOption(
+            f"--collector {parsed}: no certificate can be for {parsed.host}; "
+            "use another name, http:// or --insecure"
+        )
+    return CollectorSettings(parsed, insecure, *map(_path, (ca, certificate, key, token_file)))
+
+
+def _path(text: str | None) -> Path | None:
+    # A daemon changes its directory.
+    return None if text is None else Path(text).absolute()
 
 
 def collector_url(text: str) -> HttpUrl:

@@ -33,7 +33,28 @@ class Options(usage.Options):
             "collector",
             None,
             "http://localhost:8082",
-            "URL of the collector; results are pushed to URL/push/<name>",
+            "URL of the collector; results are pushed to URL/push/<name>; none: keep them as logs",
+        ),
+        (
+            "collector-ca",
+            None,
+            None,
+            "file (PEM) of the authorities that an https collector's certificate may be of "
+            "(default: the system's)",
+        ),
+        (
+            "collector-cert",
+            None,
+            None,
+            "file (PEM) of the client certificate for an https collector, the key in it or in "
+            "--collector-key",
+        ),
+        ("collector-key", None, None, "file (PEM) of the key of --collector-cert"),
+        (
+            "collector-token-file",
+            None,
+            None,
+            "file with the bearer token for the collector; read again when it changes",
         ),
         (
             "logs",
@@ -147,8 +168,14 @@ class Options(usage.Options):
                     f"--listen {text}: other hosts reach it, so it needs --token-file or --no-auth"
                 )
         return Settings(
-            collector=settings.collector_url(self["collector"]),
-            insecure=bool(self["insecure"]),
+            collector=settings.collector(
+                self["collector"],
+                insecure=bool(self["insecure"]),
+                ca=self["collector-ca"],
+                certificate=self["collector-cert"],
+                key=self["collector-key"],
+                token_file=self["collector-token-file"],
+            ),
             logs=Path(self["logs"]).absolute(),
             state=Path(self["state"]).absolute(),
             listen=listen,

@@ -33,8 +33,12 @@ CONNECT_SECONDS = 10.0
 MAX_TUNNEL_ANSWER_BYTES = 16 * 1024
 
 Address = IPv4Address | IPv6Address
-# Raises ConnectError if the far end, the second of two addresses, is not to be spoken to.
+# Raises Untrusted if the far end, the second of two addresses, is not to be spoken to.
 Vet = Callable[[Address, Address], Awaitable[None]]
+
+
+class Untrusted(ConnectError):
+    """An address is answered by a program that must not get what is sent."""
 
 
 class ProxyError(Exception):

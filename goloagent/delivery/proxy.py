@@ -13,7 +13,14 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 
-from goloagent.address import AddressError, HttpUrl, is_loopback, parse_host, split
+from goloagent.address import (
+    AddressError,
+    HttpUrl,
+    has_certificates,
+    is_loopback,
+    parse_host,
+    split,
+)
 
 
 class ProxySettingError(Exception):
@@ -58,6 +65,8 @@ def find(url: HttpUrl, environ: Mapping[str, str]) -> Proxy | None:
         proxy = HttpUrl.parse(text if "://" in text else f"http://{text}")
     except AddressError as error:
         raise ProxySettingError(f"{variable}: {error}; {hint}") from None
+    if proxy.scheme == "https" and not has_certificates(proxy.host):
+        raise ProxySettingError(f"{variable}: no certificate can be for {proxy.host}; {hint}")
     return Proxy(proxy, variable)
 
 

@@ -1,12 +1,14 @@
-"""Whose the far end of the RPC connection is: the load test's own, or a stranger's.
+"""Whose the far end of a connection is: the load test's own, or another's.
 
-Whoever takes the RPC port before the load test does would be driven in its place. So the socket is
-looked up in the kernel's tables, and must be held by a process of the load test. Only sockets of
-this host can be looked up; one elsewhere is nobody's that we know.
+Whoever takes the RPC port before the load test does would be driven in its place, and a load test
+that takes the collector's port would be sent the results of others. So the socket is looked up in
+the kernel's tables: it must be held by a process of the load test for RPC, and must not be for the
+collector. Only sockets of this host can be looked up; one elsewhere is nobody's that we know.
 """
 
 from __future__ import annotations
 
+import socket
 import sys
 import time
 from collections.abc import Iterable, Iterator, Set
@@ -99,6 +101,37 @@ def is_strangers(
             return False
         suspicious = suspicious or bool(found)
     return suspicious
+
+
+def is_load_tests(
+    ours: End, theirs: End, owner: Owner, proc: Path = PROC, pause_seconds: float = PAUSE_SECONDS
+) -> bool:
+    """Tell whether the far end of a connection may be the load test's.
+
+    Takes its time: call it off the reactor thread.
+    """
+    for look in range(LOOKS):
+        if look:
+            time.sleep(pause_seconds)
+        found = far_ends(_tables(proc), ours, theirs)
+        if len(_strangers(found, owner, proc)) == len(found):
+            return False
+        if not any(one.listens for one in found):
+            return True
+    return True  # one that shares its port with the load test, and has not accepted in this time
+
+
+def is_local(address: str) -> bool:
+    """Tell whether an address, an IPv6 one perhaps with its interface, is of this host."""
+    kind, _, _, _, name = socket.getaddrinfo(
+        address, 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+    )[0]
+    with socket.socket(kind, socket.SOCK_DGRAM) as trial:
+        try:
+            trial.bind(name)
+        except OSError:
+            return False
+    return True
 
 
 def _strangers(found: list[Socket], owner: Owner, proc: Path) -> list[Socket]:

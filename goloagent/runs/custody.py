@@ -17,7 +17,8 @@ from twisted.logger import Logger
 from goloagent.jobs.job import Job
 from goloagent.loadtest import cgroup, landlock, sdkarchive, survivors
 from goloagent.loadtest.containment import Containment, attempt, choose, ways
-from goloagent.loadtest.listener import Owner, is_strangers
+from goloagent.loadtest import listener
+from goloagent.loadtest.listener import Owner, is_load_tests, is_strangers
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.loadtest.users import Users
 from goloagent.runs.stage import Staged
@@ -31,6 +32,7 @@ class Custody:
     Args:
         wanted: the name of a containment, or None for the surest there is.
         closed: what load tests must not reach, where the system can keep them from it.
+        readable: what they may read and not change.
         in_thread: runs a function off the reactor thread.
 
     Raises:
@@ -47,10 +49,12 @@ class Custody:
         rpc_address: str,
         wanted: str | None,
         closed: Iterable[Path],
+        readable: Iterable[Path],
         in_thread: Callable[..., Awaitable[Any]],
     ) -> None:
         self._reactor = reactor
         self._in_thread = in_thread
+        self._current: LoadTestProcess | None = None
         self._state = state
         self._user = user
         self._rpc_address = rpc_address
@@ -61,7 +65,7 @@ class Custody:
         self._tell("earlier jobs", survivors.end(self._mark()))
         self._containment = choose(wanted, user, found)
         self._log.info("load tests are kept together by: {name}", name=self.containment)
-        self._closed = self._close(closed)
+        self._closed = self._close(closed, readable)
 
     @property
     def containment(self) -> str:
@@ -89,25 +93,41 @@ class Custody:
             closed=self._closed,
             sdk=self._sdk,
         )
-        return spawn(self._reactor, program, watcher)
+        process = spawn(self._reactor, program, watcher)
+        self._current = process
+        return process
 
     async def is_strangers(self, job: Job, process: LoadTestProcess, users: Users) -> bool:
         """Tell whether `users` are connected to somebody else than the job's own `process`."""
-        uid = os.geteuid() if self._user is None else pwd.getpwnam(self._user).pw_uid
-        owner = Owner(process.pid, self._mark(job.id), uid)
+        owner = Owner(process.pid, self._mark(job.id), self._uid())
         strangers: bool = await self._in_thread(is_strangers, *users.ends, owner)
         return strangers
+
+    async def holds(self, ours: tuple[str, int], theirs: tuple[str, int]) -> bool:
+        """Tell whether the far end of a connection, `theirs`, may be a load test's."""
+        if self._current is None or not listener.is_local(theirs[0]):
+            return False
+        # Whatever bears the mark of any job is one's, also if it has outlived its own.
+        owner = Owner(self._current.pid, self._mark(), self._uid())
+        ends = listener.end(*ours), listener.end(*theirs)
+        held: bool = await self._in_thread(is_load_tests, *ends, owner)
+        return held
 
     async def end(self, job: Job) -> None:
         """End what a job has left behind, off the reactor thread: there may be many processes."""
         whose = f"job {job.id}"
         await self._in_thread(self._clear, self._containment, job.id, whose)
-        self._tell(whose, await self._in_thread(survivors.end, self._mark(job.id)))
+        ended = await self._in_thread(survivors.end, self._mark(job.id))
+        if not ended[1]:
+            self._current = None
+        self._tell(whose, ended)
 
-    def _close(self, paths: Iterable[Path]) -> Mapping[str, object] | None:
+    def _close(
+        self, paths: Iterable[Path], readable: Iterable[Path]
+    ) -> Mapping[str, object] | None:
         """Return what load tests are kept from and what of it they may read, or None: nothing."""
         # Who may write to the agent's cgroup may end the agent by it.
-        readable = filter(None, [cgroup.ours(), self._sdk.absolute()])
+        readable = filter(None, [cgroup.ours(), self._sdk.absolute(), *readable])
         closed = {
             "paths": [str(path.absolute()) for path in paths],
             "readable": list(map(str, readable)),
@@ -123,6 +143,10 @@ class Custody:
             "load tests are kept from the agent's files by: landlock, ABI {abi}", abi=landlock.abi()
         )
         return closed
+
+    def _uid(self) -> int:
+        """Return whose load tests' processes are."""
+        return os.geteuid() if self._user is None else pwd.getpwnam(self._user).pw_uid
 
     def _mark(self, job_id: str = "") -> str:
         return survivors.mark_of(self._state, job_id)

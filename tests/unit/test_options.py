@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from goloagent.address import HttpUrl
+from goloagent.settings import CollectorSettings
 from goloagent.tap import Options
 
 SOMEBODY = pwd.getpwall()[-1].pw_name
@@ -46,7 +48,7 @@ def root(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_defaults(user: None) -> None:
     """Without options the agent is where clients and collectors expect it, for this host alone."""
     settings = parse().settings
-    assert str(settings.collector) == "http://localhost:8082"
+    assert settings.collector == CollectorSettings(HttpUrl.parse("http://localhost:8082"))
     assert settings.logs == Path("/var/log/loadtest-agent")
     assert settings.state == Path("/var/lib/golo-agent")
     assert settings.listen == ("tcp:8081:interface=127.0.0.1",)
@@ -57,21 +59,35 @@ def test_defaults(user: None) -> None:
     assert settings.token_file is settings.run_as is None
     assert settings.allow_from == ()
     assert settings.containment == "auto"
-    assert not settings.insecure
     assert not settings.no_auth
 
 
 def test_every_option() -> None:
     """Each option reaches its setting; those that may be repeated keep their order."""
     settings = parse(
-        *("--collector", "https://c.example", "--insecure", "--logs", "logs", "--state", "/s"),
+        *("--collector", "https://c.example", "--insecure", "--collector-cert", "c.pem"),
+        *(
+            "--collector-key",
+            "/k.pem",
+            "--collector-token-file",
+            "/t",
+            "--logs",
+            "logs",
+            "--state",
+            "/s",
+        ),
         *("--listen", "tcp:1", "--listen", "unix:/x", "--rpc", "[::1]:2", "--token-file", "t"),
         *("--no-auth", "--allow-from", "10.0.0.0/8", "--allow-from", "::1"),
         *("--max-upload", "1MiB", "--containment", "process-group"),
         *("--max-binaries", "2GB"),
     ).settings
-    assert str(settings.collector) == "https://c.example"
-    assert settings.insecure
+    assert settings.collector == CollectorSettings(
+        HttpUrl.parse("https://c.example"),
+        insecure=True,
+        certificate=Path.cwd() / "c.pem",
+        key=Path("/k.pem"),
+        token_file=Path("/t"),
+    )
     assert settings.logs == Path.cwd() / "logs"  # twistd changes its directory
     assert settings.state == Path("/s")
     assert settings.listen == ("tcp:1", "unix:/x")
@@ -111,6 +127,48 @@ def test_every_option() -> None:
 def test_wrong_command_line(arguments: list[str], says: str) -> None:
     """One line on stderr names the option and says why."""
     assert says in refusal(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["http://c", "--collector-ca", "f"], "--collector-ca: --collector http://c has no TLS"),
+        (["http://c", "--collector-cert", "f"], "--collector-cert: --collector http://c"),
+        (["https://c", "--collector-key", "f"], "by --collector-cert"),
+        (["https://c", "--collector-ca", "f", "--insecure"], "--collector-ca: with --insecure"),
+        (["https://c", "--collector-ca", ""], "--collector-ca: it is empty"),
+        (["https://a_b"], "--collector https://a_b: no certificate can be for a_b"),
+        (["https://xn--a"], "no certificate can be for xn--a"),
+        (["none", "--collector-token-file", "f"], "--collector-token-file: there is no collector"),
+        (["none", "--collector-ca", "f"], "--collector-ca: there is no collector"),
+        (["None"], "--collector None: not an http"),
+        (["http://u:secret@c"], "a user and password have no place in it"),
+    ],
+)
+def test_options_of_the_collector_go_together(arguments: list[str], says: str) -> None:
+    """One that would be without effect, or lacks another, is refused in one line."""
+    line = refusal("--collector", *arguments)
+    assert says in line
+    assert "secret" not in line
+
+
+def test_no_collector() -> None:
+    """Whoever only wants numbers says so."""
+    assert parse("--collector", "none").settings.collector is None
+    assert parse("--collector", "none", "--insecure").settings.collector is None
+
+
+def test_what_load_tests_must_not_reach() -> None:
+    """The key and token for the collector are the agent's alone; certificates may be read."""
+    one = parse(
+        *("--collector", "https://c", "--collector-ca", "/ca", "--collector-cert", "/cert"),
+        *("--collector-key", "/key", "--collector-token-file", "/token"),
+    ).settings
+    assert {Path("/key"), Path("/token")} <= set(one.own_paths)
+    assert one.collector is not None
+    assert one.collector.certificates == (Path("/ca"), Path("/cert"))
+    both = parse("--collector", "https://c", "--collector-cert", "/both").settings
+    assert Path("/both") in both.own_paths
 
 
 @pytest.mark.parametrize("option", [("--no-auth",), ("--token-file", "/token")])

@@ -101,8 +101,7 @@ def test_wrong_rpc_address(text: str) -> None:
 def test_rpc_address_round_trip(host: str, port: int) -> None:
     """The address a load test is given reads back as the one that is connected to."""
     settings = Settings(
-        collector=collector_url("http://localhost"),
-        insecure=False,
+        collector=None,
         logs=Path("/logs"),
         state=Path("/state"),
         listen=(),

@@ -87,7 +87,8 @@ def test_excluded_hosts(excluded: str, url: str, direct: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ["socks5://user:secret@proxy:1080", "http://user:secret@proxy:x", "://", "a b"]
+    "setting",
+    ["socks5://user:secret@proxy:1080", "http://user:secret@proxy:x", "://", "a b", "https://a_b"],
 )
 def test_a_proxy_that_cannot_be_used(setting: str) -> None:
     """It is named in a sentence that says what to do, without its password."""

@@ -1,0 +1,140 @@
+"""TLS and tokens towards a collector: whom the agent believes, and what it shows of itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from peers.byhand import Pusher, Server
+from peers.certificate import Authority
+from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
+
+from goloagent.delivery.policy import Answer, Verdict, judge
+from goloagent.delivery.tls import Tls
+from goloagent.delivery.token import TokenFile
+
+TAKEN = Answer(status=200)
+
+
+class Demanding:
+    """A server's certificate, with a demand for a client's of the same authority."""
+
+    def __init__(self, certificate: PrivateCertificate, authority: Certificate) -> None:
+        self._certificate = certificate
+        self._authority = authority
+
+    def options(self) -> CertificateOptions:
+        """Return what the server speaks TLS by."""
+        return self._certificate.options(self._authority)
+
+
+@pytest.fixture
+def authority() -> Authority:
+    """Make an authority that no system knows."""
+    return Authority()
+
+
+@pytest_twisted.async_yield_fixture
+async def serve(authority: Authority) -> AsyncIterator[Callable[..., Server]]:
+    """Return what runs a collector, with a certificate for a host, that may demand one too."""
+    from twisted.internet import reactor
+
+    servers: list[Server] = []
+
+    def start(host: str = "127.0.0.1", demanding: bool = False) -> Server:
+        own: Any = PrivateCertificate.loadPEM(b"".join(authority.certify(host)))
+        if demanding:
+            own = Demanding(own, Certificate.loadPEM(authority.pem))
+        servers.append(Server(reactor, own))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        await server.close()
+
+
+@pytest.fixture
+def files(authority: Authority, tmp_path: Path) -> dict[str, Path]:
+    """Write the authority's certificate, and a client's with its key."""
+    certificate, key = authority.certify("agent")
+    content = {"ca": authority.pem, "certificate": certificate, "key": key}
+    for name, text in content.items():
+        (tmp_path / name).write_bytes(text)
+    return {name: tmp_path / name for name in content}
+
+
+async def push(server: Server, **options: Any) -> Answer:
+    """Push once, as a client with these options."""
+    from twisted.internet import reactor
+
+    pusher = Pusher(reactor, **options)
+    answer = await pusher.push(server.url)
+    await pusher.close()
+    return answer
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_authority_of_ones_own(
+    serve: Callable[..., Server], files: dict[str, Path]
+) -> None:
+    """--collector-ca has its certificates believed, and only for the host that they are for."""
+    tls = Tls.load(False, files["ca"], None, None)
+    assert await push(serve(), tls=tls) == TAKEN
+    wrong = await push(serve("127.0.0.2"), tls=tls)
+    assert judge(wrong) is Verdict.HOLD
+    assert "certificate" in str(wrong)
+    unknown = await push(serve(), tls=Tls())
+    assert judge(unknown) is Verdict.HOLD
+    assert "certificate verify failed" in str(unknown)
+
+
+@pytest.mark.parametrize("insecure", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_a_client_certificate(
+    serve: Callable[..., Server], files: dict[str, Path], insecure: bool
+) -> None:
+    """A collector that demands a certificate is shown it; without one nothing is delivered."""
+    server = serve(demanding=True)
+    ca = None if insecure else files["ca"]
+    tls = Tls.load(insecure, ca, files["certificate"], files["key"])
+    assert await push(server, tls=tls) == TAKEN
+    refused = await push(server, tls=Tls.load(insecure, ca, None, None))
+    assert judge(refused) is Verdict.HOLD
+    assert "certificate required" in str(refused)
+    assert len(server.requests) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_check_tells_a_wrong_certificate(
+    serve: Callable[..., Server], files: dict[str, Path]
+) -> None:
+    """The first look at a collector goes as far as TLS, and sends nothing."""
+    from twisted.internet import reactor
+
+    server = serve()
+    pusher = Pusher(reactor, tls=Tls())
+    assert "certificate verify failed" in (await pusher.collector(server.url).check() or "")
+    trusting = Pusher(reactor, tls=Tls.load(False, files["ca"], None, None))
+    assert await trusting.collector(server.url).check() is None
+    assert server.requests == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_token_is_sent_as_the_file_has_it_now(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    """Each push bears it; one that is rotated is followed without a restart."""
+    from twisted.internet import reactor
+
+    server = serve()
+    path = tmp_path / "token"
+    path.write_text("first")
+    pusher = Pusher(reactor, insecure=True, token=TokenFile(path))
+    for token in ("first", "another"):
+        path.write_text(token)
+        assert await pusher.push(server.url) == TAKEN
+        assert f"\r\nAuthorization: Bearer {token}\r\n".encode() in server.requests[-1]
+    await pusher.close()
