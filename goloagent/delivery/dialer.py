@@ -167,7 +167,8 @@ class Dialer:
             try:
                 stream = await self._dial_one(address, seconds)
             except ConnectError as failed:
-                error = failed
+                if not isinstance(error, Untrusted):  # which tells more than the others
+                    error = failed
                 continue
             self._last = address.host
             return stream

@@ -15,9 +15,8 @@ from typing import Any
 from twisted.logger import Logger
 
 from goloagent.jobs.job import Job
-from goloagent.loadtest import cgroup, landlock, sdkarchive, survivors
+from goloagent.loadtest import cgroup, landlock, listener, sdkarchive, survivors
 from goloagent.loadtest.containment import Containment, attempt, choose, ways
-from goloagent.loadtest import listener
 from goloagent.loadtest.listener import Owner, is_load_tests, is_strangers
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.loadtest.users import Users

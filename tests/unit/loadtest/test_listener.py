@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from goloagent.loadtest import listener
-from goloagent.loadtest.listener import Owner, Socket, end, far_ends, is_strangers, sockets
+from goloagent.loadtest.listener import (
+    Owner,
+    Socket,
+    end,
+    far_ends,
+    is_load_tests,
+    is_local,
+    is_strangers,
+    sockets,
+)
 
 # Recorded on a little-endian machine: 127.0.0.1:9999 listens (inode 1111), has a connection from
 # :40000 that nobody has accepted yet, and one from :40002 that was accepted (inode 2222).
@@ -143,6 +152,11 @@ class Proc:
     def is_strangers(self, uid: int = LOADTEST_UID) -> bool:
         return is_strangers(HERE, THERE, Owner(LEADER, JOB, uid), self.path, pause_seconds=0)
 
+    def is_load_tests(
+        self, ours: listener.End = HERE, uid: int = LOADTEST_UID, mark: str = JOB
+    ) -> bool:
+        return is_load_tests(ours, THERE, Owner(LEADER, mark, uid), self.path, pause_seconds=0)
+
 
 @pytest.fixture
 def proc(tmp_path: Path) -> Proc:
@@ -232,3 +246,57 @@ def test_seen_at_the_second_look(proc: Proc, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("time.sleep", fork)
     assert not proc.is_strangers()
     assert looks == [0]
+
+
+# A load test in the collector's place.
+
+
+def test_a_load_test_in_anothers_place(proc: Proc) -> None:
+    """Its listener, its child's and its daemon's are known; another program's is another's."""
+    assert not proc.is_load_tests()
+    proc.process(51, "socket:[1111]")
+    assert not proc.is_load_tests()
+    proc.process(LEADER)
+    proc.process(52, "socket:[1111]", parent=LEADER)
+    assert proc.is_load_tests()
+
+
+def test_any_job_of_the_agent_in_anothers_place(proc: Proc) -> None:
+    """What an earlier job has left bears the agent's mark too."""
+    proc.process(51, "socket:[1111]", environ=b"GOLO_JOB=1-2/another\0")
+    assert proc.is_load_tests(mark="1-2/")
+    assert not proc.is_load_tests(mark="3-4/")
+
+
+def test_an_accepted_connection_is_its_acceptors(proc: Proc) -> None:
+    """Whoever else listens on the port does not have this one."""
+    ours = end("127.0.0.1", 40002)
+    proc.process(LEADER, "socket:[1111]")
+    proc.process(51, "socket:[2222]")
+    assert not proc.is_load_tests(ours)
+    proc.process(52, "socket:[2222]", parent=LEADER)
+    assert proc.is_load_tests(ours)
+
+
+def test_a_shared_port_may_be_the_load_tests(proc: Proc) -> None:
+    """Before anybody accepted, nothing is sent."""
+    (line,) = (line for line in TCP.splitlines() if ": 0100007F:270F 00000000" in line)
+    proc.tables(TCP + line.replace("1111", "1112") + "\n", TCP6)
+    proc.process(LEADER, "socket:[1111]")
+    proc.process(51, "socket:[1112]")
+    assert proc.is_load_tests()
+
+
+def test_one_in_anothers_place_that_may_not_be_looked_into(proc: Proc, closed: set[Path]) -> None:
+    """What its user holds may be its own; another user's is not."""
+    closed.add(proc.process(LEADER))
+    assert proc.is_load_tests(uid=LOADTEST_UID)
+    assert not proc.is_load_tests(uid=OTHER_UID)
+
+
+def test_local_addresses() -> None:
+    """Those of this host are told from others, which no table here knows."""
+    assert is_local("127.0.0.1")
+    assert is_local("127.8.9.1")
+    assert not is_local("192.0.2.1")
+    assert not is_local("fe80::1:2:3%1")
