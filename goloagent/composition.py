@@ -34,6 +34,7 @@ from goloagent.host.premises import CannotStart, Premises, own_user, read_token,
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
 from goloagent.jobs.repository import JobRepository
+from goloagent.jobs.rows import Content
 from goloagent.loadtest import sdkarchive
 from goloagent.loadtest.containment import NotAllowed
 from goloagent.loadtest.users import connect, is_free
@@ -117,7 +118,7 @@ class Composition:
         )
         self._access = self._make_access()
         self._custody = self._make_custody()
-        self.binaries = self._make_binaries(keep_unknown=premises.damage is not None)
+        self.binaries = self._make_binaries()
         self.meter = self._make_meter()
         self.lateness = Lateness(reactor, self.meter.late)
         self.collector = self._make_collector()
@@ -133,6 +134,7 @@ class Composition:
             reactor,
             self.threads.critical.run,
             self._store,
+            self.binaries,
             self._jobs.save_again,
             disk_failed,
         )
@@ -260,7 +262,7 @@ class Composition:
         self._condition.protect(processes=custody.containment, files=custody.files)
         return custody
 
-    def _make_binaries(self, keep_unknown: bool) -> Binaries:
+    def _make_binaries(self) -> Binaries:
         settings = self._settings
         binaries = Binaries(
             settings.state,
@@ -268,13 +270,21 @@ class Composition:
             now,
             self._space.shortage,
             settings.max_binaries_bytes,
-            lambda binary: self._log.info("binary {id} makes room for another", id=binary.id),
+            self._dropped,
+            self.threads.bulk.run,
         )
         try:
-            binaries.open(keep_unknown)
+            binaries.open()
         except OSError as error:
             raise CannotStart(f"--state {error.filename}: {reason(error)}") from None
         return binaries
+
+    def _dropped(self, content: Content, ids: list[str]) -> None:
+        self._log.info(
+            "binary {id} and {others} of the same content make room for another",
+            id=ids[0],
+            others=len(ids) - 1,
+        )
 
     def _make_meter(self) -> Meter:
         directories = {"logs": self._settings.logs, "state": self._settings.state}

@@ -7,7 +7,7 @@ newest change, so whoever comes meanwhile waits for the next.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
@@ -36,24 +36,51 @@ class Database(Protocol):
         """Have the disk take what was saved, on any thread, or raise SyncFailed."""
 
 
+class Files(Protocol):
+    """Files that rows of the database name."""
+
+    @property
+    def changes(self) -> int:
+        """Grows with every change."""
+
+    def sync(self) -> None:
+        """Have the disk take which files there are, on any thread, or raise SyncFailed."""
+
+    def committed(self, change: int) -> None:
+        """The database has made this change durable, and all before it."""
+
+
 class Commits:
-    """Commits the changes of `database`; `in_thread` runs a function off the reactor thread."""
+    """Commits the changes of `database`, those of `files` first: a file is there before its row.
+
+    Args:
+        in_thread: runs a function off the reactor thread.
+    """
 
     def __init__(
-        self, clock: IReactorTime, in_thread: Callable[..., Deferred[Any]], database: Database
+        self,
+        clock: IReactorTime,
+        in_thread: Callable[..., Deferred[Any]],
+        database: Database,
+        files: Files,
     ) -> None:
         self._clock = clock
         self._in_thread = in_thread
         self._database = database
+        self._files = files
         self._waiting: list[Deferred[None]] = []
         self._syncing = False
-        self._synced_changes = -1
+        self._synced = (-1, -1)
         self._failure: Failure | None = None
 
     @property
     def needed(self) -> bool:
         """Whether something was saved that is not durable yet."""
-        return self._database.changes != self._synced_changes
+        return self._changes != self._synced
+
+    @property
+    def _changes(self) -> tuple[int, int]:
+        return self._files.changes, self._database.changes
 
     async def writable(self) -> None:
         """Wait until the database can be written.
@@ -90,14 +117,17 @@ class Commits:
     def _sync(self) -> None:
         waiting, self._waiting = self._waiting, []
         self._syncing = True
-        changes = self._database.changes
-        synced = maybeDeferred(self._in_thread, self._database.sync)
-        synced.addBoth(self._synced, changes, waiting)
+        syncs = [self._database.sync]
+        if self._files.changes != self._synced[0]:
+            syncs.insert(0, self._files.sync)
+        synced = maybeDeferred(self._in_thread, _call_all, syncs)
+        synced.addBoth(self._end, self._changes, waiting)
 
-    def _synced(self, outcome: Any, changes: int, waiting: list[Deferred[None]]) -> None:
+    def _end(self, outcome: Any, changes: tuple[int, int], waiting: list[Deferred[None]]) -> None:
         self._syncing = False
         if not isinstance(outcome, Failure):
-            self._synced_changes, outcome = changes, None
+            self._synced, outcome = changes, None
+            self._files.committed(changes[1])
         elif outcome.check(SyncFailed):
             self._failure = outcome
             waiting, self._waiting = waiting + self._waiting, []
@@ -106,3 +136,8 @@ class Commits:
         for one in waiting:
             if not one.called:  # else it was cancelled
                 one.callback(outcome)
+
+
+def _call_all(functions: Sequence[Callable[[], None]]) -> None:
+    for function in functions:
+        function()

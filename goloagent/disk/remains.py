@@ -14,7 +14,7 @@ import attrs
 import msgspec
 
 from goloagent.jobs import outcome
-from goloagent.jobs.binaries import sha256_of
+from goloagent.jobs.binaries import content_of, is_binary
 from goloagent.jobs.ids import is_id
 from goloagent.jobs.job import Job, Results, State
 from goloagent.jobs.spec import JobSpec
@@ -27,15 +27,15 @@ _ACCOUNT_BYTES = 4096
 def binaries(kept: Path) -> list[Binary]:
     """Return the binaries in the directory `kept`, the oldest first.
 
-    Reads all of them, and what several share once: call it in a thread.
+    Reads those of version 0.1.0, and what several share once: call it in a thread.
     """
     sha256s: dict[int, str] = {}
     found = []
     for path in _named_by_ids(kept):
-        if path.is_file():
+        if is_binary(path):
             status = path.stat()
             if status.st_ino not in sha256s:
-                sha256s[status.st_ino] = sha256_of(path)
+                sha256s[status.st_ino] = content_of(path)
             sha256 = sha256s[status.st_ino]
             found.append(Binary(path.name, sha256, status.st_size, _changed(path)))
     return sorted(found, key=lambda binary: binary.uploaded_at)
@@ -52,7 +52,7 @@ def runs(logs: Path) -> list[Job]:
             continue
         for run in _named_by_ids(name):
             out = run / OUT
-            if run.is_dir() and out.is_file() and not out.is_symlink():
+            if run.is_dir() and not run.is_symlink() and out.is_file() and not out.is_symlink():
                 found.append(_run(name.name, run.name, _changed(out), _account(run / ACCOUNT)))
     return sorted(found, key=lambda job: job.queued_at)
 
@@ -88,9 +88,9 @@ def _run(name: str, job_id: str, time: datetime, results: Results) -> Job:
 
 def _named_by_ids(directory: Path) -> Iterator[Path]:
     for path in directory.iterdir():
-        if is_id(path.name) and not path.is_symlink():
+        if is_id(path.name):
             yield path
 
 
 def _changed(path: Path) -> datetime:
-    return datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+    return datetime.fromtimestamp(path.lstat().st_mtime, timezone.utc)

@@ -14,12 +14,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from goloagent.disk.commits import Commits, Database
+from goloagent.disk.commits import Commits, Database, Files
 from goloagent.durable import SyncFailed
 from goloagent.periodic import Periodic
 
@@ -56,7 +55,7 @@ class _Followed:
 
 
 class Syncer:
-    """Syncs the logs it follows and `database`.
+    """Syncs the logs it follows and `database`, with the `files` that its rows name.
 
     Args:
         in_thread: runs a function off the reactor thread.
@@ -71,13 +70,14 @@ class Syncer:
         clock: IReactorTime,
         in_thread: Callable[..., Deferred[Any]],
         database: Database,
+        files: Files,
         save_again: Callable[[], None],
         failed: Callable[[str], None],
     ) -> None:
         self._in_thread = in_thread
         self._save_again = save_again
         self._failed = failed
-        self._commits = Commits(clock, in_thread, database)
+        self._commits = Commits(clock, in_thread, database, files)
         self._followed: list[_Followed] = []
         self.loop = Periodic(clock, SYNC_SECONDS, "sync", self._tick, MAX_SYNC_SECONDS)
         self._broken = False
@@ -109,17 +109,13 @@ class Syncer:
         """
         await self._commits.writable()
 
-    async def commit(self, *first: Callable[[], None]) -> None:
-        """Return when all that was saved by now is durable, after each of `first` was done.
-
-        What is answered for waits for this. `first` are syncs of other things, done in a thread.
+    async def commit(self) -> None:
+        """Return when all that was saved by now is durable: what is answered for waits for this.
 
         Raises:
             OSError: it may not be.
         """
         try:
-            for sync in first:
-                await self._sync(sync)
             await self._commits.durable()
         except SyncFailed as error:
             self._fail(error)
@@ -141,26 +137,11 @@ class Syncer:
         except SyncFailed as error:
             self._fail(error)
 
-    def _sync(self, function: Callable[[], None]) -> Deferred[None]:
-        """Run a sync; whoever waits may be cancelled, and its failure is noticed all the same."""
-        waiting: Deferred[None] = Deferred()
-
-        def end(outcome: Any) -> None:
-            if isinstance(outcome, Failure) and isinstance(outcome.value, SyncFailed):
-                self._fail(outcome.value)
-            if not waiting.called:  # else it was cancelled
-                waiting.callback(outcome)
-
-        if self._broken:
-            return fail(OSError(errno.EIO, "the disk has failed"))
-        maybeDeferred(self._in_thread, function).addBoth(end)
-        return waiting
-
     async def _sync_log(self, followed: _Followed) -> None:
         # The order matters: a log that is closed has reached its size.
         closed, size = followed.log.closed, followed.log.size
         if size != followed.synced_size:
-            await self._sync(followed.sync.sync)
+            await self._in_thread(followed.sync.sync)
             followed.synced_size = size
         if closed:
             followed.sync.close()

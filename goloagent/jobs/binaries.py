@@ -1,8 +1,13 @@
 """Uploaded load tests on disk: written aside, whole or nothing, then staged for a run.
 
-A binary's bytes arrive in `incoming/` and move to `binaries/<id>` only when they are complete and
-can be run; removed, they leave through `incoming/`. Both lie below the state directory. Binaries of
-the same content are links to one file. Knows files and checks; does not know HTTP or who asks.
+    incoming/<id>          bytes that are being uploaded
+    contents/<sha256>      a content that is complete and can be run, once
+    binaries/<id>          a link to the content of the binary with this id
+
+All lie below the state directory. The links are symbolic, as a file system allows any number of
+them; so any number of binaries may share a content, and without the database their ids are still
+known. In a directory of version 0.1.0 `binaries/<id>` is a file, or a hard link to another one of
+the same content; it is read as it is. Knows files and checks; does not know HTTP or who asks.
 """
 
 from __future__ import annotations
@@ -10,17 +15,20 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
+import stat
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from io import FileIO
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import attrs
 
+from goloagent import durable
 from goloagent.jobs.quota import surplus
 from goloagent.jobs.store import Binary, Content, Store
 from goloagent.jobs.writeback import begin_writeback
@@ -30,8 +38,11 @@ _MAGIC = (b"\x7fELF", b"#!")
 _MODE = 0o555
 _CHUNK_BYTES = 1024 * 1024
 _REMOVED = ".removed"
+_LINK = re.compile(r"\.\./contents/([0-9a-f]{64})")
 # So often the disk is told to begin, so that little is left for the sync at the end.
 _WRITEBACK_BYTES = 8 * 1024 * 1024
+# So many links are removed without a thread.
+_AT_ONCE = 100
 
 
 class NotExecutable(Exception):
@@ -51,6 +62,15 @@ class BinaryNeeded(Exception):
 
 
 @attrs.frozen
+class _Removed:
+    """Files of binaries whose rows are gone with the change of this number."""
+
+    change: int
+    links: list[Path]
+    contents: list[Path]
+
+
+@attrs.define(eq=False)
 class Binaries:
     """The binaries below `directory`, recorded in `store`.
 
@@ -58,7 +78,11 @@ class Binaries:
         now: gives the time of an upload.
         shortage: returns a sentence when the disk has no room for another, or None.
         most_bytes: what all of them may hold, each content counted once.
-        dropped: told of each that had to make room for another.
+        dropped: called with a content that had to make room for another, and the ids it had.
+        in_thread: runs a function off the reactor thread.
+
+    Attributes:
+        changes: grows when there is something to `sync`.
     """
 
     directory: Path
@@ -66,7 +90,10 @@ class Binaries:
     now: Callable[[], datetime]
     shortage: Callable[[], str | None] = lambda: None
     most_bytes: int = sys.maxsize
-    dropped: Callable[[Binary], None] = lambda binary: None
+    dropped: Callable[[Content, list[str]], None] = lambda content, ids: None
+    in_thread: Callable[..., Any] = lambda function, *arguments: function(*arguments)
+    changes: int = attrs.field(init=False, default=0)
+    _removed: list[_Removed] = attrs.field(init=False, factory=list)
 
     @property
     def incoming(self) -> Path:
@@ -74,46 +101,60 @@ class Binaries:
         return self.directory / "incoming"
 
     @property
+    def contents(self) -> Path:
+        """Where complete contents lie, each named by its SHA-256."""
+        return self.directory / "contents"
+
+    @property
     def kept(self) -> Path:
-        """Where complete binaries lie, each named by its id."""
+        """Where each id is."""
         return self.directory / "binaries"
 
-    def open(self, keep_unknown: bool = False) -> None:
+    def open(self) -> None:
         """Make the directories, and remove what uploads cut short by an earlier end left behind.
 
-        Args:
-            keep_unknown: leave complete binaries without a record, as the records are lost.
+        Binaries without a record stay.
 
         Raises:
             OSError: they cannot be made or written.
         """
-        for directory in (self.incoming, self.kept):
+        for directory in (self.incoming, self.contents, self.kept):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.sync_directory(self.directory)
         for leftover in self.incoming.iterdir():
             if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover)
-            else:
+            elif not self._put_back(leftover):
                 leftover.unlink()
-        if not keep_unknown:
-            for path in self.kept.iterdir():
-                if self.store.binary(path.name) is None:
-                    path.unlink()
+
+    def _put_back(self, leftover: Path) -> bool:
+        """Put a content back if its removal was cut short before its rows were gone."""
+        content = self.contents / leftover.name.removesuffix(_REMOVED)
+        if leftover.suffix != _REMOVED or content.exists():
+            return False
+        if not self.store.binaries(1, sha256=content.name):
+            return False
+        leftover.rename(content)
+        return True
 
     def sync(self) -> None:
-        """Have the disk take which binaries are there, and let go of those that were removed.
-
-        Takes its time: not for the reactor thread.
+        """Have the disk take which binaries are there. Takes its time: not for the reactor thread.
 
         Raises:
             OSError: it may not have.
         """
-        for removed in self.incoming.glob(f"*{_REMOVED}"):
-            removed.unlink(missing_ok=True)
-        directory = os.open(self.kept, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        durable.sync_directory(self.contents)
+        durable.sync_directory(self.kept)
+
+    def committed(self, change: int) -> None:
+        """Remove the files of what was removed, as the store has made this change durable."""
+        done = [removed for removed in self._removed if removed.change <= change]
+        self._removed = [removed for removed in self._removed if removed.change > change]
+        for removed in done:
+            links, contents = removed.links[:_AT_ONCE], removed.links[_AT_ONCE:] + removed.contents
+            _unlink(links)
+            if contents:  # to let go of a gigabyte takes a quarter of a second
+                self.in_thread(_unlink, contents)
 
     def receive(self) -> Incoming:
         """Begin an upload under a fresh id.
@@ -127,7 +168,9 @@ class Binaries:
         return Incoming(self, str(uuid4()))
 
     def remove(self, binary: Binary) -> None:
-        """Remove a binary; its content goes with the last one that holds it, and the next `sync`.
+        """Remove a binary; its content goes with the last one that holds it.
+
+        The row goes at once, the files when that is durable: see `committed`.
 
         Raises:
             BinaryNeeded: a job that is not over may still run it.
@@ -135,11 +178,9 @@ class Binaries:
         """
         if binary.id in self.store.needed_binaries():
             raise BinaryNeeded(f"a job that is not over needs binary {binary.id}")
-        # The row first: a file without one is only a leftover.
         self.store.remove_binary(binary.id)
-        # Set aside alone: the system needs a quarter of a second to let go of a gigabyte.
-        with suppress(FileNotFoundError):
-            (self.kept / binary.id).rename(self.incoming / f"{binary.id}{_REMOVED}")
+        shared = bool(self.store.binaries(1, sha256=binary.sha256))
+        self._remove_files([binary.id], None if shared else binary.sha256)
 
     def make_room(self, coming: Content) -> None:
         """Remove the oldest contents until there is room for one more; no job may need them.
@@ -154,9 +195,23 @@ class Binaries:
             if binary is not None
         }
         for content in surplus(self.store.contents(), needed, coming, self.most_bytes):
-            for binary in self.store.binaries(sha256=content.sha256):
-                self.remove(binary)
-                self.dropped(binary)
+            ids = self.store.remove_content(content.sha256)
+            self._remove_files(ids, content.sha256)
+            self.dropped(content, ids)
+
+    def _remove_files(self, ids: list[str], sha256: str | None) -> None:
+        links, contents = [self.kept / binary_id for binary_id in ids], []  # no id comes again
+        if sha256 is not None:
+            # Set aside, because the same content may come again before the files are removed.
+            aside = self.incoming / f"{sha256}{_REMOVED}"
+            try:
+                (self.contents / sha256).rename(aside)
+            except FileNotFoundError:
+                pass  # a directory of 0.1.0, or somebody has removed it
+            else:
+                contents.append(aside)
+        self.changes += 1
+        self._removed.append(_Removed(self.store.changes, links, contents))
 
     def stage(self, binary: Binary, target: Path) -> None:
         """Copy `binary` to `target` and check the bytes that were copied.
@@ -237,8 +292,14 @@ class Incoming:
             OSError: it does not; the upload must then be discarded.
         """
         self._check()
-        if twin is None or not self._share(twin):
+        if twin is None or not any(map(self._share, self._files_of(twin))):
             os.fsync(self._file.fileno())
+
+    def _files_of(self, twin: Binary) -> Iterator[Path]:
+        yield self._binaries.contents / twin.sha256
+        of_first_version = self._binaries.kept / twin.id
+        if not of_first_version.is_symlink():
+            yield of_first_version
 
     def _check(self) -> None:
         if not self._head.startswith(_MAGIC):
@@ -247,15 +308,15 @@ class Incoming:
                 "not an executable: neither an ELF file nor a script that starts with #!"
             )
 
-    def _share(self, twin: Binary) -> bool:
-        """Put a link to the file of `twin` in the place of what was written, and tell whether.
+    def _share(self, file: Path) -> bool:
+        """Put a hard link to `file` in the place of what was written, and tell whether.
 
         A copy of one's own is always right: whatever is the matter, the upload goes on with it.
         """
         link = self._part.with_suffix(".twin")
         try:
-            link.hardlink_to(self._binaries.kept / twin.id)
-            if sha256_of(link) != twin.sha256:
+            link.hardlink_to(file)
+            if sha256_of(link) != self.content.sha256:
                 return False
             link.chmod(_MODE)
             link.replace(self._part)
@@ -269,7 +330,7 @@ class Incoming:
         return True
 
     def keep(self) -> Binary:
-        """Make the upload a binary.
+        """Make the upload a binary, durable with the next `sync` of files and rows.
 
         Raises:
             NotExecutable: no kernel would run it. It is discarded.
@@ -277,20 +338,27 @@ class Incoming:
             NoRoom: there is none, as jobs need what there is. It is discarded.
             OSError: it cannot be kept. It is discarded.
         """
+        binaries, sha256 = self._binaries, self.content.sha256
         try:
             self._check()
-            self._binaries.make_room(self.content)
+            binaries.make_room(self.content)
             os.fchmod(self._file.fileno(), _MODE)
+            link, content = binaries.kept / self.id, binaries.contents / sha256
+            # The link first: one without a content is nothing, and a content without would stay.
             try:
-                os.link(self._part, self._binaries.kept / self.id)
+                link.symlink_to(f"../contents/{sha256}")
             except FileExistsError:
                 raise BinaryExists(f"Binary {self.id} exists") from None
-            binary = Binary(self.id, self._sha256.hexdigest(), self._size, self._binaries.now())
             try:
-                self._binaries.store.add_binary(binary)
+                self._part.replace(content)  # does nothing when they are one file
+                binary = Binary(self.id, sha256, self._size, binaries.now())
+                binaries.store.add_binary(binary)
             except BaseException:
-                (self._binaries.kept / self.id).unlink()
+                link.unlink()
+                if not binaries.store.binaries(1, sha256=sha256):
+                    content.unlink(missing_ok=True)
                 raise
+            binaries.changes += 1
             return binary
         finally:
             self.discard()
@@ -301,6 +369,30 @@ class Incoming:
         self._part.unlink(missing_ok=True)
 
 
+def is_binary(path: Path) -> bool:
+    """Tell whether `path` is a binary that has its content: a file, or a link as `Incoming` makes.
+
+    Raises:
+        OSError: that cannot be known.
+    """
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode) and _LINK.fullmatch(str(path.readlink())):
+        try:
+            mode = (path.parent / path.readlink()).lstat().st_mode
+        except FileNotFoundError:
+            return False
+    return stat.S_ISREG(mode)
+
+
+def content_of(path: Path) -> str:
+    """Return the SHA-256 of a binary's content; a link has it in its name, a file is read.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return path.readlink().name if path.is_symlink() else sha256_of(path)
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
     digest = hashlib.sha256()
@@ -308,3 +400,8 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _unlink(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)

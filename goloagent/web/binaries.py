@@ -94,7 +94,7 @@ class BinaryRoutes:
         binary = await request.intake.finish()
         # Before anything is waited for, as its client may be gone then.
         request.did("upload", binary=binary.id, sha256=binary.sha256, bytes=binary.size)
-        await self.commits.commit(self.binaries.sync)
+        await self.commits.commit()
         return request.answer(200, Uploaded(binary.id))
 
     @operation(
@@ -165,7 +165,7 @@ class BinaryRoutes:
         except BinaryNeeded as error:
             raise Problem(409, str(error)) from None
         request.did("remove", binary=found.id)
-        await self.commits.commit(self.binaries.sync)
+        await self.commits.commit()
         return request.answer(200, self._resources([found])[0])
 
     def _resources(self, binaries: list[Binary]) -> list[BinaryResource]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 
@@ -12,5 +11,5 @@ class Commits(Protocol):
     async def writable(self) -> None:
         """Return when the database can be written: another process may hold it for a moment."""
 
-    async def commit(self, *first: Callable[[], None]) -> None:
-        """Return when all that was saved by now is durable, after each of `first`, in a thread."""
+    async def commit(self) -> None:
+        """Return when all that was saved by now is durable."""

@@ -24,7 +24,9 @@ OVER = {"finished", "failed", "cancelled", "interrupted"}
 def audit(state: Path, logs: Path, batches: Iterable[Batch]) -> list[str]:
     """Return a sentence for each account that does not balance."""
     taken = [batch for batch in batches if batch.taken]
-    strays = _files(state / "binaries") - {row["id"] for row in _rows(state, "binaries")}
+    rows = _rows(state, "binaries")
+    strays = _files(state / "binaries") - {row["id"] for row in rows}
+    strays |= _files(state / "contents") - {row["sha256"] for row in rows}
     return [f"the binary {stray} has no record" for stray in sorted(strays)] + [
         f"job {row['id']}: {complaint}; {row}"
         for row in _rows(state, "jobs")

@@ -142,6 +142,18 @@ class Offsets:
         return [copy.deepcopy(job) for job in self.kept.values() if not job.settled]
 
 
+class NoFiles:
+    """Files that never change."""
+
+    changes = 0
+
+    def sync(self) -> None:
+        pass
+
+    def committed(self, change: int) -> None:
+        pass
+
+
 class World:
     """One name's job in an agent's several lives; what was printed and what was taken is known."""
 
@@ -189,7 +201,12 @@ class World:
             lambda sentence: None,
         )
         self.syncer = Syncer(
-            self.clock, maybeDeferred, self.offsets, self.jobs.save_again, self._failed
+            self.clock,
+            maybeDeferred,
+            self.offsets,
+            NoFiles(),
+            self.jobs.save_again,
+            self._failed,
         )
         commit = self.jobs.save_soon
         self.shipper = Shipper(self.clock, lambda: NOW, self._push, self._open, commit)

@@ -11,20 +11,32 @@ import pytest
 from unit.runs.one_run import NOW, RESULT
 
 from goloagent.disk import remains
+from goloagent.jobs import binaries
 from goloagent.jobs.job import Job, Results, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.results.runlog import RunLog, write_account
 
 
 def test_binaries(tmp_path: Path) -> None:
-    """Files named by an id are binaries, known by their content; nothing else is."""
-    name = str(uuid4())
-    (tmp_path / name).write_bytes(b"#!/bin/sh\n")
-    (tmp_path / "notes").write_bytes(b"#!/bin/sh\n")
-    (tmp_path / str(uuid4())).symlink_to(tmp_path / name)
-    [binary] = remains.binaries(tmp_path)
-    assert (binary.id, binary.size) == (name, 10)
-    assert binary.sha256 == hashlib.sha256(b"#!/bin/sh\n").hexdigest()
+    """Links to contents are binaries, and so are files named by an id; nothing else is."""
+    kept, contents = tmp_path / "binaries", tmp_path / "contents"
+    for directory in (kept, contents):
+        directory.mkdir()
+    content = b"#!/bin/sh\n"
+    sha256 = hashlib.sha256(content).hexdigest()
+    (contents / sha256).write_bytes(content)
+    of_first_version, linked, again = (str(uuid4()) for _ in range(3))
+    (kept / of_first_version).write_bytes(content)
+    for name in (linked, again):
+        (kept / name).symlink_to(f"../contents/{sha256}")
+    (kept / "notes").write_bytes(content)
+    (kept / str(uuid4())).symlink_to(f"../contents/{'0' * 64}")
+    (kept / str(uuid4())).symlink_to(kept / of_first_version)
+    (kept / str(uuid4())).symlink_to("../contents/notes")
+    (kept / str(uuid4())).mkdir()
+    found = remains.binaries(kept)
+    assert {binary.id for binary in found} == {of_first_version, linked, again}
+    assert {(binary.sha256, binary.size) for binary in found} == {(sha256, 10)}
 
 
 def test_binaries_that_share_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +53,7 @@ def test_binaries_that_share_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         read.append(path)
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
-    monkeypatch.setattr(remains, "sha256_of", sha256_of)
+    monkeypatch.setattr(binaries, "sha256_of", sha256_of)
     found = remains.binaries(tmp_path)
     assert {binary.id for binary in found} == {*names}
     assert found[-1].id == names[1]

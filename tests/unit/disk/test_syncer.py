@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from functools import partial
 
 import attrs
 import pytest
@@ -25,6 +26,21 @@ class MemoryLog:
 
 
 @attrs.define
+class Files:
+    """Files that rows name."""
+
+    disk: Disk
+    changes: int = 0
+
+    def sync(self) -> None:
+        self.disk._sync("files")
+
+    def committed(self, change: int) -> None:
+        if self.changes:
+            self.disk.story.append(f"committed {change}")
+
+
+@attrs.define
 class Disk:
     """Offsets, and syncs that are done when the test says so."""
 
@@ -36,6 +52,7 @@ class Disk:
 
     locked: bool = False
     no_thread: bool = False
+    files: Files = attrs.field(init=False, default=attrs.Factory(Files, takes_self=True))
 
     def save(self) -> None:
         self.changes += 1
@@ -58,11 +75,11 @@ class Disk:
             raise self.error
         self.story.append(f"sync {name}")
 
-    def in_thread(self, function: Callable[[], None]) -> Deferred[None]:
+    def in_thread(self, function: Callable[..., None], *arguments: object) -> Deferred[None]:
         if self.no_thread:
             raise RuntimeError("can't start new thread")
         done: Deferred[None] = Deferred()
-        self.waiting.append((function, done))
+        self.waiting.append((partial(function, *arguments), done))
         return done
 
     def finish(self) -> None:
@@ -100,6 +117,7 @@ class Syncing:
             self.clock,
             self.disk.in_thread,
             self.disk,
+            self.disk.files,
             self.disk.save_again,
             self.disk.failures.append,
         )
@@ -231,14 +249,18 @@ def test_a_commit_of_what_is_durable_is_done(syncing: Syncing) -> None:
     assert syncing.disk.waiting == []
 
 
-def test_what_else_is_to_be_durable_goes_first(syncing: Syncing) -> None:
-    """A file is there before the row that names it."""
+def test_files_are_synced_before_their_rows(syncing: Syncing) -> None:
+    """One commit does both, and the files hear of what is durable; without a change they sleep."""
+    syncing.disk.files.changes += 1
     syncing.disk.story.clear()
-    syncing.disk.save()
-    done = ensureDeferred(syncing.syncer.commit(lambda: syncing.disk.story.append("sync files")))
+    done = commit(syncing)
     syncing.disk.finish()
     assert done.called
-    assert syncing.disk.story == ["sync files", "sync offsets"]
+    assert syncing.disk.story == ["sync files", "sync offsets", f"committed {syncing.disk.changes}"]
+    syncing.disk.story.clear()
+    commit(syncing)
+    syncing.disk.finish()
+    assert syncing.disk.story[0] == "sync offsets"
 
 
 def test_a_commit_that_nobody_waits_for_any_more(syncing: Syncing) -> None:
@@ -249,11 +271,10 @@ def test_a_commit_that_nobody_waits_for_any_more(syncing: Syncing) -> None:
     syncing.disk.finish()
     assert stays.called
     syncing.disk.error = SyncFailed(errno.EIO, "Input/output error")
-    for first in ([], [lambda: syncing.disk._sync("files")]):
-        last = commit(syncing) if not first else ensureDeferred(syncing.syncer.commit(*first))
-        last.addErrback(lambda failure: failure.trap(CancelledError, OSError))
-        last.cancel()
-        syncing.disk.finish()
+    last = commit(syncing)
+    last.addErrback(lambda failure: failure.trap(CancelledError))
+    last.cancel()
+    syncing.disk.finish()
     syncing.tick()
     assert len(syncing.disk.failures) == 1
 

@@ -40,7 +40,20 @@ def binaries(tmp_path: Path) -> Iterator[Binaries]:
 
 def files(binaries: Binaries) -> list[Path]:
     """Return every file of an upload, complete or not."""
-    return [*binaries.incoming.iterdir(), *binaries.kept.iterdir()]
+    folders = (binaries.incoming, binaries.kept, binaries.contents)
+    return [path for folder in folders for path in folder.iterdir()]
+
+
+def file(binaries: Binaries, sha256: str) -> Path:
+    """Return where a content lies."""
+    return binaries.contents / sha256
+
+
+def commit(binaries: Binaries) -> None:
+    """Have everything synced, as `Commits` does."""
+    binaries.sync()
+    binaries.store.sync()
+    binaries.committed(binaries.store.changes)
 
 
 def keep(binaries: Binaries, content: bytes) -> Binary:
@@ -49,7 +62,7 @@ def keep(binaries: Binaries, content: bytes) -> Binary:
     upload.write(content)
     upload.sync(upload.twin())
     binary = upload.keep()
-    binaries.sync()
+    commit(binaries)
     return binary
 
 
@@ -75,7 +88,7 @@ def test_a_kept_upload_is_whole(binaries: Binaries, content: bytes, piece: int) 
     assert binary == Binary(upload.id, digest, len(content), NOW)
     assert binaries.store.binary(binary.id) == binary
     kept = binaries.kept / binary.id
-    assert files(binaries) == [kept]
+    assert files(binaries) == [kept, file(binaries, digest)]
     assert kept.read_bytes() == content
     assert kept.stat().st_mode & 0o777 == 0o555
 
@@ -134,24 +147,24 @@ def test_leftovers_are_removed_at_the_start(binaries: Binaries) -> None:
     cut = binaries.receive()
     cut.write(SCRIPT)
     binaries.open()
-    assert files(binaries) == [binaries.kept / binary.id]
+    assert files(binaries) == [binaries.kept / binary.id, file(binaries, binary.sha256)]
     cut.discard()
 
 
-def test_a_binary_without_a_record_is_removed_at_the_start(binaries: Binaries) -> None:
-    """A kill between file and record left it; where the records are lost, all files stay."""
+def test_a_binary_without_a_record_stays(binaries: Binaries) -> None:
+    """Nobody has asked to remove it: its record may be lost."""
     binary = keep(binaries, SCRIPT)
     stray = binaries.kept / "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
     stray.write_bytes(SCRIPT)
-    binaries.open(keep_unknown=True)
-    assert stray in files(binaries)
+    binaries.store.remove_binary(binary.id)
+    before = files(binaries)
     binaries.open()
-    assert files(binaries) == [binaries.kept / binary.id]
+    assert files(binaries) == before
 
 
 def test_nobody_else_gets_to_the_files(binaries: Binaries) -> None:
     """The directories are the agent's own."""
-    for directory in (binaries.incoming, binaries.kept):
+    for directory in (binaries.incoming, binaries.kept, binaries.contents):
         assert directory.stat().st_mode & 0o777 == 0o700
 
 
@@ -218,7 +231,7 @@ def test_the_same_content_is_one_file(binaries: Binaries) -> None:
     assert first.id != second.id
     assert (first.sha256, first.size) == (second.sha256, second.size)
     assert file_of(binaries, first) == file_of(binaries, second) != file_of(binaries, other)
-    assert len(files(binaries)) == 3
+    assert len(list(binaries.contents.iterdir())) == 2
     assert (binaries.kept / second.id).stat().st_mode & 0o777 == 0o555
     assert binaries.store.binary(second.id) == second
 
@@ -254,29 +267,34 @@ def _overwrite(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, _overwrite], ids=["gone", "changed"])
-def test_damage_is_not_shared(binaries: Binaries, damage: Callable[[Path], None]) -> None:
-    """An upload keeps its own copy, the newest, when the stored one is not what it was."""
+def test_an_upload_mends_a_damaged_content(
+    binaries: Binaries, damage: Callable[[Path], None]
+) -> None:
+    """What is stored and is not what it was is replaced, for all binaries that hold it."""
     first = keep(binaries, SCRIPT)
-    damage(binaries.kept / first.id)
+    damage(file(binaries, first.sha256))
     second = keep(binaries, SCRIPT)
-    assert (binaries.kept / second.id).read_bytes() == SCRIPT
-    third = keep(binaries, SCRIPT)
-    assert file_of(binaries, third) == file_of(binaries, second)
+    for binary in (first, second):
+        assert (binaries.kept / binary.id).read_bytes() == SCRIPT
     assert list(binaries.incoming.iterdir()) == []
 
 
-def test_a_file_with_too_many_links(binaries: Binaries, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be linked is copied."""
+def test_any_number_of_binaries_shares_a_content(
+    binaries: Binaries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are no further hard links, of which a file system allows few; none is needed at all."""
     first = keep(binaries, SCRIPT)
+    for _ in range(5):
+        keep(binaries, SCRIPT)
+    assert file(binaries, first.sha256).stat().st_nlink == 1
 
     def full(*_: object) -> None:
         raise OSError(errno.EMLINK, "Too many links")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "hardlink_to", full)
-        second = keep(binaries, SCRIPT)
-    assert (binaries.kept / second.id).read_bytes() == SCRIPT
-    assert file_of(binaries, first) != file_of(binaries, second)
+    monkeypatch.setattr(Path, "hardlink_to", full)
+    last = keep(binaries, SCRIPT)
+    assert (binaries.kept / last.id).read_bytes() == SCRIPT
+    assert len(list(binaries.contents.iterdir())) == 1
 
 
 def test_a_twin_that_is_removed_meanwhile(binaries: Binaries) -> None:
@@ -289,9 +307,22 @@ def test_a_twin_that_is_removed_meanwhile(binaries: Binaries) -> None:
     binaries.remove(first)
     upload.sync(twin)
     binary = upload.keep()
-    binaries.sync()
+    commit(binaries)
     assert (binaries.kept / binary.id).read_bytes() == SCRIPT
-    assert files(binaries) == [binaries.kept / binary.id]
+    assert files(binaries) == [binaries.kept / binary.id, file(binaries, binary.sha256)]
+
+
+def test_a_twin_that_is_removed_after_it_was_shared(binaries: Binaries) -> None:
+    """The upload holds the content itself, and it is there when the removal is done."""
+    first = keep(binaries, SCRIPT)
+    upload = binaries.receive()
+    upload.write(SCRIPT)
+    upload.sync(upload.twin())
+    binaries.remove(first)
+    binary = upload.keep()
+    commit(binaries)
+    assert (binaries.kept / binary.id).read_bytes() == SCRIPT
+    assert files(binaries) == [binaries.kept / binary.id, file(binaries, binary.sha256)]
 
 
 def test_a_kill_between_the_link_and_the_row(binaries: Binaries, tmp_path: Path) -> None:
@@ -301,7 +332,8 @@ def test_a_kill_between_the_link_and_the_row(binaries: Binaries, tmp_path: Path)
     upload.write(SCRIPT)
     upload.sync(upload.twin())
     # What `keep` has done when it is killed before the row.
-    (binaries.kept / upload.id).hardlink_to(binaries.incoming / upload.id)
+    (binaries.kept / upload.id).symlink_to(f"../contents/{first.sha256}")
+    (binaries.incoming / upload.id).replace(file(binaries, first.sha256))
     store = Store(tmp_path / "agent.sqlite")
     again = Binaries(tmp_path, store, lambda: NOW)
     again.open()
@@ -314,17 +346,90 @@ def test_a_kill_between_the_link_and_the_row(binaries: Binaries, tmp_path: Path)
 
 
 def test_a_removed_binary(binaries: Binaries) -> None:
-    """It is gone at once, and with the next sync its file is; what shared the file stays."""
+    """Its row is gone at once, and its files when that is durable; what shared them stays."""
     first, second = keep(binaries, SCRIPT), keep(binaries, SCRIPT)
     binaries.remove(first)
     assert binaries.store.binaries() == [second]
-    assert list(binaries.kept.iterdir()) == [binaries.kept / second.id]
-    binaries.sync()
-    assert files(binaries) == [binaries.kept / second.id]
+    binaries.committed(binaries.store.changes - 1)
+    assert len(list(binaries.kept.iterdir())) == 2
+    commit(binaries)
+    assert files(binaries) == [binaries.kept / second.id, file(binaries, second.sha256)]
     assert (binaries.kept / second.id).read_bytes() == SCRIPT
-    (binaries.kept / second.id).unlink()
+    file(binaries, second.sha256).unlink()
     binaries.remove(second)
-    assert binaries.store.binaries() == []
+    commit(binaries)
+    assert binaries.store.binaries() == files(binaries) == []
+
+
+def test_a_power_cut_before_a_removal_is_durable(binaries: Binaries, tmp_path: Path) -> None:
+    """Where the row is still there the content is put back; where it is gone it is removed."""
+    first, other = keep(binaries, SCRIPT), keep(binaries, ELF)
+    for binary in (first, other):
+        binaries.remove(binary)
+    binaries.store.add_binary(first)  # its removal was not synced
+    again = Binaries(tmp_path, binaries.store, lambda: NOW)
+    again.open()
+    again.stage(first, tmp_path / "program")
+    assert list(again.contents.iterdir()) == [file(again, first.sha256)]
+    assert list(again.incoming.iterdir()) == []
+
+
+def test_a_content_that_comes_again_while_it_is_removed(binaries: Binaries) -> None:
+    """The removal of the one takes nothing from the other."""
+    first = keep(binaries, SCRIPT)
+    binaries.remove(first)
+    second = keep(binaries, SCRIPT)
+    assert (binaries.kept / second.id).read_bytes() == SCRIPT
+    assert files(binaries) == [binaries.kept / second.id, file(binaries, second.sha256)]
+
+
+@pytest.fixture
+def first_version(binaries: Binaries) -> list[Binary]:
+    """Leave what version 0.1.0 leaves: files named by ids, hard links where contents are equal."""
+    ids = [f"6c2f3a86-0000-4000-8000-00000000000{number}" for number in range(3)]
+    (binaries.kept / ids[0]).write_bytes(SCRIPT)
+    (binaries.kept / ids[1]).hardlink_to(binaries.kept / ids[0])
+    (binaries.kept / ids[2]).write_bytes(ELF)
+    left = []
+    for binary_id in ids:
+        content = (binaries.kept / binary_id).read_bytes()
+        (binaries.kept / binary_id).chmod(0o555)
+        left.append(Binary(binary_id, hashlib.sha256(content).hexdigest(), len(content), NOW))
+        binaries.store.add_binary(left[-1])
+    return left
+
+
+def test_binaries_of_the_first_version(
+    binaries: Binaries, first_version: list[Binary], tmp_path: Path
+) -> None:
+    """They run, are shared by uploads, and are removed, beside those that come now."""
+    binaries.open()
+    for number, binary in enumerate(first_version):
+        binaries.stage(binary, tmp_path / f"program-{number}")
+    again = keep(binaries, SCRIPT)
+    assert file_of(binaries, again) == file_of(binaries, first_version[0])
+    for binary in first_version:
+        binaries.remove(binary)
+    commit(binaries)
+    assert (binaries.kept / again.id).read_bytes() == SCRIPT
+    assert files(binaries) == [binaries.kept / again.id, file(binaries, again.sha256)]
+    binaries.remove(again)
+    commit(binaries)
+    assert files(binaries) == []
+
+
+def test_a_content_of_the_first_version_makes_room(
+    binaries: Binaries, first_version: list[Binary]
+) -> None:
+    """All ids of it go, whether they are files or links."""
+    keep(binaries, SCRIPT)
+    binaries.most_bytes = len(ELF) + len(numbered(1))
+    keep(binaries, ELF)
+    keep(binaries, numbered(1))
+    assert {binary.sha256 for binary in first_version[:2]}.isdisjoint(
+        content.sha256 for content in binaries.store.contents()
+    )
+    assert len(list(binaries.contents.iterdir())) == 2
 
 
 def test_a_binary_that_a_job_needs_is_not_removed(binaries: Binaries) -> None:
@@ -350,14 +455,20 @@ def numbered(number: int) -> bytes:
 def full(tmp_path: Path) -> Iterator[Binaries]:
     """Return binaries of 20 bytes each, of which three have room."""
     store = Store(tmp_path / "agent.sqlite")
-    dropped: list[Binary] = []
-    binaries = Binaries(tmp_path, store, lambda: NOW, most_bytes=60, dropped=dropped.append)
+    dropped: list[str] = []
+    binaries = Binaries(
+        tmp_path,
+        store,
+        lambda: NOW,
+        most_bytes=60,
+        dropped=lambda content, ids: dropped.extend(ids),
+    )
     binaries.open()
     for number in range(3):
         keep(binaries, numbered(number))
     assert dropped == []
     yield binaries
-    assert all(store.binary(binary.id) is None for binary in dropped)
+    assert all(store.binary(binary_id) is None for binary_id in dropped)
     store.close()
 
 
@@ -366,7 +477,10 @@ def test_the_oldest_binary_makes_room(full: Binaries) -> None:
     before = full.store.binaries()
     kept = keep(full, numbered(3))
     assert full.store.binaries() == [kept, *before[:2]]
-    assert sorted(files(full)) == sorted(full.kept / binary.id for binary in full.store.binaries())
+    left = full.store.binaries()
+    assert sorted(files(full)) == sorted(
+        path for binary in left for path in (full.kept / binary.id, file(full, binary.sha256))
+    )
 
 
 def test_uploads_of_the_same_content_need_no_room(full: Binaries) -> None:
@@ -381,7 +495,7 @@ def test_uploads_of_the_same_content_need_no_room(full: Binaries) -> None:
     keep(full, numbered(5))
     keep(full, numbered(6))
     assert not {binary.id for binary in [oldest, *again]} & {b.id for b in full.store.binaries()}
-    assert len(files(full)) == 3
+    assert len(list(full.contents.iterdir())) == len(list(full.kept.iterdir())) == 3
 
 
 def test_what_a_queued_job_needs_is_never_removed(full: Binaries) -> None:

@@ -176,6 +176,7 @@ class Agent:
             self.clock,
             lambda *call: self.in_thread(*call),
             self.store,
+            self.binaries,
             self.jobs.save_again,
             self.failures.append,
         )
@@ -237,5 +238,8 @@ class Agent:
 
     @property
     def files(self) -> list[Path]:
-        """Every file of an upload, complete or not."""
-        return sorted([*self.binaries.incoming.iterdir(), *self.binaries.kept.iterdir()])
+        """Every file of an upload, complete or not; a content belongs to the links to it."""
+        kept = list(self.binaries.kept.iterdir())
+        linked = {path.resolve() for path in kept}
+        contents = [path for path in self.binaries.contents.iterdir() if path not in linked]
+        return sorted([*self.binaries.incoming.iterdir(), *kept, *contents])

@@ -39,7 +39,7 @@ def queue(agent: Agent, **members: Any) -> Answer:
 def test_an_upload_is_answered_once_the_disk_has_it(
     agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its bytes are synced, then the directory that it is named in, and its row."""
+    """Its bytes are synced, then the directories that name it, and its row."""
     connection, synced = agent.connect(), list[tuple[bool, int, bytes]]()
 
     def fsync(descriptor: int) -> None:
@@ -49,7 +49,7 @@ def test_an_upload_is_answered_once_the_disk_has_it(
 
     monkeypatch.setattr(os, "fsync", fsync)
     connection.send(golo_cli.upload(SCRIPT))
-    assert synced == [(False, 0, b""), (True, 1, b""), (False, 1, b"")]
+    assert synced == [(False, 0, b""), (True, 1, b""), (True, 1, b""), (False, 1, b"")]
     assert connection.answer().status == 200
 
 

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from unit.web.in_memory import NOW, Agent, Answer
 
-from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import Binary
@@ -161,7 +160,7 @@ def test_a_wrong_parameter_is_said(agent: Agent, query: str) -> None:
 
 def test_no_room(agent: Agent) -> None:
     """An upload that would have room only in the place of what jobs need is 507, and says so."""
-    agent.binaries = Binaries(agent.directory, agent.store, lambda: NOW, most_bytes=len(SCRIPT))
+    agent.binaries.most_bytes = len(SCRIPT)
     binary = uploaded(agent, SCRIPT)
     job = queue(agent, binary)
     answer = upload(agent, SCRIPT + b"#")

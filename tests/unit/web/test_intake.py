@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from conftest import LoggedErrors
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -181,7 +182,7 @@ def test_a_client_that_leaves_at_the_end(agent: Agent, thread: Thread, done: int
 
 
 def test_a_disk_that_fills_while_a_thread_writes(
-    agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch
+    agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch, logged_errors: LoggedErrors
 ) -> None:
     """It is 507 at once, the file goes, and what the client is still sending is read."""
     connection = begin(agent)
@@ -193,6 +194,7 @@ def test_a_disk_that_fills_while_a_thread_writes(
     monkeypatch.setattr(Incoming, "write", fail)
     thread.work_off()
     assert connection.answer().status == 507
+    assert len(logged_errors.flush()) == 1
     assert not is_paused(connection)
     assert agent.files == []
     connection.send(b"x")
@@ -202,13 +204,14 @@ def test_a_disk_that_fills_while_a_thread_writes(
 
 
 def test_a_disk_that_fills_with_the_last_block(
-    agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch
+    agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch, logged_errors: LoggedErrors
 ) -> None:
     """When all has come it is 507 too, and once."""
     connection = send_whole(agent, bytes(5000))
     monkeypatch.setattr(Incoming, "write", fail)
     thread.work_off()
     assert connection.answer().status == 507
+    assert len(logged_errors.flush()) == 1
     assert agent.files == []
     connection.lose()
 

@@ -201,6 +201,7 @@ def test_the_file_name_is_ignored(agent: Agent, name: str) -> None:
     assert {path.name for path in agent.directory.iterdir()} <= {
         "incoming",
         "binaries",
+        "contents",
         "agent.sqlite",
         "agent.sqlite-wal",
         "agent.sqlite-shm",
