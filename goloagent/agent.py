@@ -84,6 +84,8 @@ class Agent(Service):
         parts.syncer.start()
         parts.lateness.start()
         self._beat_loop.start(now=True)
+        self._checking = ensureDeferred(parts.check_collector())
+        self._checking.addErrback(lambda failure: failure.trap(CancelledError))
         self._beginning = ensureDeferred(self._begin())
         self._beginning.addErrback(lambda failure: failure.trap(CancelledError))
         parts.reactor.callWhenRunning(self._take_sigterm)
@@ -120,6 +122,7 @@ class Agent(Service):
             self._condition.become("stopping", "the agent was told to end")
             await close(self._ports)
         self._beginning.cancel()
+        self._checking.cancel()
         for loop in (self._space_loop, self._sweep_loop, self._account_loop):
             loop.cancel()
         if failure is not None:
@@ -129,6 +132,7 @@ class Agent(Service):
         parts.pulse.stop()
         if failure is None:
             await parts.shipper.stop(max(LEAST_DRAIN_SECONDS, deadline - parts.reactor.seconds()))
+        parts.availability.stopped()
         parts.remover.stop()
         await close(self._ports)
         await parts.collector.client.close()

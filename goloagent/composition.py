@@ -11,12 +11,15 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
+import attrs
 from twisted.internet._resolver import GAIResolver
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.logger import Logger
 from twisted.web.server import Site
 
+from goloagent.address import is_loopback
+from goloagent.delivery.availability import Availability
 from goloagent.delivery.collector import Collector, collector
 from goloagent.delivery.dialer import Address, Untrusted
 from goloagent.delivery.proxy import ProxySettingError, find
@@ -122,7 +125,10 @@ class Composition:
         self.meter = self._make_meter()
         self.lateness = Lateness(reactor, self.meter.late)
         self.collector = self._make_collector()
-        push = self.meter.measured(self.collector.push)
+        self.availability = Availability(
+            str(self.collector.url), reactor.seconds, now, lambda: self.meter.account.pending
+        )
+        push = self.availability.watched(self.meter.measured(self.collector.push))
         self._jobs = JobRepository(
             self._store,
             subscribers=(self.meter.observe, self._broadcast.changed),
@@ -227,6 +233,26 @@ class Composition:
         except (ProxySettingError, FileError) as error:
             raise CannotStart(str(error)) from None
         return collector(self.reactor, settings.url, tls, proxy, token, self._vet)
+
+    async def check_collector(self) -> None:
+        """Connect to the collector once, so that an operator learns early if it is missing."""
+        collector, proxy = self.collector, self.collector.proxy
+        is_plain = collector.url.scheme == "http"
+        if proxy is not None:
+            self._log.info(
+                "collector {url}: by the proxy {proxy} ({variable})",
+                url=collector.url,
+                proxy=proxy.url,
+                variable=proxy.variable,
+            )
+        if collector.token is not None and is_plain and not is_loopback(collector.url.host):
+            self._log.warn(
+                "collector {url}: the token is sent unencrypted; use https://", url=collector.url
+            )
+        error = await collector.check()
+        if error is not None or proxy is None or not is_plain:
+            # Behind a proxy for plain HTTP nothing but the proxy can be connected to.
+            self.availability.checked(error)
 
     async def _vet(self, ours: Address, theirs: Address) -> None:
         """Send nothing to a load test that listens where a collector or proxy should.
@@ -333,7 +359,8 @@ class Composition:
         )
 
     def _health(self) -> Health:
-        return self._condition.fares(self._space.shortage)
+        health = self._condition.fares(self._space.shortage)
+        return attrs.evolve(health, collector=self.availability.status)
 
     def _cancel(self, job: Job) -> None:
         self.supervisor.cancel(job)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import attrs
 
+from goloagent.delivery.availability import CollectorStatus
 from goloagent.web.operation import Reply, operation
 from goloagent.web.request import Request
 
@@ -36,13 +37,15 @@ class Protections:
 class Health:
     """``ready``, or what the agent is instead (``starting``, ``disk-full``, …) and why.
 
-    `notices` are what an operator should know of the state that was found at the start.
+    `notices` are what an operator should know of the state that was found at the start, and
+    `collector` is where results go.
     """
 
     status: str = READY
     reason: str | None = None
     protections: Protections = Protections()
     notices: tuple[str, ...] = ()
+    collector: CollectorStatus = attrs.Factory(CollectorStatus)
 
     @property
     def ready(self) -> bool:

@@ -14,6 +14,12 @@ function complaints(health, jobs, silence) {
   if (health === null) found.push({ level: "bad", text: silence });
   else if (health.reason) found.push({ level: "bad", text: `${health.status}: ${health.reason}` });
   for (const text of health?.notices ?? []) found.push({ level: "warn", text });
+  const collector = health?.collector;
+  if (collector?.pending && ["retrying", "holding"].includes(collector.state)) {
+    const waiting = `${count(collector.pending)} results wait for the collector ${collector.url}`;
+    found.push({ level: "warn", text: `${waiting}: ${collector.last_error}. They are kept and sent later.` });
+    return found;
+  }
   for (const { name, results, delivery } of jobs) {
     if (delivery.state === "holding") {
       const text = `Delivery of ${name} is on hold, ${count(results.pending)} pending: ${delivery.last_error ?? ""}`;
@@ -34,7 +40,10 @@ export class Condition {
   show(health, jobs, silence = "The agent does not answer. Trying again…") {
     setChip(this.chip, health?.status ?? "unreachable");
     const known = Object.entries(health?.protections ?? {}).filter(([, value]) => value !== "");
-    if (health !== null) fill(this.root, { protections: known.map(([key, value]) => words(key, value)).join(" · ") });
+    if (health !== null) {
+      const results = health.collector.url ? `results to ${health.collector.url}` : "results kept as logs";
+      fill(this.root, { protections: [results, ...known.map(([key, value]) => words(key, value))].join(" · ") });
+    }
     list(
       this.notices,
       complaints(health, jobs, silence),

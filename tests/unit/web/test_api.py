@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+from datetime import datetime, timezone
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from unit.web import golo_cli
 from unit.web.in_memory import NOW, Agent, Answer
 
+from goloagent.delivery.availability import CollectorStatus
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.store import Binary
 from goloagent.web.health import Health, Protections
@@ -244,6 +246,13 @@ def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
                     "min_free_bytes": 7,
                 },
                 "notices": [],
+                "collector": {
+                    "url": None,
+                    "state": "none",
+                    "pending": 0,
+                    "since": None,
+                    "last_error": None,
+                },
             },
         ),
         (
@@ -251,6 +260,13 @@ def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
                 "stopping",
                 "the agent is stopping",
                 Protections("pid-namespace", "landlock", "me", True),
+                collector=CollectorStatus(
+                    "http://c:1",
+                    "retrying",
+                    5,
+                    datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc),
+                    "connection refused",
+                ),
             ),
             503,
             {
@@ -264,6 +280,13 @@ def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
                     "min_free_bytes": 0,
                 },
                 "notices": [],
+                "collector": {
+                    "url": "http://c:1",
+                    "state": "retrying",
+                    "pending": 5,
+                    "since": "2026-01-02T03:04:05Z",
+                    "last_error": "connection refused",
+                },
             },
         ),
     ],

@@ -1,0 +1,101 @@
+"""A collector that is missing is not missed: the log, /health and the page name it and say why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest_twisted
+from peers.agent import Agent
+from peers.browser import Browser
+from peers.collector import Collector
+from peers.notes import Notes
+from peers.page import DESKTOP, visit
+from twisted.internet import task
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Return once a condition that another process makes true is true."""
+    from twisted.internet import reactor
+
+    while not condition():
+        await task.deferLater(reactor, 0.05)
+
+
+async def health(agent: Agent) -> dict[str, Any]:
+    """Return what /health says of the collector."""
+    collector: dict[str, Any] = (await agent.request("GET", "/health")).json["collector"]
+    return collector
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_reachable_collector_is_logged(agent: Agent, collector: Collector) -> None:
+    """One line at the start has its address; no push is made for it."""
+    await until(lambda: f"collector {collector.url}: reachable" in agent.log)
+    told = await health(agent)
+    assert (told["url"], told["state"], told["pending"]) == (collector.url, "ok", 0)
+    assert collector.pushes == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_missing_collector_is_logged_shown_and_remembered(
+    idle_agent: Agent, collector: Collector, numbered: Notes
+) -> None:
+    """At the start, while results wait, at the end, and when it is back."""
+    await collector.close()
+    await idle_agent.start()
+    url = collector.url
+    line = f"collector {url}: not reachable (connection refused); results are kept and sent later"
+    await until(lambda: line in idle_agent.log)
+    job_id = await idle_agent.queue("shop", numbered.script(count=100), duration=1)
+    await idle_agent.ended(job_id)
+    pending = (await idle_agent.job(job_id))["results"]["pending"]
+    assert pending > 0
+    told = await health(idle_agent)
+    assert (told["state"], told["pending"]) == ("retrying", pending)
+    assert told["last_error"] == "connection refused"
+    assert f"collector {url}: connection refused; delivery is retrying" in idle_agent.log
+    assert await idle_agent.stop() == 0
+    assert f"collector {url}: {pending} results are not delivered" in idle_agent.log
+    collector.open()
+    await idle_agent.start()
+    await idle_agent.settled(job_id)
+    told = await health(idle_agent)
+    assert (told["state"], told["pending"], told["last_error"]) == ("ok", 0, None)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_page_says_that_results_wait(
+    idle_agent: Agent, collector: Collector, browser: Browser, numbered: Notes
+) -> None:
+    """Whatever job is looked at: how many results, where to, and why."""
+    await collector.close()
+    await idle_agent.start()
+    job_id = await idle_agent.queue("shop", numbered.script(count=100), duration=1)
+    pending = (await idle_agent.ended(job_id))["results"]["pending"]
+
+    def scenario(page: Page) -> str:
+        visit(page, idle_agent)
+        notice = page.locator("#notices .notice")
+        notice.wait_for()
+        return notice.inner_text()
+
+    text = await browser.run(scenario, viewport=DESKTOP)
+    assert f"{pending} results wait for the collector {collector.url}" in text
+    assert "connection refused" in text
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_proxy_is_logged(idle_agent: Agent, tmp_path: Path, monkeypatch: Any) -> None:
+    """That results go by a proxy, and which variable says so, is told at the start."""
+    monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:9")
+    idle_agent.options["--collector"] = "http://collector.example:8082"
+    await idle_agent.start()
+    line = "collector http://collector.example:8082: by the proxy http://127.0.0.1:9 (http_proxy)"
+    await until(lambda: line in idle_agent.log)
+    await until(lambda: "not reachable (connection refused)" in idle_agent.log)
+    assert "secret" not in idle_agent.log
