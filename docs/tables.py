@@ -66,6 +66,7 @@ def _metrics() -> Iterator[str]:
     present = Present(
         ready=lambda: True,
         jobs=dict,
+        delivery=lambda: "ok",
         log_bytes=lambda job: 0,
         free_bytes=lambda: {"logs": 0, "state": 0},
     )

@@ -80,7 +80,7 @@ class Agent(Service):
         self._sweep_loop = Periodic(clock, SWEEP_SECONDS, "retention", parts.retention.sweep)
         tasks.add(self._beat_loop, self._account_loop, self._space_loop, self._sweep_loop)
         tasks.add(parts.syncer.loop, parts.lateness.loop, parts.pulse.loop)
-        tasks.watch("delivery", parts.shipper.start())
+        parts.delivery.start()
         parts.syncer.start()
         parts.lateness.start()
         self._beat_loop.start(now=True)
@@ -127,11 +127,11 @@ class Agent(Service):
             loop.cancel()
         if failure is not None:
             # What cannot be committed would only be sent again.
-            await parts.shipper.stop(0.0)
+            await parts.delivery.stop(0.0)
         await parts.supervisor.stop(failure or outcome.AGENT_STOPPED)
         parts.pulse.stop()
         if failure is None:
-            await parts.shipper.stop(max(LEAST_DRAIN_SECONDS, deadline - parts.reactor.seconds()))
+            await parts.delivery.stop(max(LEAST_DRAIN_SECONDS, deadline - parts.reactor.seconds()))
         parts.availability.stopped()
         parts.remover.stop()
         await close(self._ports)

@@ -23,9 +23,9 @@ from goloagent.delivery.availability import Availability
 from goloagent.delivery.collector import Collector, collector
 from goloagent.delivery.dialer import Address, Untrusted
 from goloagent.delivery.proxy import ProxySettingError, find
-from goloagent.delivery.shipper import Shipper
 from goloagent.delivery.tls import FileError, Tls
 from goloagent.delivery.token import TokenFile
+from goloagent.delivery.worker import Worker
 from goloagent.disk.archive import Archive
 from goloagent.disk.damage import DamagedRows
 from goloagent.disk.leftovers import Remover
@@ -114,11 +114,12 @@ class Composition:
         self._condition = condition
         self._logs = Logs(settings.logs)
         self._archive = Archive(settings.logs, self.threads.bulk.run)
-        self._broadcast = Broadcast()
+        self._broadcast = Broadcast(lambda job: self.delivery.status(job))
         self.remover = Remover(self.threads.bulk.run)
         self._space = Space(
             (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
         )
+        self._shrunk: set[str] = set()
         self._access = self._make_access()
         self._custody = self._make_custody()
         self.binaries = self._make_binaries()
@@ -144,7 +145,15 @@ class Composition:
             self._jobs.save_again,
             disk_failed,
         )
-        self.shipper = Shipper(reactor, now, push, self._logs.deliver, self._jobs.save_soon)
+        self.delivery = Worker(
+            reactor,
+            now,
+            push,
+            self._logs.deliver,
+            self._jobs.save_soon,
+            lambda fault: condition.tasks.report("delivery", fault),
+            condition.notice,
+        )
         tools = self._make_tools(premises)
         self.supervisor = Supervisor(
             self._store,
@@ -156,7 +165,7 @@ class Composition:
         self.recovery = Recovery(
             self._store,
             self._logs.open,
-            self.shipper,
+            self.delivery,
             self._jobs.save_soon,
             now,
             self.threads.bulk.run,
@@ -183,6 +192,8 @@ class Composition:
                 commits=self.syncer,
                 submit=self.supervisor.look,
                 cancel=self._cancel,
+                delivery=self.delivery.status,
+                abandon=self._abandon,
                 now=now,
                 health=self._health,
             ),
@@ -317,6 +328,7 @@ class Composition:
         present = Present(
             ready=lambda: self._health().ready,
             jobs=self._store.count,
+            delivery=lambda: self.delivery.state,
             log_bytes=self._logs.size,
             free_bytes=lambda: {
                 name: self._space.free_bytes(directory) for name, directory in directories.items()
@@ -341,6 +353,7 @@ class Composition:
 
         async def prepare(job: Job) -> Staged:
             staged = await stage.prepare(job)
+            staged.log.shrunk = lambda left: self._log_shrunk(job, left)
             self.syncer.follow(staged.log, self._logs.open_sync(job))
             return staged
 
@@ -352,7 +365,7 @@ class Composition:
             connect=lambda users: connect(self.reactor, rpc, users),
             is_strangers=self._custody.is_strangers,
             save=self._jobs.save,
-            results=self.shipper,
+            results=self.delivery,
             too_much=self._space.too_much,
             keep_statistics=self._archive.keep,
             in_thread=self.threads.bulk.run,
@@ -365,6 +378,32 @@ class Composition:
     def _cancel(self, job: Job) -> None:
         self.supervisor.cancel(job)
         self._jobs.publish(job)
+
+    def _abandon(self, job: Job) -> int:
+        """Give up what is pending of a job that is over, and return how much it is.
+
+        Raises:
+            OSError: that cannot be saved; it is pending as before.
+        """
+        before = attrs.evolve(job.results)
+        count = self.delivery.give_up(job)
+        try:
+            self._jobs.change(job)
+        except OSError:
+            job.results = before
+            self.delivery.begin(job)
+            self.delivery.end(job)
+            raise
+        return count
+
+    def _log_shrunk(self, job: Job, left: int) -> None:
+        """Say once that another program has cut a log while it is written."""
+        if job.id not in self._shrunk:
+            self._shrunk.add(job.id)
+            self._condition.notice(
+                f"out.log of job {job.id} was cut to {left} bytes by another program while it was"
+                " written; what it had is gone from the log"
+            )
 
     def _running_statistics(self, job: Job) -> RunStatistics | None:
         run = self.supervisor.running

@@ -167,6 +167,7 @@ class Tasks:
     def __init__(self) -> None:
         self._periodic: list[Periodic] = []
         self._ended: list[str] = []
+        self._reported: dict[str, str] = {}
 
     def add(self, *tasks: Periodic) -> None:
         """Watch periodic tasks; those that are not running are not expected to."""
@@ -175,6 +176,17 @@ class Tasks:
     def watch(self, name: str, loop: Deferred[Any]) -> None:
         """Watch a loop, given as the Deferred of its end, which must not come before the stop."""
         loop.addBoth(self._loop_ended, name)
+
+    def report(self, name: str, fault: str | None) -> None:
+        """Report what is wrong with a loop that begins again by itself, or None once it works."""
+        self._reported.pop(name, None)
+        if fault is not None:
+            self._reported[name] = fault
+
+    @property
+    def reported(self) -> list[str]:
+        """What was reported as wrong, a sentence each."""
+        return list(self._reported.values())
 
     @property
     def faults(self) -> list[str]:

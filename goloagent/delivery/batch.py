@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
@@ -41,6 +42,11 @@ class Batch:
         """The results as they were printed, without their newlines."""
         return [self.text[start : end - 1] for start, end in self._spans()]
 
+    @property
+    def body_bytes(self) -> int:
+        """How long the body is at most: as long as it is, when there are no flaws."""
+        return len(self.text) + 1
+
     def body(self) -> bytes:
         """Return the results as a JSON array, which is at most a byte longer than the text."""
         if self.flaws or not self.text:
@@ -48,8 +54,17 @@ class Batch:
         # The fast path, which looks at no line.
         return b"".join((b"[", memoryview(self.text.replace(b"\n", b","))[:-1], b"]"))
 
-    def take(self, most: int) -> tuple[Batch, Batch]:
-        """Divide behind so many results, or behind the last line when there are no more."""
+    def take(self, most: int, most_bytes: int = sys.maxsize) -> tuple[Batch, Batch]:
+        """Divide behind so many results or bytes of text, or behind the last line.
+
+        At least a line is taken, however long it is.
+        """
+        if len(self.text) > most_bytes:
+            place = self.text.rfind(b"\n", 0, most_bytes) + 1 or self.text.find(b"\n") + 1
+            if place < len(self.text):
+                taken, rest = self.cut(self.first + place)
+                if taken.results <= most:
+                    return taken, rest
         if self.results <= most:
             return self.cut(self.end)
         *_, (_, place) = islice(self._spans(), most)

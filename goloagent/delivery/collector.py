@@ -7,6 +7,7 @@ Decides nothing about it.
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import NoReturn
 
@@ -17,15 +18,15 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IConsumer, IReactorTime, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.http import stringToDatetime
+from twisted.web.client import RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IBodyProducer
+from twisted.web.iweb import IBodyProducer, IResponse
 from zope.interface import implementer
 
 from goloagent.address import HttpUrl, bracketed
 from goloagent.delivery.client import Client
 from goloagent.delivery.dialer import CONNECT_SECONDS, Dialer, Tunnel, Vet, quiet_factory
-from goloagent.delivery.policy import Answer
+from goloagent.delivery.policy import Answer, Verdict, judge
 from goloagent.delivery.proxy import Proxy
 from goloagent.delivery.reason import in_words, is_certificate
 from goloagent.delivery.tls import Tls
@@ -61,11 +62,11 @@ class Collector:
             unbuffered=True,
         )
         try:
-            response = await asking.addTimeout(PUSH_SECONDS, self.clock, _late)
+            response = await _cancellable(asking.addTimeout(PUSH_SECONDS, self.clock, _late))
         except CancelledError:
             raise
         except Exception as error:
-            return Answer(error=in_words(error), certificate=is_certificate(error))
+            return _no_answer(error)
         text = _Beginning()
         response.deliverBody(text)
         # The status has decided: what the rest of the answer does changes nothing.
@@ -78,11 +79,13 @@ class Collector:
         finally:
             if limit.active():
                 limit.cancel()
-        return Answer(
+        answer = Answer(
             status=response.code,
-            retry_after=_retry_after(response.headers),
             text=text.received.decode("utf-8", "replace"),
         )
+        if judge(answer) is not Verdict.RETRY:
+            return answer
+        return attrs.evolve(answer, retry_after=_retry_after(response.headers))
 
     async def check(self) -> str | None:
         """Connect and close; return None if that worked, else why not. Sends no results."""
@@ -204,8 +207,36 @@ def _retry_after(headers: Headers) -> float | None:
     text = headers.getRawHeaders(b"Retry-After", [b""])[0]
     if text.isdigit():
         return float(text)
+    date = headers.getRawHeaders(b"Date", [b""])[0]
     try:
-        sent, then = map(stringToDatetime, (headers.getRawHeaders(b"Date", [b""])[0], text))
-        return max(0.0, float(then - sent))
-    except (ValueError, IndexError):
+        sent, then = (parsedate_to_datetime(one.decode("ascii")) for one in (date, text))
+        return max(0.0, (then - sent).total_seconds())
+    except (ArithmeticError, IndexError, TypeError, ValueError):
         return None
+
+
+def _no_answer(error: Exception) -> Answer:
+    """Return what became of a push that was not answered."""
+    return Answer(
+        error=in_words(error),
+        certificate=is_certificate(error),
+        timed_out=isinstance(error, TimeoutError),
+        cut=isinstance(error, RequestTransmissionFailed | ResponseFailed),
+    )
+
+
+def _cancellable(asking: Deferred[IResponse]) -> Deferred[IResponse]:
+    """Return a Deferred that tells whoever cancels it so, whatever `asking` then ends in."""
+
+    def cancel(outer: Deferred[IResponse]) -> None:
+        outer.errback(CancelledError())
+        asking.cancel()
+
+    outer: Deferred[IResponse] = Deferred(cancel)
+
+    def ended(result: IResponse | Failure) -> None:
+        if not outer.called:
+            outer.callback(result)  # a Failure is passed on as one
+
+    asking.addBoth(ended)
+    return outer

@@ -26,7 +26,8 @@ class Cursor:
 
     Args:
         read: returns up to so many bytes of the log from an offset; fewer only at its end.
-        flawless: returns a stretch of the log all of whose lines are known to be results.
+        flawless: returns a stretch of the log all of whose lines are known to be results. What
+            it says of bytes that have become zeros since, as in a log that was cut, is not heeded.
     """
 
     def __init__(
@@ -40,8 +41,21 @@ class Cursor:
         self._searched = offset
         self._window = Batch(offset, offset, b"")  # what is read and not taken
 
-    def next(self, most: int, complete: bool, until: int | None = None) -> Batch | None:
+    @property
+    def offset(self) -> int:
+        """Where the next batch begins."""
+        return self._window.first
+
+    def next(
+        self,
+        most: int,
+        complete: bool,
+        until: int | None = None,
+        most_bytes: int = output.MAX_BODY_BYTES,
+    ) -> Batch | None:
         """Take the next stretch with up to `most` results, or None when there is none.
+
+        Its body has at most so many bytes, but for a single line that is longer.
 
         A stretch ends early where a window does, however few results are in it; one without any
         (all its lines are invalid) is a batch with no results. `complete` says that the log will
@@ -53,8 +67,18 @@ class Cursor:
         if self._window.end == self._window.first:
             return None
         window = self._window
-        batch, self._window = window.take(most) if until is None else window.cut(until)
+        if until is None:
+            # A body is at most a byte longer than its text.
+            batch, self._window = window.take(most, most_bytes - 1)
+        else:
+            batch, self._window = window.cut(min(until, window.end))
         return batch
+
+    def skip(self, end: int) -> Batch:
+        """Pass over what cannot be read any more: a batch of no results, up to `end`."""
+        skipped = Batch(self.offset, end, b"")
+        self._window = Batch(end, end, b"")
+        return skipped
 
     def _fill(self, first: int, complete: bool, until: int | None) -> Batch:
         """Return the next window of whole lines; one without any is at the end of the log."""
@@ -71,7 +95,8 @@ class Cursor:
             return Batch(first, self._pass_over(first, complete) if is_long else first, b"")
         known = self._flawless()
         # A log that was cut meanwhile ends in a line that the tally has not seen so.
-        if known.start <= first and (end == known.stop or (end < known.stop and not lent)):
+        is_known = known.start <= first and (end == known.stop or (end < known.stop and not lent))
+        if is_known and b"\0" not in text:
             return Batch(first, end, text)
         decoded, flaws = _decode(text, whole=until is not None)
         if decoded < len(text):

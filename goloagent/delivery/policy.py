@@ -1,4 +1,4 @@
-"""What to do with a collector's answer, when to try again, and how much to send at once.
+"""What a collector's answer means, and when to try again.
 
 Pure: no clock, no network.
 """
@@ -14,11 +14,6 @@ FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 30.0
 PROBE_SECONDS = 30.0
 LONGEST_RETRY_AFTER_SECONDS = 300.0
-BATCH_RESULTS = 256
-MOST_BATCH_RESULTS = 2**15
-"""More than a body holds of the shortest."""
-
-QUICK_SECONDS = 1.0
 # So many results refused, one after the other, are no bad results any more but a wrong setting:
 # the few when the run has had most of its results refused, the many when it has not.
 FEW_REFUSALS = 8
@@ -29,12 +24,16 @@ MANY_REFUSALS = 256
 class Answer:
     """What became of one push: a status, or an error where there was no answer.
 
-    ``retry_after`` is in seconds; ``text`` the beginning of the answer's body.
+    ``retry_after`` is in seconds; ``text`` the beginning of the answer's body. Without a status
+    ``timed_out`` and ``cut`` say that the collector was reached: it did not answer in time, or
+    ended the connection before it answered.
     """
 
     status: int | None = None
     error: str | None = None
     certificate: bool = False
+    timed_out: bool = False
+    cut: bool = False
     retry_after: float | None = None
     text: str = ""
 
@@ -43,18 +42,25 @@ class Answer:
             return self.error or "no answer"
         return f"{self.status} {self.text[:200]}".strip()
 
+    @property
+    def reached(self) -> bool:
+        """Whether the collector had the request, or some of it."""
+        return self.status is not None or self.timed_out or self.cut
+
 
 class Verdict(Enum):
     """What an answer means for the batch."""
 
     TAKEN = "the batch is delivered"
-    RETRY = "the collector is away or busy: the same batch again, for ever"
+    RETRY = "the collector is away or busy: the same results again, for ever"
     DIVIDE = "something in the batch is refused: find it"
     HOLD = "a setting is wrong: nothing is sent but a probe now and then"
 
 
 _DIVIDE = frozenset({400, 413, 422})
 _RETRY = frozenset({408, 425, 429})
+_TIMED_OUT = frozenset({408, 504})
+_BUSY = frozenset({425, 429, 503})
 
 
 def judge(answer: Answer) -> Verdict:
@@ -69,6 +75,22 @@ def judge(answer: Answer) -> Verdict:
     if status in _RETRY or status >= 500:
         return Verdict.RETRY
     return Verdict.HOLD
+
+
+def failures_until_smaller(answer: Answer) -> int | None:
+    """Return after how many failures in a row, of which `answer` is the last, a batch is divided.
+
+    None: its size has no part in it. The size of a batch may be why a collector, or a proxy before
+    it, does not answer in time, breaks or says that it is busy. A sign that is less clear must
+    be seen more often; to divide a batch in an outage costs a few small requests after it.
+    """
+    if not answer.reached:
+        return None
+    if answer.timed_out or answer.status in _TIMED_OUT:
+        return 1
+    if answer.status in _BUSY:
+        return 5
+    return 2
 
 
 @attrs.define
@@ -87,20 +109,3 @@ class Backoff:
         delay = self._random.uniform(0, self._bound_seconds)
         self._bound_seconds = min(2 * self._bound_seconds, LONGEST_DELAY_SECONDS)
         return max(delay, min(retry_after or 0.0, LONGEST_RETRY_AFTER_SECONDS))
-
-
-@attrs.define
-class Pace:
-    """How many results go at once when delivery is behind: as many as the collector takes quickly.
-
-    A batch that it takes too long for would be sent again and again.
-    """
-
-    results: int = BATCH_RESULTS
-
-    def taken(self, seconds: float) -> None:
-        """Go on faster or slower, as a batch was taken in so many seconds."""
-        if seconds < QUICK_SECONDS:
-            self.results = min(2 * self.results, MOST_BATCH_RESULTS)
-        else:
-            self.results = max(self.results // 2, BATCH_RESULTS)

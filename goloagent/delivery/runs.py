@@ -28,6 +28,14 @@ class RunOfResults:
         """Return up to `count` bytes from `offset`; fewer only at the end."""
         return self.reader.read(offset, count)
 
+    def size(self) -> int:
+        """Return how many bytes there are."""
+        return self.reader.size()
+
+    def identity(self) -> tuple[int, int]:
+        """Return the device and inode of the log."""
+        return self.reader.identity()
+
     def reject(self, batch: Batch, answer: Answer) -> None:
         """Append the results of `batch` with the collector's answer.
 

@@ -10,9 +10,8 @@ from twisted.logger import Logger
 
 from goloagent.host.notify import Notifier
 from goloagent.periodic import Tasks
-from goloagent.web.health import DISK_FULL, READY, Health
+from goloagent.web.health import DISK_FULL, READY, STARTING, Health
 
-STARTING = "starting"
 DISK_FAILED = "disk-failed"
 INTERNAL_ERROR = "internal-error"
 # Logs of an earlier life are read at the start, however long they are.
@@ -72,6 +71,8 @@ class Condition:
         if ended := self.tasks.ended:
             reason = f"Restart the agent: it has lost what must always run ({', '.join(ended)})."
             return attrs.evolve(health, status=INTERNAL_ERROR, reason=reason)
+        if faults := self.tasks.reported:
+            return attrs.evolve(health, status=INTERNAL_ERROR, reason=" ".join(faults))
         sentence = shortage()
         if sentence is None:
             return health

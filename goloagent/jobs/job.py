@@ -69,13 +69,16 @@ class Calls:
 class Results:
     """The account of a run's lines: what is valid and what is pending follow from the counted rest.
 
-    ``committed`` is the offset in out.log up to which every valid line is delivered or rejected.
+    ``abandoned`` results were given up: by a person, or because their lines are gone from out.log.
+    ``committed`` is the offset in out.log up to which every valid line is accounted for. Whoever
+    counts the log writes ``read`` and ``invalid``, and the delivery worker everything else.
     """
 
     read: int = 0
     invalid: int = 0
     delivered: int = 0
     rejected: int = 0
+    abandoned: int = 0
     committed: int = 0
 
     @property
@@ -86,16 +89,7 @@ class Results:
     @property
     def pending(self) -> int:
         """Results that wait for the collector."""
-        return self.valid - self.delivered - self.rejected
-
-
-@attrs.define
-class Delivery:
-    """How the output to the collector fares: ``ok``, ``retrying`` or ``holding``."""
-
-    state: str = "ok"
-    last_error: str | None = None
-    retry_at: datetime | None = None
+        return self.valid - self.delivered - self.rejected - self.abandoned
 
 
 @attrs.define
@@ -104,7 +98,8 @@ class Job:
 
     ``stderr_tail`` is how its stderr ended, known when it is over; ``logged`` says that its run has
     a log that can hold results. ``flawless`` is a stretch of that log all of whose lines are known
-    to be results; it is not kept.
+    to be results, up to where its lines are counted, and ``log_identity`` the device and inode of
+    the file that was counted; neither is kept.
     """
 
     id: str
@@ -118,9 +113,9 @@ class Job:
     stderr_tail: str = ""
     logged: bool = False
     flawless: range = range(0)
+    log_identity: tuple[int, int] | None = None
     calls: Calls = attrs.Factory(Calls)
     results: Results = attrs.Factory(Results)
-    delivery: Delivery = attrs.Factory(Delivery)
 
     @property
     def settled(self) -> bool:

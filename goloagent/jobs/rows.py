@@ -59,7 +59,10 @@ CREATE INDEX IF NOT EXISTS jobs_without_log ON jobs (position) WHERE settled AND
 
 # What was added since, in order; `user_version` counts those that a database has. Nothing is ever
 # taken away, so that an earlier agent can use a database of a later one.
-ADDITIONS = ("ALTER TABLE jobs ADD COLUMN stderr_tail TEXT NOT NULL DEFAULT ''",)
+ADDITIONS = (
+    "ALTER TABLE jobs ADD COLUMN stderr_tail TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE jobs ADD COLUMN abandoned INTEGER NOT NULL DEFAULT 0",
+)
 
 
 @attrs.frozen

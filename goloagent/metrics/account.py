@@ -16,8 +16,6 @@ import attrs
 from goloagent.jobs.job import Job, State
 from goloagent.metrics.backlog import Backlog
 
-DELIVERY_STATES = ("ok", "retrying", "holding")  # the worst comes last
-
 
 @attrs.define
 class _Followed:
@@ -85,12 +83,6 @@ class Account:
         return sum(job.results.pending for job in self.open)
 
     @property
-    def delivery(self) -> str:
-        """The worst state of delivery of a job with results pending."""
-        states = [job.delivery.state for job in self.open if job.results.pending]
-        return max(states, key=DELIVERY_STATES.index, default=DELIVERY_STATES[0])
-
-    @property
     def lag_seconds(self) -> float:
         """How long the oldest pending result has waited, as of the last `look`."""
         oldest = [followed.backlog.oldest for followed in self._followed.values()]
@@ -124,4 +116,5 @@ def _counts(job: Job) -> Counter[str]:
         results_invalid=results.invalid,
         results_delivered=results.delivered,
         results_rejected=results.rejected,
+        results_abandoned=results.abandoned,
     )

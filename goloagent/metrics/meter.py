@@ -22,8 +22,9 @@ from prometheus_client.registry import Collector as Source
 
 from goloagent import VERSION
 from goloagent.delivery.policy import Answer, Verdict, judge
+from goloagent.delivery.status import STATES
 from goloagent.jobs.job import Job, State
-from goloagent.metrics.account import DELIVERY_STATES, Account
+from goloagent.metrics.account import Account
 
 _LATE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _PUSH_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -39,6 +40,7 @@ _TOTALS = {
     "results_invalid": "Lines that are no results.",
     "results_delivered": "Results that the collector has taken.",
     "results_rejected": "Results that the collector has refused for good.",
+    "results_abandoned": "Results that were given up, or are gone from a log.",
 }
 
 Push = Callable[[str, str, bytes], Awaitable[Answer]]
@@ -57,12 +59,14 @@ class Present:
 
     Args:
         jobs: how many jobs of each state are on record.
+        delivery: the worst state that the delivery of a job with results pending is in.
         log_bytes: how long a job's out.log is.
         free_bytes: how much may be written below each directory, by what it is for.
     """
 
     ready: Callable[[], bool]
     jobs: Callable[[], Mapping[State, int]]
+    delivery: Callable[[], str]
     log_bytes: Callable[[Job], int]
     free_bytes: Callable[[], Mapping[str, int]]
 
@@ -200,7 +204,7 @@ class _Asked(Source):
         yield _one_of(
             "delivery_state",
             "1 for the worst state of delivery that a job with results pending is in.",
-            {state: state == account.delivery for state in DELIVERY_STATES},
+            {state: state == present.delivery() for state in STATES},
             "state",
         )
         yield _gauge(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,8 +29,9 @@ ACCOUNT = "account.json"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # O_NONBLOCK: to open a planted FIFO would wait for its other end.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # Readable too, for the tail of stderr.
-_APPEND = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+_APPEND = _WRITE | os.O_APPEND
 _NOTE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -40,11 +41,17 @@ class LogPathError(Exception):
 
 @attrs.define(eq=False)
 class RunLog:
-    """A run's log, open for appending; `size` is how many bytes of stdout are written."""
+    """A run's log, open for appending; `size` is how many bytes of stdout are written.
+
+    Each byte of stdout has its place in out.log, whatever another program does to the file: where
+    one cuts it, a hole of zeros is left that ends in a newline, so that what is printed next begins
+    a line. `shrunk` is told how many bytes were left.
+    """
 
     _out: int
     _err: int
     size: int = 0
+    shrunk: Callable[[int], None] = lambda left: None
 
     @classmethod
     def create(cls, logs: Path, name: str, job_id: str) -> RunLog:
@@ -60,9 +67,9 @@ class RunLog:
             for file in (OUT, ERR):
                 _make_way(named, file, job_id)
             with _step(named, job_id, make=True) as own:
-                out = _create(own, OUT)
+                out = _create(own, OUT, _WRITE)
                 try:
-                    err = _create(own, ERR)
+                    err = _create(own, ERR, _APPEND)
                 except BaseException:
                     os.close(out)
                     raise
@@ -81,9 +88,13 @@ class RunLog:
         Raises:
             OSError: it could not all be written; `size` tells how much of it was.
         """
+        left = os.fstat(self._out).st_size
+        if left < self.size:
+            os.pwrite(self._out, b"\n", self.size - 1)
+            self.shrunk(left)
         rest = memoryview(data)
         while rest:
-            written = os.write(self._out, rest)
+            written = os.pwrite(self._out, rest, self.size)
             self.size += written
             rest = rest[written:]
         return len(data)
@@ -98,6 +109,10 @@ class RunLog:
         while rest:
             rest = rest[os.write(self._err, rest) :]
         return len(data)
+
+    def identity(self) -> tuple[int, int]:
+        """Return the device and inode of out.log."""
+        return LogReader(self._out).identity()
 
     def stderr_tail(self) -> str:
         """Return how stderr ends so far, as `LogReader.tail` does."""
@@ -139,6 +154,11 @@ class LogReader:
     def size(self) -> int:
         """Return how many bytes there are now."""
         return os.fstat(self._descriptor).st_size
+
+    def identity(self) -> tuple[int, int]:
+        """Return the device and inode of the file."""
+        status = os.fstat(self._descriptor)
+        return status.st_dev, status.st_ino
 
     def close(self) -> None:
         """Let go of the file; a second time does nothing."""
@@ -340,9 +360,9 @@ def _refusing_links(name: str) -> Iterator[None]:
         raise
 
 
-def _create(directory: int, file: str) -> int:
+def _create(directory: int, file: str, flags: int) -> int:
     try:
-        return os.open(file, _APPEND, 0o640, dir_fd=directory)
+        return os.open(file, flags, 0o640, dir_fd=directory)
     except FileExistsError as error:
         raise LogPathError(f"{file} of this run is there already") from error
 

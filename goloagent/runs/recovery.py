@@ -161,6 +161,7 @@ class Recovery:
             )
             return False
         try:
+            identity = log.identity()
             counting = _count(log, results.committed, before, behind)
             while await self.in_thread(next, counting, False):
                 pass
@@ -171,10 +172,11 @@ class Recovery:
         lost = results.pending - behind.valid
         if lost > 0:
             self.notice(f"the log of job {job.id} is damaged: {lost} results in it are lost")
-        settled = results.delivered + results.rejected
+        settled = results.delivered + results.rejected + results.abandoned
         results.invalid = before.invalid + behind.invalid
         results.read = settled + results.invalid + behind.valid
         job.flawless = behind.flawless
+        job.log_identity = identity
         return True
 
     async def _read_stderr(self, job: Job) -> None:

@@ -180,6 +180,7 @@ class Run(Watcher):
         try:
             self._staged = await self._tools.prepare(self.job)
             self.job.logged = True
+            self.job.log_identity = self._staged.log.identity()
             self._tools.results.begin(self.job)
             # What the store does not know to have started would be started again after a restart.
             self._tools.save(self.job)

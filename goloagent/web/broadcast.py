@@ -6,11 +6,13 @@ connections: whoever has a clock says what happens, and each listener how it wri
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import attrs
 import msgspec
 
+from goloagent.delivery.status import DeliveryStatus
 from goloagent.jobs.job import Job, State
 from goloagent.web.resource import job_resource
 
@@ -36,9 +38,13 @@ class _Audience:
 
 
 class Broadcast:
-    """Tells listeners what becomes of the job that each has joined."""
+    """Tells listeners what becomes of the job that each has joined.
 
-    def __init__(self) -> None:
+    `delivery` says how the delivery of a job's results goes.
+    """
+
+    def __init__(self, delivery: Callable[[Job], DeliveryStatus]) -> None:
+        self._delivery = delivery
         self._audiences: dict[str, _Audience] = {}
 
     def __len__(self) -> int:
@@ -49,7 +55,7 @@ class Broadcast:
         """Tell the state of a job that is not over, and from now on what becomes of it."""
         audience = self._audiences.setdefault(job.id, _Audience(job.state))
         audience.listeners.append(listener)
-        listener.state(state_event(job), over=False)
+        listener.state(self.state_event(job), over=False)
 
     def leave(self, job_id: str, listener: Listener) -> None:
         """Tell a listener nothing more; a second time does nothing."""
@@ -65,9 +71,13 @@ class Broadcast:
         if audience is None or audience.told is job.state:
             return
         audience.told = job.state
-        event, over = state_event(job), job.state.over
+        event, over = self.state_event(job), job.state.over
         for listener in list(audience.listeners):
             listener.state(event, over)
+
+    def state_event(self, job: Job) -> bytes:
+        """Return the event that a job is in the state in which it is; its id is the state."""
+        return event("state", job_resource(job, self._delivery(job)), job.state.value)
 
     def progress(self, job: Job, value: Any) -> None:
         """Tell how a job goes."""
@@ -82,11 +92,6 @@ class Broadcast:
         for audience in list(self._audiences.values()):
             for listener in list(audience.listeners):
                 listener.passing(KEEPALIVE)
-
-
-def state_event(job: Job) -> bytes:
-    """Return the event that a job is in the state in which it is; its id is the state."""
-    return event("state", job_resource(job), job.state.value)
 
 
 def event(kind: str, value: Any, event_id: str | None = None) -> bytes:

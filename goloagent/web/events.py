@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from goloagent.jobs.job import Job
 from goloagent.jobs.store import Store
-from goloagent.web.broadcast import Broadcast, state_event
+from goloagent.web.broadcast import Broadcast
 from goloagent.web.operation import Reply, operation
 from goloagent.web.problem import not_found
 from goloagent.web.request import Request
@@ -64,7 +64,7 @@ class EventRoutes:
         request.setHeader("Cache-Control", "no-store")
         request.setHeader("X-Accel-Buffering", "no")
         if job.state.over:
-            last = state_event(job)
+            last = self.broadcast.state_event(job)
             request.setHeader("Content-Length", str(len(last)))
             return last
         if request.method == b"HEAD":

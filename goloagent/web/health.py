@@ -11,6 +11,7 @@ from goloagent.web.operation import Reply, operation
 from goloagent.web.request import Request
 
 READY = "ready"
+STARTING = "starting"
 DISK_FULL = "disk-full"
 
 

@@ -12,16 +12,24 @@ import attrs
 import msgspec
 from msgspec import Meta, Struct
 
+from goloagent.delivery.status import DeliveryStatus
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.repository import JobRepository
 from goloagent.jobs.spec import InvalidSpec, JobRequest, parse
 from goloagent.jobs.store import Store
 from goloagent.web.commits import Commits
-from goloagent.web.health import DISK_FULL, Health
+from goloagent.web.health import DISK_FULL, STARTING, Health
 from goloagent.web.operation import Body, Reply, operation
 from goloagent.web.problem import Problem, disk_full, not_found, quoted
 from goloagent.web.request import Request
-from goloagent.web.resource import JobList, JobResource, job_resource, job_summary
+from goloagent.web.resource import (
+    JobList,
+    JobResource,
+    ResultsResource,
+    job_resource,
+    job_summary,
+    results_resource,
+)
 
 QUEUE_LIMIT = 32
 RETRY_AFTER_SECONDS = 30
@@ -51,6 +59,8 @@ class JobRoutes:
     Args:
         submit: called after each new job.
         cancel: brings a job to its end: at once when it is queued, in order when it runs.
+        delivery: says how the delivery of a job's results goes.
+        abandon: gives up the pending results of a job that is over, and says how many they were.
     """
 
     store: Store
@@ -58,6 +68,8 @@ class JobRoutes:
     commits: Commits
     submit: Callable[[], None]
     cancel: Callable[[Job], None]
+    delivery: Callable[[Job], DeliveryStatus]
+    abandon: Callable[[Job], int]
     now: Callable[[], datetime]
     health: Callable[[], Health]
 
@@ -128,7 +140,9 @@ class JobRoutes:
         if more:
             parameters = msgspec.to_builtins(msgspec.structs.replace(query, before=page[-1].id))
             following = f"/jobs?{urlencode(parameters)}"
-        return request.answer(200, JobList(list(map(job_summary, page)), following))
+        return request.answer(
+            200, JobList([job_summary(job, self.delivery(job)) for job in page], following)
+        )
 
     @operation(
         "GET",
@@ -138,7 +152,7 @@ class JobRoutes:
     )
     def get_job(self, request: Request, job_id: str) -> bytes:
         """Show a job."""
-        return request.answer(200, job_resource(self._find(request, job_id)))
+        return request.answer(200, self._resource(self._find(request, job_id)))
 
     @operation(
         "DELETE",
@@ -163,7 +177,45 @@ class JobRoutes:
             request.did("cancel", job=job.id)
         if job.state.over:
             await self.commits.commit()
-        return request.answer(200 if job.state.over else 202, job_resource(job))
+        return request.answer(200 if job.state.over else 202, self._resource(job))
+
+    @operation(
+        "DELETE",
+        "/jobs/<job_id>/results",
+        {200: Reply("No result of the job is pending any more.", ResultsResource)},
+        errors={
+            404: "There is no such job.",
+            409: "The job is not over yet.",
+            503: "The agent still starts, or its disk does not take it now; Retry-After says when"
+            " to come again.",
+            507: "The disk is full.",
+        },
+    )
+    async def delete_results(self, request: Request, job_id: str) -> bytes:
+        """Give up the results of a job that wait for the collector; they count as abandoned.
+
+        They stay in out.log, until retention removes it.
+        """
+        job = self._find(request, job_id)
+        if not job.state.over:
+            raise Problem(
+                409,
+                f"job {job.id} is {job.state.value}; its results can be given up once it is over",
+            )
+        if self.health().status == STARTING:
+            raise Problem(
+                503,
+                "the agent is still counting the results of its earlier life",
+                {"Retry-After": str(RETRY_AFTER_SECONDS)},
+            )
+        await self.commits.writable()
+        if job.results.pending:
+            request.did("abandon", job=job.id, results=self.abandon(job))
+        await self.commits.commit()
+        return request.answer(200, results_resource(job.results))
+
+    def _resource(self, job: Job) -> JobResource:
+        return job_resource(job, self.delivery(job))
 
     def _find(self, request: Request, job_id: str) -> Job:
         job = self.store.get(job_id)

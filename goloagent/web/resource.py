@@ -7,7 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, structs
 
-from goloagent.jobs.job import Job, State
+from goloagent.delivery.status import DeliveryStatus
+from goloagent.jobs.job import Job, Results, State
 
 Count = Annotated[int, Meta(ge=0)]
 
@@ -22,7 +23,10 @@ class CallsResource(Struct, frozen=True):
 
 
 class ResultsResource(Struct, frozen=True):
-    """Lines of stdout: read = valid + invalid, valid = delivered + rejected + pending."""
+    """Lines of stdout.
+
+    read = valid + invalid, valid = delivered + rejected + pending + abandoned.
+    """
 
     read: Count
     valid: Count
@@ -30,10 +34,11 @@ class ResultsResource(Struct, frozen=True):
     delivered: Count
     rejected: Count
     pending: Count
+    abandoned: Count
 
 
 class DeliveryResource(Struct, frozen=True):
-    """How the output to the collector fares: ``ok``, ``retrying`` or ``holding``."""
+    """How the delivery of this job's results goes: ``ok``, ``retrying`` or ``holding``."""
 
     state: str
     last_error: str | None
@@ -82,12 +87,25 @@ class JobList(Struct, frozen=True):
     next: str | None
 
 
-def job_resource(job: Job) -> JobResource:
-    """Return the job resource."""
-    return JobResource(**structs.asdict(job_summary(job)), stderr_tail=job.stderr_tail)
+def job_resource(job: Job, delivery: DeliveryStatus) -> JobResource:
+    """Return the job resource, with how its delivery goes."""
+    return JobResource(**structs.asdict(job_summary(job, delivery)), stderr_tail=job.stderr_tail)
 
 
-def job_summary(job: Job) -> JobSummary:
+def results_resource(results: Results) -> ResultsResource:
+    """Return the account of a job's results."""
+    return ResultsResource(
+        read=results.read,
+        valid=results.valid,
+        invalid=results.invalid,
+        delivered=results.delivered,
+        rejected=results.rejected,
+        pending=results.pending,
+        abandoned=results.abandoned,
+    )
+
+
+def job_summary(job: Job, delivery: DeliveryStatus) -> JobSummary:
     """Return the job as lists have it."""
     return JobSummary(
         id=job.id,
@@ -103,18 +121,9 @@ def job_summary(job: Job) -> JobSummary:
         ended_at=job.ended_at and _utc(job.ended_at),
         exit=ExitResource(job.exit.code, job.exit.signal) if job.exit else None,
         calls=CallsResource(job.calls.started, job.calls.ok, job.calls.failed, job.calls.in_flight),
-        results=ResultsResource(
-            read=job.results.read,
-            valid=job.results.valid,
-            invalid=job.results.invalid,
-            delivered=job.results.delivered,
-            rejected=job.results.rejected,
-            pending=job.results.pending,
-        ),
+        results=results_resource(job.results),
         delivery=DeliveryResource(
-            job.delivery.state,
-            job.delivery.last_error,
-            job.delivery.retry_at and _utc(job.delivery.retry_at),
+            delivery.state, delivery.last_error, delivery.retry_at and _utc(delivery.retry_at)
         ),
     )
 

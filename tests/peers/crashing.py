@@ -79,8 +79,8 @@ POINTS = {
     "append-half": Point("half", "goloagent.results.runlog:RunLog", "append_stdout"),
     "append-after": Point("after", "goloagent.results.runlog:RunLog", "append_stdout"),
     "push-before": Point("before", "goloagent.delivery.collector:Collector", "push"),
-    "push-before-commit": Point("before", "goloagent.delivery.shipper:Shipper", "_commit"),
-    "push-after-commit": Point("after", "goloagent.delivery.shipper:Shipper", "_commit"),
+    "push-before-commit": Point("before", "goloagent.delivery.worker:Worker", "_commit"),
+    "push-after-commit": Point("after", "goloagent.delivery.worker:Worker", "_commit"),
     "reject-before-commit": Point("after", "goloagent.delivery.runs:RunOfResults", "reject"),
     # It ends.
     "stopping-after-save": Point("after", STORE, "save", _in_state("stopping")),

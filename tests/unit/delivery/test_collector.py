@@ -308,7 +308,7 @@ def test_an_answer_after_the_end_of_the_push_counts_for_none(world: World) -> No
     world.advance(PUSH_SECONDS - 0.1)
     assert world.answers == []
     world.advance(0.1)
-    assert world.answers == [Answer(error="no answer within 30 s")]
+    assert world.answers == [Answer(error="no answer within 30 s", timed_out=True)]
     assert line.lost
     world.push()
     world.accept().protocol.dataReceived(HEAD + b"Content-Length: 0\r\n\r\n")
@@ -372,6 +372,10 @@ DATE = b"Fri, 02 Jan 2026 03:04:05 GMT"
         (b"", b"Fri, 02 Jan 2026 03:05:05 GMT", None),
         (b"soon", b"Fri, 02 Jan 2026 03:05:05 GMT", None),
         (DATE, b"Fri, 02 Foo 2026 03:05:05 GMT", None),
+        (DATE, b"Fri, 99 Jan 2026 99:99:99 GMT", None),
+        (DATE, b"Fri, 02 Jan 99999 03:05:05 GMT", None),
+        (DATE, b"Fri, 02 Jan " + b"9" * 400 + b" 03:05:05 GMT", None),
+        (DATE, b"Fri, 02 Jan 2026 03:05:05", None),
     ],
 )
 def test_retry_after(date: bytes, asked: bytes, seconds: float | None) -> None:

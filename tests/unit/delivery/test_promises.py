@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import chain, pairwise
 
 import pytest
-from unit.delivery.test_shipper import OK, Push, World, results
+from unit.delivery.test_worker import OK, Push, World, results
 
+from goloagent.delivery.batch_size import BATCH_RESULTS
 from goloagent.delivery.policy import (
-    BATCH_RESULTS,
     LONGEST_DELAY_SECONDS,
     LONGEST_RETRY_AFTER_SECONDS,
     PROBE_SECONDS,
@@ -42,7 +42,9 @@ def test_r5_an_hour_of_outage_is_few_requests(answer: Answer) -> None:
     assert len(times) <= MOST_REQUESTS
     assert max(gaps) <= LONGEST_DELAY_SECONDS + 2 * STEP_SECONDS
     assert len({round(gap) for gap in gaps[10:]}) > 10, "the requests have a beat"
-    assert {push.key for push in world.pushes} == {world.pushes[0].key}
+    # Each is the first batch again, or the beginning of it.
+    assert {push.key.rpartition("-")[0] for push in world.pushes} == {"job-1/0"}
+    assert max(len(push.body) for push in world.pushes) == len(world.pushes[0].body)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_r7_a_wrong_setting_loses_nothing(answer: Answer) -> None:
     world.end(job, results(BATCH_RESULTS, BATCH_RESULTS))
     pass_time(world, WRONG_SECONDS / 2 - STEP_SECONDS)
     probes = len(world.pushes)
-    assert job.delivery.state == "holding"
+    assert world.status(job).state == "holding"
     assert job.results.delivered == job.results.rejected == 0
     world.answer = lambda push: OK
     pass_time(world, PROBE_SECONDS)
@@ -113,4 +115,4 @@ def test_r7_a_wrong_setting_loses_nothing(answer: Answer) -> None:
     assert probes == 1
     assert lost == 0
     assert (job.results.delivered, job.results.rejected) == (2 * BATCH_RESULTS, 0)
-    assert job.delivery.state == "ok"
+    assert world.status(job).state == "ok"

@@ -30,7 +30,7 @@ from unit.runs.one_run import NOW
 
 from goloagent.delivery.policy import Answer, Backoff
 from goloagent.delivery.runs import RunOfResults
-from goloagent.delivery.shipper import Shipper
+from goloagent.delivery.worker import Worker
 from goloagent.disk.syncer import SYNC_SECONDS, Syncer
 from goloagent.durable import SyncFailed
 from goloagent.jobs.job import Job, State
@@ -54,16 +54,21 @@ class Disk:
         self.fail_at = 0
         self.fired = False
         self.rotten = False
-        self._write, self._fsync, self._open, self._rename = os.write, os.fsync, os.open, os.rename
+        self._write, self._fsync, self._open, self._rename = (
+            os.pwrite,
+            os.fsync,
+            os.open,
+            os.rename,
+        )
 
-    def write(self, descriptor: int, data: Any) -> int:
-        if self._fails("write"):
+    def pwrite(self, descriptor: int, data: Any, offset: int) -> int:
+        if self._fails("pwrite"):
             # As a full disk does: what fits is written, and the next call finds no room.
             if len(data) > 1 and not self.rotten:
-                self.failing, self.fail_at = "write", 1
-                return self._write(descriptor, data[: len(data) // 2])
+                self.failing, self.fail_at = "pwrite", 1
+                return self._write(descriptor, data[: len(data) // 2], offset)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return self._write(descriptor, data)
+        return self._write(descriptor, data, offset)
 
     def fsync(self, descriptor: int) -> None:
         if self._fails("fsync"):
@@ -163,7 +168,7 @@ class World:
         self.offsets = Offsets(self.disk)
         self.patches = [
             mock.patch(f"goloagent.results.runlog.os.{name}", getattr(self.disk, name))
-            for name in ("write", "fsync", "open", "rename")
+            for name in ("pwrite", "fsync", "open", "rename")
         ]
         for patch in self.patches:
             patch.start()
@@ -209,14 +214,14 @@ class World:
             self._failed,
         )
         commit = self.jobs.save_soon
-        self.shipper = Shipper(self.clock, lambda: NOW, self._push, self._open, commit)
-        self.shipper._backoff = Backoff(random.Random(0))  # a history must repeat
-        self.shipper.start()
+        self.worker = Worker(self.clock, lambda: NOW, self._push, self._open, commit)
+        self.worker._backoff = Backoff(random.Random(0))  # a history must repeat
+        self.worker.start()
         self.syncer.start()
         recovery = Recovery(
             self.offsets,  # type: ignore[arg-type]
             lambda job: open_reader(self.root, job.spec.name, job.id),
-            self.shipper,
+            self.worker,
             self.jobs.save_soon,
             lambda: NOW,
             maybeDeferred,
@@ -231,11 +236,11 @@ class World:
         job = Job(f"job-{next(self.job_numbers)}", JobSpec("name", 1, 1, "b"), NOW, State.RUNNING)
         try:
             log = RunLog.create(self.root, "name", job.id)
-            job.logged = True
+            job.logged, job.log_identity = True, log.identity()
             self.syncer.follow(log, open_sync(self.root, "name", job.id))
             self.recorder = Recorder(log)
             self.jobs.save(job)
-            self.shipper.begin(job)
+            self.worker.begin(job)
         except OSError:
             if self.recorder is not None:
                 self.recorder.close()
@@ -258,9 +263,10 @@ class World:
             self.recorder.stdout(data)
         self.job.results.read = self.recorder.tally.read
         self.job.results.invalid = self.recorder.tally.invalid
+        self.job.flawless = self.recorder.tally.flawless
         written = numbers[: self.recorder.tally.valid - before]
         self.written[self.job.id] += [(self.clock.seconds(), number) for number in written]
-        self.shipper.grow(self.job)
+        self.worker.grow(self.job)
 
     def end(self) -> None:
         """Have the run end."""
@@ -269,9 +275,10 @@ class World:
         self.recorder.close()
         self.job.results.read = self.recorder.tally.read
         self.job.results.invalid = self.recorder.tally.invalid
+        self.job.flawless = self.recorder.tally.flawless
         self.job.state = State.FINISHED
         self.jobs.save_soon(self.job)
-        self.shipper.end(self.job)
+        self.worker.end(self.job)
         self.job = self.recorder = None
 
     def die(self) -> None:
@@ -285,7 +292,7 @@ class World:
         self.syncer._followed, followed = [], self.syncer._followed
         for one in followed:
             one.sync.close()
-        self.shipper._turns.close()
+        self.worker._queue.close()
         self.clock = self._clock_from_now()  # what was waiting waits for ever
 
     def lose_power(self, kept: float) -> list[int]:
@@ -360,7 +367,7 @@ class World:
         for _ in range(500):
             self.answer(200, stored=True)
             self.clock.advance(1)
-            if not self.shipper._turns and self.waiting is None:
+            if not self.worker._queue and self.waiting is None:
                 break
         for job_id, written in self.written.items():
             refused = self.root / "name" / job_id / "rejected.jsonl"
@@ -446,7 +453,7 @@ class Histories(RuleBasedStateMachine):
         self.world.answer(400, stored=False)
 
     @precondition(lambda self: self.world.disk.failing is None)
-    @rule(call=st.sampled_from(["write", "fsync", "open"]), nth=st.integers(1, 6))
+    @rule(call=st.sampled_from(["pwrite", "fsync", "open"]), nth=st.integers(1, 6))
     def fail(self, call: str, nth: int) -> None:
         self.world.disk.failing, self.world.disk.fail_at = call, nth
 
@@ -526,7 +533,7 @@ def test_r9_a_kill_between_delivery_and_sync(logged_errors: Any) -> None:
         world.close()
 
 
-@pytest.mark.parametrize("call", ["write", "fsync", "open", "rename"])
+@pytest.mark.parametrize("call", ["pwrite", "fsync", "open", "rename"])
 def test_r8_every_call_fails_once(call: str, logged_errors: Any) -> None:
     """Whichever call is the one to fail, accounts balance and what was written is delivered."""
     nth = 0

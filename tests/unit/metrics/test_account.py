@@ -6,11 +6,10 @@ from collections import Counter
 from datetime import datetime, timedelta, timezone
 
 import attrs
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goloagent.jobs.job import Calls, Delivery, Job, Results, State
+from goloagent.jobs.job import Calls, Job, Results, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.metrics.account import Account
 
@@ -114,24 +113,6 @@ def test_calls_that_never_returned_are_not_in_flight() -> None:
     assert account.in_flight == 3
     one.state = State.FINISHED
     assert (account.in_flight, account.pending) == (0, 1)
-
-
-@pytest.mark.parametrize(
-    ("states", "worst"),
-    [
-        ([], "ok"),
-        (["ok"], "ok"),
-        (["ok", "retrying"], "retrying"),
-        (["holding", "retrying", "ok"], "holding"),
-    ],
-)
-def test_the_worst_state_of_delivery_is_told(states: list[str], worst: str) -> None:
-    """One run that holds is seen beside others that do not."""
-    account = Account(Time().now)
-    for state in states:
-        account.observe(job(state + "-1", results=Results(read=1), delivery=Delivery(state)))
-    account.observe(job("idle", delivery=Delivery("holding")))
-    assert account.delivery == worst
 
 
 def test_the_lag_is_the_age_of_the_oldest_pending_result() -> None:

@@ -30,6 +30,7 @@ def meter(clock: Clock | None = None, **present: Any) -> Meter:
     asked: dict[str, Any] = {
         "ready": lambda: True,
         "jobs": lambda: {State.FINISHED: 3},
+        "delivery": lambda: "ok",
         "log_bytes": lambda job: 100,
         "free_bytes": lambda: {"logs": 5, "state": 6},
     }

@@ -159,8 +159,9 @@ def test_a_name_is_one_step_down(tmp_path: Path, name: str) -> None:
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All bytes are written, in order, when the kernel takes three at a time."""
     log = RunLog.create(tmp_path, "shop", "job-1")
-    write = os.write
+    write, pwrite = os.write, os.pwrite
     monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: pwrite(fd, data[:3], at))
     log.append_stdout(b"0123456789")
     log.append_stderr(b"abcdefgh")
     monkeypatch.undo()
@@ -177,14 +178,14 @@ def test_a_failed_write_tells_how_far_it_came(
     """The system's error comes through as it is, and the size counts what was written."""
     log = RunLog.create(tmp_path, "shop", "job-1")
     log.append_stdout(b"ab\n")
-    write, calls = os.write, [2, 1]
+    write, calls = os.pwrite, [2, 1]
 
-    def failing(fd: int, data: bytes) -> int:
+    def failing(fd: int, data: bytes, offset: int) -> int:
         if not calls:
             raise OSError(code, os.strerror(code))
-        return write(fd, data[: calls.pop()])
+        return write(fd, data[: calls.pop()], offset)
 
-    monkeypatch.setattr(os, "write", failing)
+    monkeypatch.setattr(os, "pwrite", failing)
     with pytest.raises(OSError, match=os.strerror(code)) as caught:
         log.append_stdout(b"0123456789")
     monkeypatch.undo()
@@ -192,6 +193,37 @@ def test_a_failed_write_tells_how_far_it_came(
     assert log.size == 6
     assert (tmp_path / "shop/out.log").read_bytes() == b"ab\n012"
     log.close()
+
+
+@pytest.mark.parametrize("left", [0, 3, 5, 7])
+def test_a_log_that_is_cut_keeps_the_place_of_every_line(tmp_path: Path, left: int) -> None:
+    """What is printed after a cut stands where it would have stood, on a line of its own."""
+    log = RunLog.create(tmp_path, "shop", "job-1")
+    told: list[int] = []
+    log.shrunk = told.append
+    log.append_stdout(b"one\ntwo\n")
+    path = tmp_path / "shop/job-1/out.log"
+    os.truncate(path, left)
+    log.append_stdout(b"three\n")
+    log.append_stdout(b"four\n")
+    log.close()
+    written = path.read_bytes()
+    assert told == [left]
+    assert written[:left] == b"one\ntwo\n"[:left]
+    assert written[left:7] == bytes(7 - left)
+    assert written[7:] == b"\nthree\nfour\n"
+
+
+def test_what_another_hand_appends_moves_no_line(tmp_path: Path) -> None:
+    """A line of the run is whole at its place, whatever stood there."""
+    log = RunLog.create(tmp_path, "shop", "job-1")
+    log.append_stdout(b"one\n")
+    with (tmp_path / "shop/job-1/out.log").open("ab") as other:
+        other.write(b"noise")
+    log.append_stdout(b"two\n")
+    log.append_stdout(b"three\n")
+    log.close()
+    assert (tmp_path / "shop/out.log").read_bytes() == b"one\ntwo\nthree\n"
 
 
 def test_a_failed_sync_comes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

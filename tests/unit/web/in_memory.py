@@ -16,6 +16,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from goloagent.delivery.status import DeliveryStatus
 from goloagent.disk.archive import Archive
 from goloagent.disk.syncer import Syncer
 from goloagent.jobs.binaries import Binaries
@@ -159,7 +160,9 @@ class Agent:
     exposition: Callable[[str], tuple[str, bytes]] = lambda accept: ("text/plain", b"")
     submitted: list[Job] = attrs.Factory(list)
     cancelled: Callable[[Job], None] = lambda job: None
-    broadcast: Broadcast = attrs.Factory(Broadcast)
+    delivery: DeliveryStatus = attrs.field(factory=DeliveryStatus)
+    abandon: Callable[[Job], int] = lambda job: 0
+    broadcast: Broadcast = attrs.field(init=False)
     running: Callable[[Job], RunStatistics | None] = lambda job: None
     in_thread: Callable[..., Any] = maybeDeferred
     failures: list[str] = attrs.Factory(list)
@@ -180,6 +183,10 @@ class Agent:
             self.jobs.save_again,
             self.failures.append,
         )
+
+    @broadcast.default
+    def _make_broadcast(self) -> Broadcast:
+        return Broadcast(lambda job: self.delivery)
 
     def connect(self, peer: Any = IPv4Address("TCP", "127.0.0.1", 40000)) -> Connection:  # noqa: B008
         """Open a connection from `peer`."""
@@ -204,6 +211,8 @@ class Agent:
                 submit=lambda: self.submitted.append(self.store.queued()[-1]),
                 cancel=lambda job: self.cancelled(job),
                 now=lambda: NOW,
+                delivery=lambda job: self.delivery,
+                abandon=lambda job: self.abandon(job),
                 health=lambda: self.health(),
             ),
             HealthRoutes(lambda: self.health()),

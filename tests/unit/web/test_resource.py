@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from goloagent.jobs.job import Calls, Cause, Delivery, Exit, Job, Results, State
+from goloagent.delivery.status import DeliveryStatus
+from goloagent.jobs.job import Calls, Cause, Exit, Job, Results, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.web import resource as web
 
@@ -16,9 +17,9 @@ SPEC = JobSpec(name="shop", users=25, duration_seconds=10, binary="b-1")
 QUEUED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 
-def job_resource(job: Job) -> Any:
+def job_resource(job: Job, delivery: DeliveryStatus = DeliveryStatus()) -> Any:  # noqa: B008
     """Return the resource as it is written."""
-    return msgspec.json.decode(msgspec.json.encode(web.job_resource(job)))
+    return msgspec.json.decode(msgspec.json.encode(web.job_resource(job, delivery)))
 
 
 def test_a_queued_job() -> None:
@@ -44,6 +45,7 @@ def test_a_queued_job() -> None:
             "delivered": 0,
             "rejected": 0,
             "pending": 0,
+            "abandoned": 0,
         },
         "delivery": {"state": "ok", "last_error": None, "retry_at": None},
         "stderr_tail": "",
@@ -63,17 +65,17 @@ def test_a_job_that_failed() -> None:
         exit=Exit(code=3),
         stderr_tail="one\ntwo",
         calls=Calls(started=10, ok=5, failed=3),
-        results=Results(read=9, invalid=2, delivered=4, rejected=1, committed=700),
-        delivery=Delivery("retrying", "503", QUEUED_AT + timedelta(seconds=30)),
+        results=Results(read=9, invalid=2, delivered=4, rejected=1, abandoned=1, committed=700),
     )
-    resource = job_resource(job)
+    delivery = DeliveryStatus("retrying", "503", QUEUED_AT + timedelta(seconds=30))
+    resource = job_resource(job, delivery)
     assert (resource["state"], resource["reason"], resource["message"]) == (
         "failed",
         "exited",
         "the load test exited with code 3",
     )
     assert resource["stderr_tail"] == "one\ntwo"
-    summary = msgspec.json.decode(msgspec.json.encode(web.job_summary(job)))
+    summary = msgspec.json.decode(msgspec.json.encode(web.job_summary(job, delivery)))
     assert summary == {name: value for name, value in resource.items() if name != "stderr_tail"}
     assert resource["started_at"] == "2026-01-02T03:04:05Z"
     assert resource["ended_at"] == "2026-01-02T03:04:06.500000Z"
@@ -84,7 +86,8 @@ def test_a_job_that_failed() -> None:
         "invalid": 2,
         "delivered": 4,
         "rejected": 1,
-        "pending": 2,
+        "pending": 1,
+        "abandoned": 1,
     }
     assert resource["delivery"] == {
         "state": "retrying",

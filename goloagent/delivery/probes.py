@@ -1,0 +1,52 @@
+"""How often pushes may go that will probably be refused: politely, however many runs there are.
+
+Pure: no clock, no network.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from goloagent.delivery.policy import PROBE_SECONDS
+
+# So many runs may be refused one after the other, with nothing taken in between, before the
+# output counts as one that refuses everything. With a probe every 30 s behind them these are at
+# most 270 requests in an hour.
+FIRST_TRIES = 150
+
+
+@attrs.define
+class Probes:
+    """Pushes of runs that are not known to be taken.
+
+    A run that was not tried yet goes at once while the output takes something now and then; one
+    that was refused waits for a probe, of which the output gets one every 30 s. When a probe is
+    taken, what was wrong may be mended: the next one goes at once.
+    """
+
+    _tries: int = attrs.field(default=FIRST_TRIES, init=False)
+    _next_at: float = attrs.field(default=0.0, init=False)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether so many were refused that first tries wait for a probe's turn."""
+        return not self._tries
+
+    def first_try_in(self, now: float) -> float:
+        """Return in how many seconds a run may be tried that never was."""
+        return 0.0 if self._tries else self.probe_in(now)
+
+    def probe_in(self, now: float) -> float:
+        """Return in how many seconds the next probe may go."""
+        return max(0.0, self._next_at - now)
+
+    def taken(self, now: float, probe: bool) -> None:
+        """Note that the output took something; `probe` says that its run was refused before."""
+        self._tries = FIRST_TRIES
+        if probe:
+            self._next_at = now
+
+    def refused(self, now: float) -> None:
+        """Note that a run was refused."""
+        self._tries = max(0, self._tries - 1)
+        self._next_at = now + PROBE_SECONDS
