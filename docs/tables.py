@@ -1,4 +1,4 @@
-"""Renders the tables of routes and metrics in docs/operations.md: ``make docs`` writes them."""
+"""Renders the tables in docs/operations.md (routes, metrics, signals): ``make docs`` writes them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.task import Clock
 
 import goloagent.web
+from goloagent.host.signals import ACTIONS, Action
 from goloagent.metrics.meter import Meter, Present
 from goloagent.web.openapi import EVERYWHERE
 from goloagent.web.operation import Operation, declared_by
@@ -22,7 +23,8 @@ PAGE = Path(__file__).with_name("operations.md")
 
 def render(page: str) -> str:
     """Return the page with its tables as they are to be."""
-    for name, table in {"routes": _routes(), "metrics": _metrics()}.items():
+    tables = {"routes": _routes(), "metrics": _metrics(), "signals": _signals()}
+    for name, table in tables.items():
         body = "\n".join(table)
         page, count = re.subn(
             rf"(<!-- {name}: .*? -->\n).*?(<!-- end -->)",
@@ -77,6 +79,15 @@ def _metrics() -> Iterator[str]:
             name = family.name + ("_total" if family.type == "counter" else "")
             shown = f"{name}{{{','.join(labels)}}}" if labels else name
             yield f"| `{shown}` | {family.type} | {family.documentation} |"
+
+
+def _signals() -> Iterator[str]:
+    yield from ["| signal | what the agent does |", "|---|---|"]
+    for action in Action:
+        names = [f"`{name}`" for name, what in ACTIONS.items() if what is action]
+        if action is Action.IGNORE:
+            names.append("real-time signals")
+        yield f"| {', '.join(names)} | {action.value} |"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -22,15 +21,23 @@ from goloagent.host.condition import DISK_FAILED, Condition
 from goloagent.host.listening import close, listen
 from goloagent.host.notify import notifier
 from goloagent.host.premises import CannotStart, take
+from goloagent.host.reaper import REAP_SECONDS, Reaper
 from goloagent.host.scheduling import give_way
+from goloagent.host.signals import Signals
+from goloagent.host.stop import Guard, OrderedStop
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Cause
 from goloagent.periodic import Periodic
 from goloagent.settings import Settings
 
-# From SIGTERM to the end, everything in.
+# From the signal to the end, everything in; what each phase leaves for those after it.
 STOP_SECONDS = 20.0
-LEAST_DRAIN_SECONDS = 2.0
+_FOR_RUN = 2.5
+_FOR_DRAIN = 1.5
+_FOR_SYNC = 0.4
+_FOR_CLOSE = 0.2
+# Past the deadline, as a machine that is too busy to keep it must not look like one that hangs.
+GUARD_SECONDS = STOP_SECONDS + 2.0
 SPACE_SECONDS = 1.0
 ACCOUNT_SECONDS = 1.0
 BEAT_SECONDS = 10.0
@@ -47,6 +54,9 @@ class Agent(Service):
         self._condition = Condition(self._notifier)
         self._ports: list[IListeningPort] = []
         self._disk_failure: Cause | None = None
+        self._stopping = False
+        self._signals = Signals(self._on_stop_signal, self._on_ignored_signal)
+        self._guard = Guard(GUARD_SECONDS)
 
     def startService(self) -> None:
         """Open, recover and listen, or end the process with one line on stderr.
@@ -55,11 +65,13 @@ class Agent(Service):
             SystemExit: something is not to be had; nothing listens then.
             CannotStart: the same, in a daemon.
         """
+        self._signals.install()
         try:
             self._premises = take(self._settings, now)
             self._parts = Composition(
                 self._settings, self._premises, self._condition, self._disk_failed
             )
+            self._signals.hold()
             give_way()  # the threads that start next do so too
             self._start_threads()
             self._ports = listen(self._parts.reactor, self._settings.listen, self._parts.front())
@@ -79,6 +91,10 @@ class Agent(Service):
         )
         self._sweep_loop = Periodic(clock, SWEEP_SECONDS, "retention", parts.retention.sweep)
         tasks.add(self._beat_loop, self._account_loop, self._space_loop, self._sweep_loop)
+        if os.getpid() == 1:
+            reaper = Periodic(clock, REAP_SECONDS, "reaper", Reaper().reap)
+            tasks.add(reaper)
+            reaper.start()
         tasks.add(parts.syncer.loop, parts.lateness.loop, parts.pulse.loop)
         parts.delivery.start()
         parts.syncer.start()
@@ -88,7 +104,8 @@ class Agent(Service):
         self._checking.addErrback(lambda failure: failure.trap(CancelledError))
         self._beginning = ensureDeferred(self._begin())
         self._beginning.addErrback(lambda failure: failure.trap(CancelledError))
-        parts.reactor.callWhenRunning(self._take_sigterm)
+        parts.reactor.callWhenRunning(self._signals.release)
+        parts.reactor.addSystemEventTrigger("after", "shutdown", self._signals.close)
         super().startService()
 
     async def _begin(self) -> None:
@@ -111,41 +128,67 @@ class Agent(Service):
         await parts.remover.remove(self._premises.leftovers)
 
     def stopService(self) -> Deferred[None]:
-        """Stop in order: requests, the running job, its results; in 20 s at most."""
+        """Stop in order: requests, the running job, its results; in `STOP_SECONDS` at most."""
         super().stopService()
+        self._stopping = True
+        self._guard.arm()
         return ensureDeferred(self._stop())
 
     async def _stop(self) -> None:
         parts, failure = self._parts, self._disk_failure
-        deadline = parts.reactor.seconds() + STOP_SECONDS
+        stop = OrderedStop(parts.reactor, STOP_SECONDS, self._guard.enter)
         if failure is None:
             self._condition.become("stopping", "the agent was told to end")
-            await close(self._ports)
+            await stop.phase("closing the listeners", lambda _: close(self._ports), _FOR_RUN)
         self._beginning.cancel()
         self._checking.cancel()
         for loop in (self._space_loop, self._sweep_loop, self._account_loop):
             loop.cancel()
+        parts.archive.stop()
+        parts.remover.stop()
         if failure is not None:
             # What cannot be committed would only be sent again.
-            await parts.delivery.stop(0.0)
-        await parts.supervisor.stop(failure or outcome.AGENT_STOPPED)
+            await stop.phase("ending the delivery", lambda _: parts.delivery.stop(0.0), _FOR_RUN)
+        cause = failure or outcome.AGENT_STOPPED
+        await stop.phase("ending the running job", lambda _: parts.supervisor.stop(cause), _FOR_RUN)
         parts.pulse.stop()
         if failure is None:
-            await parts.delivery.stop(max(LEAST_DRAIN_SECONDS, deadline - parts.reactor.seconds()))
+            await stop.phase("delivering results", parts.delivery.stop, _FOR_DRAIN)
         parts.availability.stopped()
-        parts.remover.stop()
-        await close(self._ports)
-        await parts.collector.client.close()
-        await parts.syncer.stop()
+        await stop.phase("closing the listeners", lambda _: close(self._ports), _FOR_SYNC)
+        await stop.phase("closing connections", lambda _: parts.collector.client.close(), _FOR_SYNC)
+        durable = await stop.phase("syncing logs", lambda _: parts.syncer.stop(), _FOR_CLOSE)
         parts.lateness.stop()
-        if self._disk_failure is None:
+        if durable and self._disk_failure is None:
             # To close the database is to trust the disk with what it holds.
-            self._premises.leave()
+            durable = await stop.phase("closing the database", lambda _: self._premises.leave())
         self._beat_loop.stop()
+        self._end(stop, durable)
+
+    def _end(self, stop: OrderedStop, durable: bool) -> None:
+        """Report what the stop has left, and set the exit code."""
+        parts = self._parts
+        busy = parts.threads.unfinished
+        if stop.left or busy:
+            self._log.warn(
+                "stopped in {seconds:.1f} s, without: {left}; calls in threads: {busy}",
+                seconds=stop.elapsed,
+                left=", ".join(stop.left) or "nothing",
+                busy=", ".join(busy) or "none",
+            )
+        else:
+            self._log.info("stopped in {seconds:.1f} s", seconds=stop.elapsed)
+        parts.threads.stop()
+        self._guard.enter("the end of the process")
+        if not durable or self._disk_failure is not None:
+            atexit.register(_exit, 1)
+        elif busy:
+            atexit.register(_exit, 0)
 
     def _start_threads(self) -> None:
         try:
             self._parts.threads.start()
+            self._guard.start()
         except RuntimeError as error:
             raise CannotStart(
                 f"{error}: raise the limit on tasks (TasksMax=, ulimit -u, or the container's)"
@@ -159,20 +202,33 @@ class Agent(Service):
         self._condition.become(DISK_FAILED, sentence)
         self._disk_failure = Cause("disk-failed", f"The agent ended: {sentence}.")
         self._premises.store.freeze()
-        atexit.register(_exit_as_failed)
         if not stopping:
+            self._stop_reactor()
+
+    def _on_stop_signal(self, name: str) -> None:
+        """Begin the stop; called in a signal handler, anywhere between two events."""
+        self._guard.arm()
+        self._parts.reactor.callFromThread(self._stop_by_signal, name)
+
+    def _stop_by_signal(self, name: str) -> None:
+        if self._stopping:
+            self._log.info("{name}: the agent is stopping already", name=name)
+        else:
+            self._log.info("{name}: the agent stops", name=name)
+            self._stop_reactor()
+
+    def _on_ignored_signal(self, name: str) -> None:
+        """Say that a signal does nothing; called in a signal handler."""
+        from twisted.internet import reactor
+
+        reactor.callFromThread(  # type: ignore[attr-defined]
+            self._log.info, "{name} is ignored", name=name
+        )
+
+    def _stop_reactor(self) -> None:
+        if not self._stopping:
+            self._stopping = True
             self._parts.reactor.stop()
-
-    def _take_sigterm(self) -> None:
-        """Have SIGTERM end in exit code 0: twistd alone would end by the signal."""
-        reactor = self._parts.reactor
-
-        def stop(*_: object) -> None:
-            # A signal interrupts the reactor anywhere: let it stop between two events.
-            reactor.callFromThread(reactor.stop)
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-        signal.signal(signal.SIGTERM, stop)
 
 
 def _is_daemon() -> bool:
@@ -180,8 +236,8 @@ def _is_daemon() -> bool:
     return os.fstat(2).st_rdev == Path(os.devnull).stat().st_rdev
 
 
-def _exit_as_failed() -> None:
-    """End with exit code 1, and without closing the database."""
+def _exit(code: int) -> None:
+    """End the process without waiting for threads, and without closing the database."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(1)
+    os._exit(code)

@@ -113,7 +113,7 @@ class Composition:
         self._store = premises.store
         self._condition = condition
         self._logs = Logs(settings.logs)
-        self._archive = Archive(settings.logs, self.threads.bulk.run)
+        self.archive = Archive(settings.logs, self.threads.bulk.run)
         self._broadcast = Broadcast(lambda job: self.delivery.status(job))
         self.remover = Remover(self.threads.bulk.run)
         self._space = Space(
@@ -202,7 +202,7 @@ class Composition:
             StatisticsRoutes(
                 self._store,
                 self._running_statistics,
-                self._archive.summary,
+                self.archive.summary,
                 self.reactor,
             ),
             HealthRoutes(self._health),
@@ -367,7 +367,7 @@ class Composition:
             save=self._jobs.save,
             results=self.delivery,
             too_much=self._space.too_much,
-            keep_statistics=self._archive.keep,
+            keep_statistics=self.archive.keep,
             in_thread=self.threads.bulk.run,
         )
 

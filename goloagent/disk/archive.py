@@ -6,6 +6,7 @@ at a time: each keeps a processor busy, and so holds up everything else.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,12 @@ class Archive:
         self._logs = logs
         self._in_thread = in_thread
         self._rebuilding = DeferredLock()
+        self._stopped = False
         self._summaries: SingleFlight[Summary] = SingleFlight()
+
+    def stop(self) -> None:
+        """End a rebuild between two blocks of its log; whoever waits for it gets an OSError."""
+        self._stopped = True
 
     def summary(self, job: Job) -> Deferred[Summary]:
         """Return the statistics of a job that is over, in a Deferred that may be cancelled.
@@ -56,7 +62,7 @@ class Archive:
         if kept is not None:
             return kept
         self._log.info("making the statistics of job {id} of its log", id=job.id)
-        made: Summary = await self._rebuilding.run(self._in_thread, _rebuild, *run)
+        made: Summary = await self._rebuilding.run(self._in_thread, self._rebuild, *run)
         await self._write(job, made)
         return made
 
@@ -69,10 +75,16 @@ class Archive:
                 "the statistics of job {id} are not kept: {error}", id=job.id, error=error
             )
 
+    def _rebuild(self, logs: Path, name: str, job_id: str) -> Summary:
+        """Make the statistics of a log, in a thread."""
+        log = open_reader(logs, name, job_id)
 
-def _rebuild(logs: Path, name: str, job_id: str) -> Summary:
-    log = open_reader(logs, name, job_id)
-    try:
-        return rebuild(log.read).summary()
-    finally:
-        log.close()
+        def read(offset: int, count: int) -> bytes:
+            if self._stopped:
+                raise OSError(errno.ECANCELED, "the agent stops")
+            return log.read(offset, count)
+
+        try:
+            return rebuild(read).summary()
+        finally:
+            log.close()

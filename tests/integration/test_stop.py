@@ -1,15 +1,32 @@
-"""The end of the agent by SIGTERM: exit 0, nothing pending, no process left, no job run twice."""
+"""The end of the agent by a signal: exit 0, nothing pending, no process left, no job run twice."""
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from signal import Signals
 
+import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.oracle import judge, numbers
 from peers.target import Target
+
+from goloagent.host.signals import ACTIONS, Action
+
+RESULT = '{"sequenceID":"1","url":"http://e/","method":"GET","status":200,"size":1,"timestamp":"2026-01-02T03:04:05Z","duration":1000,"error":null}\n'
+INHERITED = """
+import os, signal, sys
+numbers = [getattr(signal, name) for name in sys.argv[2].split()]
+for number in numbers:
+    signal.signal(number, signal.SIG_IGN)
+if sys.argv[1] == "block":
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
 
 
 @pytest_twisted.ensureDeferred
@@ -81,3 +98,67 @@ async def test_while_the_collector_is_away(
     log = agent.run_log(job_id, "kept").read_bytes()
     batches = [(batch.key, batch.ids) for batch in collector.batches("kept")]
     assert judge(list(numbers(log)), log, batches).exact
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [Signals.SIGHUP],
+        [Signals.SIGQUIT],
+        [Signals.SIGINT, Signals.SIGINT],
+        [Signals.SIGTERM, Signals.SIGHUP],
+    ],
+    ids=lambda numbers: "-".join(number.name for number in numbers),
+)
+@pytest_twisted.ensureDeferred
+async def test_by_any_signal_that_stops(
+    agent: Agent, collector: Collector, script: Callable[..., Path], numbers: list[Signals]
+) -> None:
+    """Each ends the running job in order, and a second one changes nothing."""
+    # It is told to end and does not, so that the second signal meets a stop under way.
+    stubborn = f"trap '' TERM\necho '{RESULT.strip()}'\nwhile :; do sleep 0.1; done"
+    job_id = await agent.queue("job", script(stubborn, "/bin/sh"), duration=600)
+    await collector.received("job", 1)
+    assert await agent.signal(*numbers) == 0
+    assert "Traceback" not in agent.log
+    await agent.start()
+    job = await agent.job(job_id)
+    assert (job["state"], job["reason"]) == ("interrupted", "agent-stopped"), job
+
+
+@pytest_twisted.ensureDeferred
+async def test_signals_that_are_ignored(agent: Agent) -> None:
+    """Nothing follows but a line in the log, and load tests can be started as before."""
+    ignored = [name for name, action in ACTIONS.items() if action is Action.IGNORE]
+    # What Python itself ignores reaches no handler.
+    ignored = [*(set(ignored) - {"SIGPIPE", "SIGXFSZ"}), "SIGUSR1", "SIGRTMIN"]
+    for name in ignored:
+        agent.send(getattr(signal, name))
+        await agent.logged(f"{name} is ignored")
+    agent.send(Signals.SIGPIPE)
+    assert (await agent.request("GET", "/health")).status == 200
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_signal_that_was_ignored_or_blocked_at_the_start(idle_agent: Agent) -> None:
+    """SIGHUP that nohup ignores stays ignored; SIGTERM is heeded all the same."""
+    inherit = (sys.executable, "-c", INHERITED)
+    idle_agent.become = (*inherit, "block", "SIGTERM SIGCHLD")
+    await idle_agent.start()
+    assert await idle_agent.stop() == 0
+    idle_agent.become = (*inherit, "ignore", "SIGHUP SIGTERM SIGCHLD")
+    await idle_agent.start()
+    idle_agent.send(Signals.SIGHUP)
+    idle_agent.send(Signals.SIGUSR2)
+    await idle_agent.logged("SIGUSR2 is ignored")
+    assert (await idle_agent.request("GET", "/health")).status == 200
+    assert await idle_agent.stop() == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_during_recovery(idle_agent: Agent) -> None:
+    """A signal before it is ready is an ordered end too."""
+    idle_agent.launch(crash_at="recovery")
+    await idle_agent.logged("hanging")
+    assert await idle_agent.signal(Signals.SIGTERM) == 0
+    assert "Traceback" not in idle_agent.log

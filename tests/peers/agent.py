@@ -150,12 +150,34 @@ class Agent:
             AssertionError: it ended, or is not ready in time; with its log.
 
         """
+        self.launch(crash_at)
+        await self._within(15, self._ready(), "the agent is not ready")
+
+    def launch(self, crash_at: str | None = None) -> None:
+        """Start it and return at once."""
         assert not self.running, "the agent runs already"
         self._log = self.log.encode()
         self._process = twistd(
             self._reactor, self._directory, self.arguments, crash_at, self.become
         )
-        await self._within(15, self._ready(), "the agent is not ready")
+
+    async def logged(self, text: str, times: int = 1) -> None:
+        """Return once `text` is in its log, so many times."""
+        await self._within(30, self._logged(text, times), f"the agent does not log {text!r}")
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._running().transport.signalProcess(number)
+
+    async def signal(self, *numbers: signal.Signals) -> int:
+        """Send signals, one as soon as the one before is in the log, and return the exit code."""
+        process = self._running()
+        await self._pool.closeCachedConnections()
+        for number in numbers:
+            before = self.log.count(number.name)
+            process.transport.signalProcess(number)
+            await self.logged(number.name, before + 1)
+        return await self._within(_STOP_SECONDS, process.ended, "the agent does not end")
 
     async def stop(self) -> int:
         """Send SIGTERM and return the exit code."""
@@ -321,6 +343,10 @@ class Agent:
             job = await self.job(job_id)
             if job["state"] in states and pending in (None, job["results"]["pending"]):
                 return job
+            await task.deferLater(self._reactor, _POLL_SECONDS)
+
+    async def _logged(self, text: str, times: int) -> None:
+        while self.log.count(text) < times:
             await task.deferLater(self._reactor, _POLL_SECONDS)
 
     async def _nothing_left(self) -> None:

@@ -2,7 +2,8 @@
 
 POINT is a name in `POINTS`, with ``:n`` the n-th time that the agent comes there. The agent's own
 code knows nothing of it: the methods at the points are wrapped before twistd runs. The kill is
-SIGKILL, so nothing is flushed, closed or told. At the points of `FAULTS` the disk fails instead.
+SIGKILL, so nothing is flushed, closed or told. At the points of `FAULTS` the disk fails instead,
+and at those of `HANGS` what is called there does not return, from the n-th time on.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import inspect
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 import attrs
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 
 from goloagent.durable import SyncFailed
 
@@ -36,13 +40,21 @@ def _starting(logged: bool) -> Condition:
     return lambda store, job: job.state.value == "starting" and job.logged is logged
 
 
+def _of_job(custody: Any, way: Any, job_id: str, whose: str) -> bool:
+    return job_id != ""
+
+
 def _status(code: int) -> Condition:
     return lambda request: request.code == code
 
 
 @attrs.frozen
 class Point:
-    """A method, and whether the end comes before it, after it, or when half of it is done."""
+    """A method, and whether the end comes before it, after it, or when half of it is done.
+
+    Or it fails once (``fault``), blocks its thread for ever (``block``), or returns what never
+    fires and heeds no cancellation (``never``).
+    """
 
     when: str
     where: str
@@ -99,6 +111,29 @@ FAULTS = {
     "sync-of-offsets": Point("fault", STORE, "sync"),
 }
 
+# What a stop waits for, and what may hang in it. The stop has `SHORT_STOP_SECONDS` there.
+HANGS = {
+    "start": Point("block", "goloagent.agent", "take"),
+    "recovery": Point("never", "goloagent.runs.recovery:Recovery", "recover"),
+    "listeners": Point("never", "goloagent.agent", "close"),
+    "run": Point("never", "goloagent.runs.supervisor:Supervisor", "stop"),
+    "preparation": Point("block", f"{BINARIES}:Binaries", "stage"),
+    "survivors": Point("block", "goloagent.runs.custody:Custody", "_clear", _of_job),
+    "delivery": Point("never", "goloagent.delivery.worker:Worker", "stop"),
+    "connections": Point("never", "goloagent.delivery.client:Client", "close"),
+    "sync of logs": Point("block", "goloagent.results.runlog:LogSync", "sync"),
+    "sync of offsets": Point("block", STORE, "sync"),
+    "removal": Point("block", "goloagent.runs.stage:Staged", "clear"),
+    "database": Point("block", STORE, "close"),
+}
+SHORT_STOP_SECONDS = 4.0
+
+
+async def _never() -> None:
+    while True:
+        with suppress(CancelledError):
+            await Deferred()
+
 
 def _end(countdown: list[int]) -> None:
     countdown[0] -= 1
@@ -109,7 +144,7 @@ def _end(countdown: list[int]) -> None:
 def arm(point: Point, nth: int) -> None:
     """Have this process killed when it comes to `point` for the `nth` time."""
     module, _, name = point.where.partition(":")
-    owner = getattr(import_module(module), name)
+    owner = getattr(import_module(module), name) if name else import_module(module)
     original = inspect.getattr_static(owner, point.method)
     is_class_method = isinstance(original, classmethod)
     function = original.__func__ if is_class_method else original
@@ -122,6 +157,13 @@ def arm(point: Point, nth: int) -> None:
             countdown[0] -= 1
             if countdown[0] == 0:
                 raise SyncFailed(errno.EIO, os.strerror(errno.EIO))
+        if reached and point.when in ("block", "never"):
+            countdown[0] -= 1
+            if countdown[0] <= 0:
+                os.write(2, b"hanging\n")
+                if point.when == "block":
+                    threading.Event().wait()
+                return ensureDeferred(_never())
         if reached and point.when == "before":
             _end(countdown)
         if reached and point.when == "half":
@@ -140,7 +182,11 @@ def arm(point: Point, nth: int) -> None:
 def main() -> None:
     """Arm the point and become twistd."""
     name, _, nth = sys.argv.pop(1).partition(":")
-    arm({**POINTS, **RESTORING, **FAULTS}[name], int(nth or 1))
+    arm({**POINTS, **RESTORING, **FAULTS, **HANGS}[name], int(nth or 1))
+    if name in HANGS:
+        agent = import_module("goloagent.agent")
+        agent.STOP_SECONDS = SHORT_STOP_SECONDS
+        agent.GUARD_SECONDS = SHORT_STOP_SECONDS + 1
     from twisted.scripts.twistd import run
 
     run()

@@ -15,7 +15,7 @@ from goloagent.disk.archive import Archive
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.results.output import read
-from goloagent.results.runlog import LogPathError, RunLog
+from goloagent.results.runlog import LogPathError, LogReader, RunLog
 from goloagent.statistics.file import STATS, load_statistics, write_statistics
 from goloagent.statistics.run import RunStatistics
 from goloagent.statistics.summary import Summary
@@ -154,3 +154,23 @@ def _told(archive: Archive, threads: Threads, job: Job) -> list[Any]:
     found = outcome(archive.summary(job))
     threads.all()
     return found
+
+
+def test_a_stop_ends_a_rebuild_between_two_blocks(
+    tmp_path: Path, archive: Archive, threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for it, or comes later, is told that the agent stops."""
+    blocks: list[int] = []
+    read = LogReader.read
+
+    def counted(reader: LogReader, offset: int, count: int) -> bytes:
+        blocks.append(offset)
+        archive.stop()
+        return read(reader, offset, count)
+
+    monkeypatch.setattr(LogReader, "read", counted)
+    for job_id in ("one", "two"):
+        (failure,) = _told(archive, threads, ran(tmp_path, job_id))
+        assert failure.check(OSError)
+        assert "the agent stops" in failure.getErrorMessage()
+    assert blocks == [0]
