@@ -1,4 +1,4 @@
-"""Renders the tables in docs/operations.md (routes, metrics, signals): ``make docs`` writes them."""
+"""Renders the tables of docs/operations.md: routes, metrics, signals. ``make docs`` writes them."""
 
 from __future__ import annotations
 
