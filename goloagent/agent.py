@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from goloagent.composition import Composition, now
 from goloagent.disk.retention import SWEEP_SECONDS
+from goloagent.host.announcement import announce
 from goloagent.host.condition import DISK_FAILED, Condition
 from goloagent.host.listening import close, listen
 from goloagent.host.notify import notifier
@@ -74,6 +75,7 @@ class Agent(Service):
             self._signals.hold()
             give_way()  # the threads that start next do so too
             self._start_threads()
+            announce(self._settings)
             self._ports = listen(self._parts.reactor, self._settings.listen, self._parts.front())
         except CannotStart as error:
             self._log.critical("cannot start: {error}", error=error)

@@ -15,6 +15,7 @@ import attrs
 from twisted.internet._resolver import GAIResolver
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.web.server import Site
 
@@ -109,6 +110,8 @@ class Composition:
         # Twisted goes by the wall clock: one that is set back would hold up every timer.
         self.reactor.seconds = time.monotonic  # type: ignore[method-assign]
         self.threads = _threads(self.reactor)
+        # Twisted would log the start and stop of each connection attempt.
+        Factory.noisy = False
         self._settings = settings
         self._store = premises.store
         self._condition = condition

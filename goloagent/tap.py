@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from twisted.application.service import IService
 from twisted.python import usage
 
-from goloagent import settings
+from goloagent import VERSION, settings
 from goloagent.settings import Settings, WrongOption
 
+# Of strconv.ParseBool.
+_GO_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
+    ("0", "f", "F", "FALSE", "false", "False"), False
+)
 DEFAULT_LISTEN = "tcp:8081:interface=127.0.0.1"
 
 
@@ -144,10 +149,15 @@ class Options(usage.Options):
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Parse the command line, or end the start with one line on stderr."""
         try:
-            super().parseOptions(options)
+            super().parseOptions([*_two_dashes(sys.argv[1:] if options is None else options)])
             self.settings = self._settings()
         except (usage.UsageError, WrongOption) as error:
             raise SystemExit(f"golo-agent: {error}") from None
+
+    def opt_version(self) -> None:
+        """Print the version and exit."""
+        print(f"golo-agent {VERSION}")
+        raise SystemExit(0)
 
     def parseArgs(self, *arguments: str) -> None:
         """Take no arguments."""
@@ -197,6 +207,25 @@ class Options(usage.Options):
                 "--max-connections-per-peer", self["max-connections-per-peer"]
             ),
         )
+
+
+def _two_dashes(arguments: Sequence[str]) -> Iterator[str]:
+    """Give the options of the go-lo agent as ours: Go takes ``-x`` for ``--x``, and ``-x=true``.
+
+    Raises:
+        UsageError: ``-insecure`` has a value that is not a boolean of Go's.
+    """
+    for argument in arguments:
+        option, equals, value = argument.partition("=")
+        if option in ("-insecure", "--insecure") and equals:
+            if value not in _GO_BOOLEANS:
+                raise usage.UsageError(f"{argument}: not true or false")
+            if _GO_BOOLEANS[value]:
+                yield "--insecure"
+        elif option in ("-collector", "-insecure", "-logs"):
+            yield f"-{argument}"
+        else:
+            yield argument
 
 
 def _run_as(name: str | None) -> str | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from socket import gethostname
 from typing import Any
 
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
@@ -32,8 +35,20 @@ def listen(reactor: Any, descriptions: Iterable[str], factory: Site) -> list[ILi
                 open_port.stopListening()
             raise CannotStart(f"--listen {description}: {reason(error)}") from None
         ports.append(port)
-        _log.info("listening on {address}", address=port.getHost())
+        _log.info("listens on {where}", where=where(description, port.getHost()))
     return ports
+
+
+def where(description: str, address: object) -> str:
+    """Return the page's URL at an address that is listened on, or the path of a Unix socket."""
+    if isinstance(address, UNIXAddress):
+        return f"the Unix socket {os.fsdecode(address.name or b'')}"
+    assert isinstance(address, IPv4Address | IPv6Address)
+    scheme = "https" if description.startswith("ssl:") else "http"
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    if host in ("0.0.0.0", "[::]"):
+        return f"all interfaces, port {address.port}: {scheme}://{gethostname()}:{address.port}/"
+    return f"{scheme}://{host}:{address.port}/"
 
 
 async def close(ports: list[IListeningPort]) -> None:

@@ -22,6 +22,7 @@ _STATES = {
     "agent-restart": State.INTERRUPTED,
     "state-lost": State.INTERRUPTED,
 }
+_MUST_SERVE = "it must serve net/rpc on the address in GOLO_RPC_ADDR, see docs/protocol.md"
 _STARTING = {Phase.LAUNCHING, Phase.CONNECTING}
 _BUSY = {*_STARTING, Phase.RUNNING, Phase.PARTING}
 _ENDING = {Phase.RETURNING, Phase.SETTLING}
@@ -44,7 +45,7 @@ def cause_of(phase: Phase, event: Event, seconds: float, exit_: Exit | None) -> 
         if phase in _STARTING:
             return Cause(
                 "start-timeout",
-                f"The load test did not listen on the RPC address within {seconds:g} s.",
+                f"The load test did not listen within {seconds:g} s: {_MUST_SERVE}.",
             )
         if phase is Phase.PARTING:
             return Cause("rpc-lost", "The load test closed the RPC connection and went on running.")
@@ -67,6 +68,7 @@ def verdict(
 
 def _early(phase: Phase, exit_: Exit) -> Cause:
     when = "before it listened" if phase in _STARTING else "before it was told to"
+    hint = f": {_MUST_SERVE}" if phase in _STARTING else ""
     if exit_.signal is not None:
-        return Cause("signalled", f"The load test was ended by {exit_.signal} {when}.")
-    return Cause("exited", f"The load test exited with code {exit_.code} {when}.")
+        return Cause("signalled", f"The load test was ended by {exit_.signal} {when}{hint}.")
+    return Cause("exited", f"The load test exited with code {exit_.code} {when}{hint}.")

@@ -17,7 +17,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, ensur
 from twisted.logger import Logger
 
 from goloagent.disk import remains
-from goloagent.jobs import outcome
+from goloagent.jobs import outcome, sentences
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.job import Results as Counted
 from goloagent.jobs.store import Store
@@ -125,13 +125,16 @@ class Recovery:
         try:
             readable = await self._count_again(job)
             await self._read_stderr(job)
-            if not job.state.over:
+            was_running = not job.state.over
+            if was_running:
                 job.state, job.cause, job.ended_at = (
                     State.INTERRUPTED,
                     outcome.AGENT_RESTART,
                     self.now(),
                 )
             keep(job)
+            if was_running or job.results.pending:
+                self._log.info("{sentence}", sentence=sentences.recovered(job))
             if readable and job.results.pending:
                 self.results.begin(job)
                 self.results.end(job)

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from goloagent.jobs import outcome
+from goloagent.jobs import outcome, sentences
 from goloagent.jobs.bounds import Bounds
 from goloagent.jobs.job import Cause, Exit, Job
 from goloagent.jobs.lifecycle import Effect, Event, Phase
@@ -297,9 +297,7 @@ class Run(Watcher):
         job.state, job.cause = outcome.verdict(self._life.cause, job.calls, self._users.last_error)
         job.ended_at = self._tools.now()
         self._save()
-        self._log.info(
-            "job {id} is {state}: {cause}", id=job.id, state=job.state.value, cause=job.cause
-        )
+        self._log.info("{sentence}", sentence=sentences.ended(job))
         if self._staged is not None:
             self._tools.results.end(job)
 

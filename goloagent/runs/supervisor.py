@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from goloagent.jobs import outcome
+from goloagent.jobs import outcome, sentences
 from goloagent.jobs.job import Cause, Job, State
 from goloagent.jobs.store import Store
 from goloagent.runs.run import Run
@@ -50,7 +50,7 @@ class Supervisor:
         job = next(iter(self._store.queued()), None)
         if job is None:
             return
-        self._log.info("job {id} starts: {spec}", id=job.id, spec=job.spec)
+        self._log.info("{sentence}", sentence=sentences.starts(job))
         self._running = self._make_run(job)
         self._run_over = self._running.start()
         self._run_over.addErrback(self._failed)

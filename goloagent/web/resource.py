@@ -10,6 +10,10 @@ from msgspec import Meta, Struct, structs
 from goloagent.delivery.status import DeliveryStatus
 from goloagent.jobs.job import Job, Results, State
 
+_WAITS_FOR = {
+    State.STARTING: "The agent waits for the load test to serve net/rpc on GOLO_RPC_ADDR.",
+}
+
 Count = Annotated[int, Meta(ge=0)]
 
 
@@ -62,7 +66,7 @@ class JobSummary(Struct, frozen=True):
     duration: Count
     state: State
     reason: Annotated[str | None, Meta(description="for programs; null while nothing is wrong")]
-    message: Annotated[str | None, Meta(description="the reason as a sentence")]
+    message: Annotated[str | None, Meta(description="why, or what it waits for, as a sentence")]
     queued_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -115,7 +119,7 @@ def job_summary(job: Job, delivery: DeliveryStatus) -> JobSummary:
         duration=job.spec.duration_seconds,
         state=job.state,
         reason=job.cause.reason if job.cause else None,
-        message=job.cause.sentence if job.cause else None,
+        message=job.cause.sentence if job.cause else _WAITS_FOR.get(job.state),
         queued_at=_utc(job.queued_at),
         started_at=job.started_at and _utc(job.started_at),
         ended_at=job.ended_at and _utc(job.ended_at),

@@ -147,7 +147,7 @@ async def test_never_listens(ends: Ends, script: Callable[..., Path]) -> None:
         "2 of 10, never listens",
         script("echo 'thinking' >&2\nexec sleep 600\n", "/bin/sh"),
         "start-timeout",
-        says="did not listen on the RPC address within 60 s",
+        says="did not listen within 60 s: it must serve net/rpc on the address in GOLO_RPC_ADDR",
         end={"signal": "SIGTERM"},
         stderr="thinking",
         within=BOUNDS.start_seconds + END_SECONDS,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from goloagent import VERSION
 from goloagent.address import HttpUrl
 from goloagent.settings import CollectorSettings
 from goloagent.tap import Options
@@ -188,3 +189,40 @@ def test_users_run_load_tests_themselves(user: None) -> None:
     """Who is not root can name nobody but himself."""
     assert parse("--run-as", SOMEBODY).settings.run_as is None
     assert "only root" in refusal("--run-as", "root")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-collector", "http://c:1", "-logs", "/l", "-insecure"),
+        ("-collector=http://c:1", "-logs=/l", "-insecure=true"),
+        ("--collector", "http://c:1", "--logs=/l", "--insecure=T"),
+    ],
+)
+def test_the_options_of_the_go_lo_agent(arguments: tuple[str, ...]) -> None:
+    """They may have one dash or two, and a value behind an equals sign, as Go's flags."""
+    settings = parse(*arguments).settings
+    assert settings.collector is not None
+    assert (str(settings.collector.url), settings.logs) == ("http://c:1", Path("/l"))
+    assert settings.collector.insecure
+
+
+def test_a_false_boolean_of_go() -> None:
+    """It leaves the option off; what is no boolean is refused by name."""
+    collector = parse("-insecure=false").settings.collector
+    assert collector is not None
+    assert not collector.insecure
+    assert "-insecure=maybe: not true or false" in refusal("-insecure=maybe")
+
+
+@pytest.mark.parametrize("argument", ["-state", "-c", "-listen=tcp:1", "-token-file=x"])
+def test_other_options_have_two_dashes(argument: str) -> None:
+    """Only what the go-lo agent knew is accepted with one."""
+    assert "not recognized" in refusal(argument)
+
+
+def test_the_version_is_our_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """And not Twisted's."""
+    with pytest.raises(SystemExit) as ended:
+        parse("--version")
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"golo-agent {VERSION}\n")

@@ -82,7 +82,10 @@ def test_the_sentences_name_what_happened() -> None:
         return cause.sentence
 
     assert "within 2.5 s" in sentence(Phase.CONNECTING, Event.TIMEOUT)
-    assert "code 3 before it listened" in sentence(Phase.LAUNCHING, Event.EXITED, CODE)
+    assert sentence(Phase.LAUNCHING, Event.EXITED, CODE) == (
+        "The load test exited with code 3 before it listened: it must serve net/rpc on the address "
+        "in GOLO_RPC_ADDR, see docs/protocol.md."
+    )
     assert "SIGKILL before it was told to" in sentence(Phase.RUNNING, Event.EXITED, KILLED)
 
 

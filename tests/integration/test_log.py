@@ -1,0 +1,71 @@
+"""The agent's log reads as sentences, and says what an operator looks for."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest_twisted
+from peers.agent import Agent
+from peers.collector import Collector
+from peers.ports import free_port
+
+import goloagent
+
+CHECKOUT = Path(goloagent.__file__).parents[1]
+INSIDES = r"object at 0x|factory|None|Cause\(|JobSpec\(|State\.|Address\(|\[<|Failure instance"
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_log_of_two_lives(
+    idle_agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
+) -> None:
+    """It names version, page and directories, each job from its queueing to its end or recovery.
+
+    The collector is down, so that delivery and the load test's port are tried many times.
+    """
+    agent = idle_agent
+    agent.options["--collector"] = f"http://127.0.0.1:{free_port()}"
+    await agent.start()
+    binary = await agent.upload(go_loadtest("counter", count=10))
+    first = await agent.queue("first", binary, duration=1, users=2)
+    await agent.ended(first)
+    second = await agent.queue("second", binary, duration=60, users=2)
+    await agent.reached(second, "running")
+    await agent.kill()
+    agent.options["--collector"] = collector.url
+    await agent.start()
+    await agent.settled(second)
+    log = agent.log
+    for expected in (
+        f"golo-agent {goloagent.VERSION}\n",
+        f"listens on http://127.0.0.1:{agent.port}/\n",
+        f"results go to the collector {collector.url}\n",
+        f"logs are kept in {agent.logs}, jobs and binaries in {agent.state}\n",
+        f"queue peer=127.0.0.1 job={first} name=first",
+        f'job {first} starts: "first", 2 users for 1 s, binary {binary}\n',
+    ):
+        assert expected in log, expected
+    assert re.search(
+        rf"job {first} is finished after [\d.]+ s: [\d,]+ calls, 0 of them failed", log
+    )
+    assert re.search(
+        rf"recovered job {second}, which is interrupted \(agent-restart: .+\): .+ are pending\n",
+        log,
+    )
+    assert re.findall(rf"^.*(?:{INSIDES}).*$", log, re.M) == []
+
+
+def test_the_module_is_the_same_program() -> None:
+    """``python -m goloagent`` takes the agent's options."""
+    done = subprocess.run(
+        [sys.executable, "-m", "goloagent", "--version"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, f"golo-agent {goloagent.VERSION}\n"), done.stderr
