@@ -13,7 +13,6 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import Clock
 
 from goloagent.disk.syncer import SYNC_SECONDS, Syncer
-from goloagent.jobs.job import Job
 from goloagent.threads import BULK_THREADS, CRITICAL_THREADS, Pool, Threads
 
 
@@ -95,17 +94,20 @@ async def test_what_breaks_with_a_result_ends_no_thread(
 
 
 class Offsets:
-    """Offsets that always change, and fire `synced` from the thread that syncs them."""
+    """A database, or files, that always change; `synced` is called by the thread that syncs."""
 
     def __init__(self, synced: Callable[[], None]) -> None:
         self.synced = synced
         self.changes = 1
 
-    def save(self, job: Job) -> None:
+    def check_writable(self) -> None:
         """Do nothing."""
 
     def sync(self) -> None:
         self.synced()
+
+    def committed(self, change: int) -> None:
+        """Do nothing."""
 
 
 @pytest_twisted.ensureDeferred
@@ -116,8 +118,15 @@ async def test_ten_uploads_on_a_disk_that_hangs_do_not_delay_the_sync(threads: T
     disk, clock = threading.Event(), Clock()
     uploads = [threads.bulk.run(disk.wait) for _ in range(BULK_THREADS + 10)]
     synced: Deferred[None] = Deferred()
-    offsets = Offsets(lambda: reactor.callFromThread(synced.callback, None))  # type: ignore[attr-defined]
-    syncer = Syncer(clock, threads.critical.run, offsets, lambda sentence: None)
+    database = Offsets(lambda: reactor.callFromThread(synced.callback, None))  # type: ignore[attr-defined]
+    syncer = Syncer(
+        clock,
+        threads.critical.run,
+        database,
+        Offsets(lambda: None),
+        save_again=lambda: None,
+        failed=lambda sentence: None,
+    )
     syncer.start()
     clock.advance(SYNC_SECONDS)
     await synced.addTimeout(10, reactor)  # type: ignore[arg-type]
