@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from goloagent.composition import Composition, now
 from goloagent.disk.retention import SWEEP_SECONDS
 from goloagent.host.announcement import announce
+from goloagent.host.checks import CHECK_SECONDS
 from goloagent.host.condition import DISK_FAILED, Condition
 from goloagent.host.listening import close, listen
 from goloagent.host.notify import notifier
@@ -92,7 +93,9 @@ class Agent(Service):
             clock, SPACE_SECONDS, "disk-space", parts.supervisor.check_space
         )
         self._sweep_loop = Periodic(clock, SWEEP_SECONDS, "retention", parts.retention.sweep)
+        self._check_loop = Periodic(clock, CHECK_SECONDS, "host-checks", parts.checks.check)
         tasks.add(self._beat_loop, self._account_loop, self._space_loop, self._sweep_loop)
+        tasks.add(self._check_loop)
         if os.getpid() == 1:
             reaper = Periodic(clock, REAP_SECONDS, "reaper", Reaper().reap)
             tasks.add(reaper)
@@ -126,6 +129,7 @@ class Agent(Service):
         self._condition.ready()
         self._space_loop.start(now=True)
         self._sweep_loop.start(now=True)
+        self._check_loop.start(now=True)
         parts.pulse.start()
         await parts.remover.remove(self._premises.leftovers)
 
@@ -144,7 +148,7 @@ class Agent(Service):
             await stop.phase("closing the listeners", lambda _: close(self._ports), _FOR_RUN)
         self._beginning.cancel()
         self._checking.cancel()
-        for loop in (self._space_loop, self._sweep_loop, self._account_loop):
+        for loop in (self._space_loop, self._check_loop, self._sweep_loop, self._account_loop):
             loop.cancel()
         parts.archive.stop()
         parts.remover.stop()

@@ -13,8 +13,10 @@ from typing import Any
 
 import attrs
 from twisted.internet._resolver import GAIResolver
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import ensureDeferred
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.web.server import Site
@@ -33,8 +35,10 @@ from goloagent.disk.leftovers import Remover
 from goloagent.disk.logs import Logs
 from goloagent.disk.retention import Retention
 from goloagent.disk.syncer import Syncer
+from goloagent.host.checks import HostChecks, check_rpc_port, check_tasks, check_writable
 from goloagent.host.condition import Condition
 from goloagent.host.premises import CannotStart, Premises, own_user, read_token, reason
+from goloagent.hostfault import RPC_ADDRESS, RPC_PORT_BUSY, HostFault, status_of
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
 from goloagent.jobs.repository import JobRepository
@@ -123,6 +127,8 @@ class Composition:
             (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
         )
         self._shrunk: set[str] = set()
+        self.checks = self._make_checks()
+        self._rpc = self._rpc_endpoint()
         self._access = self._make_access()
         self._custody = self._make_custody()
         self.binaries = self._make_binaries()
@@ -163,6 +169,8 @@ class Composition:
             make_run=lambda job: Run(job, tools),
             end_survivors=lambda job: ensureDeferred(self._custody.end(job)),
             now=now,
+            clock=reactor,
+            save=self._jobs.save,
         )
         self.pulse = Pulse(reactor, now, lambda: self.supervisor.running, self._broadcast)
         self.recovery = Recovery(
@@ -341,16 +349,13 @@ class Composition:
 
     def _make_tools(self, premises: Premises) -> Tools:
         settings = self._settings
-        rpc = HostnameEndpoint(self.reactor, settings.rpc_host, settings.rpc_port)
         stage = Stage(
             work=premises.work,
             logs=settings.logs,
             binaries=self.binaries,
             user=settings.run_as,
-            rpc_address=settings.rpc_address,
-            rpc_is_free=lambda: is_free(rpc),
+            fault=self._ready,
             in_thread=self.threads.critical.run,
-            shortage=self._space.shortage,
             stopped=self.remover.stopped,
         )
 
@@ -365,7 +370,7 @@ class Composition:
             now=now,
             prepare=prepare,
             spawn=self._custody.spawn,
-            connect=lambda users: connect(self.reactor, rpc, users),
+            connect=lambda users: connect(self.reactor, self._rpc, users),
             is_strangers=self._custody.is_strangers,
             save=self._jobs.save,
             results=self.delivery,
@@ -374,13 +379,53 @@ class Composition:
             in_thread=self.threads.bulk.run,
         )
 
+    def _rpc_endpoint(self) -> IStreamClientEndpoint:
+        """Return the RPC address; only a name needs a thread to be resolved."""
+        host, port = self._settings.rpc_host, self._settings.rpc_port
+        if isIPAddress(host):
+            return TCP4ClientEndpoint(self.reactor, host, port)
+        if isIPv6Address(host):
+            return TCP6ClientEndpoint(self.reactor, host, port)
+        return HostnameEndpoint(self.reactor, host, port)
+
+    def _make_checks(self) -> HostChecks:
+        settings = self._settings
+        directories = self._space.directories
+
+        def rpc_port() -> HostFault | None:
+            if self.supervisor.running is not None:
+                return None  # it is the load test that listens
+            return check_rpc_port(settings.rpc_host, settings.rpc_port)
+
+        checks = (lambda: check_writable(directories), check_tasks, rpc_port)
+        return HostChecks(checks, self.threads.critical.run, self.reactor.seconds)
+
+    async def _ready(self) -> HostFault | None:
+        """Return what keeps the machine from running a job, looked at now, or None."""
+        address = self._settings.rpc_address
+        fault = self._space.fault() or await self.checks.check()
+        if fault is not None:
+            return fault
+        try:
+            if await is_free(self._rpc):
+                return None
+        except (OSError, RuntimeError) as error:
+            sentence = f"The RPC address {address} cannot be looked at: {error}."
+            return HostFault(status_of(error) or RPC_ADDRESS, sentence)
+        sentence = f"Another program listens on the RPC address {address}; stop it."
+        return HostFault(RPC_PORT_BUSY, sentence)
+
+    def _fault(self) -> HostFault | None:
+        return self._space.fault() or self.supervisor.fault or self.checks.fault
+
     def _health(self) -> Health:
-        health = self._condition.fares(self._space.shortage)
+        health = self._condition.fares(self._fault)
         return attrs.evolve(health, collector=self.availability.status)
 
-    def _cancel(self, job: Job) -> None:
-        self.supervisor.cancel(job)
+    def _cancel(self, job: Job) -> bool:
+        kept = self.supervisor.cancel(job)
         self._jobs.publish(job)
+        return kept
 
     def _abandon(self, job: Job) -> int:
         """Give up what is pending of a job that is over, and return how much it is.

@@ -1,7 +1,7 @@
-"""How much may still be written: a floor of free space, and a limit to one run's log.
+"""The disk space guard: a floor of free bytes and inodes, and a limit to one run's log.
 
-Both end a job before the disk is full, while there is room for what must not fail. Looks when it is
-asked, and acts on nothing. Says as well which errors are a full disk's.
+The floor keeps room for what must not fail: the end of a run, the database. Looks when it is asked,
+and acts on nothing. Says as well which errors are a full disk's.
 """
 
 from __future__ import annotations
@@ -13,13 +13,25 @@ from pathlib import Path
 
 import attrs
 
+from goloagent.hostfault import DISK_ERROR, DISK_FULL, NO_INODES, HostFault
+
 # The floor is never more than this part of a file system: a small disk is of use too.
 LARGEST_FLOOR = 0.1
+# A run and an upload need some ten inodes each.
+MIN_FREE_INODES = 64
 
 
 def is_full(error: OSError) -> bool:
     """Tell whether the disk, or a quota on it, has no room for what was to be written."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+@attrs.frozen
+class Excess:
+    """Why a run must not go on, unless that passes in a moment; an urgent one cannot wait."""
+
+    sentence: str
+    urgent: bool
 
 
 @attrs.frozen
@@ -33,15 +45,27 @@ class Space:
 
     def shortage(self) -> str | None:
         """Return a sentence when less than the floor is free, or None."""
+        fault = self.fault()
+        return None if fault is None else fault.sentence
+
+    def fault(self) -> HostFault | None:
+        """Return what keeps new work from being stored, or None."""
         for directory in self.directories:
             try:
                 disk = self.look(directory)
             except OSError as error:
-                return f"The free space below {directory} cannot be known: {error}."
-            free = _free_bytes(disk)
-            floor = min(self.min_free_bytes, int(disk.f_blocks * disk.f_frsize * LARGEST_FLOOR))
+                sentence = f"The free space below {directory} cannot be known: {error}."
+                return HostFault(DISK_ERROR, sentence)
+            free, floor = _free_bytes(disk), self._floor(disk)
             if free < floor:
-                return f"{free} bytes are free below {directory}, and {floor} must stay free."
+                return HostFault(DISK_FULL, _bytes_sentence(directory, free, floor))
+            inodes = _min_free_inodes(disk)
+            if disk.f_favail < inodes:
+                return HostFault(
+                    NO_INODES,
+                    f"{disk.f_favail} inodes are free below {directory}, and {inodes} must stay"
+                    " free; remove files.",
+                )
         return None
 
     def free_bytes(self, directory: Path) -> int:
@@ -52,12 +76,37 @@ class Space:
         """
         return _free_bytes(self.look(directory))
 
-    def too_much(self, log_bytes: int) -> str | None:
-        """Return a sentence when a run whose log is so long must not go on, or None."""
+    def too_much(self, log_bytes: int) -> Excess | None:
+        """Return why a run whose log is so long must not go on, or None.
+
+        A run can go on without an inode, and with a disk that cannot be looked at. Below half of
+        the floor there is no time to lose.
+        """
         if log_bytes > self.max_log_bytes:
-            return f"The log of the run is longer than {self.max_log_bytes} bytes."
-        return self.shortage()
+            sentence = f"The log of the run is longer than {self.max_log_bytes} bytes (--max-log)."
+            return Excess(sentence, urgent=True)
+        for directory in self.directories:
+            try:
+                disk = self.look(directory)
+            except OSError:
+                continue
+            free, floor = _free_bytes(disk), self._floor(disk)
+            if free < floor:
+                return Excess(_bytes_sentence(directory, free, floor), urgent=free < floor // 2)
+        return None
+
+    def _floor(self, disk: os.statvfs_result) -> int:
+        return min(self.min_free_bytes, int(disk.f_blocks * disk.f_frsize * LARGEST_FLOOR))
 
 
 def _free_bytes(disk: os.statvfs_result) -> int:
     return disk.f_bavail * disk.f_frsize
+
+
+def _min_free_inodes(disk: os.statvfs_result) -> int:
+    """Return how many inodes must stay free: none where the file system does not count them."""
+    return min(MIN_FREE_INODES, int(disk.f_files * LARGEST_FLOOR))
+
+
+def _bytes_sentence(directory: Path, free: int, floor: int) -> str:
+    return f"{free} bytes are free below {directory}, and {floor} must stay free."

@@ -9,8 +9,9 @@ import attrs
 from twisted.logger import Logger
 
 from goloagent.host.notify import Notifier
+from goloagent.hostfault import HostFault
 from goloagent.periodic import Tasks
-from goloagent.web.health import DISK_FULL, READY, STARTING, Health
+from goloagent.web.health import READY, STARTING, Health
 
 DISK_FAILED = "disk-failed"
 INTERNAL_ERROR = "internal-error"
@@ -63,8 +64,8 @@ class Condition:
         self._log.error("{sentence}", sentence=sentence)
         self.health = attrs.evolve(self.health, notices=(*self.health.notices, sentence))
 
-    def fares(self, shortage: Callable[[], str | None]) -> Health:
-        """Return the health now; `shortage` tells what a ready agent has too little room for."""
+    def fares(self, fault: Callable[[], HostFault | None]) -> Health:
+        """Return the health now; `fault` returns what keeps a ready agent from running jobs."""
         health = attrs.evolve(self.health, notices=(*self.health.notices, *self.tasks.faults))
         if not health.ready:
             return health
@@ -73,7 +74,7 @@ class Condition:
             return attrs.evolve(health, status=INTERNAL_ERROR, reason=reason)
         if faults := self.tasks.reported:
             return attrs.evolve(health, status=INTERNAL_ERROR, reason=" ".join(faults))
-        sentence = shortage()
-        if sentence is None:
+        found = fault()
+        if found is None:
             return health
-        return attrs.evolve(health, status=DISK_FULL, reason=sentence)
+        return attrs.evolve(health, status=found.status, reason=found.sentence)

@@ -37,10 +37,14 @@ _OVER = frozenset({State.FINISHED, State.FAILED, State.CANCELLED, State.INTERRUP
 
 @attrs.frozen
 class Cause:
-    """Why a job did not finish: a code for programs and a sentence for people."""
+    """Why a job did not finish: a code for programs and a sentence for people.
+
+    With `requeue` it is no fault of the job's, which had not begun: it goes back to the queue.
+    """
 
     reason: str
     sentence: str
+    requeue: bool = attrs.field(default=False, kw_only=True)
 
 
 @attrs.frozen

@@ -17,7 +17,7 @@ from goloagent.jobs.job import State
 class Phase(Enum):
     """Where a run stands, with the job's state meanwhile (None: the outcome decides it)."""
 
-    PREPARING = ("preparing", State.STARTING)
+    PREPARING = ("preparing", State.QUEUED)
     LAUNCHING = ("launching", State.STARTING)
     CONNECTING = ("connecting", State.STARTING)
     RUNNING = ("running", State.RUNNING)
@@ -64,7 +64,7 @@ class Effect(Enum):
     TERMINATE = "SIGTERM to the process group"
     KILL = "SIGKILL to the process group"
     ABANDON = "stop preparing"
-    END = "settle the account and go on to the next job"
+    END = "settle the account, or put the job back into the queue; go on to the next one"
 
 
 @attrs.frozen

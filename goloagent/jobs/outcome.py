@@ -5,6 +5,7 @@ The first cause of a run stands; what follows from it changes nothing. Pure.
 
 from __future__ import annotations
 
+from goloagent.hostfault import SLOW_DISK, HostFault
 from goloagent.jobs.job import Calls, Cause, Exit, State
 from goloagent.jobs.lifecycle import Event, Phase
 
@@ -41,7 +42,9 @@ def cause_of(phase: Phase, event: Event, seconds: float, exit_: Exit | None) -> 
             return _early(phase, exit_)
     elif event is Event.TIMEOUT:
         if phase is Phase.PREPARING:
-            return Cause("start-timeout", f"The job could not be prepared within {seconds:g} s.")
+            return from_host(
+                HostFault(SLOW_DISK, f"A job could not be prepared within {seconds:g} s.")
+            )
         if phase in _STARTING:
             return Cause(
                 "start-timeout",
@@ -55,7 +58,9 @@ def cause_of(phase: Phase, event: Event, seconds: float, exit_: Exit | None) -> 
 def verdict(
     cause: Cause | None, calls: Calls, last_error: str | None
 ) -> tuple[State, Cause | None]:
-    """Return the state and cause of a job that is over."""
+    """Return the state and cause of a job whose run is over."""
+    if cause is not None and cause.requeue:
+        return State.QUEUED, None
     if cause is None and not calls.ok:
         if calls.failed:
             cause = Cause("calls-failed", f"Every call failed. The last error: {last_error}")
@@ -64,6 +69,11 @@ def verdict(
     if cause is None:
         return State.FINISHED, None
     return _STATES.get(cause.reason, State.FAILED), cause
+
+
+def from_host(fault: HostFault) -> Cause:
+    """Return the cause of a run that the machine does not allow at present."""
+    return Cause(fault.status, fault.sentence, requeue=True)
 
 
 def _early(phase: Phase, exit_: Exit) -> Cause:

@@ -46,6 +46,42 @@ def ours() -> Path | None:
         return None  # a kernel without cgroups
 
 
+def with_pids(proc: Path) -> Iterator[Path]:
+    """Give the cgroups of the process at `proc` that may limit its tasks, the innermost first.
+
+    In either version: a system of version 2 may have the controller of version 1.
+    """
+    try:
+        memberships = (proc / "cgroup").read_text().splitlines()
+        mounts = (proc / "mountinfo").read_text().splitlines()
+    except OSError:
+        return  # a kernel without cgroups
+    for membership in memberships:
+        hierarchy, controllers, cgroup = membership.split(":", 2)
+        if hierarchy != "0" and "pids" not in controllers.split(","):
+            continue
+        for mount in mounts:
+            of_mount, _, of_system = mount.partition(" - ")
+            root, point = of_mount.split()[3:5]
+            system, _, options = of_system.split(" ", 2)
+            version_2 = hierarchy == "0" and system == "cgroup2"
+            version_1 = hierarchy != "0" and system == "cgroup" and "pids" in options.split(",")
+            if (version_1 or version_2) and Path(cgroup).is_relative_to(root):
+                inner = Path(point) / Path(cgroup).relative_to(root)
+                yield from (path for path in (inner, *inner.parents) if path.is_relative_to(point))
+
+
+def limit_tasks(directory: Path, count: int) -> None:
+    """Let no more than so many tasks be in a cgroup, where its parent has the controller.
+
+    A controller of tasks may be given on also by a cgroup that has processes (cgroups(7)).
+    """
+    with suppress(OSError):
+        _write(directory.parent / "cgroup.subtree_control", b"+pids")
+    with suppress(OSError):
+        _write(directory / "pids.max", b"%d" % count)
+
+
 def processes(directory: Path) -> Path:
     """Return the file of a cgroup that takes its processes, and lists them."""
     return directory / "cgroup.procs"

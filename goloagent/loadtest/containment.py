@@ -15,10 +15,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import attrs
+
+from goloagent import hostfault
 from goloagent.loadtest import cgroup, launcher, namespace
+from goloagent.loadtest.leader import Leader
 
 _PROBE_SECONDS = 10.0
 _PROBE = "probe"  # no job has this id
+_SILENCE = "start the launcher"
 
 Plan = Mapping[str, object]
 
@@ -30,8 +35,7 @@ class NotAllowed(Exception):
 class Containment(Protocol):
     """A way, for the load test of one job after the other.
 
-    A load test's `pid` is its process's, or its keeper's, which is a child of the agent; `reaped`
-    says that this number may be somebody else's by now.
+    A load test's `leader` is its process, or its keeper, which is a child of the agent.
     """
 
     @property
@@ -49,10 +53,10 @@ class Containment(Protocol):
             OSError: that cannot be made.
         """
 
-    def terminate(self, job_id: str, pid: int, reaped: bool) -> None:
+    def terminate(self, job_id: str, leader: Leader) -> None:
         """Ask what is within reach to end."""
 
-    def kill(self, job_id: str, pid: int, reaped: bool) -> None:
+    def kill(self, job_id: str, leader: Leader) -> None:
         """End what is within reach, at once."""
 
     def clear(self, job_id: str) -> None:
@@ -73,15 +77,13 @@ class PidNamespace:
         """Return the launcher, its parent an init, in a namespace."""
         return namespace.around(os.getpid(), _launcher({**plan, "agent": namespace.INIT_PID}))
 
-    def terminate(self, job_id: str, pid: int, reaped: bool) -> None:
+    def terminate(self, job_id: str, leader: Leader) -> None:
         """Have the keeper pass SIGTERM on to everything."""
-        if not reaped:
-            os.kill(pid, signal.SIGTERM)
+        leader.signal(signal.SIGTERM)
 
-    def kill(self, job_id: str, pid: int, reaped: bool) -> None:
+    def kill(self, job_id: str, leader: Leader) -> None:
         """Have the keeper end everything."""
-        if not reaped:
-            os.kill(pid, namespace.END_ALL)
+        leader.signal(namespace.END_ALL)
 
     def clear(self, job_id: str) -> None:
         """Do nothing: a namespace is gone with the last process in it."""
@@ -97,24 +99,16 @@ class ProcessGroup:
         """Return the launcher, which makes itself a group."""
         return _launcher(plan)
 
-    def terminate(self, job_id: str, pid: int, reaped: bool) -> None:
+    def terminate(self, job_id: str, leader: Leader) -> None:
         """Send SIGTERM to the group."""
-        self._signal(pid, reaped, signal.SIGTERM)
+        leader.signal_group(signal.SIGTERM)
 
-    def kill(self, job_id: str, pid: int, reaped: bool) -> None:
+    def kill(self, job_id: str, leader: Leader) -> None:
         """Send SIGKILL to the group."""
-        self._signal(pid, reaped, signal.SIGKILL)
+        leader.signal_group(signal.SIGKILL)
 
     def clear(self, job_id: str) -> None:
         """Do nothing: a group is gone with the last process in it."""
-
-    def _signal(self, pid: int, reaped: bool, number: signal.Signals) -> None:
-        try:
-            os.killpg(pid, number)
-        except ProcessLookupError:
-            # Either nothing of it is left, or the launcher has not made it yet.
-            if not reaped:
-                os.kill(pid, number)
 
 
 class Cgroup(ProcessGroup):
@@ -137,11 +131,13 @@ class Cgroup(ProcessGroup):
             raise FileNotFoundError("no cgroup v2 is mounted that the agent is in")
         directory = self._directory(self._parent, job_id)
         directory.mkdir()
+        if isinstance(count := plan["max_tasks"], int):
+            cgroup.limit_tasks(directory, count)
         return _launcher({**plan, "join": str(cgroup.processes(directory))})
 
-    def kill(self, job_id: str, pid: int, reaped: bool) -> None:
+    def kill(self, job_id: str, leader: Leader) -> None:
         """Have the kernel kill all in the cgroup; a launcher that has not joined it, too."""
-        super().kill(job_id, pid, reaped)
+        super().kill(job_id, leader)
         if self._parent is not None:
             cgroup.kill(self._directory(self._parent, job_id))
 
@@ -197,7 +193,7 @@ def attempt(
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     # No program is called "": that the launcher says so is the success.
-    return None if report["step"] == "exec" else f"{report['step']}: {report['error']}"
+    return None if report.step == "exec" else report.sentence
 
 
 def plan(
@@ -206,6 +202,7 @@ def plan(
     user: str | None,
     max_file_bytes: int,
     closed: Mapping[str, object] | None,
+    max_tasks: int | None = None,
 ) -> Plan:
     """Return what the launcher is told, but for what a containment adds."""
     return {
@@ -215,6 +212,7 @@ def plan(
         "directory": directory,
         "user": user,
         "max_file_bytes": max_file_bytes,
+        "max_tasks": max_tasks,
         "closed": closed,
     }
 
@@ -223,7 +221,44 @@ def _launcher(plan: Plan) -> list[str]:
     return [sys.executable, "-I", "-S", launcher.__file__, json.dumps(plan)]
 
 
-def _report(command: list[str]) -> dict[str, str]:
+@attrs.frozen
+class LaunchReport:
+    """What a launcher said went wrong: at which step, and how the system calls it."""
+
+    step: str
+    number: int | None
+    error: str
+
+    @property
+    def sentence(self) -> str:
+        """The report for people."""
+        number = "" if self.number is None else f" (errno {self.number})"
+        return f"{self.step}: {self.error}{number}"
+
+    @property
+    def host_status(self) -> str | None:
+        """Return what it means of the machine, or None where the load test itself is to blame."""
+        if self.step == _SILENCE:
+            return hostfault.LAUNCHER_FAILED
+        status = hostfault.status_of_errno(self.number)
+        if self.step != "exec":
+            # Not a disk's space is short there, but the number of namespaces.
+            return hostfault.NO_TASKS if status == hostfault.DISK_FULL else status
+        # Others may come of a program that is cut, or wants more than there is.
+        return status if status in (hostfault.NO_TASKS, hostfault.NO_DESCRIPTORS) else None
+
+
+def launch_report(said: bytes) -> LaunchReport:
+    """Read what a launcher that did not execute its program has said."""
+    text = said.removeprefix(launcher.EXECUTING)
+    try:
+        report = json.loads(text)
+        return LaunchReport(report["step"], report["errno"], report["error"])
+    except (ValueError, KeyError, TypeError):
+        return LaunchReport(_SILENCE, None, "it ended without a reason")
+
+
+def _report(command: list[str]) -> LaunchReport:
     redirected = ["/bin/sh", "-c", 'exec "$@" 3>&1 4>/dev/null >/dev/null', "sh"]
     ended = subprocess.run(
         [*redirected, *command],
@@ -233,7 +268,4 @@ def _report(command: list[str]) -> dict[str, str]:
         timeout=_PROBE_SECONDS,
         check=False,
     )
-    report: dict[str, str] = json.loads(
-        ended.stdout or b'{"step": "it ended", "error": "without a reason"}'
-    )
-    return report
+    return launch_report(ended.stdout)

@@ -2,14 +2,14 @@
 
 Run by the agent as ``python -I -S launcher.py PLAN``, it makes the process what a load test should
 be (a session of its own, ending with the agent, another user, limits, default signals, kept from
-what is closed to it) and then executes it. What goes wrong is one JSON object on descriptor 3,
-which closes by itself when the load test has taken over. Imports nothing of the agent but its two
-neighbours.
+what is closed to it) and then executes it. It writes `EXECUTING` to descriptor 3 just before, which
+closes by itself when the load test has taken over. What goes wrong is one JSON object there.
+Imports nothing of the agent but its three neighbours.
 
 PLAN is a JSON object: ``agent`` (the agent's process id), ``join`` (the file by which it joins a
-cgroup, or null), ``program``, ``directory``, ``user`` (a name or null), ``max_file_bytes``, and
-``closed``: null, or an object with the paths that Landlock has it not reach (``paths``), and those
-that it may read (``readable``).
+cgroup, or null), ``program``, ``directory``, ``user`` (a name or null), ``max_file_bytes``,
+``max_tasks`` (or null), and ``closed``: null, or an object with the paths that Landlock has it not
+reach (``paths``), and those that it may read (``readable``).
 """
 
 import ctypes
@@ -25,10 +25,14 @@ if __name__ == "__main__":
     # Run by its path, and isolated, Python does not find the package.
     sys.path.append(os.path.abspath(f"{__file__}/../../.."))  # noqa: PTH100
 
-from goloagent.loadtest import landlock, reach
+from goloagent.loadtest import executable, landlock, reach
 
 STATUS_FD = 3
+EXECUTING = b"executing\n"
 FAILED = 127
+# Above what the agent has: when memory runs out the kernel ends the load test, and not the agent.
+_OOM_SCORE_ADJ = 500
+_MAX_OOM_SCORE_ADJ = 1000
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS = 38
 
@@ -88,6 +92,35 @@ def _limit(max_file_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _limit_tasks(count: int) -> None:
+    """Leave the agent some of the tasks that there are, if the user's own can be limited so.
+
+    The kernel counts all tasks of a user, also those that this machine does not show to us: with so
+    many elsewhere that none could be started here, there is no limit.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    if os.geteuid() == 0 or (hard != resource.RLIM_INFINITY and hard <= count):
+        return
+    resource.setrlimit(resource.RLIMIT_NPROC, (count, hard))
+    try:
+        child = os.fork()
+    except BlockingIOError:
+        resource.setrlimit(resource.RLIMIT_NPROC, (soft, hard))
+        return
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    resource.setrlimit(resource.RLIMIT_NPROC, (count, count))
+
+
+def _end_first() -> None:
+    """Have the kernel end this process before the agent when memory runs out; it may refuse to."""
+    with suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+") as file:  # noqa: PTH123
+        score = max(0, int(file.read())) + _OOM_SCORE_ADJ
+        file.seek(0)
+        file.write(str(min(score, _MAX_OOM_SCORE_ADJ)))
+
+
 def _default_scheduling() -> None:
     """Undo that the agent gives way to others, where that may be undone: it is for the load."""
     with suppress(OSError, AttributeError):
@@ -112,6 +145,7 @@ def main(plan_text: str) -> None:
             step = "join a cgroup"
             _join(plan["join"])  # while still allowed to
         os.setsid()
+        _end_first()  # while the file is ours
         ruleset = None
         if plan["closed"] is not None:
             step = "keep from what is closed"
@@ -124,6 +158,8 @@ def main(plan_text: str) -> None:
         _end_with(plan["agent"])  # after the change of user, which would clear it
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
         _limit(plan["max_file_bytes"])
+        if plan["max_tasks"] is not None:
+            _limit_tasks(plan["max_tasks"])
         _default_scheduling()
         os.umask(0o077)
         step = f"enter {plan['directory']}"
@@ -133,10 +169,13 @@ def main(plan_text: str) -> None:
             step = "keep from what is closed"
             ruleset.enforce()
         step = "exec"
+        os.write(STATUS_FD, EXECUTING)
         os.execv(plan["program"], [plan["program"]])
     except Exception as error:  # whatever it is: silence would mean that the load test runs
         number = error.errno if isinstance(error, OSError) else None
         reason = os.strerror(number) if number is not None else str(error)
+        if step == "exec" and (cause := executable.explain(plan["program"], number)) is not None:
+            reason = f"{reason}: {cause}"
         report = {"step": step, "errno": number, "error": reason}
         os.write(STATUS_FD, json.dumps(report).encode())
     os._exit(FAILED)

@@ -85,6 +85,13 @@ def far_ends(table: Iterable[Socket], ours: End, theirs: End) -> list[Socket]:
     return []
 
 
+def listens(end: End, proc: Path = PROC) -> bool:
+    """Tell whether any program of this host listens on an address, or on all with that port."""
+    address, port = end
+    wanted = {(address, port), (type(address)(0), port), (IPv6Address(0), port)}
+    return any(one.local in wanted for one in _listening(proc))
+
+
 def is_strangers(
     ours: End, theirs: End, owner: Owner, proc: Path = PROC, pause_seconds: float = PAUSE_SECONDS
 ) -> bool:
@@ -165,6 +172,22 @@ def _tables(proc: Path) -> Iterator[Socket]:
     for name in ("tcp", "tcp6"):
         with suppress(FileNotFoundError):  # a kernel without IPv6
             yield from sockets((proc / "self" / "net" / name).read_text())
+
+
+def _listening(proc: Path) -> Iterator[Socket]:
+    """Give those that listen: the kernel writes them first, however many others there are."""
+    for name in ("tcp", "tcp6"):
+        with suppress(FileNotFoundError), (proc / "self" / "net" / name).open() as table:
+            header = table.readline()
+            for line in table:
+                for one in sockets(header + line):
+                    if one.listens:
+                        yield one
+                        continue
+                    break
+                else:
+                    continue
+                break
 
 
 def _end(text: str, byteorder: Literal["little", "big"]) -> End:

@@ -6,7 +6,6 @@ of a session and group of its own; how far an end reaches is for its `containmen
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +19,9 @@ from twisted.python.failure import Failure
 
 from goloagent.loadtest import launcher, survivors
 from goloagent.loadtest.blocks import read_in_blocks
-from goloagent.loadtest.containment import Containment, ProcessGroup, plan
+from goloagent.loadtest.containment import Containment, ProcessGroup, launch_report, plan
+from goloagent.loadtest.leader import Leader
+from goloagent.loadtest.tasks import max_tasks
 
 MAX_FILE_BYTES = 4 * 1024**3
 _MAX_STATUS_BYTES = 4096
@@ -34,8 +35,11 @@ class Watcher(Protocol):
     def launched(self) -> None:
         """The program runs."""
 
-    def launch_failed(self, sentence: str) -> None:
-        """The program could not be executed; the process ends next."""
+    def launch_failed(self, sentence: str, host_status: str | None = None) -> None:
+        """The program could not be executed; the process ends next.
+
+        With `host_status`, the name of a `HostFault`, it is the machine that did not allow it.
+        """
 
     def stdout(self, data: bytes) -> None:
         """Take what it printed."""
@@ -78,7 +82,9 @@ class LoadTestProcess(ProcessProtocol):
 
     transport: IProcessTransport
 
-    def __init__(self, watcher: Watcher, containment: Containment, job_id: str) -> None:
+    def __init__(
+        self, watcher: Watcher, containment: Containment, job_id: str, mark: str = ""
+    ) -> None:
         self._watcher = watcher
         self._containment = containment
         self._job_id = job_id
@@ -86,17 +92,19 @@ class LoadTestProcess(ProcessProtocol):
         self._saying = dict.fromkeys(containment.reports, b"")
         self._exit: tuple[int | None, int | None] | None = None
         self._exit_told = False
-        self._pid: int | None = None
+        self._mark = mark
+        self._leader: Leader | None = None
 
     @property
     def pid(self) -> int:
         """The process that began it; all that it has started descends from this one."""
-        assert self._pid is not None
-        return self._pid
+        assert self._leader is not None
+        return self._leader.pid
 
     def connectionMade(self) -> None:
-        """Note the process, which is also the group, to signal."""
-        self._pid = self.transport.pid
+        """Hold the process, which is not reaped yet, to signal it and its group."""
+        assert self.transport.pid is not None
+        self._leader = Leader(self.transport.pid, self._mark)
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
         """Hand output on; keep what is said about the launch and the exit."""
@@ -133,26 +141,27 @@ class LoadTestProcess(ProcessProtocol):
 
     def terminate(self) -> None:
         """Ask what the containment reaches to end."""
-        if self._pid is not None:
-            self._containment.terminate(self._job_id, self._pid, self.transport.pid is None)
+        if self._leader is not None:
+            self._containment.terminate(self._job_id, self._leader)
 
     def kill(self) -> None:
         """End what the containment reaches."""
-        if self._pid is not None:
-            self._containment.kill(self._job_id, self._pid, self.transport.pid is None)
+        if self._leader is not None:
+            self._containment.kill(self._job_id, self._leader)
 
     def abandon_output(self) -> None:
-        """Stop reading pipes that a process outside the group holds open."""
+        """Let go of the process, and of pipes that one outside the group holds open."""
+        if self._leader is not None:
+            self._leader.close()
+            self._leader = None
         self.transport.loseConnection()
 
     def _tell_launch(self, said: bytes) -> None:
-        if said:
-            status = json.loads(said)
-            self._watcher.launch_failed(
-                f"{status['step']}: {status['error']} (errno {status['errno']})"
-            )
-        else:
+        if said == launcher.EXECUTING:
             self._watcher.launched()
+            return
+        report = launch_report(said)
+        self._watcher.launch_failed(report.sentence, report.host_status)
 
     def _tell_exit(self) -> None:
         """Tell the exit once, when it is known and nothing better can be learnt."""
@@ -168,19 +177,26 @@ def spawn(reactor: IReactorProcess, program: Program, watcher: Watcher) -> LoadT
         OSError: no process can be made.
     """
     told = plan(
-        str(program.path), str(program.directory), program.user, MAX_FILE_BYTES, program.closed
+        str(program.path),
+        str(program.directory),
+        program.user,
+        MAX_FILE_BYTES,
+        program.closed,
+        max_tasks(),
     )
     command = program.containment.command(program.job_id, told)
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     environment |= {
         "GOLO_RPC_ADDR": program.rpc_address,
         survivors.VARIABLE: program.mark,
+        # Its results are due when they are printed, and not when 8 KiB of them have come together.
+        "PYTHONUNBUFFERED": "1",
         "HOME": str(program.directory),
         "TMPDIR": str(program.directory),
     }
     if program.sdk is not None:
         environment["PYTHONPATH"] = str(program.sdk)
-    process = LoadTestProcess(watcher, program.containment, program.job_id)
+    process = LoadTestProcess(watcher, program.containment, program.job_id, program.mark)
     with open(os.devnull, "rb") as null:  # noqa: PTH123
         pipes: dict[int, int | str] = {0: null.fileno(), 1: "r", 2: "r"}
         reactor.spawnProcess(

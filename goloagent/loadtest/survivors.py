@@ -54,6 +54,15 @@ def end(mark: str, seconds: float = END_SECONDS) -> tuple[int, int]:
             _wait(list(held.values()), deadline)
 
 
+def signal_group(group: int, mark: str, number: int) -> None:
+    """Signal the processes of a group that bear `mark`: the group may be another's by now."""
+    with ExitStack() as closing:
+        for pid, process in _held(mark, closing):
+            with suppress(ProcessLookupError, PermissionError):
+                if os.getpgid(pid) == group:
+                    signal.pidfd_send_signal(process, number)
+
+
 def _held(mark: str, closing: ExitStack) -> Iterator[tuple[int, int]]:
     """Find processes that bear `mark`; each comes with a pidfd that `closing` closes."""
     for entry in _PROC.iterdir():

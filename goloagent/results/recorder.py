@@ -56,8 +56,10 @@ class Recorder:
 
     def close(self) -> None:
         """Count a last line without a newline, and let go of the files."""
-        self.tally.close()
-        self._log.close()
+        try:
+            self.tally.close()
+        finally:
+            self._log.close()
 
     def _write(self, append: Callable[[bytes], object], data: bytes) -> None:
         if self._broken:

@@ -14,7 +14,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import attrs
@@ -58,6 +58,7 @@ class RunLog:
         """Make the log of a new run and point the links of `name` to it.
 
         A file in a link's place is an older agent's log: it is kept as ``out.log.before-<job id>``.
+        An empty log of the run is left by an attempt to start it, and is made anew.
 
         Raises:
             LogPathError: a link, or anything else that is no log, stands in the way.
@@ -67,6 +68,7 @@ class RunLog:
             for file in (OUT, ERR):
                 _make_way(named, file, job_id)
             with _step(named, job_id, make=True) as own:
+                _remove_unused(own)
                 out = _create(own, OUT, _WRITE)
                 try:
                     err = _create(own, ERR, _APPEND)
@@ -125,10 +127,11 @@ class RunLog:
 
     def close(self) -> None:
         """Let go of the files; a second time does nothing."""
-        for descriptor in (self._out, self._err):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._out = self._err = -1
+        descriptors, self._out, self._err = (self._out, self._err), -1, -1
+        with ExitStack() as closing:  # both, also when the first raises
+            for descriptor in descriptors:
+                if descriptor >= 0:
+                    closing.callback(os.close, descriptor)
 
 
 @attrs.define(eq=False)
@@ -367,6 +370,16 @@ def _create(directory: int, file: str, flags: int) -> int:
         raise LogPathError(f"{file} of this run is there already") from error
 
 
+def _remove_unused(directory: int) -> None:
+    """Remove the files of a run that has printed nothing: an attempt to start it has left them."""
+    with suppress(OSError):  # there are none, or what is there shows when they are made
+        status = os.lstat(OUT, dir_fd=directory)
+        if stat.S_ISREG(status.st_mode) and status.st_size == 0:
+            for file in (ERR, OUT):
+                with suppress(FileNotFoundError):
+                    os.unlink(file, dir_fd=directory)
+
+
 def _make_way(directory: int, file: str, job_id: str) -> None:
     """See that a link can stand at `file`, keeping a log that stands there."""
     try:
@@ -382,5 +395,7 @@ def _make_way(directory: int, file: str, job_id: str) -> None:
 def _point(directory: int, file: str, job_id: str) -> None:
     """Point the link at `file` to the run's, with no moment in between."""
     link = f".{file}.{job_id}"
+    with suppress(FileNotFoundError):  # left by an attempt that failed here
+        os.unlink(link, dir_fd=directory)
     os.symlink(f"{job_id}/{file}", link, dir_fd=directory)
     os.rename(link, file, src_dir_fd=directory, dst_dir_fd=directory)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import attrs
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from goloagent.jobs import outcome
@@ -20,6 +21,7 @@ class Life:
 
     Args:
         effects: how each effect is performed.
+        broken: told of an effect that raised; the others are performed all the same.
         save: keeps the job when its state has changed.
     """
 
@@ -30,12 +32,14 @@ class Life:
         bounds: Bounds,
         effects: Mapping[Effect, Callable[[], None]],
         save: Callable[[], None],
+        broken: Callable[[Effect, Exception], None],
     ) -> None:
         self._job = job
         self._clock = clock
         self._bounds = bounds
         self._effects = effects
         self._save = save
+        self._broken = broken
         self._cancelled = False
         self._phase_timer: IDelayedCall | None = None
         self._quiet_timer: IDelayedCall | None = None
@@ -57,14 +61,22 @@ class Life:
         following = step(phase, event)
         self._enter(following.phase)
         for effect in following.effects:
-            self._effects[effect]()
+            try:
+                self._effects[effect]()
+            except Exception as error:
+                self._broken(effect, error)
 
     def cancel(self, cause: Cause) -> None:
         """Bring the job to its ordered end, the cancelled times holding from now on.
 
-        When all its calls have returned this only hastens the end: the job has done its work.
+        When all its calls have returned this only hastens the end: the job has done its work. One
+        that has not begun, and that only the agent's end keeps from it, stays in the queue.
         """
         self._cancelled = True
+        if self.phase is Phase.PREPARING and cause is not outcome.CANCELLED:
+            cause = attrs.evolve(cause, requeue=True)
+        elif self.cause is not None and self.cause.requeue and cause is outcome.CANCELLED:
+            self.cause = cause
         self.happen(Event.CANCEL, None if self.phase in WORK_IS_DONE else cause)
 
     def stdout_is_busy(self) -> None:

@@ -12,22 +12,24 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from goloagent.hostfault import DISK_FULL, HostFault, status_of
 from goloagent.jobs import outcome, sentences
 from goloagent.jobs.bounds import Bounds
-from goloagent.jobs.job import Cause, Exit, Job
+from goloagent.jobs.job import Cause, Exit, Job, State
 from goloagent.jobs.lifecycle import Effect, Event, Phase
 from goloagent.loadtest.process import LoadTestProcess, Watcher
 from goloagent.loadtest.users import Users
 from goloagent.results.recorder import Recorder
 from goloagent.runs.life import Life
 from goloagent.runs.stage import Refused, Staged
-from goloagent.space import is_full
+from goloagent.space import Excess, is_full
 from goloagent.statistics.run import RunStatistics
 
 
@@ -46,6 +48,10 @@ class Results(Protocol):
 
 # So much is written at most before the space is looked at.
 _CHECK_BYTES = 1024 * 1024
+# A disk that is short of space for a shorter time ends no run.
+_SHORT_SECONDS = 2.0
+# How long after the machine did not allow a look at the RPC peer it is tried again.
+_LOOK_AGAIN_SECONDS = 0.5
 
 
 @attrs.frozen
@@ -58,7 +64,7 @@ class Tools:
         connect: connects the users to the RPC address, however long it takes.
         is_strangers: tells whether it is not the process of the job that they are connected to.
         save: keeps the job as it stands now, or raises OSError and does so later.
-        too_much: returns a sentence when a run whose log is so long must not go on, or None.
+        too_much: returns why a run whose log is so long must not go on, or None.
         keep_statistics: keeps what a job's results came to, which nothing is added to any more.
         in_thread: runs a function off the reactor thread.
     """
@@ -71,7 +77,7 @@ class Tools:
     is_strangers: Callable[[Job, LoadTestProcess, Users], Awaitable[bool]]
     save: Callable[[Job], None]
     results: Results
-    too_much: Callable[[int], str | None]
+    too_much: Callable[[int], Excess | None]
     keep_statistics: Callable[[Job, RunStatistics], Deferred[Any]]
     in_thread: Callable[[Callable[[], None]], Deferred[None]]
     bounds: Bounds = attrs.Factory(Bounds)
@@ -86,6 +92,10 @@ class Run(Watcher):
         self.job = job
         self._tools = tools
         self._unchecked_bytes = 0
+        self._short_since: float | None = None
+        self._begun_at = tools.now()
+        self._launched = False
+        self._results_begun = False
         self._over: Deferred[None] = Deferred()
         self._preparing: Deferred[None] | None = None
         self._connecting: Deferred[bool] | None = None
@@ -109,16 +119,33 @@ class Run(Watcher):
             Effect.ABANDON: self._abandon,
             Effect.END: self._end,
         }
-        self._life = Life(job, tools.clock, tools.bounds, effects, self._save)
+        self._life = Life(job, tools.clock, tools.bounds, effects, self._save, self._broken)
 
     @property
     def statistics(self) -> RunStatistics:
         """What its results come to so far; whoever shows them ends the seconds."""
         return self._staged.statistics if self._staged is not None else RunStatistics()
 
+    @property
+    def launched_yet(self) -> bool:
+        """Whether the load test was executed: the machine has allowed all that it needs."""
+        return self._launched
+
+    @property
+    def fault(self) -> HostFault | None:
+        """Why the job went back to the queue, or None: it did not, or only the agent stopped."""
+        cause = self._life.cause
+        if cause is None or not self._requeued or cause.reason == outcome.AGENT_STOPPED.reason:
+            return None
+        return HostFault(cause.reason, cause.sentence)
+
+    @property
+    def _requeued(self) -> bool:
+        return self._life.cause is not None and self._life.cause.requeue
+
     def start(self) -> Deferred[None]:
-        """Begin; the Deferred fires when the job is over."""
-        self.job.started_at = self._tools.now()
+        """Begin; the Deferred fires when the job is over, or is back in the queue."""
+        self._begun_at = self._tools.now()
         self._life.begin()
         self._preparing = ensureDeferred(self._prepare())
         return self._over
@@ -128,36 +155,60 @@ class Run(Watcher):
         self._life.cancel(cause)
 
     def check_space(self) -> None:
-        """End the job while the disk still has room for its end."""
+        """End the job while the disk still has room for its end.
+
+        One that is short of space only for a moment does not end it.
+        """
         if self._staged is None or self._life.phase in (Phase.PREPARING, Phase.OVER):
             return
         self._unchecked_bytes = 0
-        sentence = self._tools.too_much(self._staged.recorder.written_bytes)
-        if sentence is not None:
-            self._life.happen(Event.FAULT, Cause("disk-full", sentence))
+        try:
+            excess = self._tools.too_much(self._staged.recorder.written_bytes)
+        except Exception:
+            self._log.failure("the space for job {id} cannot be looked at", id=self.job.id)
+            return
+        if excess is None:
+            self._short_since = None
+            return
+        seconds = self._tools.clock.seconds()
+        if self._short_since is None:
+            self._short_since = seconds
+        if excess.urgent or seconds - self._short_since >= _SHORT_SECONDS:
+            self._life.happen(Event.FAULT, Cause(DISK_FULL, excess.sentence))
 
     # What happens.
 
     def launched(self) -> None:
         """The program runs."""
+        if self._life.phase is Phase.OVER:
+            return
+        self._launched = True
+        self._begin_results()
         self._life.happen(Event.LAUNCHED)
 
-    def launch_failed(self, sentence: str) -> None:
-        """The program could not be executed."""
-        self._life.happen(
-            Event.FAULT, Cause("exec-failed", f"The load test cannot be executed: {sentence}.")
-        )
+    def launch_failed(self, sentence: str, host_status: str | None = None) -> None:
+        """The program could not be executed; with a status, as the machine did not allow it."""
+        sentence = f"The load test cannot be executed: {sentence}."
+        if host_status is None:
+            cause = Cause("exec-failed", sentence)
+        else:
+            cause = outcome.from_host(HostFault(host_status, sentence))
+        self._life.happen(Event.FAULT, cause)
 
     def stdout(self, data: bytes) -> None:
         """Write what it printed at once, count it, and tell the next stage."""
+        if self._life.phase is Phase.OVER:
+            return
         self._record(Recorder.stdout, data)
         self._count()
-        self._tools.results.grow(self.job)
+        self._grow_results()
         if self._life.phase is Phase.SETTLING:
             self._life.stdout_is_busy()
 
     def stderr(self, data: bytes) -> None:
         """Write what it complained at once."""
+        if self._life.phase is Phase.OVER:
+            return
         self._record(Recorder.stderr, data)
 
     def exited(self, code: int | None, signal_number: int | None) -> None:
@@ -181,23 +232,62 @@ class Run(Watcher):
             self._staged = await self._tools.prepare(self.job)
             self.job.logged = True
             self.job.log_identity = self._staged.log.identity()
-            self._tools.results.begin(self.job)
-            # What the store does not know to have started would be started again after a restart.
-            self._tools.save(self.job)
+            self._save_as_started()
         except Refused as refusal:
             self._life.happen(Event.REFUSED, refusal.cause)
         except (CancelledError, ConnectingCancelledError):
             return
-        except OSError as error:
-            reason = "disk-full" if is_full(error) else "prepare-failed"
-            self._life.happen(Event.REFUSED, Cause(reason, f"The job cannot be prepared: {error}."))
         except Exception as error:
-            self._log.failure("preparing job {id} broke", id=self.job.id)
-            self._life.happen(
-                Event.REFUSED, Cause("internal-error", f"The job cannot be prepared: {error!r}.")
-            )
+            cause = _cause(error, "prepare-failed", "The job cannot be prepared")
+            if cause.reason == "internal-error":
+                self._log.failure("preparing job {id} broke", id=self.job.id)
+            self._life.happen(Event.REFUSED, cause)
         else:
             self._life.happen(Event.PREPARED)
+
+    def _save_as_started(self) -> None:
+        """Have the store know that the job has started, or it would be run again after a restart.
+
+        Raises:
+            OSError: it does not; then the job has not started.
+        """
+        job = self.job
+        job.state, job.started_at = State.STARTING, self._begun_at
+        try:
+            self._tools.save(job)
+        except BaseException:
+            job.state, job.started_at = State.QUEUED, None
+            raise
+
+    def _begin_results(self) -> None:
+        """Have delivery follow the log; without delivery the run goes on, and its log stays."""
+        if self._results_begun:
+            return
+        self._results_begun = True
+        try:
+            self._tools.results.begin(self.job)
+        except Exception:
+            self._log.failure("the results of job {id} cannot be delivered", id=self.job.id)
+
+    def _grow_results(self) -> None:
+        self._begin_results()
+        try:
+            self._tools.results.grow(self.job)
+        except Exception:
+            self._log.failure("the results of job {id} cannot be delivered", id=self.job.id)
+
+    def _broken(self, effect: Effect, error: Exception) -> None:
+        """Go on after an effect that raised: to the end, if the run cannot come further."""
+        if effect is Effect.SPAWN:
+            cause = _cause(error, "spawn-failed", "No process can be made")
+            if cause.reason == "internal-error":
+                self._log.failure("spawning the load test of job {id} broke", id=self.job.id)
+            self._life.happen(Event.REFUSED, cause)
+            return
+        self._log.failure("job {id}: to {effect} broke", id=self.job.id, effect=effect.value)
+        if effect in (Effect.CONNECT, Effect.DRIVE):
+            sentence = f"The load test cannot be driven: {error!r}."
+            self._life.happen(Event.FAULT, Cause("internal-error", sentence))
 
     def _abandon(self) -> None:
         assert self._preparing is not None
@@ -205,12 +295,7 @@ class Run(Watcher):
 
     def _spawn(self) -> None:
         assert self._staged is not None
-        try:
-            self._process = self._tools.spawn(self._staged, self)
-        except OSError as error:
-            self._life.happen(
-                Event.REFUSED, Cause("spawn-failed", f"No process can be made: {error}.")
-            )
+        self._process = self._tools.spawn(self._staged, self)
 
     def _watch_stdout(self) -> None:
         self._life.stdout_is_busy()
@@ -224,7 +309,18 @@ class Run(Watcher):
         """Connect, and tell whether that was to a stranger."""
         assert self._process is not None
         await self._tools.connect(self._users)
-        return await self._tools.is_strangers(self.job, self._process, self._users)
+        while True:
+            try:
+                return await self._tools.is_strangers(self.job, self._process, self._users)
+            except Exception as error:
+                if status_of(error) is None:
+                    raise
+                self._log.warn(
+                    "job {id}: the RPC peer cannot be looked up yet: {error}",
+                    id=self.job.id,
+                    error=error,
+                )
+            await deferLater(self._tools.clock, _LOOK_AGAIN_SECONDS)
 
     def _connected(self, to_stranger: bool) -> None:
         if to_stranger:
@@ -256,8 +352,12 @@ class Run(Watcher):
         try:
             stream(self._staged.recorder, data)
         except OSError as error:
-            reason = "disk-full" if is_full(error) else "log-failed"
+            reason = DISK_FULL if is_full(error) else "log-failed"
             self._life.happen(Event.FAULT, Cause(reason, f"The log cannot be written: {error}."))
+        except Exception as error:
+            self._log.failure("recording the output of job {id} broke", id=self.job.id)
+            sentence = f"The output cannot be recorded: {error!r}."
+            self._life.happen(Event.FAULT, Cause("internal-error", sentence))
         self._unchecked_bytes += len(data)
         if self._unchecked_bytes >= _CHECK_BYTES:
             self.check_space()
@@ -269,37 +369,53 @@ class Run(Watcher):
         self.job.flawless = tally.flawless
 
     def _end(self) -> None:
-        """Settle the account and tell it; what breaks here must not hold the queue up."""
-        try:
-            self._settle()
-        except Exception:
-            self._over.errback()
-        else:
-            self._over.callback(None)
-
-    def _settle(self) -> None:
-        """Let go of everything, and settle the account."""
-        job = self.job
+        """Settle the account, step by step: one that breaks keeps the job from nothing else."""
+        steps = [self._decide, self._save, self._announce]
+        if self._staged is not None:
+            closing = (self._keep_stderr, self._close_log, self._count, self._clear)
+            steps = [*closing, self._keep_statistics, *steps]
         if self._process is not None:
-            self._process.abandon_output()
-        if self._staged is not None:
-            job.stderr_tail = self._read_stderr(self._staged)
-            self._staged.recorder.close()
-            self._count()
-            self._clear(self._staged)
-            self._keep_statistics(self._staged)
-            if self._staged.recorder.lost_bytes:
-                self._log.warn(
-                    "job {id} lost {count} bytes of stdout that could not be written",
-                    id=job.id,
-                    count=self._staged.recorder.lost_bytes,
-                )
+            steps = [self._process.abandon_output, *steps]
+        if self._results_begun:
+            steps = [*steps, lambda: self._tools.results.end(self.job)]
+        for step in steps:
+            try:
+                step()
+            except Exception:
+                self._log.failure("the end of job {id} broke", id=self.job.id)
+        self._over.callback(None)
+
+    def _keep_stderr(self) -> None:
+        assert self._staged is not None
+        self.job.stderr_tail = self._read_stderr(self._staged)
+
+    def _close_log(self) -> None:
+        assert self._staged is not None
+        recorder = self._staged.recorder
+        recorder.close()
+        if recorder.lost_bytes:
+            self._log.warn(
+                "job {id} lost {count} bytes of stdout that could not be written",
+                id=self.job.id,
+                count=recorder.lost_bytes,
+            )
+
+    def _decide(self) -> None:
+        """Say how the job ended, or that it has not begun."""
+        job = self.job
         job.state, job.cause = outcome.verdict(self._life.cause, job.calls, self._users.last_error)
-        job.ended_at = self._tools.now()
-        self._save()
-        self._log.info("{sentence}", sentence=sentences.ended(job))
-        if self._staged is not None:
-            self._tools.results.end(job)
+        if job.state is State.QUEUED:
+            job.started_at, job.exit, job.stderr_tail = None, None, ""
+        else:
+            job.started_at, job.ended_at = self._begun_at, self._tools.now()
+
+    def _announce(self) -> None:
+        job = self.job
+        if job.state is State.QUEUED:
+            why = self._life.cause.sentence if self._life.cause is not None else ""
+            self._log.info("job {id} stays in the queue: {why}", id=job.id, why=why)
+        else:
+            self._log.info("{sentence}", sentence=sentences.ended(job))
 
     def _read_stderr(self, staged: Staged) -> str:
         try:
@@ -308,9 +424,10 @@ class Run(Watcher):
             self._log.warn("stderr of job {id}: {error}", id=self.job.id, error=error)
             return ""
 
-    def _clear(self, staged: Staged) -> None:
+    def _clear(self) -> None:
         """Remove what the load test has left: it may be very much."""
-        clearing = self._tools.in_thread(staged.clear)
+        assert self._staged is not None
+        clearing = maybeDeferred(self._tools.in_thread, self._staged.clear)
         clearing.addErrback(
             lambda failure: self._log.warn(
                 "something that job {id} has left cannot be removed: {error}",
@@ -319,10 +436,14 @@ class Run(Watcher):
             )
         )
 
-    def _keep_statistics(self, staged: Staged) -> None:
+    def _keep_statistics(self) -> None:
         """Keep what the results came to; what cannot be kept can be made again from the log."""
-        staged.statistics.settle()
-        keeping = self._tools.keep_statistics(self.job, staged.statistics)
+        assert self._staged is not None
+        if self._requeued:
+            return
+        statistics = self._staged.statistics
+        statistics.settle()
+        keeping = maybeDeferred(self._tools.keep_statistics, self.job, statistics)
         keeping.addErrback(
             lambda failure: self._log.warn(
                 "the statistics of job {id} are not kept: {error}",
@@ -339,6 +460,16 @@ class Run(Watcher):
             self._log.warn("job {id} is not saved yet: {error}", id=self.job.id, error=error)
         except Exception:
             self._log.failure("job {id} cannot be saved", id=self.job.id)
+
+
+def _cause(error: Exception, reason: str, what: str) -> Cause:
+    """Return why a run cannot begin: the machine, `reason`, or a bug."""
+    status = status_of(error)
+    if status is not None:
+        return outcome.from_host(HostFault(status, f"{what}: {error}."))
+    if isinstance(error, OSError):
+        return Cause(reason, f"{what}: {error}.")
+    return Cause("internal-error", f"{what}: {error!r}.")
 
 
 def _signal_name(number: int | None) -> str | None:

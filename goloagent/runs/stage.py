@@ -12,19 +12,21 @@ from contextlib import suppress
 from pathlib import Path
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 
+from goloagent.hostfault import SLOW_DISK, HostFault, status_of
+from goloagent.jobs import outcome
 from goloagent.jobs.binaries import Binaries, BinaryChanged
 from goloagent.jobs.job import Cause, Job
+from goloagent.jobs.store import Binary
 from goloagent.removal import remove
 from goloagent.results.recorder import Recorder
 from goloagent.results.runlog import LogPathError, RunLog
-from goloagent.space import is_full
 from goloagent.statistics.run import RunStatistics
 
 
 class Refused(Exception):
-    """The job cannot be started; `cause` says why."""
+    """The job cannot be started, or not at present; `cause` says why, and which of the two."""
 
     def __init__(self, cause: Cause) -> None:
         super().__init__(cause.sentence)
@@ -60,15 +62,14 @@ class Staged:
         remove(self.directory, self.stopped)
 
 
-@attrs.frozen
+@attrs.define
 class Stage:
     """Prepares runs below `work` with logs below `logs`.
 
     Args:
         user: who load tests run as; None for the agent's own user.
-        rpc_is_free: tells whether nobody listens on the RPC address.
+        fault: returns what keeps the machine from running any job at present, or None.
         in_thread: runs a function off the reactor thread.
-        shortage: returns a sentence when the disk has no room for a run, or None.
         stopped: tells whether the agent stops, so that removals must end.
     """
 
@@ -76,11 +77,10 @@ class Stage:
     logs: Path
     binaries: Binaries
     user: str | None
-    rpc_address: str
-    rpc_is_free: Callable[[], Awaitable[bool]]
+    fault: Callable[[], Awaitable[HostFault | None]]
     in_thread: Callable[..., Deferred[None]]
-    shortage: Callable[[], str | None] = lambda: None
     stopped: Callable[[], bool] = lambda: False
+    _copying: bool = attrs.field(default=False, init=False)
 
     async def prepare(self, job: Job) -> Staged:
         """Make everything `job` needs.
@@ -88,12 +88,13 @@ class Stage:
         Raises:
             Refused: something is missing; nothing is left behind but a log, when it came that far.
         """
+        fault = await self.fault()
+        if fault is None and self._copying:
+            fault = HostFault(SLOW_DISK, f"A copy of a binary below {self.work} does not end.")
+        if fault is not None:
+            raise Refused(outcome.from_host(fault))
         directory = self.work / job.id
         try:
-            sentence = self.shortage()
-            if sentence is not None:
-                raise Refused(Cause("disk-full", sentence))
-            await self._check_rpc()
             program = await self._program(job, directory)
             log = RunLog.create(self.logs, job.spec.name, job.id)
         except BaseException as error:
@@ -105,36 +106,50 @@ class Stage:
             raise Refused(cause) from error
         return Staged(program, directory, log, self.stopped)
 
-    async def _check_rpc(self) -> None:
-        if not await self.rpc_is_free():
-            raise Refused(
-                Cause(
-                    "rpc-port-busy",
-                    f"Another program listens on the RPC address {self.rpc_address}.",
-                )
-            )
-
     async def _program(self, job: Job, directory: Path) -> Path:
         binary = self.binaries.store.binary(job.spec.binary)
         if binary is None:
             raise BinaryChanged(f"binary {job.spec.binary} is gone since its upload")
-        directory.mkdir(mode=0o700)
+        self._make(directory)
         program = directory / "loadtest"
-        await self.in_thread(self.binaries.stage, binary, program)
+        await self._copy(binary, program)
         if self.user is not None:
             entry = pwd.getpwnam(self.user)
             os.chown(directory, entry.pw_uid, entry.pw_gid)
         return program
 
+    def _make(self, directory: Path) -> None:
+        """Make an empty directory, in place of what an attempt has left; also after a clean-up."""
+        if not self.work.is_dir():
+            self.work.mkdir(parents=True)
+            self.work.chmod(0o711)
+        remove(directory)
+        directory.mkdir(mode=0o700)
+
+    def _copy(self, binary: Binary, program: Path) -> Deferred[None]:
+        """Copy a binary, in a thread: to cancel what this returns leaves the thread at its work."""
+        self._copying = True
+        copied: Deferred[None] = Deferred(lambda _: None)
+
+        def ended(result: object) -> None:
+            self._copying = False
+            if not copied.called:
+                copied.callback(result)  # type: ignore[arg-type]
+
+        maybeDeferred(self.in_thread, self.binaries.stage, binary, program).addBoth(ended)
+        return copied
+
 
 def _cause(error: BaseException) -> Cause | None:
+    """Return what an error means for the job, or None: it is a bug, or a cancellation."""
+    status = status_of(error)
+    if status is not None:
+        return outcome.from_host(HostFault(status, f"A job cannot be prepared: {error}."))
     match error:
         case BinaryChanged():
             return Cause("binary-changed", f"The {error}.")
         case LogPathError():
             return Cause("log-path", f"The log cannot be made: {error}.")
-        case OSError() if is_full(error):
-            return Cause("disk-full", f"The job cannot be prepared: {error}.")
         case OSError():
             return Cause("prepare-failed", f"The job cannot be prepared: {error}.")
     return None

@@ -1,6 +1,7 @@
 """Takes the jobs of the queue one at a time, in order, and has each one run.
 
-One at a time on purpose: load tests beside each other falsify each other.
+One at a time on purpose: load tests beside each other falsify each other. While the machine does
+not allow a run, the queue is paused and its first job is tried again, at doubling intervals.
 """
 
 from __future__ import annotations
@@ -8,14 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from goloagent.hostfault import HostFault
 from goloagent.jobs import outcome, sentences
 from goloagent.jobs.job import Cause, Job, State
 from goloagent.jobs.store import Store
 from goloagent.runs.run import Run
+
+FIRST_RETRY_SECONDS = 1.0
+MAX_RETRY_SECONDS = 30.0
+# What is left of a job after so long is left: the next one does not wait for it.
+END_SURVIVORS_SECONDS = 15.0
 
 
 class Supervisor:
@@ -29,6 +37,8 @@ class Supervisor:
         make_run: Callable[[Job], Run],
         end_survivors: Callable[[Job], Deferred[None]],
         now: Callable[[], datetime],
+        clock: IReactorTime,
+        save: Callable[[Job], None],
     ) -> None:
         self._store = store
         self._make_run = make_run
@@ -37,6 +47,12 @@ class Supervisor:
         self._running: Run | None = None
         self._run_over: Deferred[None] = succeed(None)
         self._open = False
+        self._clock = clock
+        self._save = save
+        self._fault: HostFault | None = None
+        self._waiting: Job | None = None  # the job that the pause is for
+        self._retry: IDelayedCall | None = None
+        self._retry_seconds = FIRST_RETRY_SECONDS
 
     def start(self) -> None:
         """Begin with the first job of the queue."""
@@ -44,19 +60,26 @@ class Supervisor:
         self.look()
 
     def look(self) -> None:
-        """Take the next job, when there is one and none is running."""
-        if not self._open or self._running is not None:
+        """Take the next job, when there is one, none is running and the queue is not paused."""
+        if not self._open or self._running is not None or self._retry is not None:
             return
         job = next(iter(self._store.queued()), None)
         if job is None:
+            self._fault, self._retry_seconds = None, FIRST_RETRY_SECONDS
             return
-        self._log.info("{sentence}", sentence=sentences.starts(job))
-        self._running = self._make_run(job)
-        self._run_over = self._running.start()
-        self._run_over.addErrback(self._failed)
-        self._run_over.addCallback(lambda _: self._end_survivors(job))
-        self._run_over.addErrback(self._failed)
+        if self._fault is None:
+            self._log.info("{sentence}", sentence=sentences.starts(job))
+        self._run_over = maybeDeferred(self._run, job)
+        self._run_over.addErrback(self._failed, job)
+        self._run_over.addCallback(lambda _: self._clear_up(job))
+        self._run_over.addErrback(self._not_cleared_up, job)
         self._run_over.addCallback(self._next)
+
+    @property
+    def fault(self) -> HostFault | None:
+        """What keeps the queue paused, or None."""
+        launched = self._running is not None and self._running.launched_yet
+        return None if launched else self._fault
 
     @property
     def running(self) -> Run | None:
@@ -68,38 +91,92 @@ class Supervisor:
         if self._running is not None:
             self._running.check_space()
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: Job) -> bool:
         """Bring a job that is not over to its end: at once when it waits, in order when it runs.
 
-        One that an earlier life has left running is brought to its end by the recovery.
-
-        Raises:
-            OSError: it waits, and that it is cancelled cannot be kept; it goes on waiting.
+        Return whether the disk has that; if not, it has it as soon as it takes it, and a job that
+        waits is over all the same. One that an earlier life has left running is brought to its end
+        by the recovery; after that one without a run is over by this.
         """
         if self._running is not None and self._running.job is job:
             self._running.cancel(outcome.CANCELLED)
-            return
-        if job.state is not State.QUEUED:
-            return
-        job.state, job.cause, job.ended_at = State.CANCELLED, outcome.CANCELLED, self._now()
-        try:
-            self._store.save(job)
-        except OSError:
-            job.state, job.cause, job.ended_at = State.QUEUED, None, None
-            raise
+            return True
+        if job.state.over or not (self._open or job.state is State.QUEUED):
+            return True
+        kept = self._end(job, State.CANCELLED, outcome.CANCELLED)
+        if self._retry is not None and job is self._waiting:
+            self._end_pause()
+        return kept
 
     def stop(self, cause: Cause = outcome.AGENT_STOPPED) -> Deferred[None]:
         """Take no further job and bring the running one to its end; fires when it is over."""
         self._open = False
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
         over: Deferred[None] = Deferred()
         self._run_over.addCallback(over.callback)
         if self._running is not None:
             self._running.cancel(cause)
         return over
 
+    def _run(self, job: Job) -> Deferred[None]:
+        self._running = self._make_run(job)
+        return self._running.start()
+
+    def _clear_up(self, job: Job) -> Deferred[None]:
+        """End what the job has left, in bounded time."""
+        clearing = maybeDeferred(self._end_survivors, job)
+        return clearing.addTimeout(END_SURVIVORS_SECONDS, self._clock)
+
     def _next(self, _: None) -> None:
-        self._running = None
+        run, self._running = self._running, None
+        fault = run.fault if run is not None else None
+        if fault is not None:
+            self._pause(fault)
+            return
+        if self._fault is not None and run is not None and run.launched_yet:
+            self._log.info("the queue goes on: it was paused by {fault}", fault=self._fault.status)
+            self._fault = None
+        self._retry_seconds = FIRST_RETRY_SECONDS
         self.look()
 
-    def _failed(self, failure: Failure) -> None:
-        self._log.failure("a run broke", failure)
+    def _pause(self, fault: HostFault) -> None:
+        """Try the first job of the queue again in a while; say so once."""
+        if self._fault is None or self._fault.status != fault.status:
+            self._log.warn(
+                "the queue is paused, {status}: {sentence}",
+                status=fault.status,
+                sentence=fault.sentence,
+            )
+        self._fault = fault
+        if self._open:
+            self._waiting = next(iter(self._store.queued()), None)
+            self._retry = self._clock.callLater(self._retry_seconds, self._end_pause)
+            self._retry_seconds = min(2 * self._retry_seconds, MAX_RETRY_SECONDS)
+
+    def _end_pause(self) -> None:
+        retry, self._retry = self._retry, None
+        if retry is not None and retry.active():
+            retry.cancel()
+        self.look()
+
+    def _failed(self, failure: Failure, job: Job) -> None:
+        """Have a job be over whose run broke."""
+        self._log.failure("the run of job {id} broke", failure, id=job.id)
+        if not job.state.over:
+            sentence = f"The run broke: {failure.getErrorMessage()}."
+            self._end(job, State.FAILED, Cause("internal-error", sentence))
+
+    def _end(self, job: Job, state: State, cause: Cause) -> bool:
+        """Have a job without a run be over; return whether that is kept already."""
+        job.state, job.cause, job.ended_at = state, cause, self._now()
+        try:
+            self._save(job)
+        except OSError as error:
+            self._log.warn("job {id} is not saved yet: {error}", id=job.id, error=error)
+            return False
+        return True
+
+    def _not_cleared_up(self, failure: Failure, job: Job) -> None:
+        self._log.failure("what job {id} has left may still run", failure, id=job.id)

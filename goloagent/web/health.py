@@ -12,7 +12,6 @@ from goloagent.web.request import Request
 
 READY = "ready"
 STARTING = "starting"
-DISK_FULL = "disk-full"
 
 
 @attrs.frozen
@@ -37,6 +36,8 @@ class Protections:
 @attrs.frozen
 class Health:
     """``ready``, or what the agent is instead (``starting``, ``disk-full``, …) and why.
+
+    The faults of the host are in `goloagent.hostfault`.
 
     `notices` are what an operator should know of the state that was found at the start, and
     `collector` is where results go.

@@ -13,14 +13,15 @@ import msgspec
 from msgspec import Meta, Struct
 
 from goloagent.delivery.status import DeliveryStatus
+from goloagent.hostfault import OF_DISK
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.repository import JobRepository
 from goloagent.jobs.spec import InvalidSpec, JobRequest, parse
 from goloagent.jobs.store import Store
 from goloagent.web.commits import Commits
-from goloagent.web.health import DISK_FULL, STARTING, Health
+from goloagent.web.health import STARTING, Health
 from goloagent.web.operation import Body, Reply, operation
-from goloagent.web.problem import Problem, disk_full, not_found, quoted
+from goloagent.web.problem import Problem, disk_fault, not_found, quoted
 from goloagent.web.request import Request
 from goloagent.web.resource import (
     JobList,
@@ -58,7 +59,8 @@ class JobRoutes:
 
     Args:
         submit: called after each new job.
-        cancel: brings a job to its end: at once when it is queued, in order when it runs.
+        cancel: brings a job to its end: at once when it is queued, in order when it runs; returns
+            False if that is not saved yet.
         delivery: says how the delivery of a job's results goes.
         abandon: gives up the pending results of a job that is over, and says how many they were.
     """
@@ -67,7 +69,7 @@ class JobRoutes:
     jobs: JobRepository
     commits: Commits
     submit: Callable[[], None]
-    cancel: Callable[[Job], None]
+    cancel: Callable[[Job], bool]
     delivery: Callable[[Job], DeliveryStatus]
     abandon: Callable[[Job], int]
     now: Callable[[], datetime]
@@ -104,8 +106,8 @@ class JobRoutes:
                 {"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
         health = self.health()
-        if health.status == DISK_FULL:
-            raise disk_full()
+        if health.status in OF_DISK:
+            raise disk_fault(health.status)
         job = Job(id=str(uuid4()), spec=spec, queued_at=self.now())
         self.jobs.add(job)
         # Before anything is waited for, as its client may be gone then.
@@ -159,25 +161,23 @@ class JobRoutes:
         "/jobs/<job_id>",
         {
             200: Reply("The job is over: it was queued, or over already.", JobResource),
-            202: Reply("The job is being stopped.", JobResource),
+            202: Reply("The job is being stopped, or the disk does not take it yet.", JobResource),
         },
-        errors={
-            404: "There is no such job.",
-            503: "The agent's disk does not take it now; Retry-After says when to come again.",
-            507: "The disk is full.",
-        },
+        errors={404: "There is no such job."},
     )
     async def delete_job(self, request: Request, job_id: str) -> bytes:
         """Cancel a job; its record and its results stay."""
         job = self._find(request, job_id)
-        if job.state is State.QUEUED:
-            await self.commits.writable()
+        saved = True
         if not job.state.over:
-            self.cancel(job)
+            saved = self.cancel(job)
             request.did("cancel", job=job.id)
-        if job.state.over:
-            await self.commits.commit()
-        return request.answer(200 if job.state.over else 202, self._resource(job))
+        if saved and job.state.over:
+            try:
+                await self.commits.commit()
+            except OSError:  # the cancellation has its effect, and may not survive a power cut
+                saved = False
+        return request.answer(200 if saved and job.state.over else 202, self._resource(job))
 
     @operation(
         "DELETE",

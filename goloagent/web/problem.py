@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 import attrs
 import msgspec
 
+from goloagent.hostfault import DISK_FULL, NO_INODES
 from goloagent.space import is_full
 
 RETRY_AFTER_SECONDS = 5
@@ -82,6 +83,16 @@ def not_found(path: bytes) -> Problem:
 def disk_full() -> Problem:
     """Return the problem that the agent's disk has no room."""
     return Problem(507, "the agent's disk is full: remove files from it, or lower --min-free")
+
+
+def disk_fault(status: str) -> Problem:
+    """Return the problem that a fault of the agent's disk, by its status in ``/health``, is."""
+    if status == DISK_FULL:
+        return disk_full()
+    if status == NO_INODES:
+        return Problem(507, "the agent's disk has no inodes left: remove files from it")
+    sentence = f"the agent's disk does not take it: {status}; see /health"
+    return Problem(503, sentence, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 def disk_problem(error: OSError) -> Problem:

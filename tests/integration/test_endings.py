@@ -16,8 +16,6 @@ import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
-from twisted.internet import defer
-from twisted.internet.protocol import Factory, Protocol
 
 from goloagent.jobs.bounds import Bounds
 
@@ -346,36 +344,6 @@ async def test_closes_stdout_and_goes_on(ends: Ends, script: Callable[..., Path]
     )
     assert job["results"]["read"] == 0
     assert job["calls"]["ok"] > 25
-
-
-@pytest_twisted.ensureDeferred
-async def test_port_is_taken(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
-    """A stranger on the RPC port is not driven: no load test starts, no call is made to it."""
-    from twisted.internet import reactor
-
-    heard: list[bytes] = []
-
-    class Stranger(Protocol):
-        def dataReceived(self, data: bytes) -> None:
-            heard.append(data)
-
-    loadtest = go_loadtest("counter", count=10)
-    port = reactor.listenTCP(agent.rpc_port, Factory.forProtocol(Stranger), interface="127.0.0.1")
-    try:
-        begin = reactor.seconds()
-        job = await agent.ended(await agent.queue("bad", loadtest, duration=1))
-        seconds = reactor.seconds() - begin
-    finally:
-        await defer.maybeDeferred(port.stopListening)
-    print(f"10 of 10, a stranger on the port: {job['state']}, {job['reason']}, {seconds:.1f} s")
-    assert (job["state"], job["reason"]) == ("failed", "rpc-port-busy"), job
-    assert f"127.0.0.1:{agent.rpc_port}" in job["message"]
-    assert (job["exit"], job["stderr_tail"]) == (None, "")
-    assert job["calls"]["started"] == 0
-    assert heard == []
-    assert seconds < SLACK_SECONDS
-    job = await agent.settled(await agent.queue("good", loadtest, duration=1))
-    assert (job["state"], job["results"]["delivered"]) == ("finished", 10), job
 
 
 @pytest_twisted.ensureDeferred

@@ -22,6 +22,7 @@ from twisted.internet.defer import Deferred
 
 from goloagent.loadtest import landlock, launcher
 from goloagent.loadtest.containment import Containment
+from goloagent.loadtest.leader import Leader
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 
 # A load test that tells what it is.
@@ -40,10 +41,12 @@ print(json.dumps({
     "fsize": resource.getrlimit(resource.RLIMIT_FSIZE),
     "umask": os.umask(0), "cwd": os.getcwd(), "environ": dict(os.environ),
     "uid": os.getresuid(), "gid": os.getresgid(),
+    "oom": int(open("/proc/self/oom_score_adj").read()),
 }))
 """
 
 
+SYSTEM_PYTHON = "/usr/bin/python3"
 USUAL = Path(__file__).parents[1] / "loadtests" / "usual.py"
 
 
@@ -62,7 +65,7 @@ class Seen(Watcher):
         self.is_launched = True
         self.launching.callback(None)
 
-    def launch_failed(self, sentence: str) -> None:
+    def launch_failed(self, sentence: str, host_status: str | None = None) -> None:
         self.failure = sentence
 
     def stdout(self, data: bytes) -> None:
@@ -151,6 +154,9 @@ async def test_what_a_load_test_is(launch: Launch, monkeypatch: pytest.MonkeyPat
     assert told["core"] == [0, 0]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     assert told["nofile"] == [hard, hard]
+    # So that the kernel ends the load test, and neither the agent nor what keeps the load test.
+    ours = int(Path("/proc/self/oom_score_adj").read_text())
+    assert told["oom"] == min(1000, max(0, ours) + 500) > ours
     assert told["umask"] == 0o077
     assert told["cwd"] == str(launch.directory)
     passed_on = {n: os.environ[n] for n in ("PATH", "LANG", "LC_ALL", "TZ") if n in os.environ}
@@ -159,6 +165,7 @@ async def test_what_a_load_test_is(launch: Launch, monkeypatch: pytest.MonkeyPat
     assert told["environ"] == passed_on | {
         "GOLO_RPC_ADDR": "127.0.0.1:9999",
         "GOLO_JOB": "state/job",
+        "PYTHONUNBUFFERED": "1",
         "HOME": str(launch.directory),
         "TMPDIR": str(launch.directory),
     }
@@ -191,9 +198,11 @@ async def test_sigpipe_ends_a_pipeline(launch: Launch) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_exec_fails(launch: Launch) -> None:
-    """The system's reason comes with its number, before the exit."""
+    """The system's reason comes with its number and the file that it means, before the exit."""
     seen = await launch.start("", None, "/nonexistent/interpreter").over
-    assert seen.failure == f"exec: {os.strerror(errno.ENOENT)} (errno {errno.ENOENT})"
+    why = f"its interpreter /nonexistent/interpreter: {os.strerror(errno.ENOENT)}"
+    reason = f"{os.strerror(errno.ENOENT)}: {why}"
+    assert seen.failure == f"exec: {reason} (errno {errno.ENOENT})"
     assert (seen.is_launched, seen.exit, seen.err) == (False, (launcher.FAILED, None), b"")
 
 
@@ -235,6 +244,105 @@ async def test_another_user(containment: Containment) -> None:
     assert lines[:3] == [str(nobody.pw_uid), str(nobody.pw_gid), str(nobody.pw_gid)], vars(seen)
     assert [int(line.split()[1], 16) for line in lines[3:-2]] == [0, 0, 0, 0]
     assert (lines[-2], seen.err) == ("by name", b"by name\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest_twisted.ensureDeferred
+async def test_a_load_test_leaves_tasks_to_the_agent(
+    containment: Containment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fork bomb comes to a limit of its own; where that is used up elsewhere there is none."""
+    bomb = """import os, resource, time
+started = 0
+try:
+    while started < 200:
+        if os.fork() == 0:
+            time.sleep(60)
+            os._exit(0)
+        started += 1
+except BlockingIOError:
+    pass
+print(started, resource.getrlimit(resource.RLIMIT_NPROC)[0], flush=True)
+"""
+    if not os.access(SYSTEM_PYTHON, os.X_OK):
+        pytest.skip(f"there is no {SYSTEM_PYTHON}, for one that nobody may run")
+    nobody = pwd.getpwnam("nobody")
+    before = _tasks_of(nobody.pw_uid)
+    for limit in (before + 40, 1):
+        monkeypatch.setattr("goloagent.loadtest.process.max_tasks", lambda limit=limit: limit)
+        with tempfile.TemporaryDirectory() as directory:
+            os.chown(directory, nobody.pw_uid, nobody.pw_gid)
+            launch = Launch(Path(directory), containment)
+            seen = launch.start(bomb, "nobody", SYSTEM_PYTHON)
+            while b"\n" not in seen.out and seen.exit is None:
+                await _moment()
+            launch.process.kill()
+            await seen.over
+            launch.clear()
+        assert seen.out, vars(seen)
+        started, in_force = map(int, seen.out.split())
+        if limit > 1:
+            assert (in_force, started <= 40) == (limit, True)
+        else:  # not even one more could be started
+            assert (in_force > limit, started) == (True, 200)
+
+
+def _tasks_of(uid: int) -> int:
+    """Return how many tasks a user has, as far as they show."""
+    count = 0
+    for tasks in Path("/proc").glob("[0-9]*/task"):
+        try:
+            if tasks.stat().st_uid == uid:
+                count += len(list(tasks.iterdir()))
+        except OSError:
+            continue
+    return count
+
+
+async def _moment() -> None:
+    from twisted.internet import reactor, task
+
+    await task.deferLater(reactor, 0.01)
+
+
+@pytest.mark.parametrize("reaped", [False, True])
+@pytest.mark.parametrize("by", ["pidfd", "number"])
+def test_a_group_is_signalled_after_its_leaders_end(
+    reaped: bool, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The members are reached by the kernel's hold of the group, or by their mark."""
+    if by == "number":
+
+        def none_left(_: int) -> int:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        held = monkeypatch.context()
+        patch = held.__enter__()
+        patch.setattr("goloagent.loadtest.leader.os.pidfd_open", none_left)
+    script = "sleep 600 & echo $!; exec cat"
+    with subprocess.Popen(
+        ["/bin/sh", "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        env={"GOLO_JOB": "state/job", "PATH": os.environ["PATH"]},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        member = int(process.stdout.readline())
+        held_member = select.poll()
+        leader = Leader(process.pid, "state/job")
+        if by == "number":
+            held.__exit__(None, None, None)
+        descriptor = os.pidfd_open(member)
+        held_member.register(descriptor, select.POLLIN)
+        if reaped:
+            process.stdin.close()
+            process.wait(10)
+        leader.signal_group(signal.SIGKILL)
+        assert held_member.poll(10_000), "the member lives on"
+        os.close(descriptor)
+        leader.close()
 
 
 @pytest_twisted.ensureDeferred
@@ -283,6 +391,7 @@ def plan(program: Path, agent: int) -> str:
             "directory": str(program.parent),
             "user": None,
             "max_file_bytes": 4 * 1024**3,
+            "max_tasks": None,
             "closed": None,
         }
     )
@@ -332,6 +441,7 @@ def test_ends_with_the_agent(script: Callable[[str], Path]) -> None:
         stderr=subprocess.STDOUT,
     ) as parent:
         assert parent.stdout is not None
+        assert parent.stdout.readline() == launcher.EXECUTING
         assert parent.stdout.readline() == b"ready\n"
         parent.kill()
         # The load test holds the pipe for as long as it lives.

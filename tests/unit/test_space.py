@@ -12,16 +12,15 @@ from unit.runs.one_run import OneRun
 from goloagent.jobs.job import State
 from goloagent.jobs.lifecycle import Phase
 from goloagent.runs.run import _CHECK_BYTES
-from goloagent.space import Space, is_full
+from goloagent.space import MIN_FREE_INODES, Excess, Space, is_full
 
 GIB = 2**30
 
 
-def disk(free: int, size: int) -> os.statvfs_result:
-    """Return how a file system says that so many bytes are free."""
-    return os.statvfs_result(
-        (4096, 4096, size // 4096, free // 4096, free // 4096, 1, 1, 1, 0, 255)
-    )
+def disk(free: int, size: int, inodes: int = 10**6, free_inodes: int = 10**6) -> os.statvfs_result:
+    """Return how a file system says that so many bytes and inodes are free."""
+    blocks = (4096, 4096, size // 4096, free // 4096, free // 4096)
+    return os.statvfs_result((*blocks, inodes, free_inodes, free_inodes, 0, 255))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +75,7 @@ def test_r8_a_run_ends_before_the_disk_is_full() -> None:
     run = OneRun().start()
     for happens in (run.prepared, run.launched, run.connected):
         happens()
-    run.shortage = "The disk is about to be full."
+    run.excess = Excess("The disk is about to be full.", urgent=True)
     run.watching.stdout(b"x" * (_CHECK_BYTES - 1))
     assert "SIGTERM" not in run.story
     run.watching.stdout(b"x")
@@ -92,8 +91,58 @@ def test_r8_a_run_ends_before_the_disk_is_full() -> None:
 def test_a_look_at_any_moment(phase: Phase) -> None:
     """The look that comes once a second finds an answer in every phase."""
     run = OneRun().come_to(phase)
-    run.shortage = "The disk is about to be full."
+    run.excess = Excess("The disk is about to be full.", urgent=True)
     run.run.check_space()
     run.run.check_space()
+    for call in run.clock.getDelayedCalls():
+        call.cancel()
+
+
+@pytest.mark.parametrize(
+    ("inodes", "free", "status"),
+    [
+        (10**6, MIN_FREE_INODES, None),
+        (10**6, MIN_FREE_INODES - 1, "no-inodes"),
+        (10**6, 0, "no-inodes"),
+        (100, 10, None),  # a small file system is of use until a tenth of them is left
+        (100, 9, "no-inodes"),
+        (0, 0, None),  # one that does not count them
+    ],
+)
+def test_the_floor_of_inodes(inodes: int, free: int, status: str | None) -> None:
+    """Without inodes nothing new can be stored, and a run that has its files goes on."""
+    space = Space((Path("/logs"),), 1, GIB, lambda _: disk(GIB, GIB, inodes, free))
+    fault = space.fault()
+    assert (fault and fault.status) == status
+    assert space.too_much(0) is None
+
+
+def test_a_run_goes_on_where_the_disk_cannot_be_looked_at() -> None:
+    """That may pass, and what cannot be written shows when it is written."""
+
+    def look(_: Path) -> os.statvfs_result:
+        raise OSError(errno.EIO, "Input/output error")
+
+    assert Space((Path("/logs"),), 1, GIB, look).too_much(0) is None
+
+
+@pytest.mark.parametrize(("free", "urgent"), [(GIB - 4096, False), (GIB // 2 - 4096, True)])
+def test_below_half_of_the_floor_there_is_no_time_to_lose(free: int, urgent: bool) -> None:
+    """Just below the floor there is, in which the shortage may pass."""
+    excess = Space((Path("/logs"),), GIB, GIB, lambda _: disk(free, 100 * GIB)).too_much(0)
+    assert excess is not None
+    assert excess.urgent is urgent
+
+
+def test_a_shortage_that_passes_ends_no_run() -> None:
+    """One that lasts does: the run is looked at once a second."""
+    run = OneRun(duration_seconds=60).come_to(Phase.RUNNING)
+    for short in (True, True, False, True, True):
+        run.excess = Excess("The disk is short of space.", urgent=False) if short else None
+        run.run.check_space()
+        run.clock.advance(1)
+    assert "SIGTERM" not in run.story
+    run.run.check_space()
+    assert "SIGTERM" in run.story
     for call in run.clock.getDelayedCalls():
         call.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from goloagent.hostfault import HostFault
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Calls, Cause, Exit, State
 from goloagent.jobs.lifecycle import TABLE, Event, Phase
@@ -49,7 +50,7 @@ def test_an_exit_that_was_asked_for_is_no_cause(phase: Phase, exit_: Exit) -> No
 @pytest.mark.parametrize(
     ("phase", "reason"),
     [
-        (Phase.PREPARING, "start-timeout"),
+        (Phase.PREPARING, "slow-disk"),
         (Phase.LAUNCHING, "start-timeout"),
         (Phase.CONNECTING, "start-timeout"),
         (Phase.RUNNING, None),
@@ -122,3 +123,12 @@ def test_no_answered_call_fails_a_job(calls: Calls) -> None:
     """When no call returned, the job has failed for that."""
     state, cause = verdict(None, calls, None)
     assert (state, cause and cause.reason) == (State.FAILED, "calls-unanswered")
+
+
+def test_the_hosts_fault_puts_a_job_back() -> None:
+    """A job that has not begun for no fault of its own waits again, without a cause."""
+    cause = outcome.from_host(HostFault("no-tasks", "No process can be started."))
+    assert verdict(cause, Calls(), None) == (State.QUEUED, None)
+    too_long = cause_of(Phase.PREPARING, Event.TIMEOUT, 60, None)
+    assert too_long is not None
+    assert too_long.requeue

@@ -13,7 +13,7 @@ from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.python.failure import Failure
 
 from goloagent.loadtest.containment import Cgroup, PidNamespace, ProcessGroup
-from goloagent.loadtest.launcher import STATUS_FD
+from goloagent.loadtest.launcher import EXECUTING, STATUS_FD
 from goloagent.loadtest.namespace import END_ALL, EXIT_FD, around
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 
@@ -30,8 +30,8 @@ class Heard(Watcher):
     def launched(self) -> None:
         self.events.append("launched")
 
-    def launch_failed(self, sentence: str) -> None:
-        self.events.append(("launch failed", sentence))
+    def launch_failed(self, sentence: str, host_status: str | None = None) -> None:
+        self.events.append(("launch failed", sentence, host_status))
 
     def stdout(self, data: bytes) -> None:
         self.events.append(("stdout", data))
@@ -71,18 +71,37 @@ def process(heard: Heard) -> LoadTestProcess:
     return process
 
 
-@pytest.fixture
-def signals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
+@pytest.fixture(autouse=True)
+def signals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Keep the signals that are sent, in place of sending them."""
-    sent: list[tuple[str, int, int]] = []
-    monkeypatch.setattr(os, "killpg", lambda group, number: sent.append(("group", group, number)))
-    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append(("process", pid, number)))
+    sent: list[tuple[str, int]] = []
+
+    class FakeLeader:
+        def __init__(self, pid: int, mark: str) -> None:
+            self.pid = pid
+
+        def signal(self, number: int) -> None:
+            sent.append(("process", number))
+
+        def signal_group(self, number: int) -> None:
+            sent.append(("group", number))
+
+        def close(self) -> None:
+            sent.append(("close", 0))
+
+    monkeypatch.setattr("goloagent.loadtest.process.Leader", FakeLeader)
     return sent
+
+
+def launched(process: LoadTestProcess) -> None:
+    """Have the launcher execute the program."""
+    process.childDataReceived(STATUS_FD, EXECUTING)
+    process.childConnectionLost(STATUS_FD)
 
 
 def test_a_whole_life(process: LoadTestProcess, heard: Heard) -> None:
     """The launcher's pipe closing says that the program runs; output goes on as it comes."""
-    process.childConnectionLost(STATUS_FD)
+    launched(process)
     process.childDataReceived(1, b"out")
     process.childDataReceived(2, b"err")
     process.childConnectionLost(1)
@@ -108,7 +127,7 @@ def test_an_exit_before_the_launch_is_known(process: LoadTestProcess, heard: Hea
     process.childConnectionLost(STATUS_FD)
     process.processEnded(Failure(ProcessTerminated(127)))
     assert heard.events == [
-        ("launch failed", "exec: No such file or directory (errno 2)"),
+        ("launch failed", "exec: No such file or directory (errno 2)", None),
         ("exited", 127, None),
         "closed",
     ]
@@ -116,7 +135,7 @@ def test_an_exit_before_the_launch_is_known(process: LoadTestProcess, heard: Hea
 
 def test_an_exit_by_signal(process: LoadTestProcess, heard: Heard) -> None:
     """A process that a signal ended has no exit code."""
-    process.childConnectionLost(STATUS_FD)
+    launched(process)
     process.processExited(Failure(ProcessTerminated(None, signal.SIGABRT, 6)))
     assert heard.events[-1] == ("exited", None, signal.SIGABRT)
 
@@ -142,7 +161,7 @@ def test_an_exit_in_a_namespace(
     keeper_first: bool,
 ) -> None:
     """The load test's own end is told, and at once: its keeper's, before or after, is not."""
-    contained.childConnectionLost(STATUS_FD)
+    launched(contained)
     if keeper_first:
         contained.processExited(DONE)
     assert heard.events == ["launched"]
@@ -159,62 +178,55 @@ def test_a_namespace_that_is_killed(contained: LoadTestProcess, heard: Heard) ->
     """When nobody could tell the load test's end, its keeper ended in the same way."""
     killed = Failure(ProcessTerminated(None, signal.SIGKILL, 9))
     contained.childConnectionLost(EXIT_FD)
-    contained.childConnectionLost(STATUS_FD)
+    launched(contained)
     contained.processExited(killed)
     assert heard.events == ["launched", ("exited", None, signal.SIGKILL)]
 
 
 def test_signals_go_to_the_keeper(
-    contained: LoadTestProcess, signals: list[tuple[str, int, int]]
+    contained: LoadTestProcess, signals: list[tuple[str, int]]
 ) -> None:
-    """The keeper passes both ends on to everything in its namespace; gone, it gets nothing."""
+    """The keeper passes both ends on to everything in its namespace."""
     contained.terminate()
     contained.kill()
-    contained.transport.pid = None  # reaped
-    contained.kill()
-    assert signals == [("process", PID, signal.SIGTERM), ("process", PID, END_ALL)]
+    assert signals == [("process", signal.SIGTERM), ("process", END_ALL)]
 
 
-def test_signals_go_to_the_group(
-    process: LoadTestProcess, signals: list[tuple[str, int, int]]
-) -> None:
-    """Both ends of a run reach all that the load test started, also after its own exit."""
+def test_signals_go_to_the_group(process: LoadTestProcess, signals: list[tuple[str, int]]) -> None:
+    """Both ends of a run reach all that the load test started; after the end nothing is."""
     process.terminate()
-    process.transport.pid = None  # reaped
     process.kill()
-    assert signals == [("group", PID, signal.SIGTERM), ("group", PID, signal.SIGKILL)]
-
-
-def test_signals_before_the_group_is_there(
-    process: LoadTestProcess, signals: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A launcher that has not made its group yet gets the signal itself."""
-
-    def no_group(group: int, number: int) -> None:
-        raise ProcessLookupError
-
-    monkeypatch.setattr(os, "killpg", no_group)
-    process.terminate()
-    assert signals == [("process", PID, signal.SIGTERM)]
-
-
-def test_signals_when_nothing_is_left(
-    process: LoadTestProcess, signals: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A group that is gone with its leader gets nothing, and neither does anybody else."""
-
-    def no_group(group: int, number: int) -> None:
-        raise ProcessLookupError
-
-    monkeypatch.setattr(os, "killpg", no_group)
-    process.transport.pid = None
+    process.abandon_output()
     process.kill()
-    assert signals == []
+    assert signals == [("group", signal.SIGTERM), ("group", signal.SIGKILL), ("close", 0)]
 
 
-def test_signals_before_there_is_a_process(
-    heard: Heard, signals: list[tuple[str, int, int]]
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (b"", "launcher-failed"),
+        (b"{", "launcher-failed"),
+        (b'{"step": "prepare", "errno": 11, "error": "x"}', "no-tasks"),
+        (b'{"step": "make a PID namespace", "errno": 28, "error": "x"}', "no-tasks"),
+        (b'{"step": "become user x", "errno": null, "error": "x"}', None),
+        (EXECUTING + b'{"step": "exec", "errno": 11, "error": "x"}', "no-tasks"),
+        (EXECUTING + b'{"step": "exec", "errno": 24, "error": "x"}', "no-descriptors"),
+        (EXECUTING + b'{"step": "exec", "errno": 2, "error": "x"}', None),
+        (EXECUTING + b'{"step": "exec", "errno": 5, "error": "x"}', None),
+        (EXECUTING + b'{"step": "exec", "errno": 12, "error": "x"}', None),
+    ],
+)
+def test_whose_fault_a_failed_launch_is(
+    process: LoadTestProcess, heard: Heard, said: bytes, status: str | None
 ) -> None:
+    """A launcher that ended without a word is the machine's, a program that is cut is not."""
+    process.childDataReceived(STATUS_FD, said)
+    process.childConnectionLost(STATUS_FD)
+    [(event, _, told)] = heard.events
+    assert (event, told) == ("launch failed", status)
+
+
+def test_signals_before_there_is_a_process(heard: Heard, signals: list[tuple[str, int]]) -> None:
     """Nothing is signalled for a process that was never made."""
     LoadTestProcess(heard, ProcessGroup(), "job").terminate()
     assert signals == []
@@ -253,6 +265,7 @@ def test_spawn(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
         "TZ": "UTC",
         "GOLO_RPC_ADDR": "127.0.0.1:9999",
         "GOLO_JOB": "mark",
+        "PYTHONUNBUFFERED": "1",
         "HOME": "/srv/1",
         "TMPDIR": "/srv/1",
     }
@@ -310,9 +323,7 @@ def test_a_cgroup_that_cannot_be_made(heard: Heard, tmp_path: Path) -> None:
         spawn(None, program, heard)
 
 
-def test_signals_in_a_cgroup(
-    heard: Heard, signals: list[tuple[str, int, int]], tmp_path: Path
-) -> None:
+def test_signals_in_a_cgroup(heard: Heard, signals: list[tuple[str, int]], tmp_path: Path) -> None:
     """The group is asked to end, and the cgroup is ended as a whole."""
     job = tmp_path / "golo-agent-1-2-job"
     job.mkdir()
@@ -323,4 +334,4 @@ def test_signals_in_a_cgroup(
     assert (job / "cgroup.kill").read_text() == ""
     process.kill()
     assert (job / "cgroup.kill").read_text() == "1"
-    assert signals == [("group", PID, signal.SIGTERM), ("group", PID, signal.SIGKILL)]
+    assert signals == [("group", signal.SIGTERM), ("group", signal.SIGKILL)]

@@ -97,6 +97,21 @@ def test_logs_may_be_a_link_itself(tmp_path: Path) -> None:
     assert (tmp_path / "disk/shop/job-1/out.log").is_file()
 
 
+def test_an_empty_log_of_the_run_is_made_anew(tmp_path: Path) -> None:
+    """An attempt to start the run may have ended behind it; what has a byte in it is kept."""
+    first = RunLog.create(tmp_path, "shop", "job-1")
+    first.append_stderr(b"the launcher's")
+    first.close()
+    (tmp_path / "shop" / ".out.log.job-1").symlink_to("left")
+    again = RunLog.create(tmp_path, "shop", "job-1")
+    again.append_stdout(b"x")
+    again.close()
+    assert (tmp_path / "shop/out.log").read_bytes() == b"x"
+    assert (tmp_path / "shop/err.log").read_bytes() == b""
+    with pytest.raises(LogPathError):
+        RunLog.create(tmp_path, "shop", "job-1")
+
+
 PLANTED: dict[str, Callable[[Path, Path], object]] = {
     "name is a link": lambda logs, outside: (logs / "shop").symlink_to(outside),
     "name is a file": lambda logs, outside: (logs / "shop").write_bytes(b""),
@@ -109,7 +124,7 @@ PLANTED: dict[str, Callable[[Path, Path], object]] = {
     "err.log is a link": lambda logs, outside: _in(logs / "shop/job-1", "err.log").symlink_to(
         outside / "new"
     ),
-    "out.log is there": lambda logs, outside: _in(logs / "shop/job-1", "out.log").write_bytes(b""),
+    "out.log is there": lambda logs, outside: _in(logs / "shop/job-1", "out.log").write_bytes(b"x"),
     "link is a directory": lambda logs, outside: _in(logs / "shop", "out.log").mkdir(),
     "link is a pipe": lambda logs, outside: os.mkfifo(_in(logs / "shop", "err.log")),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -20,6 +21,7 @@ from goloagent.loadtest.users import Users
 from goloagent.results.recorder import Recorder
 from goloagent.results.tally import Tally
 from goloagent.runs.run import Run, Tools
+from goloagent.space import Excess
 from goloagent.statistics.run import RunStatistics
 from goloagent.statistics.summary import Summary
 
@@ -37,6 +39,7 @@ class MemoryLog:
         self.errno = errno.ENOSPC
         self.tail_error: OSError | None = None
         self.closed = False
+        self.touch: Callable[[str], None] = lambda _: None
 
     @property
     def size(self) -> int:
@@ -44,6 +47,7 @@ class MemoryLog:
 
     def append_stdout(self, data: bytes) -> int:
         assert not self.closed
+        self.touch("stdout")
         taken = data[: max(0, self.room - self.size)]
         self.out += taken
         return self._check(taken, data)
@@ -53,18 +57,21 @@ class MemoryLog:
 
     def append_stderr(self, data: bytes) -> int:
         assert not self.closed
+        self.touch("stderr")
         taken = data[: max(0, self.room - self.size)]
         self.err += taken
         return self._check(taken, data)
 
     def stderr_tail(self) -> str:
         assert not self.closed
+        self.touch("tail")
         if self.tail_error is not None:
             raise self.tail_error
         return self.err.decode()
 
     def close(self) -> None:
         self.closed = True
+        self.touch("close")
 
     def _check(self, taken: bytes, data: bytes) -> int:
         if len(taken) < len(data):
@@ -91,15 +98,16 @@ class OneRun:
         self.watcher: Watcher | None = None
         self.exited = False
         self.closed = False
-        self.spawn_error: OSError | None = None
+        self.spawn_error: Exception | None = None
         self.store_error: Exception | None = None
-        self.shortage: str | None = None
+        self.excess: Excess | None = None
         self.summaries: list[Summary] = []
         self.statistics_error: OSError | None = None
-        self.logged_before = 0
         self.over = False
         self.ended_seconds = 0.0
         self._users: Users | None = None
+        self.log.touch = self.touch
+        self.failing: dict[str, Exception] = {}
         self.run = Run(
             self.job,
             Tools(
@@ -108,12 +116,12 @@ class OneRun:
                 prepare=lambda _: self.preparing,
                 spawn=self._spawn,
                 connect=self._connect,
-                is_strangers=lambda *_: self.looking,
+                is_strangers=self._look,
                 save=self._save,
                 results=self,
-                too_much=lambda log_bytes: self.shortage,
+                too_much=self._too_much,
                 keep_statistics=self._keep_statistics,
-                in_thread=maybeDeferred,
+                in_thread=self._in_thread,
                 bounds=self.bounds,
             ),
         )
@@ -193,37 +201,62 @@ class OneRun:
 
     # What is done, as the run's tools: a store, the next stage, the stage before, a process.
 
+    def touch(self, tool: str) -> None:
+        """Break, when this tool is to."""
+        if tool in self.failing:
+            raise self.failing[tool]
+
     def begin(self, job: Job) -> None:
+        self.touch("begin")
         assert job.logged
-        self.logged_before = len(self.saved)
         self.story.append("begin")
 
     def grow(self, job: Job) -> None:
+        self.touch("grow")
         assert "begin" in self.story
         assert "end" not in self.story
 
     def end(self, job: Job) -> None:
+        self.touch("end")
         assert job.state.over
         self.story.append("end")
 
     def clear(self) -> None:
+        self.touch("clear")
         self.story.append("clear")
 
     def terminate(self) -> None:
+        self.touch("terminate")
         self.story.append("SIGTERM")
 
     def kill(self) -> None:
+        self.touch("kill")
         self.story.append("SIGKILL")
 
     def abandon_output(self) -> None:
+        self.touch("abandon")
         self.story.append("abandon")
 
+    def _too_much(self, log_bytes: int) -> Excess | None:
+        self.touch("space")
+        return self.excess
+
+    def _look(self, *_: object) -> Deferred[bool]:
+        self.touch("look")
+        return self.looking
+
+    def _in_thread(self, function: Callable[[], None]) -> Deferred[None]:
+        self.touch("thread")
+        return maybeDeferred(function)
+
     def _save(self, job: Job) -> None:
+        self.touch("save")
         if self.store_error is not None:
             raise self.store_error
         self.saved.append(job.state)
 
     def _keep_statistics(self, job: Job, statistics: RunStatistics) -> Deferred[Any]:
+        self.touch("statistics")
         assert job is self.job
         if self.statistics_error is not None:
             return fail(self.statistics_error)
@@ -232,14 +265,17 @@ class OneRun:
 
     def _spawn(self, staged: object, watcher: Watcher) -> OneRun:
         assert staged is self
-        assert self.saved[self.logged_before :] == [State.STARTING], "not saved as logged"
+        assert self.saved == [State.STARTING], "not saved as started"
+        assert self.job.logged
         if self.spawn_error is not None:
             raise self.spawn_error
+        self.touch("spawn")
         self.story.append("spawn")
         self.watcher = watcher
         return self
 
     def _connect(self, users: Users) -> Deferred[None]:
+        self.touch("connect")
         self._users, self.connecting = users, Deferred()
         return self.connecting
 
@@ -258,16 +294,18 @@ class OneRun:
         cause = self.job.cause
         assert (self.job.state, cause and cause.reason) == (state, reason), cause
         assert self.clock.getDelayedCalls() == []
-        assert self.job.ended_at == NOW
-        assert self.saved[-1] is state
-        assert [s for s in self.saved if s.over] == [state]
+        assert self.job.ended_at == (NOW if state.over else None)
+        if self.saved or state is not State.QUEUED:
+            assert self.saved[-1] is state
+        assert [s for s in self.saved if s.over] == ([state] if state.over else [])
         if self.watcher is not None:
             last = self.story.index("abandon")
             assert "SIGKILL" in self.story[:last]
-        if "begin" in self.story:
-            assert self.story.count("begin") == self.story.count("end") == 1
+        assert self.story.count("begin") == self.story.count("end") <= 1
+        if self.run._staged is not None:
             assert self.log.closed
-            assert self.job.stderr_tail == ("" if self.log.tail_error else self.log.err.decode())
+            tail = "" if self.log.tail_error or not state.over else self.log.err.decode()
+            assert self.job.stderr_tail == tail
             assert self.story.count("clear") == 1
         if self.connecting is not None:
             assert self.connecting.called
@@ -278,6 +316,12 @@ class OneRun:
         tally.close()
         assert (self.job.results.read, self.job.results.invalid) == (tally.read, tally.invalid)
         return cause
+
+    def check_requeued(self, status: str | None) -> None:
+        """Check that the run has left nothing, and the job waits as if it had never begun."""
+        self.check(State.QUEUED)
+        assert (self.run.fault and self.run.fault.status) == status
+        assert (self.job.started_at, self.job.exit, self.job.calls.started) == (None, None, 0)
 
     @property
     def calls(self) -> Calls:

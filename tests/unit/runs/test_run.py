@@ -12,11 +12,12 @@ import pytest
 from conftest import LoggedErrors
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectingCancelledError, DNSLookupError
 from unit.loadtest.peer import THERE
 from unit.runs.one_run import NOW, RESULT, OneRun
 
+from goloagent import hostfault
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Cause, Exit, State
 from goloagent.jobs.lifecycle import Phase
@@ -63,13 +64,12 @@ def test_a_whole_run() -> None:
     assert one.job.exit == Exit(None, "SIGTERM")
     assert one.saved == [
         State.STARTING,
-        State.STARTING,
         State.RUNNING,
         State.STOPPING,
         State.FINISHED,
     ]
     assert one.story == [
-        *("begin", "spawn", "SIGTERM", "SIGKILL", "abandon", "clear"),
+        *("spawn", "begin", "SIGTERM", "SIGKILL", "abandon", "clear"),
         *("end", "over"),
     ]
     assert one.job.started_at == one.job.ended_at == NOW
@@ -217,7 +217,7 @@ def test_prepared_at_once() -> None:
     one = OneRun()
     one.prepared()
     one.start()
-    assert one.story == ["begin", "spawn"]
+    assert one.story == ["spawn"]
     other = OneRun()
     other.preparing.errback(Refused(Cause("log-path", "A link.")))
     other.start().check(State.FAILED, "log-path")
@@ -232,22 +232,99 @@ def test_preparing_breaks(logged_errors: LoggedErrors) -> None:
 
 
 def test_preparing_takes_too_long() -> None:
-    """It is cancelled and the job told as one that did not start."""
+    """It is cancelled, and the job waits for a machine that is quicker."""
     one = OneRun().start()
     one.clock.advance(one.bounds.prepare_seconds)
-    one.check(State.FAILED, "start-timeout")
+    one.check_requeued("slow-disk")
     assert one.preparing.called
 
 
 def test_no_process_can_be_made() -> None:
-    """The system's reason is told; the log that was begun is ended."""
+    """The system's reason is told."""
     one = OneRun().start()
-    one.spawn_error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    one.spawn_error = OSError(errno.EPERM, os.strerror(errno.EPERM))
     one.prepared()
     cause = one.check(State.FAILED, "spawn-failed")
     assert cause is not None
-    assert os.strerror(errno.EAGAIN) in cause.sentence
-    assert one.story == ["begin", "clear", "end", "over"]
+    assert os.strerror(errno.EPERM) in cause.sentence
+    assert one.story == ["clear", "over"]
+
+
+# The machine's fault, which is no job's.
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (OSError(errno.EAGAIN, "Resource temporarily unavailable"), "no-tasks"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "no-memory"),
+        (OSError(errno.EMFILE, "Too many open files"), "no-descriptors"),
+        (OSError(errno.ENFILE, "Too many open files in system"), "no-descriptors"),
+        (RuntimeError("can't start new thread"), "no-tasks"),
+        (MemoryError(), "no-memory"),
+    ],
+)
+@pytest.mark.parametrize("where", ["prepare", "spawn"])
+def test_the_hosts_fault_puts_the_job_back(where: str, error: Exception, status: str) -> None:
+    """Wherever it is met before the load test runs, the job is in the queue as before."""
+    one = OneRun()
+    one.start()
+    if where == "prepare":
+        one.preparing.errback(error)
+    else:
+        one.spawn_error = error
+        one.prepared()
+    one.check_requeued(status)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_a_job_that_cannot_be_kept_as_started_is_not_started(code: int) -> None:
+    """What the disk does not know to have started would be run again after a restart."""
+    one = OneRun()
+    one.store_error = OSError(code, os.strerror(code))
+    one.prepared()
+    one.start()
+    one.check_requeued(hostfault.status_of_errno(code))
+    assert "spawn" not in one.story
+
+
+def test_the_machine_does_not_let_the_launcher_come_further() -> None:
+    """The job waits again as soon as nothing of it is left."""
+    one = OneRun().come_to(Phase.LAUNCHING)
+    one.watching.launch_failed("make a PID namespace: no", "no-tasks")
+    one.exit(127)
+    assert not one.over
+    one.close()
+    one.check_requeued("no-tasks")
+    assert "begin" not in one.story
+
+
+def test_a_cancel_of_a_job_that_would_go_back() -> None:
+    """Somebody's wish counts more than the machine's fault."""
+    one = OneRun().come_to(Phase.LAUNCHING)
+    one.watching.launch_failed("make a PID namespace: no", "no-tasks")
+    one.run.cancel(outcome.CANCELLED)
+    one.exit(127)
+    one.close()
+    one.check(State.CANCELLED, "cancelled")
+
+
+def test_the_peer_cannot_be_looked_up_for_a_while() -> None:
+    """Without a thread or a descriptor to be had it is tried again, as long as a start may last."""
+    one = OneRun().come_to(Phase.LAUNCHING)
+    one.looking = fail(RuntimeError("can't start new thread"))
+    one.launched()
+    one.connected()
+    one.clock.advance(0.5)
+    one.looking = fail(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+    one.clock.advance(0.5)
+    assert one.job.state is State.STARTING
+    one.looking = succeed(False)
+    one.clock.advance(0.5)
+    assert one.job.state is State.RUNNING
+    one.answer()
+    one.pass_all_time()
+    one.check(State.FINISHED)
 
 
 def test_a_stranger_took_the_port() -> None:
@@ -461,6 +538,10 @@ def test_cancel(phase: Phase, cause: Cause, state: State) -> None:
     if phase in (Phase.SETTLING, Phase.TERMINATING, Phase.DRAINING):
         # Its work was done: the end was only hastened.
         one.check(State.FINISHED)
+    elif phase is Phase.PREPARING and cause is outcome.AGENT_STOPPED:
+        # It had not begun.
+        one.check(State.QUEUED)
+        assert one.run.fault is None
     else:
         one.check(state, cause.reason)
 
@@ -549,25 +630,27 @@ def test_the_store_fails_before_the_start(logged_errors: LoggedErrors) -> None:
     one.store_error = sqlite3.OperationalError("database or disk is full")
     one.prepared()
     one.start()
-    assert one.story == ["begin", "clear", "end", "over"]
+    assert one.story == ["clear", "over"]
     assert one.job.cause is not None
     assert one.job.cause.reason == "internal-error"
     assert one.log.closed
     assert logged_errors.flush(sqlite3.OperationalError)
 
 
-def test_the_end_breaks() -> None:
-    """An error in the end itself is told to whoever waits for it."""
+def test_the_end_breaks(logged_errors: LoggedErrors) -> None:
+    """An error in one step of the end keeps the job from no other, and it is over."""
     one = OneRun().come_to(Phase.TERMINATING)
-    failures: list[object] = []
-    one.run._over.addErrback(failures.append)
 
-    def broken(_: object) -> None:
+    def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    one.end = broken  # type: ignore[method-assign]
+    for step in ("end", "abandon_output", "clear"):
+        setattr(one, step, broken)
+    one.log.close = broken  # type: ignore[method-assign]
     one.pass_all_time()
-    assert len(failures) == 1
+    assert one.over
+    assert (one.job.state, one.job.ended_at) == (State.FINISHED, NOW)
+    assert len(logged_errors.flush(ZeroDivisionError)) == 3
 
 
 # Anything that can happen, in any order in which it can.
@@ -608,7 +691,8 @@ def possible(one: OneRun, launched: list[bool]) -> dict[str, Callable[[], object
     if one.connecting is not None and not one.connecting.called:
         things["accepts"] = one.connected
         things["unreachable"] = lambda: one.connecting.errback(DNSLookupError())  # type: ignore
-    if one.peer is not None and not one.peer.wire.gone:
+    heard = one.peer is not None and one.peer.wire.producerState == "producing"
+    if one.peer is not None and not one.peer.wire.gone and heard:
         things["garbage"] = lambda: one.peer.send(b"\xfc\x40\0\0\0")  # type: ignore[union-attr]
         things["hangs up"] = one.peer.close
         if one.peer.waiting:
@@ -646,13 +730,68 @@ def test_every_history_ends(data: st.DataObject, users: int, duration: int) -> N
     assert one.over
     cause = one.job.cause
     one.check(one.job.state, cause and cause.reason)
-    assert one.job.state.over
-    assert (cause is None) is (one.job.state is State.FINISHED)
+    if one.job.state is State.QUEUED:
+        # Only the machine, or the agent's end before it began, puts a job back.
+        assert "begin" not in one.story
+        assert one.calls.started == one.job.results.read == 0
+    else:
+        assert one.job.state.over
+    assert (cause is None) is (one.job.state in (State.FINISHED, State.QUEUED))
     # The clock moves on after an end too, by the steps of the history.
     assert one.ended_seconds <= most_seconds + 15 * 9
     for late in possible(one, launched).values():
         late()
     one.check(one.job.state, cause and cause.reason)
+
+
+TOOLS = (
+    *("spawn", "connect", "look", "save", "begin", "grow", "end", "space", "statistics", "thread"),
+    *("clear", "stdout", "stderr", "tail", "close", "terminate", "kill", "abandon"),
+)
+ERRORS = (
+    *(OSError(n, os.strerror(n)) for n in (errno.EAGAIN, errno.EMFILE, errno.ENOSPC, errno.EIO)),
+    *(RuntimeError("can't start new thread"), MemoryError(), ZeroDivisionError("a bug")),
+    *(ProcessLookupError(errno.ESRCH, "No such process"), RecursionError(), UnicodeError()),
+)
+
+
+@settings(max_examples=500)
+@given(
+    data=st.data(),
+    duration=st.sampled_from([0, 1, 20]),
+    failing=st.dictionaries(st.sampled_from(TOOLS), st.sampled_from(ERRORS), max_size=4),
+)
+def test_every_history_ends_whatever_breaks(
+    data: st.DataObject, duration: int, failing: dict[str, Exception]
+) -> None:
+    """Whichever tools raise whatever, from the beginning or later, the run ends in bounded time."""
+    logged: list[object] = []
+    one, launched = OneRun(2, duration), list[bool]()
+    one.run._log = type("Log", (), {"__getattr__": lambda *_: lambda *_, **__: logged.append(1)})()
+    one.failing = {} if data.draw(st.booleans(), label="later") else failing
+    one.start()
+    for _ in range(data.draw(st.integers(0, 20), label="count")):
+        things = possible(one, launched)
+        ordinary = [t for t in ("prepared", "launched", "accepts", "answers") if t in things]
+        things["breaks"] = lambda: one.failing.update(failing)
+        things["is mended"] = one.failing.clear
+        things[data.draw(st.sampled_from(sorted(things) + ordinary * 8))]()
+    one.failing.update(failing)
+    one.run.cancel(outcome.CANCELLED)
+    bounds = one.bounds
+    assert one.pass_all_time() <= (
+        bounds.return_cancelled_seconds
+        + bounds.settle_cancelled_seconds
+        + bounds.grace_seconds
+        + bounds.drain_seconds
+        + bounds.kill_seconds
+    )
+    assert one.over
+    assert one.job.state.over or one.job.state is State.QUEUED
+    assert one.job.state is not State.QUEUED or one.calls.started == 0
+    assert one.clock.getDelayedCalls() == []
+    if one.run._staged is not None:
+        assert one.log.closed
 
 
 def test_the_statistics_of_a_run() -> None:

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, ensureDeferred, fail, maybeDeferred, succeed
-from twisted.internet.error import DNSLookupError
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.python.failure import Failure
 from unit.runs.one_run import NOW
 
+from goloagent.hostfault import HostFault
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import Binary, Store
+from goloagent.results.runlog import RunLog
 from goloagent.runs.stage import Refused, Stage, Staged
 
 PROGRAM = b"#!/bin/sh\n"
@@ -35,7 +36,8 @@ class Rooms:
         self.store = Store(root / "agent.sqlite")
         self.binaries = Binaries(root, self.store, lambda: NOW)
         self.binaries.open()
-        self.rpc: Deferred[bool] = succeed(True)
+        self.fault: HostFault | None = None
+        self.stage: Stage | None = None
         self.in_thread: Callable[..., Deferred[Any]] = maybeDeferred
         incoming = self.binaries.receive()
         incoming.write(PROGRAM)
@@ -45,29 +47,32 @@ class Rooms:
     def prepare(self) -> Deferred[Staged]:
         """Prepare the job."""
 
-        async def rpc_is_free() -> bool:
-            return await self.rpc
+        async def fault() -> HostFault | None:
+            return self.fault
 
-        return ensureDeferred(
-            Stage(
+        if self.stage is None:
+            self.stage = Stage(
                 self.work,
                 self.logs,
                 self.binaries,
                 None,
-                "127.0.0.1:9999",
-                rpc_is_free,
-                self.in_thread,
-            ).prepare(self.job)
-        )
+                fault,
+                lambda *call: self.in_thread(*call),
+            )
+        return ensureDeferred(self.stage.prepare(self.job))
 
-    def refusal(self) -> str:
-        """Prepare the job, which is refused without leaving anything; return the reason."""
+    def refusal(self, requeue: bool = False) -> str:
+        """Prepare the job, which is refused without leaving anything; return the reason.
+
+        With `requeue` it is refused for the machine's fault, and stays in the queue.
+        """
         failures: list[Failure] = []
         self.prepare().addErrback(failures.append)
         (failure,) = failures
         failure.trap(Refused)
         assert list(self.work.iterdir()) == []
         cause = failure.value.cause
+        assert cause.requeue is requeue
         assert cause.sentence.endswith(".")
         return str(cause.reason)
 
@@ -99,17 +104,16 @@ def test_staged(rooms: Rooms) -> None:
     assert (rooms.binaries.kept / rooms.binary.id).read_bytes() == PROGRAM
 
 
-def test_the_port_is_taken(rooms: Rooms) -> None:
-    """A stranger on the RPC address refuses the job before anything is made."""
-    rooms.rpc = succeed(False)
-    assert rooms.refusal() == "rpc-port-busy"
+def test_the_hosts_fault_refuses_the_job_for_now(rooms: Rooms) -> None:
+    """What keeps every job from running is no job's fault; nothing is made."""
+    rooms.fault = HostFault("rpc-port-busy", "Another program listens.")
+    assert rooms.refusal(requeue=True) == "rpc-port-busy"
     assert list(rooms.logs.iterdir()) == []
-
-
-def test_the_address_cannot_be_asked(rooms: Rooms) -> None:
-    """An RPC host that cannot be resolved refuses the job, and is no bug of ours."""
-    rooms.rpc = fail(DNSLookupError("no such host"))
-    assert rooms.refusal() == "prepare-failed"
+    rooms.fault = None
+    told: list[Staged] = []
+    rooms.prepare().addCallback(told.append)
+    assert told[0].program.read_bytes() == PROGRAM
+    told[0].log.close()
 
 
 def test_an_unknown_binary(rooms: Rooms) -> None:
@@ -139,17 +143,80 @@ def test_a_link_where_a_log_belongs(rooms: Rooms, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "reason"),
+    ("number", "reason", "requeue"),
     [
-        (errno.ENOSPC, "disk-full"),
-        (errno.EDQUOT, "disk-full"),
-        (errno.EACCES, "prepare-failed"),
+        (errno.ENOSPC, "disk-full", True),
+        (errno.EDQUOT, "disk-full", True),
+        (errno.EROFS, "read-only", True),
+        (errno.EIO, "disk-error", True),
+        (errno.EMFILE, "no-descriptors", True),
+        (errno.ENFILE, "no-descriptors", True),
+        (errno.EAGAIN, "no-tasks", True),
+        (errno.ENOMEM, "no-memory", True),
+        (errno.EACCES, "prepare-failed", False),
     ],
 )
-def test_the_disk_fails(rooms: Rooms, number: int, reason: str) -> None:
-    """A full disk has a reason of its own, and any other failure one with the system's words."""
-    rooms.in_thread = lambda *_: fail(OSError(number, os.strerror(number)))
-    assert rooms.refusal() == reason
+@pytest.mark.parametrize("where", ["copy", "log"])
+def test_only_the_jobs_own_fault_fails_it(
+    rooms: Rooms,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    number: int,
+    reason: str,
+    requeue: bool,
+) -> None:
+    """The machine's trouble puts it off, under a name of its own; then it is prepared as usual."""
+
+    def failing(*_: object) -> Deferred[None]:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        if where == "copy":
+            patch.setattr(rooms, "in_thread", failing)
+        else:
+            patch.setattr(RunLog, "create", failing)
+        assert rooms.refusal(requeue) == reason
+    told: list[Staged] = []
+    rooms.prepare().addCallback(told.append)
+    assert told[0].program.read_bytes() == PROGRAM
+    told[0].log.close()
+
+
+def test_a_thread_that_cannot_be_started(rooms: Rooms) -> None:
+    """It is the machine that is out of tasks."""
+
+    def failing(*_: object) -> Deferred[None]:
+        raise RuntimeError("can't start new thread")
+
+    rooms.in_thread = failing
+    assert rooms.refusal(requeue=True) == "no-tasks"
+
+
+def test_a_second_attempt_finds_what_the_first_has_left(rooms: Rooms) -> None:
+    """A directory that could not be removed, and a log without a byte, are made anew."""
+    told: list[Staged] = []
+    rooms.prepare().addCallback(told.append)
+    told[0].log.close()
+    (told[0].directory / "left").mkdir()
+    rooms.prepare().addCallback(told.append)
+    assert [path.name for path in told[1].directory.iterdir()] == ["loadtest"]
+    told[1].log.close()
+
+
+def test_a_copy_that_hangs_is_not_begun_again(rooms: Rooms) -> None:
+    """Each attempt would take another thread from the disk that hangs."""
+    hanging: Deferred[None] = Deferred()
+    rooms.in_thread = lambda *_: hanging
+    failures: list[Failure] = []
+    preparing = rooms.prepare().addErrback(failures.append)
+    preparing.cancel()
+    rooms.in_thread = maybeDeferred
+    assert rooms.refusal(requeue=True) == "slow-disk"
+    hanging.callback(None)
+    told: list[Staged] = []
+    rooms.prepare().addCallback(told.append)
+    assert told[0].program.read_bytes() == PROGRAM
+    told[0].log.close()
 
 
 def test_cancelled(rooms: Rooms) -> None:
@@ -164,9 +231,10 @@ def test_cancelled(rooms: Rooms) -> None:
 
 
 def test_work_is_gone(rooms: Rooms) -> None:
-    """Somebody's removal of the work directory costs the job and nothing more."""
+    """Somebody's removal of the work directory costs nothing: it is made again."""
     shutil.rmtree(rooms.work)
-    failures: list[Failure] = []
-    rooms.prepare().addErrback(failures.append)
-    assert failures[0].check(Refused)
-    assert failures[0].value.cause.reason == "prepare-failed"
+    told: list[Staged] = []
+    rooms.prepare().addCallback(told.append)
+    assert told[0].program.read_bytes() == PROGRAM
+    assert rooms.work.stat().st_mode & 0o777 == 0o711
+    told[0].log.close()

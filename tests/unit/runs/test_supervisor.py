@@ -8,13 +8,22 @@ from pathlib import Path
 import pytest
 from conftest import LoggedErrors
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
 from unit.runs.one_run import NOW
 
+from goloagent.hostfault import HostFault
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Cause, Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import Store
-from goloagent.runs.supervisor import Supervisor
+from goloagent.runs.supervisor import (
+    END_SURVIVORS_SECONDS,
+    FIRST_RETRY_SECONDS,
+    MAX_RETRY_SECONDS,
+    Supervisor,
+)
+
+FAULT = HostFault("no-tasks", "No process can be started.")
 
 
 class FakeRun:
@@ -22,11 +31,16 @@ class FakeRun:
 
     def __init__(self, job: Job, at_once: bool) -> None:
         self.job = job
-        self.over: Deferred[None] = succeed(None) if at_once else Deferred()
+        self.over: Deferred[None] = Deferred()
+        self.at_once = at_once
         self.cancelled: list[Cause] = []
+        self.fault: HostFault | None = None
+        self.launched_yet = False
 
     def start(self) -> Deferred[None]:
         self.job.state = State.STARTING
+        if self.at_once:
+            self.end()
         return self.over
 
     def cancel(self, cause: Cause) -> None:
@@ -34,6 +48,11 @@ class FakeRun:
 
     def end(self) -> None:
         self.job.state = State.FINISHED
+        self.launched_yet = True
+        self.over.callback(None)
+
+    def put_back(self, fault: HostFault | None = FAULT) -> None:
+        self.job.state, self.fault = State.QUEUED, fault
         self.over.callback(None)
 
 
@@ -45,7 +64,11 @@ class Queue:
         self.runs: list[FakeRun] = []
         self.at_once = False
         self.clearing: Deferred[None] = succeed(None)
-        self.supervisor = Supervisor(self.store, self._make_run, self._end_survivors, lambda: NOW)
+        self.clock = Clock()
+        self.full = False
+        self.supervisor = Supervisor(
+            self.store, self._make_run, self._end_survivors, lambda: NOW, self.clock, self._save
+        )
 
     def add(self, *names: str) -> None:
         """Queue jobs, telling the supervisor of each."""
@@ -57,6 +80,11 @@ class Queue:
     def ran(self) -> list[str]:
         """The jobs that were started, in order."""
         return [run.job.id for run in self.runs]
+
+    def _save(self, job: Job) -> None:
+        if self.full:
+            raise OSError(28, "full")
+        self.store.save(job)
 
     def _make_run(self, job: Job) -> FakeRun:
         self.runs.append(FakeRun(job, self.at_once))
@@ -113,6 +141,8 @@ def test_a_run_that_breaks(queue: Queue, logged_errors: LoggedErrors) -> None:
     queue.add("a", "b")
     queue.runs[0].over.errback(ZeroDivisionError("a bug"))
     assert queue.ran == ["a", "b"]
+    broken = queue.runs[0].job
+    assert (broken.state, broken.cause and broken.cause.reason) == (State.FAILED, "internal-error")
     assert len(logged_errors.flush(ZeroDivisionError)) == 1
 
 
@@ -196,20 +226,15 @@ def test_cancelling_the_job_that_runs(queue: Queue) -> None:
     assert queue.runs[0].job.state is State.STARTING
 
 
-def test_a_cancel_that_cannot_be_kept(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job goes on waiting when the disk does not take it, and runs in its turn."""
+def test_a_cancel_that_cannot_be_kept(queue: Queue) -> None:
+    """The job is over at once all the same, and whoever wants that hears that it is not kept."""
     queue.add("one")
     [job] = queue.store.queued()
-
-    def full(_: Job) -> None:
-        raise OSError(28, "full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(queue.store, "save", full)
-        with pytest.raises(OSError, match="full"):
-            queue.supervisor.cancel(job)
+    queue.full = True
+    assert queue.supervisor.cancel(job) is False
+    assert job.state is State.CANCELLED
     queue.supervisor.start()
-    assert queue.ran == ["one"]
+    assert queue.ran == []
 
 
 def test_a_job_of_an_earlier_life_is_left_to_the_recovery(queue: Queue) -> None:
@@ -219,3 +244,117 @@ def test_a_job_of_an_earlier_life_is_left_to_the_recovery(queue: Queue) -> None:
     queue.supervisor.cancel(left)
     assert left.state is State.RUNNING
     assert queue.store.get("left") is left
+
+
+def test_a_job_without_a_run_is_over_by_a_cancel(queue: Queue) -> None:
+    """However it came to be so: a cancel always has an effect."""
+    queue.supervisor.start()
+    left = Job("left", JobSpec("left", 1, 1, "binary"), NOW, state=State.STOPPING)
+    queue.store.add(left)
+    assert queue.supervisor.cancel(left)
+    assert (left.state, left.cause) == (State.CANCELLED, outcome.CANCELLED)
+
+
+# The machine's fault.
+
+
+def test_the_hosts_fault_pauses_the_queue(queue: Queue) -> None:
+    """No job fails by it: the first one is tried again, at doubling intervals, until it runs."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    delay = FIRST_RETRY_SECONDS
+    for attempt in range(1, 10):
+        queue.runs[-1].put_back()
+        assert queue.supervisor.fault == FAULT
+        queue.add(f"another {attempt}")
+        queue.clock.advance(delay - 0.01)
+        assert queue.ran == ["a"] * attempt
+        queue.clock.advance(0.01)
+        assert queue.ran == ["a"] * (attempt + 1)
+        delay = min(2 * delay, MAX_RETRY_SECONDS)
+    assert queue.supervisor.fault == FAULT
+    queue.runs[-1].launched_yet = True
+    assert queue.supervisor.fault is None
+    queue.runs[-1].end()
+    assert queue.ran[-1] == "b"
+    queue.runs[-1].put_back()
+    queue.clock.advance(FIRST_RETRY_SECONDS)
+    assert queue.ran[-2:] == ["b", "b"]
+
+
+def test_a_cancel_while_the_queue_is_paused(queue: Queue) -> None:
+    """The job is over at once, and the next one is tried at once; without one there is no fault."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    queue.runs[0].put_back()
+    [first, second] = queue.store.queued()
+    assert queue.supervisor.cancel(first)
+    assert first.state is State.CANCELLED
+    assert queue.ran == ["a", "b"]
+    queue.runs[1].put_back()
+    queue.supervisor.cancel(second)
+    assert queue.supervisor.fault is None
+    assert queue.clock.getDelayedCalls() == []
+
+
+def test_a_cancel_of_a_later_job_while_the_queue_is_paused(queue: Queue) -> None:
+    """The pause of the first one goes on."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    queue.runs[0].put_back()
+    [_, second] = queue.store.queued()
+    queue.supervisor.cancel(second)
+    assert (queue.ran, queue.supervisor.fault) == (["a"], FAULT)
+
+
+def test_stop_while_the_queue_is_paused(queue: Queue) -> None:
+    """The agent ends at once, and every job stays in the queue."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    queue.runs[0].put_back()
+    assert queue.supervisor.stop().called
+    assert queue.clock.getDelayedCalls() == []
+    assert [job.id for job in queue.store.queued()] == ["a", "b"]
+
+
+def test_a_job_that_goes_back_as_the_agent_stops(queue: Queue) -> None:
+    """It stays in the queue, and there is nothing wrong with the machine."""
+    queue.supervisor.start()
+    queue.add("a")
+    stopped = queue.supervisor.stop()
+    queue.runs[0].put_back(fault=None)
+    assert stopped.called
+    assert queue.supervisor.fault is None
+    assert queue.ran == ["a"]
+
+
+def test_a_clearing_up_that_hangs(queue: Queue, logged_errors: LoggedErrors) -> None:
+    """The next job waits for it no longer than its bound."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    queue.clearing = Deferred()
+    queue.runs[0].end()
+    queue.clock.advance(END_SURVIVORS_SECONDS)
+    assert queue.ran == ["a", "b"]
+    assert len(logged_errors.flush()) == 1
+
+
+@pytest.mark.parametrize("what", ["_make_run", "_end_survivors"])
+def test_whatever_breaks_the_queue_goes_on(
+    queue: Queue, logged_errors: LoggedErrors, what: str
+) -> None:
+    """A run that cannot even be made is over; what cannot be cleared up is left."""
+
+    def broken(job: Job) -> None:
+        raise RuntimeError("can't start new thread")
+
+    usual = getattr(queue.supervisor, what)
+    setattr(queue.supervisor, what, broken)
+    queue.at_once = True
+    queue.supervisor.start()
+    queue.add("a")
+    assert {job.id for job in queue.store.queued()} == set()
+    setattr(queue.supervisor, what, usual)
+    queue.add("b")
+    assert queue.ran[-1] == "b"
+    assert logged_errors.flush(RuntimeError)

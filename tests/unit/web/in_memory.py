@@ -159,7 +159,7 @@ class Agent:
     health: Callable[[], Health] = Health
     exposition: Callable[[str], tuple[str, bytes]] = lambda accept: ("text/plain", b"")
     submitted: list[Job] = attrs.Factory(list)
-    cancelled: Callable[[Job], None] = lambda job: None
+    cancelled: Callable[[Job], bool] = lambda job: True
     delivery: DeliveryStatus = attrs.field(factory=DeliveryStatus)
     abandon: Callable[[Job], int] = lambda job: 0
     broadcast: Broadcast = attrs.field(init=False)

@@ -58,8 +58,9 @@ def test_an_upload_whose_client_leaves(agent: Agent, lines: list[str]) -> None:
 def test_what_was_done(agent: Agent, lines: list[str]) -> None:
     """An upload, a queueing, a cancel and a removal have a line each, and looking has none."""
 
-    def cancelled(job: object) -> None:
+    def cancelled(job: object) -> bool:
         agent.submitted[0].state = State.CANCELLED
+        return True
 
     agent.cancelled = cancelled
     uploaded = agent.ask(golo_cli.upload(b"#!/bin/sh\n"))

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from unit.web import golo_cli
 from unit.web.in_memory import NOW, Agent, Answer
 
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
+from goloagent.web.health import Health
 
 
 def ask(agent: Agent, start: str) -> Answer:
@@ -101,9 +103,10 @@ def test_cancelling_says_whether_it_is_over(agent: Agent) -> None:
     """200 when nothing runs any more, 202 while the job comes to its end, 404 for nobody's job."""
     waiting, running, over = add(agent, 3)
 
-    def cancel(job: Job) -> None:
+    def cancel(job: Job) -> bool:
         job.state = State.STOPPING if job is running else State.CANCELLED
         job.cause = outcome.CANCELLED
+        return True
 
     agent.cancelled = cancel
     running.state = State.RUNNING
@@ -114,6 +117,47 @@ def test_cancelling_says_whether_it_is_over(agent: Agent) -> None:
     assert [job["state"] for job in shown] == ["cancelled", "stopping", "finished"]
     assert [job["reason"] for job in shown] == ["cancelled", "cancelled", None]
     assert ask(agent, "DELETE /jobs/nobody").status == 404
+
+
+def test_a_cancel_that_the_disk_does_not_take_yet(agent: Agent) -> None:
+    """It has its effect, and is not answered as one that survives a power cut."""
+    (waiting,) = add(agent, 1)
+
+    def cancel(job: Job) -> bool:
+        job.state, job.cause = State.CANCELLED, outcome.CANCELLED
+        return False
+
+    agent.cancelled = cancel
+    answer = ask(agent, f"DELETE /jobs/{waiting.id}")
+    assert (answer.status, json.loads(answer.body)["state"]) == (202, "cancelled")
+
+
+@pytest.mark.parametrize(
+    ("status", "answered"),
+    [
+        ("disk-full", 507),
+        ("no-inodes", 507),
+        ("read-only", 503),
+        ("disk-error", 503),
+        ("slow-disk", 503),
+        ("rpc-port-busy", 201),
+        ("no-tasks", 201),
+        ("no-descriptors", 201),
+        ("launcher-failed", 201),
+    ],
+)
+def test_queueing_while_something_is_wrong_with_the_host(
+    agent: Agent, status: str, answered: int
+) -> None:
+    """What can be stored is taken and waits; what cannot is refused."""
+    binary = json.loads(agent.ask(golo_cli.upload(b"#!/bin/sh\n")).body)["binary"]
+    agent.health = lambda: Health(status, "What is wrong.")
+    body = json.dumps({"binary": binary})
+    head = f"POST /queue HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    answer = agent.ask((head + body).encode())
+    assert answer.status == answered
+    assert answered == 201 or b"disk" in answer.body
+    assert (b"What is wrong" in answer.body) is False, "it may name a path"
 
 
 def test_the_api_describes_itself(agent: Agent) -> None:

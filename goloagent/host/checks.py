@@ -1,0 +1,122 @@
+"""Checks of the machine: whether it can be written to, has tasks, and the RPC port is free.
+
+Made every few seconds, and before each run, in a worker thread. A check that hangs is a fault too.
+"""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+import attrs
+from twisted.internet.defer import Deferred, maybeDeferred
+
+from goloagent.hostfault import (
+    DISK_ERROR,
+    NO_TASKS,
+    RPC_ADDRESS,
+    RPC_PORT_BUSY,
+    SLOW_DISK,
+    HostFault,
+    status_of,
+)
+from goloagent.loadtest import listener
+
+CHECK_SECONDS = 2.0
+SLOW_SECONDS = 30.0
+_PROBE_BYTES = 4096
+
+
+def check_writable(directories: Iterable[Path]) -> HostFault | None:
+    """Write and remove a small file in each directory; return why that fails, or None."""
+    for directory in directories:
+        try:
+            with tempfile.TemporaryFile(dir=directory, buffering=0) as file:
+                file.write(bytes(_PROBE_BYTES))
+        except OSError as error:
+            sentence = f"{directory} cannot be written to: {error.strerror}."
+            return HostFault(status_of(error) or DISK_ERROR, sentence)
+    return None
+
+
+def check_tasks() -> HostFault | None:
+    """Start a thread; return why that fails, or None."""
+    try:
+        thread = threading.Thread(target=int)
+        thread.start()
+    except (RuntimeError, MemoryError) as error:
+        sentence = f"No thread or process can be started: {error}; raise the limit of tasks."
+        return HostFault(status_of(error) or NO_TASKS, sentence)
+    thread.join()
+    return None
+
+
+def check_rpc_port(host: str, port: int) -> HostFault | None:
+    """Look for another program that listens on the RPC address; nothing connects to it."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        sentence = f"--rpc {host}: the name cannot be resolved: {error.strerror}."
+        return HostFault(status_of(error) or RPC_ADDRESS, sentence)
+    ends = [listener.end(str(address[0]), port) for *_, address in found]
+    if not any(map(listener.listens, ends)):
+        return None
+    sentence = f"Another program listens on the RPC address {host}:{port}; stop it."
+    return HostFault(RPC_PORT_BUSY, sentence)
+
+
+@attrs.define
+class HostChecks:
+    """Makes `checks` in order, until the first fault, and keeps what they have found.
+
+    Args:
+        in_thread: runs a function off the reactor thread.
+        seconds: returns the monotonic time.
+    """
+
+    checks: tuple[Callable[[], HostFault | None], ...]
+    in_thread: Callable[..., Awaitable[HostFault | None]]
+    seconds: Callable[[], float]
+    _found: HostFault | None = None
+    _since: float | None = None
+    _waiting: list[Deferred[HostFault | None]] = attrs.Factory(list)
+
+    @property
+    def fault(self) -> HostFault | None:
+        """What the last checks found, or that those under way do not end."""
+        if self._since is not None and self.seconds() - self._since > SLOW_SECONDS:
+            waited = self.seconds() - self._since
+            return HostFault(SLOW_DISK, f"A check of the disks has not ended for {waited:.0f} s.")
+        return self._found
+
+    def check(self) -> Deferred[HostFault | None]:
+        """Make the checks, or wait for those under way; gives what they find."""
+        waiting: Deferred[HostFault | None] = Deferred(self._forget)
+        self._waiting.append(waiting)
+        if self._since is None:
+            self._since = self.seconds()
+            maybeDeferred(self.in_thread, self._check).addCallbacks(self._end, self._failed)
+        return waiting
+
+    def _check(self) -> HostFault | None:
+        return next(filter(None, (check() for check in self.checks)), None)
+
+    def _failed(self, failure: object) -> None:
+        error = getattr(failure, "value", failure)
+        assert isinstance(error, BaseException)
+        self._end(
+            HostFault(status_of(error) or DISK_ERROR, f"The host cannot be checked: {error}.")
+        )
+
+    def _end(self, found: HostFault | None) -> None:
+        self._found, self._since = found, None
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.callback(found)
+
+    def _forget(self, waiting: Deferred[HostFault | None]) -> None:
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)

@@ -1,0 +1,183 @@
+"""The host's trouble: it shows in /health, pauses the queue, and fails no job.
+
+Each ends by itself, and the queue goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from peers.agent import Agent
+from twisted.internet import defer, task
+from twisted.internet.protocol import Factory, Protocol
+
+from goloagent.host.checks import CHECK_SECONDS
+from goloagent.runs.supervisor import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS
+
+
+async def health_is(agent: Agent, status: str, timeout_seconds: float) -> str:
+    """Return the reason in /health once its status is this one."""
+    from twisted.internet import reactor
+
+    end = reactor.seconds() + timeout_seconds
+    while True:
+        answer = await agent.request("GET", "/health")
+        if answer.json["status"] == status:
+            assert answer.status == (200 if status == "ready" else 503)
+            return str(answer.json["reason"])
+        assert reactor.seconds() < end, answer
+        await task.deferLater(reactor, 0.05)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_rpc_port_is_taken(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+    """No call is made to the stranger, and the job waits for it to go; a cancel is at once."""
+    from twisted.internet import reactor
+
+    heard: list[bytes] = []
+
+    class Stranger(Protocol):
+        def dataReceived(self, data: bytes) -> None:
+            heard.append(data)
+
+    loadtest = await agent.upload(go_loadtest("counter", count=10))
+    port = reactor.listenTCP(agent.rpc_port, Factory.forProtocol(Stranger), interface="127.0.0.1")
+    try:
+        reason = await health_is(agent, "rpc-port-busy", CHECK_SECONDS + 3)  # before any job
+        assert f"127.0.0.1:{agent.rpc_port}" in reason
+        first = await agent.queue("waits", loadtest, duration=1)
+        second = await agent.queue("cancelled", loadtest, duration=1)
+        third = await agent.queue("later", loadtest, duration=1)
+        await task.deferLater(reactor, FIRST_RETRY_SECONDS * 1.5)
+        assert "the queue is paused, rpc-port-busy" in agent.log
+        for job_id in (first, second, third):
+            job = await agent.job(job_id)
+            assert (job["state"], job["reason"], job["started_at"]) == ("queued", None, None), job
+        metrics = (await agent.request("GET", "/metrics")).text
+        assert "golo_agent_ready 0.0" in metrics
+        cancelled = await agent.request("DELETE", f"/jobs/{second}")
+        assert (cancelled.status, cancelled.json["state"]) == (200, "cancelled")
+        cancelled = await agent.request("DELETE", f"/jobs/{first}")
+        assert (cancelled.status, cancelled.json["state"]) == (200, "cancelled")
+    finally:
+        await defer.maybeDeferred(port.stopListening)
+    job = await agent.settled(third, MAX_RETRY_SECONDS + 30)
+    print(f"J5: a stranger on the port before the start: the job waits, then {job['state']}")
+    assert (job["state"], job["results"]["delivered"]) == ("finished", 10), job
+    assert heard == []
+    await health_is(agent, "ready", CHECK_SECONDS + 3)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_job_that_waits_stays_queued_over_a_restart(
+    agent: Agent, go_loadtest: Callable[..., Path]
+) -> None:
+    """The agent stops at once, and the next life runs the job."""
+    from twisted.internet import reactor
+
+    port = reactor.listenTCP(agent.rpc_port, Factory.forProtocol(Protocol), interface="127.0.0.1")
+    try:
+        job_id = await agent.queue("waits", go_loadtest("counter", count=10), duration=0)
+        await health_is(agent, "rpc-port-busy", CHECK_SECONDS + 3)
+        assert await agent.stop() == 0
+    finally:
+        await defer.maybeDeferred(port.stopListening)
+    await agent.start()
+    job = await agent.settled(job_id)
+    assert (job["state"], job["results"]["delivered"]) == ("finished", 10), job
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("to mount a file system needs root")
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m,nr_inodes=1000", "tmpfs", str(path)]
+    mounted = subprocess.run(mount, check=False, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted: {mounted.stderr.strip()}")
+    yield path
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+@pytest.mark.parametrize("which", ["--state", "--logs"])
+@pytest_twisted.ensureDeferred
+async def test_no_inodes(
+    disk: Path, idle_agent: Agent, go_loadtest: Callable[..., Path], which: str
+) -> None:
+    """A job that is queued already waits for them, and a running one goes on to its end."""
+    if which == "--state":
+        idle_agent.state = disk / "state"
+    else:
+        idle_agent.logs = disk / "logs"
+    idle_agent.options[which] = str(disk / which.strip("-"))
+    await idle_agent.start()
+    loadtest = await idle_agent.upload(go_loadtest("counter", count=10))
+    running = await idle_agent.queue("runs", loadtest, duration=3)
+    waiting = await idle_agent.queue("waits", loadtest, duration=0)
+    await idle_agent.reached(running, "running")
+    files = fill_inodes(disk)
+    assert "inodes" in await health_is(idle_agent, "no-inodes", 3)
+    wanted = json.dumps({"name": "late", "binary": loadtest}).encode()
+    answer = await idle_agent.request("POST", "/queue", data=wanted)
+    assert answer.status == 507, answer
+    job = await idle_agent.ended(running)
+    assert (job["state"], job["results"]["valid"]) == ("finished", 10), job
+    assert (await idle_agent.job(waiting))["state"] == "queued"
+    for file in files:
+        file.unlink()
+    job = await idle_agent.settled(waiting)
+    assert (job["state"], job["results"]["delivered"]) == ("finished", 10), job
+    await health_is(idle_agent, "ready", CHECK_SECONDS + 3)
+
+
+def fill_inodes(disk: Path) -> list[Path]:
+    """Make files until there is no inode left, and return them."""
+    files = []
+    for number in range(10_000):
+        file = disk / f"filler-{number}"
+        try:
+            file.touch()
+        except OSError:
+            return files
+        files.append(file)
+    raise AssertionError("the file system has too many inodes")
+
+
+@pytest.mark.parametrize("which", ["--state", "--logs"])
+@pytest_twisted.ensureDeferred
+async def test_a_disk_that_turns_read_only(
+    disk: Path, idle_agent: Agent, go_loadtest: Callable[..., Path], which: str
+) -> None:
+    """Also while nothing runs /health says so, and nothing new is taken; later all is as before."""
+    place = disk / which.strip("-")
+    if which == "--state":
+        idle_agent.state = place
+    else:
+        idle_agent.logs = place
+    idle_agent.options[which] = str(place)
+    await idle_agent.start()
+    loadtest = await idle_agent.upload(go_loadtest("counter", count=10))
+    # Open for writing the file system would not become read-only: a bind mount can.
+    subprocess.run(["mount", "--bind", str(place), str(place)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(place)], check=True)
+        reason = await health_is(idle_agent, "read-only", CHECK_SECONDS + 3)
+        assert str(place) in reason
+        wanted = json.dumps({"name": "late", "binary": loadtest}).encode()
+        answer = await idle_agent.request("POST", "/queue", data=wanted)
+        assert answer.status == 503, answer
+        assert "Read-only file system" in answer.text
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+    await health_is(idle_agent, "ready", CHECK_SECONDS + 3)
+    job = await idle_agent.settled(await idle_agent.queue("after", loadtest, duration=0))
+    assert (job["state"], job["results"]["delivered"]) == ("finished", 10), job
