@@ -139,8 +139,11 @@ def is_loopback(host: str) -> bool:
         return name == "localhost" or name.endswith(".localhost")
 
 
-def has_certificates(host: str) -> bool:
-    """Tell whether a certificate can be for a parsed host: names with underscores have none."""
+def is_idna(host: str) -> bool:
+    """Tell whether a parsed host is an address or a name by the strict rules of IDNA 2008.
+
+    Certificates are for these alone: a name with an underscore, for example, has none.
+    """
     host = host.partition("%")[0].removesuffix(".")
     try:
         ipaddress.ip_address(host)

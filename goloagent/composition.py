@@ -38,6 +38,7 @@ from goloagent.disk.syncer import Syncer
 from goloagent.host.checks import HostChecks, check_rpc_port, check_tasks, check_writable
 from goloagent.host.condition import Condition
 from goloagent.host.premises import CannotStart, Premises, own_user, read_token, reason
+from goloagent.host.rpcaddress import check_rpc_host
 from goloagent.hostfault import RPC_ADDRESS, RPC_PORT_BUSY, HostFault, status_of
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
@@ -349,6 +350,7 @@ class Composition:
 
     def _make_tools(self, premises: Premises) -> Tools:
         settings = self._settings
+        check_rpc_host(settings.rpc_host)
         stage = Stage(
             work=premises.work,
             logs=settings.logs,

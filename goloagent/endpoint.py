@@ -6,6 +6,7 @@ Checks what can be known without opening anything; Twisted parses the text once 
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +38,8 @@ _NUMBERS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "index": (re.compile(r"\d{1,4}", re.A), "a number"),
     "domain": (re.compile(r"INET6?|UNIX"), "INET, INET6 or UNIX"),
 }
+
+MAX_SOCKET_PATH_BYTES = 107  # unix(7)
 
 
 class EndpointError(ValueError):
@@ -100,6 +103,8 @@ class Endpoint:
         required = {"unix": "address", "systemd": "domain"}.get(self.kind, "port")
         if not self.arguments.get(required):
             raise EndpointError(f"{self.kind}: needs {required}")
+        if len(os.fsencode(self.arguments.get("address", ""))) > MAX_SOCKET_PATH_BYTES:
+            raise EndpointError(f"the path is longer than {MAX_SOCKET_PATH_BYTES} bytes")
         if self.kind == "systemd" and ("index" in self.arguments) == ("name" in self.arguments):
             raise EndpointError("systemd: needs either name or index")
         for name, value in self.arguments.items():

@@ -12,7 +12,7 @@ from goloagent.address import (
     AddressError,
     HttpUrl,
     bracketed,
-    has_certificates,
+    is_idna,
     parse_host,
     parse_port,
     split,
@@ -147,7 +147,7 @@ def collector(
         )
     if key is not None and certificate is None:
         raise WrongOption("--collector-key: name the certificate too, by --collector-cert")
-    if parsed.scheme == "https" and not insecure and not has_certificates(parsed.host):
+    if parsed.scheme == "https" and not insecure and not is_idna(parsed.host):
         raise WrongOption(
             f"--collector {parsed}: no certificate can be for {parsed.host}; "
             "use another name, http:// or --insecure"
@@ -187,7 +187,7 @@ def rpc_address(text: str) -> tuple[str, int]:
         if port is None or not host:
             raise AddressError("not HOST:PORT, such as 127.0.0.1:9999 or [::1]:9999")
         host = parse_host(host)
-        if "%" in host or "_" in host:
+        if "%" in host or not is_idna(host):
             raise AddressError("write an address of this host, such as 127.0.0.1 or [::1]")
         return host, parse_port(port)
     except AddressError as error:

@@ -237,7 +237,8 @@ def _run_as(name: str | None) -> str | None:
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
-        raise WrongOption(f"--run-as {name}: there is no such user") from None
+        hint = "; give its name" if name.isdigit() else ""
+        raise WrongOption(f"--run-as {name}: there is no such user{hint}") from None
     if entry.pw_uid == os.geteuid():
         return None
     if not root:

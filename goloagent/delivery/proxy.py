@@ -16,7 +16,7 @@ import attrs
 from goloagent.address import (
     AddressError,
     HttpUrl,
-    has_certificates,
+    is_idna,
     is_loopback,
     parse_host,
     split,
@@ -65,7 +65,7 @@ def find(url: HttpUrl, environ: Mapping[str, str]) -> Proxy | None:
         proxy = HttpUrl.parse(text if "://" in text else f"http://{text}")
     except AddressError as error:
         raise ProxySettingError(f"{variable}: {error}; {hint}") from None
-    if proxy.scheme == "https" and not has_certificates(proxy.host):
+    if proxy.scheme == "https" and not is_idna(proxy.host):
         raise ProxySettingError(f"{variable}: no certificate can be for {proxy.host}; {hint}")
     return Proxy(proxy, variable)
 

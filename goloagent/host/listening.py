@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from socket import gethostname
 from typing import Any
 
+from OpenSSL import crypto
+from OpenSSL.SSL import Error as TlsError
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -33,7 +37,7 @@ def listen(reactor: Any, descriptions: Iterable[str], factory: Site) -> list[ILi
         except Exception as error:
             for open_port in ports:
                 open_port.stopListening()
-            raise CannotStart(f"--listen {description}: {reason(error)}") from None
+            raise CannotStart(f"--listen {description}: {_why(error)}") from None
         ports.append(port)
         _log.info("listens on {where}", where=where(description, port.getHost()))
     return ports
@@ -55,6 +59,21 @@ async def close(ports: list[IListeningPort]) -> None:
     """Take no further connection; a second time does nothing."""
     while ports:
         await maybeDeferred(ports.pop().stopListening)
+
+
+def _why(error: Exception) -> str:
+    """Return why an endpoint is not to be had, and what to do about it."""
+    if isinstance(error, CannotListenError):
+        if error.socketError.errno == errno.EADDRINUSE:
+            return f"{reason(error)}; stop what listens there, or choose another address"
+        return reason(error)
+    if isinstance(error, TlsError | crypto.Error):
+        return "its key or certificate is damaged, or they do not belong together"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {reason(error)}"
+    if isinstance(error, LookupError):
+        return "systemd passes no such socket; enable the socket unit that has it"
+    return reason(error)
 
 
 def _listen_now(endpoint: IStreamServerEndpoint, factory: Site) -> IListeningPort:

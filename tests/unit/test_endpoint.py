@@ -70,6 +70,7 @@ def test_private(description: str, private: bool) -> None:
         ("tcp6:8081:interface=127.0.0.1", "use tcp:"),
         ("tcp6:8081:interface=localhost", "not an IP address"),
         ("unix:", "needs address"),
+        ("unix:/" + 107 * "x", "longer than 107 bytes"),
         ("unix:/x:mode=999", "mode=999"),
         ("unix:/x:lockfile=yes", "lockfile=yes"),
         ("systemd:", "needs domain"),
