@@ -105,8 +105,8 @@ class Agent(Service):
         parts.syncer.start()
         parts.lateness.start()
         self._beat_loop.start(now=True)
-        self._checking = ensureDeferred(parts.check_collector())
-        self._checking.addErrback(lambda failure: failure.trap(CancelledError))
+        if parts.output is not None:
+            parts.output.start()
         self._beginning = ensureDeferred(self._begin())
         self._beginning.addErrback(lambda failure: failure.trap(CancelledError))
         parts.reactor.callWhenRunning(self._signals.release)
@@ -147,7 +147,6 @@ class Agent(Service):
             self._condition.become("stopping", "the agent was told to end")
             await stop.phase("closing the listeners", lambda _: close(self._ports), _FOR_RUN)
         self._beginning.cancel()
-        self._checking.cancel()
         for loop in (self._space_loop, self._check_loop, self._sweep_loop, self._account_loop):
             loop.cancel()
         parts.archive.stop()
@@ -160,9 +159,9 @@ class Agent(Service):
         parts.pulse.stop()
         if failure is None:
             await stop.phase("delivering results", parts.delivery.stop, _FOR_DRAIN)
-        parts.availability.stopped()
         await stop.phase("closing the listeners", lambda _: close(self._ports), _FOR_SYNC)
-        await stop.phase("closing connections", lambda _: parts.collector.client.close(), _FOR_SYNC)
+        if (output := parts.output) is not None:
+            await stop.phase("closing connections", lambda _: output.stop(), _FOR_SYNC)
         durable = await stop.phase("syncing logs", lambda _: parts.syncer.stop(), _FOR_CLOSE)
         parts.lateness.stop()
         if durable and self._disk_failure is None:

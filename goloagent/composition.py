@@ -21,10 +21,11 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.web.server import Site
 
-from goloagent.address import is_loopback
-from goloagent.delivery.availability import Availability
-from goloagent.delivery.collector import Collector, collector
+from goloagent.delivery.availability import Availability, CollectorStatus
+from goloagent.delivery.collector import collector
 from goloagent.delivery.dialer import Address, Untrusted
+from goloagent.delivery.no_output import NoOutput
+from goloagent.delivery.output import Output
 from goloagent.delivery.proxy import ProxySettingError, find
 from goloagent.delivery.tls import FileError, Tls
 from goloagent.delivery.token import TokenFile
@@ -135,11 +136,7 @@ class Composition:
         self.binaries = self._make_binaries()
         self.meter = self._make_meter()
         self.lateness = Lateness(reactor, self.meter.late)
-        self.collector = self._make_collector()
-        self.availability = Availability(
-            str(self.collector.url), reactor.seconds, now, lambda: self.meter.account.pending
-        )
-        push = self.availability.watched(self.meter.measured(self.collector.push))
+        self.output = self._make_output()
         self._jobs = JobRepository(
             self._store,
             subscribers=(self.meter.observe, self._broadcast.changed),
@@ -155,15 +152,7 @@ class Composition:
             self._jobs.save_again,
             disk_failed,
         )
-        self.delivery = Worker(
-            reactor,
-            now,
-            push,
-            self._logs.deliver,
-            self._jobs.save_soon,
-            lambda fault: condition.tasks.report("delivery", fault),
-            condition.notice,
-        )
+        self.delivery = self._make_delivery()
         tools = self._make_tools(premises)
         self.supervisor = Supervisor(
             self._store,
@@ -246,36 +235,32 @@ class Composition:
         hosts = None if settings.no_auth else ()
         return Access(token=token, networks=settings.allow_from, hosts=hosts)
 
-    def _make_collector(self) -> Collector:
+    def _make_output(self) -> Output | None:
         settings = self._settings.collector
-        assert settings is not None
+        if settings is None:
+            return None
         try:
             proxy = find(settings.url, os.environ)
             tls = Tls.load(settings.insecure, settings.ca, settings.certificate, settings.key)
             token = None if settings.token_file is None else TokenFile(settings.token_file)
         except (ProxySettingError, FileError) as error:
             raise CannotStart(str(error)) from None
-        return collector(self.reactor, settings.url, tls, proxy, token, self._vet)
+        made = collector(self.reactor, settings.url, tls, proxy, token, self._vet)
+        url, seconds = str(settings.url), self.reactor.seconds
+        return Output(made, Availability(url, seconds, now, lambda: self.meter.account.pending))
 
-    async def check_collector(self) -> None:
-        """Connect to the collector once, so that an operator learns early if it is missing."""
-        collector, proxy = self.collector, self.collector.proxy
-        is_plain = collector.url.scheme == "http"
-        if proxy is not None:
-            self._log.info(
-                "collector {url}: by the proxy {proxy} ({variable})",
-                url=collector.url,
-                proxy=proxy.url,
-                variable=proxy.variable,
-            )
-        if collector.token is not None and is_plain and not is_loopback(collector.url.host):
-            self._log.warn(
-                "collector {url}: the token is sent unencrypted; use https://", url=collector.url
-            )
-        error = await collector.check()
-        if error is not None or proxy is None or not is_plain:
-            # Behind a proxy for plain HTTP nothing but the proxy can be connected to.
-            self.availability.checked(error)
+    def _make_delivery(self) -> Worker | NoOutput:
+        if self.output is None:
+            return NoOutput(self.reactor, self._jobs.save_soon)
+        return Worker(
+            self.reactor,
+            now,
+            self.output.availability.watched(self.meter.measured(self.output.collector.push)),
+            self._logs.deliver,
+            self._jobs.save_soon,
+            lambda fault: self._condition.tasks.report("delivery", fault),
+            self._condition.notice,
+        )
 
     async def _vet(self, ours: Address, theirs: Address) -> None:
         """Send nothing to a load test that listens where a collector or proxy should.
@@ -422,7 +407,11 @@ class Composition:
 
     def _health(self) -> Health:
         health = self._condition.fares(self._fault)
-        return attrs.evolve(health, collector=self.availability.status)
+        if self.output is None:
+            status = CollectorStatus(pending=self.meter.account.pending)
+        else:
+            status = self.output.availability.status
+        return attrs.evolve(health, collector=status)
 
     def _cancel(self, job: Job) -> bool:
         kept = self.supervisor.cancel(job)

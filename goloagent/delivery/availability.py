@@ -13,11 +13,12 @@ import attrs
 from twisted.logger import Logger
 
 from goloagent.delivery.policy import Answer, Verdict, judge
+from goloagent.delivery.status import HOLDING, NONE, OK, RETRYING
 
 NOTICE_SECONDS = 10.0
 REMIND_SECONDS = 600.0
 
-UNKNOWN, OK, RETRYING, HOLDING, NONE = "unknown", "ok", "retrying", "holding", "none"
+UNKNOWN = "unknown"
 
 Push = Callable[[str, str, bytes], Awaitable[Answer]]
 

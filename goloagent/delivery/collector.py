@@ -20,7 +20,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IBodyProducer, IResponse
+from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from goloagent.address import HttpUrl, bracketed
@@ -62,7 +62,7 @@ class Collector:
             unbuffered=True,
         )
         try:
-            response = await _cancellable(asking.addTimeout(PUSH_SECONDS, self.clock, _late))
+            response = await asking.addTimeout(PUSH_SECONDS, self.clock, _late)
         except CancelledError:
             raise
         except Exception as error:
@@ -223,20 +223,3 @@ def _no_answer(error: Exception) -> Answer:
         timed_out=isinstance(error, TimeoutError),
         cut=isinstance(error, RequestTransmissionFailed | ResponseFailed),
     )
-
-
-def _cancellable(asking: Deferred[IResponse]) -> Deferred[IResponse]:
-    """Return a Deferred that tells whoever cancels it so, whatever `asking` then ends in."""
-
-    def cancel(outer: Deferred[IResponse]) -> None:
-        outer.errback(CancelledError())
-        asking.cancel()
-
-    outer: Deferred[IResponse] = Deferred(cancel)
-
-    def ended(result: IResponse | Failure) -> None:
-        if not outer.called:
-            outer.callback(result)  # a Failure is passed on as one
-
-    asking.addBoth(ended)
-    return outer

@@ -9,13 +9,15 @@ import attrs
 OK = "ok"
 RETRYING = "retrying"
 HOLDING = "holding"
+NONE = "none"
+"""There is no output."""
 STATES = (OK, RETRYING, HOLDING)
 """From the best to the worst."""
 
 
 @attrs.frozen
 class DeliveryStatus:
-    """``ok``, ``retrying`` or ``holding``; when not ok, the last error and the next attempt."""
+    """``ok``, ``retrying``, ``holding`` or ``none``; the last error, and the next attempt."""
 
     state: str = OK
     last_error: str | None = None

@@ -345,8 +345,6 @@ class Worker:
 
     def _pause_output(self, state: str, answer: Answer, seconds: float) -> None:
         """Send nothing for so long; an agent that stops sends nothing any more."""
-        if self._state != state:
-            self._log.warn("delivery is {state}: {answer}", state=state, answer=str(answer))
         self._state, self._error = state, str(answer)
         self._resume_at = self._clock.seconds() + seconds
         if self._is_stopping:

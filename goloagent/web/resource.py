@@ -42,7 +42,7 @@ class ResultsResource(Struct, frozen=True):
 
 
 class DeliveryResource(Struct, frozen=True):
-    """How the delivery of this job's results goes: ``ok``, ``retrying`` or ``holding``."""
+    """How the delivery of this job's results goes: ``ok``, ``retrying``, ``holding``, ``none``."""
 
     state: str
     last_error: str | None

@@ -99,3 +99,50 @@ async def test_a_proxy_is_logged(idle_agent: Agent, tmp_path: Path, monkeypatch:
     await until(lambda: line in idle_agent.log)
     await until(lambda: "not reachable (connection refused)" in idle_agent.log)
     assert "secret" not in idle_agent.log
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_a_collector_results_are_counted(
+    idle_agent: Agent, collector: Collector, numbered: Notes
+) -> None:
+    """Nothing waits, nothing is sent, and the log has it all, also after a restart."""
+    idle_agent.options["--collector"] = "none"
+    await idle_agent.start()
+    job_id = await idle_agent.queue("shop", numbered.script(count=1000), duration=1)
+    job = await idle_agent.settled(job_id)
+    assert job["results"]["valid"] == job["results"]["abandoned"] == 1000
+    assert job["results"]["delivered"] == 0
+    assert job["delivery"] == {"state": "none", "last_error": None, "retry_at": None}
+    told = await health(idle_agent)
+    assert (told["url"], told["state"], told["pending"]) == (None, "none", 0)
+    assert "results stay in the logs: --collector is none" in idle_agent.log
+    stats = await idle_agent.request("GET", f"/jobs/{job_id}/stats")
+    assert stats.json["results"] == 1000
+    idle_agent.options["--collector"] = collector.url
+    await idle_agent.stop()
+    await idle_agent.start()
+    assert (await idle_agent.job(job_id))["results"] == job["results"]
+    assert collector.pushes == []
+    assert len(idle_agent.run_log(job_id, "shop").read_bytes().splitlines()) == 1000
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_start_without_a_collector_drops_nothing(
+    idle_agent: Agent, collector: Collector, numbered: Notes
+) -> None:
+    """What waits for a collector is sent by the next start that names one."""
+    await collector.close()
+    await idle_agent.start()
+    job_id = await idle_agent.queue("shop", numbered.script(count=1000), duration=1)
+    await idle_agent.ended(job_id)
+    await idle_agent.stop()
+    idle_agent.options["--collector"] = "none"
+    await idle_agent.start()
+    assert (await idle_agent.job(job_id))["results"]["pending"] == 1000
+    assert (await health(idle_agent))["pending"] == 1000
+    await idle_agent.stop()
+    collector.open()
+    idle_agent.options["--collector"] = collector.url
+    await idle_agent.start()
+    await idle_agent.settled(job_id)
+    assert len(collector.results("shop")) == 1000

@@ -92,7 +92,7 @@ def test_rpc_address(text: str, address: tuple[str, int]) -> None:
             "a b:9999",
             "host:9999:9999",
         ),
-        *("host/:9999", "http://host:9999", "u@host:9999", "a..b:9999"),
+        *("host:9999:9999", "host/:9999", "http://host:9999", "u@host:9999", "a..b:9999"),
     ],
 )
 def test_wrong_rpc_address(text: str) -> None:

@@ -41,7 +41,7 @@ export class Condition {
     setChip(this.chip, health?.status ?? "unreachable");
     const known = Object.entries(health?.protections ?? {}).filter(([, value]) => value !== "");
     if (health !== null) {
-      const results = health.collector.url ? `results to ${health.collector.url}` : "results kept as logs";
+      const results = health.collector.url ? `results to ${health.collector.url}` : "no collector";
       fill(this.root, { protections: [results, ...known.map(([key, value]) => words(key, value))].join(" · ") });
     }
     list(

@@ -35,6 +35,13 @@ function delivery({ delivery, results }) {
   return `${what}${why} (${waiting}${retry})`;
 }
 
+const isStuck = ({ delivery }) => ["retrying", "holding"].includes(delivery.state);
+
+function waits({ delivery, results }) {
+  if (results.rejected) return `${count(results.rejected)} rejected`;
+  return delivery.state === "none" ? "no collector" : `delivery ${delivery.state}`;
+}
+
 export class JobPanel {
   constructor(root) {
     this.root = root;
@@ -111,7 +118,7 @@ export class JobPanel {
     const stderr = (job.stderr_tail ?? "").trimEnd();
     this.stderr.hidden = !stderr;
     fill(this.root, { message: job.message ?? "", reason: job.reason ?? "", exit: exit(job), stderr });
-    this.delivery.hidden = job.delivery.state === "ok";
+    this.delivery.hidden = !isStuck(job);
     fill(this.root, { delivery: this.delivery.hidden ? "" : delivery(job) });
   }
 
@@ -134,12 +141,12 @@ export class JobPanel {
       results: count(results.read),
       "results-note": results.invalid ? `${count(results.invalid)} invalid` : `${count(results.delivered)} delivered`,
       pending: count(now?.pending ?? results.pending),
-      "pending-note": results.rejected ? `${count(results.rejected)} rejected` : `delivery ${job.delivery.state}`,
+      "pending-note": waits(job),
     });
     const whole = now?.latency_total ?? statistics?.latency;
     const figures = ["p50", "p95", "p99", "max"].map((key) => `${key} ${latency(whole?.[key])}`);
     fill(this.root, { "whole-run": whole?.max == null ? "" : `Latency of the whole run: ${figures.join(" · ")}` });
     this.errors.classList.toggle("bad", Boolean(errors));
-    this.pending.classList.toggle("warn", job.delivery.state !== "ok");
+    this.pending.classList.toggle("warn", isStuck(job));
   }
 }
