@@ -41,8 +41,6 @@ _REMOVED = ".removed"
 _LINK = re.compile(r"\.\./contents/([0-9a-f]{64})")
 # So often the disk is told to begin, so that little is left for the sync at the end.
 _WRITEBACK_BYTES = 8 * 1024 * 1024
-# So many links are removed without a thread.
-_AT_ONCE = 100
 
 
 class NotExecutable(Exception):
@@ -66,8 +64,7 @@ class _Removed:
     """Files of binaries whose rows are gone with the change of this number."""
 
     change: int
-    links: list[Path]
-    contents: list[Path]
+    paths: list[Path]
 
 
 @attrs.define(eq=False)
@@ -128,13 +125,19 @@ class Binaries:
                 leftover.unlink()
 
     def _put_back(self, leftover: Path) -> bool:
-        """Put a content back if its removal was cut short before its rows were gone."""
-        content = self.contents / leftover.name.removesuffix(_REMOVED)
-        if leftover.suffix != _REMOVED or content.exists():
+        """Put back what was set aside to be removed, if a power cut has kept its row."""
+        name = leftover.name.partition(".")[0]
+        if leftover.suffix != _REMOVED:
             return False
-        if not self.store.binaries(1, sha256=content.name):
+        if self.store.binary(name) is not None:
+            place = self.kept / name
+        elif self.store.binaries(1, sha256=name):
+            place = self.contents / name
+        else:
             return False
-        leftover.rename(content)
+        if place.is_symlink() or place.exists():
+            return False
+        leftover.rename(place)
         return True
 
     def sync(self) -> None:
@@ -143,18 +146,16 @@ class Binaries:
         Raises:
             OSError: it may not have.
         """
-        durable.sync_directory(self.contents)
-        durable.sync_directory(self.kept)
+        # First where things are set aside: no moment may have them nowhere.
+        for directory in (self.incoming, self.contents, self.kept):
+            durable.sync_directory(directory)
 
     def committed(self, change: int) -> None:
         """Remove the files of what was removed, as the store has made this change durable."""
         done = [removed for removed in self._removed if removed.change <= change]
         self._removed = [removed for removed in self._removed if removed.change > change]
-        for removed in done:
-            links, contents = removed.links[:_AT_ONCE], removed.links[_AT_ONCE:] + removed.contents
-            _unlink(links)
-            if contents:  # to let go of a gigabyte takes a quarter of a second
-                self.in_thread(_unlink, contents)
+        if done:  # to let go of a gigabyte takes a quarter of a second
+            self.in_thread(_unlink, [path for removed in done for path in removed.paths])
 
     def receive(self) -> Incoming:
         """Begin an upload under a fresh id.
@@ -179,8 +180,10 @@ class Binaries:
         if binary.id in self.store.needed_binaries():
             raise BinaryNeeded(f"a job that is not over needs binary {binary.id}")
         self.store.remove_binary(binary.id)
-        shared = bool(self.store.binaries(1, sha256=binary.sha256))
-        self._remove_files([binary.id], None if shared else binary.sha256)
+        paths = self._set_aside(self.kept / binary.id)
+        if not self.store.binaries(1, sha256=binary.sha256):
+            paths += self._set_aside(self.contents / binary.sha256)
+        self._remove_later(paths)
 
     def make_room(self, coming: Content) -> None:
         """Remove the oldest contents until there is room for one more; no job may need them.
@@ -196,22 +199,23 @@ class Binaries:
         }
         for content in surplus(self.store.contents(), needed, coming, self.most_bytes):
             ids = self.store.remove_content(content.sha256)
-            self._remove_files(ids, content.sha256)
+            # The links lead nowhere then; there may be very many.
+            paths = [self.kept / binary_id for binary_id in ids]
+            self._remove_later(paths + self._set_aside(self.contents / content.sha256))
             self.dropped(content, ids)
 
-    def _remove_files(self, ids: list[str], sha256: str | None) -> None:
-        links, contents = [self.kept / binary_id for binary_id in ids], []  # no id comes again
-        if sha256 is not None:
-            # Set aside, because the same content may come again before the files are removed.
-            aside = self.incoming / f"{sha256}{_REMOVED}"
-            try:
-                (self.contents / sha256).rename(aside)
-            except FileNotFoundError:
-                pass  # a directory of 0.1.0, or somebody has removed it
-            else:
-                contents.append(aside)
+    def _set_aside(self, path: Path) -> list[Path]:
+        """Rename a file to where it waits to be removed: the same content may come meanwhile."""
+        aside = self.incoming / f"{path.name}.{self.changes}{_REMOVED}"
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return []  # contents of 0.1.0 are elsewhere; or somebody has removed it
+        return [aside]
+
+    def _remove_later(self, paths: list[Path]) -> None:
         self.changes += 1
-        self._removed.append(_Removed(self.store.changes, links, contents))
+        self._removed.append(_Removed(self.store.changes, paths))
 
     def stage(self, binary: Binary, target: Path) -> None:
         """Copy `binary` to `target` and check the bytes that were copied.

@@ -350,8 +350,9 @@ def test_a_removed_binary(binaries: Binaries) -> None:
     first, second = keep(binaries, SCRIPT), keep(binaries, SCRIPT)
     binaries.remove(first)
     assert binaries.store.binaries() == [second]
+    assert list(binaries.kept.iterdir()) == [binaries.kept / second.id]
     binaries.committed(binaries.store.changes - 1)
-    assert len(list(binaries.kept.iterdir())) == 2
+    assert len(list(binaries.incoming.iterdir())) == 1
     commit(binaries)
     assert files(binaries) == [binaries.kept / second.id, file(binaries, second.sha256)]
     assert (binaries.kept / second.id).read_bytes() == SCRIPT
