@@ -89,6 +89,9 @@ class Agent(Service):
         beat_seconds = self._notifier.watchdog_seconds or BEAT_SECONDS
         self._beat_loop = Periodic(clock, beat_seconds, "heartbeat", self._condition.beat)
         self._account_loop = Periodic(clock, ACCOUNT_SECONDS, "account", parts.meter.account.look)
+        self._upload_space_loop = Periodic(
+            clock, SPACE_SECONDS, "upload space check", parts.upload_space.check
+        )
         self._space_loop = Periodic(
             clock, SPACE_SECONDS, "disk-space", parts.supervisor.check_space
         )
@@ -100,6 +103,7 @@ class Agent(Service):
             reaper = Periodic(clock, REAP_SECONDS, "reaper", Reaper().reap)
             tasks.add(reaper)
             reaper.start()
+        tasks.add(self._upload_space_loop)
         tasks.add(parts.syncer.loop, parts.lateness.loop, parts.pulse.loop)
         parts.delivery.start()
         parts.syncer.start()
@@ -127,6 +131,7 @@ class Agent(Service):
         self._account_loop.start(now=True)
         parts.supervisor.start()
         self._condition.ready()
+        self._upload_space_loop.start(now=True)
         self._space_loop.start(now=True)
         self._sweep_loop.start(now=True)
         self._check_loop.start(now=True)
@@ -147,7 +152,8 @@ class Agent(Service):
             self._condition.become("stopping", "the agent was told to end")
             await stop.phase("closing the listeners", lambda _: close(self._ports), _FOR_RUN)
         self._beginning.cancel()
-        for loop in (self._space_loop, self._check_loop, self._sweep_loop, self._account_loop):
+        loops = (self._upload_space_loop, self._space_loop, self._check_loop)
+        for loop in (*loops, self._sweep_loop, self._account_loop):
             loop.cancel()
         parts.archive.stop()
         parts.remover.stop()

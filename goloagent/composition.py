@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 import attrs
@@ -45,6 +46,7 @@ from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
 from goloagent.jobs.repository import JobRepository
 from goloagent.jobs.rows import Content
+from goloagent.jobs.uploadspace import UploadSpace
 from goloagent.loadtest import sdkarchive
 from goloagent.loadtest.containment import NotAllowed
 from goloagent.loadtest.users import connect, is_free
@@ -131,6 +133,7 @@ class Composition:
         self._shrunk: set[str] = set()
         self.checks = self._make_checks()
         self._rpc = self._rpc_endpoint()
+        self.upload_space = UploadSpace(partial(self._space.upload_room, settings.state))
         self._access = self._make_access()
         self._custody = self._make_custody()
         self.binaries = self._make_binaries()
@@ -222,6 +225,7 @@ class Composition:
             self.meter.uploaded,
             Limits(settings.max_connections, settings.max_connections_per_peer),
             self.meter.refused,
+            self.upload_space,
         )
 
     def _make_access(self) -> Access:

@@ -19,6 +19,8 @@ from goloagent.hostfault import DISK_ERROR, DISK_FULL, NO_INODES, HostFault
 LARGEST_FLOOR = 0.1
 # A run and an upload need some ten inodes each.
 MIN_FREE_INODES = 64
+# Uploads leave so many times the floor free, as no upload may end a running job.
+UPLOAD_FLOORS = 2
 
 
 def is_full(error: OSError) -> bool:
@@ -75,6 +77,15 @@ class Space:
             OSError: that cannot be known.
         """
         return _free_bytes(self.look(directory))
+
+    def upload_room(self, directory: Path) -> int:
+        """Return how much uploads may write below `directory`: they stop at twice the floor.
+
+        Raises:
+            OSError: that cannot be known.
+        """
+        disk = self.look(directory)
+        return _free_bytes(disk) - UPLOAD_FLOORS * self._floor(disk)
 
     def too_much(self, log_bytes: int) -> Excess | None:
         """Return why a run whose log is so long must not go on, or None.

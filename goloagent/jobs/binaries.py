@@ -146,9 +146,10 @@ class Binaries:
         Raises:
             OSError: it may not have.
         """
-        # First where things are set aside: no moment may have them nowhere.
-        for directory in (self.incoming, self.contents, self.kept):
-            durable.sync_directory(directory)
+        if self._removed:  # first where things are set aside: no moment may have them nowhere
+            durable.sync_directory(self.incoming)
+        durable.sync_directory(self.contents)
+        durable.sync_directory(self.kept)
 
     def committed(self, change: int) -> None:
         """Remove the files of what was removed, as the store has made this change durable."""

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 
 from goloagent.jobs.store import Binary
+from goloagent.jobs.uploadspace import NoSpace, Reservation
 from goloagent.web.upload import UploadBody
 
 # When so many wait, no more are read: one block beyond it may come, and the thread may have as many
@@ -30,6 +31,7 @@ class Intake:
     Args:
         in_thread: runs a function off the reactor thread.
         source: where the bytes come from; paused while enough of them wait.
+        reserve: reserves disk space for what the upload has announced.
         failed: told why the upload came to its end before `finish`; it is discarded then.
     """
 
@@ -39,7 +41,10 @@ class Intake:
         in_thread: Callable[..., Deferred[Any]],
         source: IPushProducer,
         failed: Callable[[Failure], None],
+        reserve: Callable[[Callable[[NoSpace], None]], Reservation],
     ) -> None:
+        self._reservation = reserve(self._give_way)
+        self._finishing = False
         self._upload = upload
         self._in_thread = in_thread
         self._source = source
@@ -52,7 +57,13 @@ class Intake:
         self._all_fed: Deferred[None] | None = None
 
     def take(self, data: bytes) -> None:
-        """Take the next bytes of the body."""
+        """Take the next bytes of the body.
+
+        Raises:
+            NoSpace: the disk has no room for them.
+            OSError: that cannot be known.
+        """
+        self._reservation.take(len(data))
         self._waiting.append(data)
         self._waiting_bytes += len(data)
         if len(self._waiting) >= MOST_WAITING_BLOCKS:
@@ -74,11 +85,15 @@ class Intake:
         Raises:
             Problem: it cannot be one.
         """
-        if self._busy:
-            self._all_fed = Deferred()
-            await self._all_fed
-        await self._run(self._upload.sync, self._upload.twin())
-        return self._upload.finish()
+        self._finishing = True
+        try:
+            if self._busy:
+                self._all_fed = Deferred()
+                await self._all_fed
+            await self._run(self._upload.sync, self._upload.twin())
+            return self._upload.finish()
+        finally:
+            self._reservation.release()
 
     def discard(self) -> None:
         """Remove what was written, once no thread is at it any more. Not for a second time."""
@@ -119,9 +134,13 @@ class Intake:
         self._in_thread(function, *arguments).addBoth(end)
         return ran
 
+    def _give_way(self, error: NoSpace) -> None:
+        if not self._over and not self._finishing:
+            self._failed(Failure(error))
+
     def _remove(self) -> None:
         # In a thread: to let go of a gigabyte takes a quarter of a second.
-        self._in_thread(self._upload.discard)
+        self._in_thread(self._upload.discard).addBoth(lambda _: self._reservation.release())
 
     def _read_on(self) -> None:
         if self._paused:

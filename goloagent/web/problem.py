@@ -16,6 +16,7 @@ import attrs
 import msgspec
 
 from goloagent.hostfault import DISK_FULL, NO_INODES
+from goloagent.jobs.uploadspace import NoSpace
 from goloagent.space import is_full
 
 RETRY_AFTER_SECONDS = 5
@@ -95,8 +96,10 @@ def disk_fault(status: str) -> Problem:
     return Problem(503, sentence, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
-def disk_problem(error: OSError) -> Problem:
+def disk_problem(error: OSError | NoSpace) -> Problem:
     """Return what a client is told of an error of the agent's own disk: no path."""
+    if isinstance(error, NoSpace):
+        return Problem(507, str(error))
     if is_full(error):
         return disk_full()
     if error.errno == errno.EBUSY:

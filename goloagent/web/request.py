@@ -8,7 +8,9 @@ body streams.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -25,10 +27,11 @@ from twisted.web.http import NOT_FOUND
 
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.spec import MAX_REQUEST_BYTES
+from goloagent.jobs.uploadspace import NoSpace, UploadSpace
 from goloagent.web.access import Access
 from goloagent.web.audit import Audit
 from goloagent.web.intake import BLOCK_BYTES, Intake
-from goloagent.web.problem import Problem, not_found, quoted, render
+from goloagent.web.problem import Problem, disk_problem, not_found, quoted, render
 from goloagent.web.upload import UploadBody
 
 # Closing on a client that is still sending resets the connection, and it may never see our answer.
@@ -52,6 +55,7 @@ class Door:
     audit: Audit
     in_thread: Callable[..., Deferred[Any]]
     uploaded: Callable[[int], None] = lambda count: None
+    upload_space: UploadSpace = attrs.field(factory=lambda: UploadSpace(lambda: sys.maxsize))
 
 
 def json_body(value: Any) -> bytes:
@@ -106,6 +110,8 @@ class Request(server.Request):
                 super().handleContentChunk(data)
         except Problem as problem:
             self.turn_away(problem)
+        except (OSError, NoSpace) as error:
+            self.turn_away(disk_problem(error))
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Go on to the routes, the body being complete."""
@@ -200,23 +206,29 @@ class Request(server.Request):
             self._max_bytes = self._door.max_upload_bytes
         self._check_length(length)
         if is_upload:
-            self.intake = self._make_intake()
+            self.intake = self._make_intake(length)
 
-    def _make_intake(self) -> Intake:
-        """Prepare for an upload.
+    def _make_intake(self, length: int) -> Intake:
+        """Prepare for an upload that has announced so many bytes.
 
         Raises:
-            Problem: its body is of no such type.
+            Problem: its body is of no such type, or the disk has no room for it.
         """
         upload = UploadBody("".join(self._header("Content-Type")[:1]), self._door.binaries)
         transport: Any = self.channel.transport
         # How much Twisted reads of a socket at once.
         transport.bufferSize = BLOCK_BYTES
-        return Intake(upload, self._door.in_thread, transport, self._not_taken_in)
+        reserve = partial(self._door.upload_space.reserve, length)
+        try:
+            return Intake(upload, self._door.in_thread, transport, self._not_taken_in, reserve)
+        except (OSError, NoSpace) as error:
+            raise disk_problem(error) from error
 
     def _not_taken_in(self, failure: Failure) -> None:
         if isinstance(failure.value, Problem):
             self.turn_away(failure.value)
+        elif isinstance(failure.value, NoSpace):
+            self.turn_away(disk_problem(failure.value))
         else:
             self._log.failure("an upload failed", failure)
             self.turn_away(Problem(500, "internal error"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web import http, server
 
 from goloagent.jobs.binaries import Binaries
+from goloagent.jobs.uploadspace import UploadSpace
 from goloagent.web.access import Access
 from goloagent.web.audit import Audit
 from goloagent.web.channel import Channel
@@ -38,10 +40,12 @@ def site(
     uploaded: Callable[[int], None] = lambda count: None,
     limits: Limits = Limits(),  # noqa: B008 (a value)
     refused: Callable[[int], None] = lambda status: None,
+    upload_space: UploadSpace | None = None,
 ) -> server.Site:
     """Return the factory of connections to `api`, timed by `clock`; uploads go `in_thread`."""
     audit = Audit(clock.seconds, refused)
-    door = Door(access, binaries, max_upload_bytes, audit, in_thread, uploaded)
+    upload_space = upload_space or UploadSpace(lambda: sys.maxsize)
+    door = Door(access, binaries, max_upload_bytes, audit, in_thread, uploaded, upload_space)
     factory = _Site(
         api.resource(),
         requestFactory=partial(Request, door),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,6 +24,7 @@ from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
 from goloagent.jobs.repository import JobRepository
 from goloagent.jobs.store import Store
+from goloagent.jobs.uploadspace import UploadSpace
 from goloagent.results.runlog import LogReader, open_reader
 from goloagent.statistics.run import RunStatistics
 from goloagent.web.access import Access
@@ -166,6 +168,7 @@ class Agent:
     running: Callable[[Job], RunStatistics | None] = lambda job: None
     in_thread: Callable[..., Any] = maybeDeferred
     failures: list[str] = attrs.Factory(list)
+    upload_space: UploadSpace = attrs.Factory(lambda: UploadSpace(lambda: sys.maxsize))
     jobs: JobRepository = attrs.field(init=False)
     syncer: Syncer = attrs.field(init=False)
 
@@ -197,6 +200,7 @@ class Agent:
             MAX_UPLOAD_BYTES,
             self.clock,
             self.in_thread,
+            upload_space=self.upload_space,
         )
         return Connection(factory, peer)
 

@@ -6,6 +6,7 @@ import errno
 import os
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -128,7 +129,13 @@ def test_no_more_is_read_than_may_wait(agent: Agent, thread: Thread) -> None:
 def test_small_chunks_take_no_more_memory_than_large_ones(agent: Agent, thread: Thread) -> None:
     """What may wait is a bound of memory, and not only of the bytes that the client has sent."""
     upload = UploadBody("multipart/form-data; boundary=b", agent.binaries)
-    intake = Intake(upload, thread, StringTransport(), failed=lambda failure: None)
+    intake = Intake(
+        upload,
+        thread,
+        StringTransport(),
+        failed=lambda failure: None,
+        reserve=partial(agent.upload_space.reserve, 0),
+    )
     intake.take(HEAD)
     tracemalloc.start()
     try:
@@ -306,5 +313,65 @@ def test_our_own_mistake_is_500(
     assert connection.answer().status == 500
     assert len(logged_errors.flush(ZeroDivisionError)) == 1
     assert agent.files == []
+    connection.lose()
+    thread.work_off()
+
+
+def test_an_upload_that_announces_too_much_is_refused_before_its_body(
+    agent: Agent, thread: Thread
+) -> None:
+    """It is 507 when its headers have come, says why without a path, and nothing is written."""
+    agent.upload_space.room = lambda: 100
+    connection = begin(agent, 101)
+    answer = connection.answer()
+    assert answer.status == 507
+    assert b"no room for this upload: uploads may write 100 bytes" in answer.body
+    assert str(agent.directory).encode() not in answer.body
+    assert agent.files == []
+    assert thread.waiting == 0
+    connection.lose()
+
+
+def test_an_upload_gives_way_to_a_running_job(agent: Agent, thread: Thread) -> None:
+    """When the disk is filled meanwhile it is 507, its file goes, and its space is there again."""
+    room = [1 << 20]
+    agent.upload_space.room = lambda: room[0]
+    connection = begin(agent, 1 << 20)
+    connection.send(HEAD)
+    thread.work_off()
+    room[0] = -1
+    agent.upload_space.check()
+    assert connection.answer().status == 507
+    thread.work_off()
+    assert agent.files == []
+    room[0] = 1 << 20
+    agent.upload_space.reserve(1 << 20, lambda error: None).release()
+    connection.lose()
+    thread.work_off()
+
+
+def test_an_upload_that_is_complete_gives_way_to_nothing(agent: Agent, thread: Thread) -> None:
+    """It has all that it needs already."""
+    room = [1 << 20]
+    agent.upload_space.room = lambda: room[0]
+    connection = send_whole(agent, bytes(5000))
+    room[0] = -1
+    agent.upload_space.check()
+    thread.work_off()
+    assert connection.answer().status == 200
+    room[0] = 1 << 20
+    agent.upload_space.reserve(1 << 20, lambda error: None)
+    connection.lose()
+
+
+def test_a_disk_that_cannot_be_looked_at_takes_no_upload(agent: Agent, thread: Thread) -> None:
+    """It is 503: nothing is known of its space."""
+
+    def room() -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    agent.upload_space.room = room
+    connection = begin(agent)
+    assert connection.answer().status == 503
     connection.lose()
     thread.work_off()
