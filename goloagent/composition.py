@@ -182,6 +182,7 @@ class Composition:
             settings.logs,
             settings.keep_days,
             settings.keep_bytes,
+            settings.keep_jobs,
             now,
             self.threads.bulk.run,
         )

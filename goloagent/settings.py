@@ -98,6 +98,7 @@ class Settings:
     min_free_bytes: int
     keep_days: int
     keep_bytes: int
+    keep_jobs: int
     max_connections: int
     max_connections_per_peer: int
 
@@ -233,6 +234,17 @@ def days(option: str, text: str) -> int:
     """
     if not _is_whole(text) or int(text) > MAX_DAYS:
         raise WrongOption(f"{option} {text}: not a number of days from 0 to {MAX_DAYS}")
+    return int(text)
+
+
+def jobs(option: str, text: str) -> int:
+    """Read how many jobs the history keeps.
+
+    Raises:
+        WrongOption: it is no whole number, or 0.
+    """
+    if not _is_whole(text) or int(text) == 0:
+        raise WrongOption(f"{option} {text}: not a number of jobs from 1 to 999999")
     return int(text)
 
 

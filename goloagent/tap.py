@@ -118,6 +118,7 @@ class Options(usage.Options):
         ),
         ("keep-days", None, "30", "days after which the log of a delivered run is removed"),
         ("keep-size", None, "50GiB", "size of all delivered runs' logs; the oldest are removed"),
+        ("keep-jobs", None, "100000", "jobs in the history; the oldest without a log are removed"),
         ("max-connections", None, "256", "connections that may be open, of all clients"),
         (
             "max-connections-per-peer",
@@ -200,6 +201,7 @@ class Options(usage.Options):
             max_binaries_bytes=settings.size_bytes("--max-binaries", self["max-binaries"]),
             max_log_bytes=settings.size_bytes("--max-log", self["max-log"]),
             min_free_bytes=settings.size_bytes("--min-free", self["min-free"]),
+            keep_jobs=settings.jobs("--keep-jobs", self["keep-jobs"]),
             keep_days=settings.days("--keep-days", self["keep-days"]),
             keep_bytes=settings.size_bytes("--keep-size", self["keep-size"]),
             max_connections=settings.connections("--max-connections", self["max-connections"]),

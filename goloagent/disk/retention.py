@@ -1,7 +1,8 @@
 """Removes the logs of runs that are over and fully delivered, by age and by their total size.
 
 The oldest go first and always whole; what is pending or running is never touched, as the store does
-not name it. A job whose log is removed stays in the history.
+not name it. A job whose log is removed stays in the history, of which the oldest jobs without a log
+are removed when there are too many.
 """
 
 from __future__ import annotations
@@ -40,12 +41,16 @@ def overdue(
 
 @attrs.frozen
 class Retention:
-    """Keeps the runs below `logs` for `keep_days`, and at most `keep_bytes` of them."""
+    """Keeps the runs below `logs` for `keep_days`, and at most `keep_bytes` of them.
+
+    Of all jobs the newest `keep_jobs` stay in `store`.
+    """
 
     store: Store
     logs: Path
     keep_days: int
     keep_bytes: int
+    keep_jobs: int
     now: Callable[[], datetime]
     in_thread: Callable[..., Awaitable[Any]]
 
@@ -53,14 +58,15 @@ class Retention:
 
     async def sweep(self) -> None:
         """Remove what is overdue; what cannot be removed is said and tried again the next time."""
-        sizes, runs = [], self.store.settled_runs()
-        for first in range(0, len(runs), _AT_A_TIME):
-            some = runs[first:][:_AT_A_TIME]
+        sizes: list[tuple[SettledRun, int]] = []
+        some = self.store.settled_runs(_AT_A_TIME)
+        while some:
             for run, size in zip(some, await self.in_thread(self._sizes, some), strict=True):
                 if isinstance(size, int):
                     sizes.append((run, size))
                 else:
                     self._log.warn("the log of job {id}: {error}", id=run.job_id, error=size)
+            some = self.store.settled_runs(_AT_A_TIME, some[-1])
         oldest = self.now() - timedelta(days=self.keep_days)
         for run in overdue(sizes, oldest, self.keep_bytes):
             try:
@@ -73,6 +79,16 @@ class Retention:
                 )
             else:
                 self._log.info("the log of job {id} is removed", id=run.job_id)
+        await self._forget_jobs()
+
+    async def _forget_jobs(self) -> None:
+        """Remove jobs beyond the history, a few at a time: the reactor has others to serve."""
+        removed = 0
+        while count := self.store.forget_jobs(self.keep_jobs, _AT_A_TIME):
+            removed += count
+            await self.in_thread(_pause)
+        if removed:
+            self._log.info("{count} jobs are removed from the history (--keep-jobs)", count=removed)
 
     def _sizes(self, runs: list[SettledRun]) -> list[int | Exception]:
         """Return how many bytes the logs of each run have, or why that cannot be known."""
@@ -83,3 +99,7 @@ class Retention:
             except (OSError, LogPathError) as error:
                 sizes.append(error)
         return sizes
+
+
+def _pause() -> None:
+    """Take a turn in a thread."""

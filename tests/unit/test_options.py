@@ -117,6 +117,8 @@ def test_every_option() -> None:
         (["--listen", "stdio:"], "--listen stdio:"),
         (["--max-log", "9223372036854775808"], "--max-log 9223372036854775808"),
         (["--keep-days", "999999"], "--keep-days 999999"),
+        (["--keep-jobs", "0"], "--keep-jobs 0"),
+        (["--keep-jobs", "1000000"], "--keep-jobs 1000000"),
         (["--max-connections", "0"], "--max-connections 0"),
         (["--listen", "tcp:8081"], "--listen tcp:8081: other hosts reach it"),
         (["--listen", "unix:/x", "--listen", "tcp:1"], "--listen tcp:1"),

@@ -20,6 +20,7 @@ from goloagent.settings import (
     collector_url,
     connections,
     days,
+    jobs,
     listener,
     network,
     rpc_address,
@@ -125,6 +126,7 @@ def test_rpc_address_round_trip(host: str, port: int) -> None:
         min_free_bytes=1,
         keep_days=1,
         keep_bytes=1,
+        keep_jobs=1,
         max_connections=1,
         max_connections_per_peer=1,
     )
@@ -213,6 +215,7 @@ READERS: tuple[Callable[[str], object], ...] = (
     lambda text: connections("--max-connections", text),
     lambda text: size_bytes("--max-upload", text),
     lambda text: days("--keep-days", text),
+    lambda text: jobs("--keep-jobs", text),
     listener,
 )
 

@@ -60,9 +60,11 @@ class Archive:
         self.store.save(job)
         return self.logs / name / job_id
 
-    def sweep(self, days: int = 30, most_bytes: int = 10**9) -> None:
+    def sweep(self, days: int = 30, most_bytes: int = 10**9, jobs: int = 1000) -> None:
         """Remove what is overdue."""
-        retention = Retention(self.store, self.logs, days, most_bytes, lambda: NOW, maybeDeferred)
+        retention = Retention(
+            self.store, self.logs, days, most_bytes, jobs, lambda: NOW, maybeDeferred
+        )
         swept = ensureDeferred(retention.sweep())
         assert swept.called
         swept.addErrback(lambda failure: failure.raiseException())
@@ -124,3 +126,16 @@ def test_a_link_in_a_logs_place(archive: Archive, tmp_path: Path) -> None:
     run.symlink_to(tmp_path / "elsewhere")
     archive.sweep()
     assert (tmp_path / "elsewhere" / "out.log").exists()
+
+
+def test_the_history_is_bounded(archive: Archive) -> None:
+    """The oldest jobs go once their logs have gone; what has a log, or is pending, stays."""
+    for number in range(250):
+        archive.add("shop", f"job-{number}", days=40 if number % 2 else 1)
+    archive.add("shop", "last", days=40, pending=1)
+    archive.sweep(jobs=100)
+    left = [job.id for job in archive.store.newest(1000, None, None, None)]
+    newest = [f"job-{number}" for number in range(151, 250)]
+    older_with_a_log = [f"job-{number}" for number in range(0, 151, 2)]
+    assert sorted(left) == sorted(["last", *newest, *older_with_a_log])
+    assert sum(archive.store.count().values()) == len(left)
