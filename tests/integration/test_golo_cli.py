@@ -13,12 +13,21 @@ from peers.agent import Agent
 from peers.collector import Collector
 from twisted.internet.utils import getProcessOutputAndValue
 
+HAS_IPV6 = Path("/proc/net/if_inet6").exists() and bool(Path("/proc/net/if_inet6").read_text())
 UNKNOWN = "3b241101-e2bb-4255-8caf-4136c566a962"
 
 
-async def golo_cli(program: Path, agent: Agent, name: str, binary: Path) -> tuple[int, str]:
-    """Upload and queue as golo-cli does; return its exit code and what it said."""
-    arguments = [f"127.0.0.1:{agent.port}", name, "25", "1", str(binary)]
+async def golo_cli(
+    program: Path, agent: Agent, name: str, binary: Path, host: str = "", address: str = ""
+) -> tuple[int, str]:
+    """Upload and queue as golo-cli does; return its exit code and what it said.
+
+    Args:
+        host: the agent's HOST:PORT as a provider gives it.
+        address: where to connect to, in place of that.
+    """
+    arguments = [host or f"127.0.0.1:{agent.port}", name, "25", "1", str(binary)]
+    arguments += [address] if address else []
     out, err, code = await getProcessOutputAndValue(str(program), arguments)
     return code, (out + err).decode()
 
@@ -41,6 +50,48 @@ async def test_golo_cli_uploads_and_queues(
     assert job["binary"] == said.strip()
     assert (job["users"], job["duration"]) == (25, 1)
     assert len(collector.results("from-golo-cli")) == 10
+
+
+# As each provider of golo-cli names an agent, and whether a name or an address that is not loopback
+# needs --no-auth.
+PROVIDERS = {
+    "localhost": ("localhost:{port}", "127.0.0.1", False),
+    "env: a name": ("agent-1.example:{port}", "127.0.0.1", True),
+    "env: IPv4": ("203.0.113.7:{port}", "127.0.0.1", True),
+    "env: IPv6 in brackets": ("[2001:db8::1]:{port}", "[::1]", True),
+    "digitalocean: IPv4": ("203.0.113.7:{port}", "127.0.0.1", True),
+    "digitalocean: IPv6": ("2001:db8::1:{port}", "[::1]", True),
+    "digitalocean: IPv6 loopback": ("::1:{port}", "[::1]", False),
+}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest_twisted.ensureDeferred
+async def test_golo_cli_with_every_provider(
+    idle_agent: Agent, collector: Collector, go_loadtest: Callable[..., Path], provider: str
+) -> None:
+    """The Host that it sends is accepted, on IPv4 and on IPv6, and the job runs."""
+    host, address, no_auth = PROVIDERS[provider]
+    agent = idle_agent
+    if address == "[::1]":
+        if not HAS_IPV6:
+            print("no IPv6 here")
+            pytest.skip("no IPv6 here")
+        agent.more += ("--listen", rf"tcp:{agent.port}:interface=\:\:1")
+    if no_auth:
+        agent.options["--no-auth"] = ""
+    await agent.start()
+    code, said = await golo_cli(
+        go_loadtest("goloclient"),
+        agent,
+        "provider",
+        go_loadtest("counter", count=10),
+        host.format(port=agent.port),
+        f"{address}:{agent.port}",
+    )
+    assert code == 0, said
+    await collector.received("provider", 10)
+    assert len(collector.results("provider")) == 10
 
 
 @pytest_twisted.ensureDeferred

@@ -112,6 +112,8 @@ class Agent:
             # As root it would be nobody, who cannot read below pytest's directories.
             "--run-as": pwd.getpwuid(os.geteuid()).pw_name,
         }
+        # Options that `options` cannot have, as they are there already.
+        self.more: tuple[str, ...] = ()
         self.become: tuple[str, ...] = ()
         self.jobs: list[str] = []
         self._log = b""
@@ -122,7 +124,7 @@ class Agent:
     @property
     def arguments(self) -> list[str]:
         """The options as they stand on the command line; the value of a flag is empty."""
-        return [word for pair in self.options.items() for word in pair if word]
+        return [word for pair in self.options.items() for word in pair if word] + [*self.more]
 
     @property
     def running(self) -> bool:

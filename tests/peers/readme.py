@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,35 +75,53 @@ def serving_target() -> Iterator[Target]:
         thread.join()
 
 
-def run_python_example(agent: str) -> None:
+def run_python_example(agent: str, token: str = "") -> None:
     """Upload the example and queue a job; assert that each request served is a valid result."""
     with serving_target() as target:
-        binary = upload(agent, aimed_at(target.url, python_example()).encode())
-        job = run(agent, binary)
+        binary = upload(agent, aimed_at(target.url, python_example()).encode(), token)
+        job = run(agent, binary, token)
         assert (job["state"], job["message"]) == ("finished", None), job
         assert job["calls"]["failed"] == job["results"]["invalid"] == 0, job
         assert job["results"]["valid"] == target.served > 0, job
 
 
-def upload(agent: str, program: bytes) -> str:
+def upload(agent: str, program: bytes, token: str = "") -> str:
     """Upload a program and return the id of the binary."""
     head = '--edge\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
     body = head.encode() + program + b"\r\n--edge--\r\n"
-    binary = ask(f"{agent}/upload", body, "multipart/form-data; boundary=edge")["binary"]
+    answer = ask(f"{agent}/upload", body, "multipart/form-data; boundary=edge", token)
+    binary = answer["binary"]
     assert isinstance(binary, str)
     return binary
 
 
-def run(agent: str, binary: str) -> Any:
+def run(agent: str, binary: str, token: str = "") -> Any:
     """Queue a job, wait until it is over, and return it."""
     wanted = {"name": "readme", "users": USERS, "duration": SECONDS, "binary": binary}
-    queued = ask(f"{agent}/queue", json.dumps(wanted).encode())
-    with urlopen(f"{agent}/jobs/{queued['id']}/events", timeout=120) as events:
-        events.read()  # they end with the job
-    return ask(f"{agent}/jobs/{queued['id']}")
+    job = f"{agent}/jobs/{ask(f'{agent}/queue', json.dumps(wanted).encode(), token=token)['id']}"
+    fetch(f"{job}/events", token=token)  # they end with the job
+    return ask(job, token=token)
 
 
-def ask(url: str, body: bytes | None = None, media_type: str = "application/json") -> Any:
+def ask(
+    url: str, body: bytes | None = None, media_type: str = "application/json", token: str = ""
+) -> Any:
     """GET, or POST if there is a body; return the answer's JSON."""
-    with urlopen(Request(url, body, {"Content-Type": media_type}), timeout=60) as answer:
-        return json.load(answer)
+    return json.loads(fetch(url, body, media_type, token))
+
+
+def fetch(
+    url: str, body: bytes | None = None, media_type: str = "application/json", token: str = ""
+) -> bytes:
+    """GET, or POST if there is a body; return the answer."""
+    headers = {"Content-Type": media_type}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    with urlopen(Request(url, body, headers), timeout=120) as answer:
+        content = answer.read()
+    assert isinstance(content, bytes)
+    return content
+
+
+if __name__ == "__main__":
+    run_python_example(*sys.argv[1:])

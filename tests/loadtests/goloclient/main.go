@@ -1,19 +1,23 @@
 // goloclient does over HTTP exactly what golo-cli of 2018 does: upload a load test and queue it. It prints the id of
 // the binary and exits 1 with a sentence when the agent answers anything that golo-cli does not take.
 //
-//	goloclient HOST:PORT NAME USERS DURATION BINARY
+//	goloclient HOST:PORT NAME USERS DURATION BINARY [ADDRESS]
 //
-// golo-cli itself always uses port 8081.
+// HOST is as golo-cli's providers give it: its provider digitalocean gives an IPv6 address without brackets. It stands
+// so in the header Host. ADDRESS is connected to in place of HOST:PORT. golo-cli itself always uses port 8081.
 package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log"
 	"mime/multipart"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 )
@@ -27,16 +31,22 @@ type job struct {
 
 func main() {
 	log.SetFlags(0)
-	if len(os.Args) != 6 {
-		log.Fatal("usage: goloclient HOST:PORT NAME USERS DURATION BINARY")
+	if len(os.Args) != 6 && len(os.Args) != 7 {
+		log.Fatal("usage: goloclient HOST:PORT NAME USERS DURATION BINARY [ADDRESS]")
 	}
-	agent := "http://" + os.Args[1]
-	binary := upload(agent+"/upload", os.Args[5])
-	queue(agent+"/queue", job{os.Args[2], number(os.Args[3]), int64(number(os.Args[4])), binary})
+	agent := os.Args[1]
+	if len(os.Args) == 7 {
+		http.DefaultTransport.(*http.Transport).DialContext =
+			func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, os.Args[6])
+			}
+	}
+	binary := upload(agent, os.Args[5])
+	queue(agent, job{os.Args[2], number(os.Args[3]), int64(number(os.Args[4])), binary})
 	fmt.Println(binary)
 }
 
-func upload(url, path string) string {
+func upload(agent, path string) string {
 	file, err := os.Open(path)
 	check(err)
 	defer file.Close()
@@ -49,8 +59,7 @@ func upload(url, path string) string {
 	check(err)
 	check(form.Close())
 
-	request, err := http.NewRequest(http.MethodPost, url, &body)
-	check(err)
+	request := post(agent, "/upload", &body)
 	request.Header.Set("Content-Type", form.FormDataContentType())
 	var answer struct {
 		Binary string `json:"binary"`
@@ -59,11 +68,10 @@ func upload(url, path string) string {
 	return answer.Binary
 }
 
-func queue(url string, wanted job) {
+func queue(agent string, wanted job) {
 	body, err := json.Marshal(wanted)
 	check(err)
-	request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
-	check(err)
+	request := post(agent, "/queue", bytes.NewReader(body))
 	var answer struct {
 		Queued bool `json:"queued"`
 	}
@@ -71,6 +79,15 @@ func queue(url string, wanted job) {
 	if !answer.Queued {
 		log.Fatal("the agent did not queue the job")
 	}
+}
+
+// post makes a request whose Host is written as it is: a newer net/url refuses an IPv6 address without brackets.
+func post(agent, path string, body io.Reader) *http.Request {
+	request, err := http.NewRequest(http.MethodPost, "http://agent"+path, body)
+	check(err)
+	request.URL = &url.URL{Scheme: "http", Host: agent, Path: path}
+	request.Host = agent
+	return request
 }
 
 func send(request *http.Request, wanted int, answer any) {
