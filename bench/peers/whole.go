@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"encoding/json"
 	"io"
 	"log"
 	"net/http"
@@ -20,8 +22,10 @@ const (
 	settleDelay  = 500 * time.Millisecond
 )
 
-// whole does all that a Go agent does with a load test: runs it, drives it, reads what it prints, and posts each result
-// to the collector. It reports what was delivered in so long, once that has gone on for a while.
+// whole does all that the Go agent of 2018 does with a load test: runs it, drives it, reads what it prints, and posts
+// each result to the collector. It spends its time as that agent does: a goroutine for each call, and one more for each
+// line's write to the log; every result decoded, passed on by value, and encoded again. It reports what was delivered in
+// so long, once that has gone on for a while.
 func whole(loadTest, address, collector, path string, users int, duration time.Duration) {
 	command := exec.Command(loadTest)
 	command.Env = append(os.Environ(), "GOLO_RPC_ADDR="+address)
@@ -35,15 +39,15 @@ func whole(loadTest, address, collector, path string, users int, duration time.D
 	if err := command.Start(); err != nil {
 		log.Fatal(err)
 	}
-	results := make(chan []byte, batchResults)
+	results := make(chan result, batchResults)
 	over := make(chan struct{})
 	go func() {
-		read(stdout, path, func(line []byte) { results <- bytes.Clone(line) })
+		decode(stdout, path, results)
 		close(over)
 	}()
-	var delivered, calls atomic.Int64
+	var delivered atomic.Int64
 	go deliver(results, collector, &delivered)
-	stop := keepCalling(rpc.NewClient(dial(address)), users, &calls)
+	stop := startCalls(rpc.NewClient(dial(address)), users)
 	time.Sleep(settleDelay)
 	before, begin := delivered.Load(), now()
 	time.Sleep(duration)
@@ -54,10 +58,52 @@ func whole(loadTest, address, collector, path string, users int, duration time.D
 	command.Wait()
 }
 
+// decode reads the load test's lines: each is written to the log by a goroutine of its own, and is a result once decoded.
+func decode(stdout io.Reader, path string, results chan<- result) {
+	file, err := os.Create(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for lines := bufio.NewReader(stdout); ; {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			return
+		}
+		go file.Write(line)
+		var decoded result
+		if json.Unmarshal(line, &decoded) == nil {
+			results <- decoded
+		}
+	}
+}
+
+// startCalls keeps `users` calls outstanding, each made by a new goroutine; it returns what ends that.
+func startCalls(connection *rpc.Client, users int) func() {
+	var stopped atomic.Bool
+	free := make(chan struct{}, users)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for !stopped.Load() {
+			free <- struct{}{}
+			go func() {
+				defer func() { <-free }()
+				if err := connection.Call("Server.Run", &NullArg{}, &NullArg{}); err != nil && !stopped.Load() {
+					log.Fatal(err)
+				}
+			}()
+		}
+	}()
+	return func() {
+		stopped.Store(true)
+		<-ended
+	}
+}
+
 // deliver posts a batch when it is full, or so long after its first result.
-func deliver(results <-chan []byte, collector string, delivered *atomic.Int64) {
+func deliver(results <-chan result, collector string, delivered *atomic.Int64) {
 	for first := range results {
-		batch := [][]byte{first}
+		batch := []result{first}
 		for late := time.After(batchDelay); len(batch) < batchResults && late != nil; {
 			select {
 			case line := <-results:
@@ -66,7 +112,10 @@ func deliver(results <-chan []byte, collector string, delivered *atomic.Int64) {
 				late = nil
 			}
 		}
-		body := append(append([]byte{'['}, bytes.Join(batch, []byte{','})...), ']')
+		body, err := json.Marshal(batch)
+		if err != nil {
+			log.Fatal(err)
+		}
 		answer, err := http.Post(collector, "application/json", bytes.NewReader(body))
 		if err != nil {
 			log.Fatal(err)
