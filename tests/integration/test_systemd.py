@@ -6,12 +6,14 @@ import json
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 from peers.certificate import self_signed
 from peers.debian import Machine, Unable, boot
 from peers.ports import free_port
+from peers.readme import aimed_at, python_example, serving_target
 
 BURGLAR = Path(__file__).parents[1] / "loadtests" / "burglar.py"
 TOKEN = "unit-token"
@@ -35,7 +37,7 @@ class Service:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.read().decode()
 
-    def run(self, name: str, program: bytes) -> dict[str, object]:
+    def run(self, name: str, program: bytes) -> dict[str, Any]:
         """Run a load test for a second and return its job once it is over."""
         form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
         form += program + b"\r\n--b--\r\n"
@@ -43,7 +45,7 @@ class Service:
         wanted = {"name": name, "users": 5, "duration": 1, "binary": binary}
         job_id = json.loads(self.ask("/queue", json.dumps(wanted).encode()))["id"]
         self.ask(f"/jobs/{job_id}/out.log?follow=1")  # goes on until the job is over
-        job: dict[str, object] = json.loads(self.ask(f"/jobs/{job_id}"))
+        job: dict[str, Any] = json.loads(self.ask(f"/jobs/{job_id}"))
         return job
 
 
@@ -101,6 +103,11 @@ def test_d7_under_the_unit(service: Service, go_loadtest: Callable[..., Path]) -
     assert (protections["processes"], protections["files"]) == ("cgroup", "landlock"), health
     job = service.run("counter", go_loadtest("counter", count=1000).read_bytes())
     assert job["state"] == "finished", job
+    # The one in Python reads the SDK, which lies in what is closed to it.
+    with serving_target() as target:
+        job = service.run("readme", aimed_at(target.url, python_example()).encode())
+        assert job["state"] == "finished", job
+        assert job["results"]["valid"] == target.served > 0, job
     pid = int(machine.run("systemctl", "show", "--property=MainPID", "--value", "golo-agent"))
     # By the unit: the agent's own system calls are kept from changing it.
     assert machine.run("chrt", "--pid", str(pid)).splitlines()[0].endswith("SCHED_BATCH")
