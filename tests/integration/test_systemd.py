@@ -118,6 +118,8 @@ def test_d7_under_the_unit(service: Service, go_loadtest: Callable[..., Path]) -
         "port": service.port,
         "beside": "/etc/debian_version",
         "cgroup": "/sys/fs/cgroup/system.slice/golo-agent.service",
+        # Load tests in Python read it; nothing else may be done to it.
+        "readable": ["/golo-agent/sdk.zip"],
     }
     text = f"#!/usr/bin/python3\n{BURGLAR.read_text()}\nmain({given!r})\n"
     job = service.run("burglar", text.encode())

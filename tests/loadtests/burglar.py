@@ -180,6 +180,12 @@ def try_cgroup(path):
     attempt(f"plant a cgroup in {path}", planted, os.mkdir, os.rmdir, f"{path}/planted")
 
 
+def is_allowed(what, readable):
+    """Whether it is no more than reading a file that load tests may read, by whatever name."""
+    reading = what.startswith(("read ", "open again ", "symlink ", "chroot to "))
+    return reading and any(what.endswith(path) for path in readable)
+
+
 def main(given):
     """Try everything, tell what was reached, and end."""
     Path("own").write_text("mine")
@@ -196,7 +202,7 @@ def main(given):
     socket.create_connection(("127.0.0.1", given["port"])).close()
     descriptors = list(Path("/proc/self/fd").iterdir())  # and the listing's own, closed by now
     told = {
-        "reached": reached,
+        "reached": [what for what in reached if not is_allowed(what, given["readable"])],
         "tried": tried,
         "environment": dict(os.environ),
         "descriptors": [path.name for path in descriptors if path.exists()],

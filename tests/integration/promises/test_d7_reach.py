@@ -145,6 +145,8 @@ async def test_d7_reaches_nothing(
     beside = str(Path(agent.options["--token-file"]).with_name("beside"))
     given = {"agent": agent.pid, "port": agent.port, "beside": beside}
     given |= things_of(agent, other, mirror) | {"cgroup": cgroup_of(agent)}
+    # Load tests in Python read it; nothing else may be done to it.
+    given["readable"] = ["/state/sdk.zip"]
     _, said = await said_by("burglar", f"{BURGLAR.read_text()}\nmain({given!r})\n")
     told = json.loads(said)
     whose = "root's agent" if nobody is None else f"an agent of the same user, {nobody.containment}"
@@ -158,6 +160,7 @@ async def test_d7_reaches_nothing(
     assert told["descriptors"] == ["0", "1", "2"]
     assert TOKEN not in str(told["environment"])
     allowed = {"PATH", "HOME", "LANG", "TMPDIR", "GOLO_RPC_ADDR", "GOLO_JOB"}
+    allowed |= {"PYTHONPATH", "PYTHONUNBUFFERED"}
     assert {*told["environment"]} <= allowed
 
 
