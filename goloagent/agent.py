@@ -8,25 +8,27 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from pathlib import Path
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from goloagent.composition import Composition, now
 from goloagent.disk.retention import SWEEP_SECONDS
 from goloagent.host.announcement import announce
 from goloagent.host.checks import CHECK_SECONDS
-from goloagent.host.condition import DISK_FAILED, Condition
+from goloagent.host.condition import DISK_FAILED, START_FAILED, Condition
+from goloagent.host.error import CannotStart
 from goloagent.host.listening import close, listen
 from goloagent.host.notify import notifier
-from goloagent.host.premises import CannotStart, take
+from goloagent.host.premises import take
 from goloagent.host.reaper import REAP_SECONDS, Reaper
 from goloagent.host.scheduling import give_way
 from goloagent.host.signals import Signals
 from goloagent.host.stop import Guard, OrderedStop
+from goloagent.host.terminal import Terminal
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Cause
 from goloagent.periodic import Periodic
@@ -46,45 +48,58 @@ BEAT_SECONDS = 10.0
 
 
 class Agent(Service):
-    """The agent with `settings`; opens nothing before it is started."""
+    """The agent with `settings`; opens nothing before it is started.
+
+    Args:
+        terminal: where it says why it cannot start.
+    """
 
     _log = Logger()
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, terminal: Terminal) -> None:
         self._settings = settings
+        self._terminal = terminal
         self._notifier = notifier(os.environ, os.getpid())
         self._condition = Condition(self._notifier)
         self._ports: list[IListeningPort] = []
         self._disk_failure: Cause | None = None
+        self._start_failed = False
         self._stopping = False
         self._signals = Signals(self._on_stop_signal, self._on_ignored_signal)
         self._guard = Guard(GUARD_SECONDS)
 
     def startService(self) -> None:
-        """Open, recover and listen, or end the process with one line on stderr.
+        """Open and listen, or end the process with one line on stderr; then recover.
 
         Raises:
-            SystemExit: something is not to be had; nothing listens then.
+            SystemExit: the agent cannot start; nothing listens then.
             CannotStart: the same, in a daemon.
         """
         self._signals.install()
         try:
-            self._premises = take(self._settings, now)
-            self._parts = Composition(
-                self._settings, self._premises, self._condition, self._disk_failed
-            )
-            self._signals.hold()
-            give_way()  # the threads that start next do so too
-            self._start_threads()
-            announce(self._settings)
-            self._ports = listen(self._parts.reactor, self._settings.listen, self._parts.front())
-        except CannotStart as error:
-            self._log.critical("cannot start: {error}", error=error)
-            if _is_daemon():
-                raise  # to the twistd that waits for the daemon: it prints it
-            # This twistd has made sys.stderr a part of the log.
-            print(f"golo-agent: {error}", file=sys.__stderr__, flush=True)
-            raise SystemExit(1) from None
+            self._open()
+            self._start_tasks()
+        except Exception as error:
+            raise self._terminal.refuse(error) from None
+        self._terminal.close()
+        self._beginning = ensureDeferred(self._begin())
+        self._beginning.addErrback(self._cannot_begin)
+        self._parts.reactor.callWhenRunning(self._signals.release)
+        self._parts.reactor.addSystemEventTrigger("after", "shutdown", self._signals.close)
+        super().startService()
+
+    def _open(self) -> None:
+        self._premises = take(self._settings, now)
+        self._parts = Composition(
+            self._settings, self._premises, self._condition, self._disk_failed
+        )
+        self._signals.hold()
+        give_way()  # the threads that start next do so too
+        self._start_threads()
+        announce(self._settings)
+        self._ports = listen(self._parts.reactor, self._settings.listen, self._parts.front())
+
+    def _start_tasks(self) -> None:
         parts, tasks, clock = self._parts, self._condition.tasks, self._parts.reactor
         beat_seconds = self._notifier.watchdog_seconds or BEAT_SECONDS
         self._beat_loop = Periodic(clock, beat_seconds, "heartbeat", self._condition.beat)
@@ -111,11 +126,6 @@ class Agent(Service):
         self._beat_loop.start(now=True)
         if parts.output is not None:
             parts.output.start()
-        self._beginning = ensureDeferred(self._begin())
-        self._beginning.addErrback(lambda failure: failure.trap(CancelledError))
-        parts.reactor.callWhenRunning(self._signals.release)
-        parts.reactor.addSystemEventTrigger("after", "shutdown", self._signals.close)
-        super().startService()
 
     async def _begin(self) -> None:
         """Take up what an earlier life left, and begin with the queue."""
@@ -124,9 +134,7 @@ class Agent(Service):
             parts.meter.observe(job)
         # First what the database knows: what is restored is taken up as it is found.
         await parts.recovery.recover()
-        if self._premises.damage is not None:
-            self._condition.notice(self._premises.damage)
-            await parts.recovery.restore(self._settings.logs, parts.binaries.kept)
+        if await parts.restoration.restore(self._premises.damage):
             self._premises.restored()
         self._account_loop.start(now=True)
         parts.supervisor.start()
@@ -136,7 +144,16 @@ class Agent(Service):
         self._sweep_loop.start(now=True)
         self._check_loop.start(now=True)
         parts.pulse.start()
-        await parts.remover.remove(self._premises.leftovers)
+        ensureDeferred(parts.remover.remove(parts.leftovers))
+
+    def _cannot_begin(self, failure: Failure) -> None:
+        """End the agent because it could not take up what an earlier life left."""
+        if failure.check(CancelledError):
+            return  # it was told to stop meanwhile
+        sentence = self._terminal.report(failure)
+        self._condition.become(START_FAILED, sentence)
+        self._start_failed = True
+        self._parts.reactor.callWhenRunning(self._stop_reactor)
 
     def stopService(self) -> Deferred[None]:
         """Stop in order: requests, the running job, its results; in `STOP_SECONDS` at most."""
@@ -191,7 +208,7 @@ class Agent(Service):
             self._log.info("stopped in {seconds:.1f} s", seconds=stop.elapsed)
         parts.threads.stop()
         self._guard.enter("the end of the process")
-        if not durable or self._disk_failure is not None:
+        if not durable or self._disk_failure is not None or self._start_failed:
             atexit.register(_exit, 1)
         elif busy:
             atexit.register(_exit, 0)
@@ -240,11 +257,6 @@ class Agent(Service):
         if not self._stopping:
             self._stopping = True
             self._parts.reactor.stop()
-
-
-def _is_daemon() -> bool:
-    """Tell whether twistd has daemonized: standard error then leads nowhere."""
-    return os.fstat(2).st_rdev == Path(os.devnull).stat().st_rdev
 
 
 def _exit(code: int) -> None:

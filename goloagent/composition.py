@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -35,12 +36,15 @@ from goloagent.disk.archive import Archive
 from goloagent.disk.damage import DamagedRows
 from goloagent.disk.leftovers import Remover
 from goloagent.disk.logs import Logs
+from goloagent.disk.queued import QueuedJobs
 from goloagent.disk.retention import Retention
 from goloagent.disk.syncer import Syncer
 from goloagent.host.checks import HostChecks, check_rpc_port, check_tasks, check_writable
 from goloagent.host.condition import Condition
-from goloagent.host.premises import CannotStart, Premises, own_user, read_token, reason
+from goloagent.host.error import CannotStart, reason, unusable
+from goloagent.host.premises import Premises, own_user
 from goloagent.host.rpcaddress import check_rpc_host
+from goloagent.host.token import read_token
 from goloagent.hostfault import RPC_ADDRESS, RPC_PORT_BUSY, HostFault, status_of
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
@@ -55,6 +59,7 @@ from goloagent.metrics.meter import Meter, Present
 from goloagent.runs.custody import Custody
 from goloagent.runs.pulse import Pulse
 from goloagent.runs.recovery import Recovery
+from goloagent.runs.restoration import Restoration
 from goloagent.runs.run import Run, Tools
 from goloagent.runs.stage import Stage, Staged
 from goloagent.runs.supervisor import Supervisor
@@ -126,6 +131,7 @@ class Composition:
         self._logs = Logs(settings.logs)
         self.archive = Archive(settings.logs, self.threads.bulk.run)
         self._broadcast = Broadcast(lambda job: self.delivery.status(job))
+        self._queued = QueuedJobs(premises.remains.queue)
         self.remover = Remover(self.threads.bulk.run)
         self._space = Space(
             (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
@@ -137,12 +143,13 @@ class Composition:
         self._access = self._make_access()
         self._custody = self._make_custody()
         self.binaries = self._make_binaries()
+        self.leftovers = [*premises.leftovers, *self._open_binaries()]
         self.meter = self._make_meter()
         self.lateness = Lateness(reactor, self.meter.late)
         self.output = self._make_output()
         self._jobs = JobRepository(
             self._store,
-            subscribers=(self.meter.observe, self._broadcast.changed),
+            subscribers=(self.meter.observe, self._queued.observe, self._broadcast.changed),
             write_account=self._logs.keep_account,
             warn=lambda sentence: self._log.warn("{sentence}", sentence=sentence),
         )
@@ -176,6 +183,17 @@ class Composition:
             condition.notice,
             self._logs.keep_statistics,
             self._logs.stderr_tail,
+            self._logs.account,
+        )
+        self.restoration = Restoration(
+            self._store,
+            premises.remains,
+            self._queued,
+            self.recovery,
+            self._jobs.save_soon,
+            now,
+            self.threads.bulk.run,
+            condition.notice,
         )
         self.retention = Retention(
             self._store,
@@ -303,7 +321,7 @@ class Composition:
 
     def _make_binaries(self) -> Binaries:
         settings = self._settings
-        binaries = Binaries(
+        return Binaries(
             settings.state,
             self._store,
             now,
@@ -312,11 +330,12 @@ class Composition:
             self._dropped,
             self.threads.bulk.run,
         )
+
+    def _open_binaries(self) -> list[Path]:
         try:
-            binaries.open()
+            return self.binaries.open()
         except OSError as error:
-            raise CannotStart(f"--state {error.filename}: {reason(error)}") from None
-        return binaries
+            raise unusable("--state", error.filename or self.binaries.directory, error) from None
 
     def _dropped(self, content: Content, ids: list[str]) -> None:
         self._log.info(

@@ -251,5 +251,8 @@ def _run_as(name: str | None) -> str | None:
 def makeService(options: Options) -> IService:
     """Return the agent as a service. Opens nothing: twistd may still fork."""
     from goloagent.agent import Agent
+    from goloagent.host.terminal import Terminal
 
-    return Agent(options.settings)
+    parent = options.parent  # twistd's options
+    daemon = parent is not None and not (parent["nodaemon"] or parent["debug"])
+    return Agent(options.settings, Terminal.keep(daemon))

@@ -69,3 +69,5 @@ class Remover:
                 await self.in_thread(remove, path, self.stopped)
             except OSError as error:
                 _log.warn("what a run left cannot all be removed: {error}", error=error)
+            except Exception:
+                _log.failure("removing {path} failed", path=str(path))

@@ -9,7 +9,7 @@ import attrs
 
 from goloagent.delivery.runs import RunOfResults
 from goloagent.disk import remains
-from goloagent.jobs.job import Job
+from goloagent.jobs.job import Job, Results
 from goloagent.results.runlog import (
     OUT,
     LogPathError,
@@ -18,6 +18,7 @@ from goloagent.results.runlog import (
     open_reader,
     open_sync,
     read_stderr_tail,
+    size_of_file,
     write_account,
 )
 from goloagent.statistics.file import write_statistics
@@ -48,7 +49,7 @@ class Logs:
 
     def size(self, job: Job) -> int:
         """Return how many bytes a run's stdout has."""
-        return (self._path(job) / OUT).lstat().st_size
+        return size_of_file(self.root, job.spec.name, job.id)
 
     def stderr_tail(self, job: Job) -> str:
         """Return the last lines of a run's stderr."""
@@ -68,6 +69,10 @@ class Logs:
             write_account(self.root, job.spec.name, job.id, remains.account(job))
         except LogPathError as error:
             raise FileNotFoundError(errno.ENOENT, str(error)) from error
+
+    def account(self, job: Job) -> Results | None:
+        """Return the account that `keep_account` kept, or None where there is no whole one."""
+        return remains.account_of(self.root, job.spec.name, job.id)
 
     def _path(self, job: Job) -> Path:
         return self.root / job.spec.name / job.id

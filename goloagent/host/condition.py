@@ -14,9 +14,11 @@ from goloagent.periodic import Tasks
 from goloagent.web.health import READY, STARTING, Health
 
 DISK_FAILED = "disk-failed"
+START_FAILED = "start-failed"
 INTERNAL_ERROR = "internal-error"
 # Logs of an earlier life are read at the start, however long they are.
 START_SECONDS = 60.0
+MAX_NOTICES = 20
 
 
 @attrs.define
@@ -29,6 +31,7 @@ class Condition:
     notifier: Notifier
     tasks: Tasks = attrs.Factory(Tasks)
     health: Health = attrs.Factory(lambda: Health(STARTING))
+    _noticed: int = attrs.field(init=False, default=0)
 
     _log = Logger()
 
@@ -60,9 +63,16 @@ class Condition:
         self.health = attrs.evolve(self.health, protections=now)
 
     def notice(self, sentence: str) -> None:
-        """Log a sentence and keep it for whoever asks."""
+        """Log a sentence, and keep it for ``/health`` if there are few."""
+        sentence = sentence.encode(errors="backslashreplace").decode()  # it may name any file
         self._log.error("{sentence}", sentence=sentence)
-        self.health = attrs.evolve(self.health, notices=(*self.health.notices, sentence))
+        self._noticed += 1
+        notices = self.health.notices[:MAX_NOTICES]
+        if self._noticed <= MAX_NOTICES:
+            notices = (*notices, sentence)
+        else:
+            notices = (*notices, f"and {self._noticed - MAX_NOTICES} more, which the log has")
+        self.health = attrs.evolve(self.health, notices=notices)
 
     def fares(self, fault: Callable[[], HostFault | None]) -> Health:
         """Return the health now; `fault` returns what keeps a ready agent from running jobs."""

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 
-from goloagent.host.premises import CannotStart, reason
+from goloagent.host.error import CannotStart, reason
 
 _log = Logger()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from goloagent.host.premises import CannotStart, reason
+from goloagent.host.error import CannotStart, reason
 
 
 def check_rpc_host(host: str) -> None:

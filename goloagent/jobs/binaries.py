@@ -16,19 +16,20 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from io import FileIO
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 from uuid import uuid4
 
 import attrs
 
 from goloagent import durable
+from goloagent.jobs.ids import is_id
 from goloagent.jobs.quota import surplus
 from goloagent.jobs.store import Binary, Content, Store
 from goloagent.jobs.writeback import begin_writeback
@@ -38,6 +39,9 @@ _MAGIC = (b"\x7fELF", b"#!")
 _MODE = 0o555
 _CHUNK_BYTES = 1024 * 1024
 _REMOVED = ".removed"
+_TWIN = ".twin"
+# An id or a content, removed with the change of that number; in version 0.1.0 there is none.
+_SET_ASIDE = re.compile(r"([0-9a-f]{64}|[0-9a-f-]{36})(\.\d+)?\.removed")
 _LINK = re.compile(r"\.\./contents/([0-9a-f]{64})")
 # So often the disk is told to begin, so that little is left for the sync at the end.
 _WRITEBACK_BYTES = 8 * 1024 * 1024
@@ -107,22 +111,23 @@ class Binaries:
         """Where each id is."""
         return self.directory / "binaries"
 
-    def open(self) -> None:
-        """Make the directories, and remove what uploads cut short by an earlier end left behind.
+    def open(self) -> list[Path]:
+        """Make the directories; return the files that an earlier life did not finish or remove.
 
-        Binaries without a record stay.
+        They are known by their names, and may be removed when there is time. Complete binaries
+        without a record stay: the database may have lost it.
 
         Raises:
             OSError: they cannot be made or written.
         """
         for directory in (self.incoming, self.contents, self.kept):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with TemporaryFile(dir=directory):
+                pass
         durable.sync_directory(self.directory)
-        for leftover in self.incoming.iterdir():
-            if leftover.is_dir() and not leftover.is_symlink():
-                shutil.rmtree(leftover)
-            elif not self._put_back(leftover):
-                leftover.unlink()
+        with os.scandir(self.incoming) as entries:
+            parts = [Path(entry.path) for entry in entries if _is_part(entry)]
+        return [part for part in parts if not self._put_back(part)]
 
     def _put_back(self, leftover: Path) -> bool:
         """Put back what was set aside to be removed, if a power cut has kept its row."""
@@ -318,7 +323,7 @@ class Incoming:
 
         A copy of one's own is always right: whatever is the matter, the upload goes on with it.
         """
-        link = self._part.with_suffix(".twin")
+        link = self._part.with_suffix(_TWIN)
         try:
             link.hardlink_to(file)
             if sha256_of(link) != self.content.sha256:
@@ -396,6 +401,13 @@ def content_of(path: Path) -> str:
         OSError: it cannot be read.
     """
     return path.readlink().name if path.is_symlink() else sha256_of(path)
+
+
+def _is_part(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry of ``incoming/`` is a file named as the agent names those there."""
+    if _SET_ASIDE.fullmatch(entry.name):
+        return entry.is_symlink() or entry.is_file(follow_symlinks=False)
+    return is_id(entry.name.removesuffix(_TWIN)) and entry.is_file(follow_symlinks=False)
 
 
 def sha256_of(path: Path) -> str:

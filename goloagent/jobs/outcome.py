@@ -15,7 +15,7 @@ AGENT_RESTART = Cause(
     "agent-restart", "The agent ended unexpectedly while the job ran; it is not run again."
 )
 
-STATE_LOST = Cause("state-lost", "The job database was damaged; this run was found among the logs.")
+STATE_LOST = Cause("state-lost", "The job database had lost this run; it was found among the logs.")
 
 _STATES = {
     "cancelled": State.CANCELLED,

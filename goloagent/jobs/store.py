@@ -210,6 +210,14 @@ class Store:
         )
         return self._some(query, {}, read_content)
 
+    def binary_ids(self) -> set[str]:
+        """Return the ids of all binaries."""
+        return {*self._some("SELECT id FROM binaries", {}, _read_id)}
+
+    def job_ids(self) -> set[str]:
+        """Return the ids of all jobs."""
+        return {*self._some("SELECT id FROM jobs", {}, _read_id)}
+
     def needed_binaries(self) -> set[str]:
         """Return the ids of the binaries that jobs which are not over may still run."""
         return {job.spec.binary for job in self._live.values() if not job.state.over}
@@ -391,6 +399,10 @@ def _refusal(error: Exception) -> Exception:
     if str(error).startswith(tuple(text for text, _ in _ERRNOS)):
         return OSError(errno.EIO, str(error))
     return Damaged(str(error))
+
+
+def _read_id(row: sqlite3.Row) -> str:
+    return str(row["id"])
 
 
 def _where(conditions: dict[str, Any]) -> str:

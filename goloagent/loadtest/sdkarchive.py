@@ -8,6 +8,7 @@ the SDK, which need the standard library alone, into a file in its state directo
 from __future__ import annotations
 
 import os
+import stat
 import zipfile
 from contextlib import suppress
 from io import BytesIO
@@ -38,7 +39,9 @@ def install(directory: Path) -> None:
     """
     path, content = directory / NAME, archive()
     with suppress(OSError):
-        if path.read_bytes() == content and path.stat().st_mode & 0o777 == _MODE:
+        status = path.stat()  # to read a FIFO would wait for ever
+        is_ours = stat.S_ISREG(status.st_mode) and status.st_mode & 0o777 == _MODE
+        if is_ours and path.read_bytes() == content:
             return
     new = directory / f"{NAME}.new"
     new.unlink(missing_ok=True)

@@ -294,6 +294,21 @@ def size_of_run(logs: Path, name: str, job_id: str) -> int:
         return 0
 
 
+def size_of_file(logs: Path, name: str, job_id: str, file: str = OUT) -> int:
+    """Return how many bytes a file of a run has.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        LogPathError: a link, or anything else that is no log, stands in its place.
+        OSError: it cannot be looked at.
+    """
+    with _directory(logs, name) as named, _step(named, job_id) as own:
+        status = os.lstat(file, dir_fd=own)
+    if not stat.S_ISREG(status.st_mode):
+        raise LogPathError(f"{file} is not a file")
+    return status.st_size
+
+
 def remove_run(logs: Path, name: str, job_id: str) -> None:
     """Remove a run's files; `forget_run` must follow. It may take its time.
 

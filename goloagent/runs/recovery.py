@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, ensureDeferred
 from twisted.logger import Logger
 
-from goloagent.disk import remains
 from goloagent.jobs import outcome, sentences
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.job import Results as Counted
@@ -45,6 +43,7 @@ class Recovery:
         notice: told what an operator should know.
         keep_statistics: keeps what an interrupted job's results came to. Takes its time.
         read_stderr: returns how the stderr of a job ended. Runs off the reactor thread.
+        account: returns the account that is kept beside a log once all of it is delivered, or None.
     """
 
     store: Store
@@ -56,6 +55,7 @@ class Recovery:
     notice: Callable[[str], None]
     keep_statistics: Callable[[Job, Summary], None]
     read_stderr: Callable[[Job], str]
+    account: Callable[[Job], Counted | None] = lambda job: None
 
     _log = Logger()
 
@@ -75,33 +75,19 @@ class Recovery:
         for run in reversed(runs):
             if (runs[-1].ended_at - run.ended_at).total_seconds() > _SYNCED_SECONDS:
                 return
-            job = self.store.get(run.job_id)
-            if job is None:
-                continue
             try:
+                job = self.store.get(run.job_id)
+                if job is None:
+                    continue
                 log = self.open_log(job)
                 try:
                     await self.in_thread(log.sync)
                 finally:
                     log.close()
+            except FileNotFoundError:
+                continue  # somebody has removed the log, of which nothing is needed
             except (OSError, LogPathError) as error:
-                self.notice(f"the log of job {job.id} may not last a power cut: {error}")
-
-    async def restore(self, logs: Path, kept: Path) -> None:
-        """Fill a new database with what the disk still knows."""
-        binaries = await self.in_thread(remains.binaries, kept)
-        for binary in binaries:
-            if self.store.binary(binary.id) is None:  # else it was uploaded meanwhile
-                self.store.add_binary(binary)
-        runs = await self.in_thread(remains.runs, logs)
-        # An earlier life may have restored some, and been killed.
-        runs = [job for job in runs if self.store.get(job.id) is None]
-        unknown = sum(job.results == Counted() for job in runs)
-        self.notice(
-            f"found again: {len(binaries)} binaries and {len(runs)} runs, of which {unknown} have"
-            " no account: their results are sent from the beginning"
-        )
-        await self.adopt(runs)
+                self.notice(f"the log of job {run.job_id} may not last a power cut: {error}")
 
     async def adopt(self, runs: Iterable[Job]) -> None:
         """Take up runs that were found without a row, and keep them."""
@@ -111,6 +97,10 @@ class Recovery:
             self.save(job)  # which lets go of a settled one
 
         await self._take_up_all(list(runs), keep)
+
+    async def take_up(self, jobs: Iterable[Job]) -> None:
+        """Take up jobs of the database that were found to have run."""
+        await self._take_up_all(list(jobs), self.save)
 
     async def _take_up_all(self, jobs: list[Job], keep: Callable[[Job], None]) -> None:
         """Take up a few at a time: a disk has much time for one log, and little more for some."""
@@ -146,14 +136,17 @@ class Recovery:
 
     async def _count_again(self, job: Job) -> bool:
         """Make the job's account what its log says; tell whether there is a log to be read."""
+        if not job.logged:
+            return False
+        kept: Counted | None = await self.in_thread(self.account, job)
+        if kept is not None and kept.committed > job.results.committed:
+            job.results = kept  # the database is an old copy
         results = job.results
         # Of a job that is over they were kept at its end.
         statistics = None if job.state.over else RunStatistics()
         observe = None if statistics is None else statistics.add
         before = Tally(observe=observe)
         behind = Tally(observe=observe, start=results.committed)
-        if not job.logged:
-            return False
         try:
             log = self.open_log(job)
         except (OSError, LogPathError) as error:

@@ -37,5 +37,5 @@ def load_statistics(logs: Path, name: str, job_id: str) -> Summary | None:
             return msgspec.json.decode(file.read(0, _MAX_BYTES), type=Summary)
         finally:
             file.close()
-    except (OSError, LogPathError, msgspec.DecodeError, ValueError):
+    except (OSError, LogPathError, msgspec.DecodeError, ValueError, RecursionError):
         return None

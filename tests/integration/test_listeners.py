@@ -16,8 +16,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from goloagent.endpoint import Endpoint
+from goloagent.host.error import CannotStart
 from goloagent.host.listening import close, listen
-from goloagent.host.premises import CannotStart
 
 Listen = Callable[[str], Any]
 

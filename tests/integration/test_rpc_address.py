@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from goloagent.host.premises import CannotStart
+from goloagent.host.error import CannotStart
 from goloagent.host.rpcaddress import check_rpc_host
 from goloagent.settings import rpc_address
 

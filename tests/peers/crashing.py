@@ -106,6 +106,21 @@ RESTORING = {
     "restore-amid-runs": Point("after", STORE, "add"),
 }
 
+# The steps of a start, each of which fails in a way that nobody foresaw.
+STEPS = {
+    "directories": Point("break", "goloagent.host.directories", "make_writable"),
+    "locks": Point("break", "goloagent.host.directories", "lock_logs"),
+    "leftovers": Point("break", "goloagent.host.premises", "set_aside"),
+    "database": Point("break", "goloagent.host.premises", "open_database"),
+    "containment": Point("break", "goloagent.runs.custody:Custody", "__init__"),
+    "binaries": Point("break", f"{BINARIES}:Binaries", "open"),
+    "threads": Point("break", "goloagent.threads:Threads", "start"),
+    "listen": Point("break", "goloagent.agent", "listen"),
+    "recover": Point("break", "goloagent.runs.recovery:Recovery", "recover"),
+    "restore": Point("break", "goloagent.runs.restoration:Restoration", "restore"),
+    "supervise": Point("break", "goloagent.runs.supervisor:Supervisor", "start"),
+}
+
 FAULTS = {
     "sync-of-log": Point("fault", "goloagent.results.runlog:LogSync", "sync"),
     "sync-of-offsets": Point("fault", STORE, "sync"),
@@ -153,6 +168,8 @@ def arm(point: Point, nth: int) -> None:
     @functools.wraps(function)
     def wrapped(*arguments: Any, **named: Any) -> Any:
         reached = point.condition(*arguments, **named)
+        if point.when == "break":
+            raise RuntimeError("two\nlines")
         if point.when == "fault":
             countdown[0] -= 1
             if countdown[0] == 0:
@@ -182,7 +199,7 @@ def arm(point: Point, nth: int) -> None:
 def main() -> None:
     """Arm the point and become twistd."""
     name, _, nth = sys.argv.pop(1).partition(":")
-    arm({**POINTS, **RESTORING, **FAULTS, **HANGS}[name], int(nth or 1))
+    arm({**POINTS, **RESTORING, **FAULTS, **HANGS, **STEPS}[name], int(nth or 1))
     if name in HANGS:
         agent = import_module("goloagent.agent")
         agent.STOP_SECONDS = SHORT_STOP_SECONDS

@@ -11,10 +11,16 @@ import pytest
 from unit.runs.one_run import NOW, RESULT
 
 from goloagent.disk import remains
+from goloagent.disk.remains import Remains
 from goloagent.jobs import binaries
 from goloagent.jobs.job import Job, Results, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.results.runlog import RunLog, write_account
+
+
+def found_in(directory: Path) -> Remains:
+    """Return what is found when everything lies in one directory."""
+    return Remains(directory, directory, directory)
 
 
 def test_binaries(tmp_path: Path) -> None:
@@ -34,7 +40,7 @@ def test_binaries(tmp_path: Path) -> None:
     (kept / str(uuid4())).symlink_to(kept / of_first_version)
     (kept / str(uuid4())).symlink_to("../contents/notes")
     (kept / str(uuid4())).mkdir()
-    found = remains.binaries(kept)
+    found, _ = found_in(kept).binaries(set())
     assert {binary.id for binary in found} == {of_first_version, linked, again}
     assert {(binary.sha256, binary.size) for binary in found} == {(sha256, 10)}
 
@@ -54,7 +60,7 @@ def test_binaries_that_share_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
     monkeypatch.setattr(binaries, "sha256_of", sha256_of)
-    found = remains.binaries(tmp_path)
+    found, _ = found_in(tmp_path).binaries(set())
     assert {binary.id for binary in found} == {*names}
     assert found[-1].id == names[1]
     assert len({binary.sha256 for binary in found}) == len(read) == 2
@@ -68,7 +74,7 @@ def left(logs: Path, account: bytes | None) -> Job:
     log.close()
     if account is not None:
         write_account(logs, "shop", job_id, account)
-    [found] = remains.runs(logs)
+    [found] = found_in(logs).runs(set())
     assert (found.id, found.spec.name, found.state) == (job_id, "shop", State.INTERRUPTED)
     assert found.cause is not None
     assert found.cause.reason == "state-lost"
@@ -95,4 +101,5 @@ def test_what_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "shop" / "notes").mkdir(parents=True)
     (tmp_path / "shop" / str(uuid4())).mkdir()
     (tmp_path / "linked").symlink_to("shop")
-    assert remains.runs(tmp_path) == []
+    assert found_in(tmp_path).runs(set()) == []
+    assert not found_in(tmp_path).any_left()

@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 from goloagent.host import premises
-from goloagent.host.premises import CannotStart
+from goloagent.host.error import CannotStart
 from goloagent.settings import Settings
 from goloagent.tap import Options
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -141,24 +143,36 @@ def test_an_upload_that_cannot_be_recorded_leaves_nothing(binaries: Binaries) ->
     assert files(binaries) == []
 
 
-def test_leftovers_are_removed_at_the_start(binaries: Binaries) -> None:
-    """What an earlier life was receiving is gone after `open`; what is complete stays."""
+def test_leftovers_are_found_at_the_start(binaries: Binaries) -> None:
+    """Only what an earlier life was receiving or removing may go, known by its name and kind."""
     binary = keep(binaries, SCRIPT)
     cut = binaries.receive()
     cut.write(SCRIPT)
-    binaries.open()
-    assert files(binaries) == [binaries.kept / binary.id, file(binaries, binary.sha256)]
+    (binaries.incoming / f"{'0' * 64}.removed").write_bytes(SCRIPT)
+    for name in ("notes", os.fsdecode(b"\xff"), "x.removed"):
+        (binaries.incoming / name).write_text("somebody's")
+    (binaries.incoming / str(uuid4())).mkdir()
+    (binaries.incoming / str(uuid4())).symlink_to("nowhere")
+    before = files(binaries)
+    assert {*binaries.open()} == {
+        binaries.incoming / cut.id,
+        binaries.incoming / f"{'0' * 64}.removed",
+    }
+    assert files(binaries) == before
+    assert binaries.kept / binary.id in before
     cut.discard()
 
 
-def test_a_binary_without_a_record_stays(binaries: Binaries) -> None:
+def test_what_has_no_record_stays(binaries: Binaries) -> None:
     """Nobody has asked to remove it: its record may be lost."""
     binary = keep(binaries, SCRIPT)
-    stray = binaries.kept / "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
-    stray.write_bytes(SCRIPT)
+    for stray in ("1b4e28ba-2fa1-11d2-883f-0016d3cca427", "notes", "work"):
+        (binaries.kept / stray).write_bytes(SCRIPT)
+        (binaries.contents / stray).write_bytes(SCRIPT)
+    (binaries.kept / "directory").mkdir()
     binaries.store.remove_binary(binary.id)
     before = files(binaries)
-    binaries.open()
+    assert binaries.open() == []
     assert files(binaries) == before
 
 
@@ -369,10 +383,11 @@ def test_a_power_cut_before_a_removal_is_durable(binaries: Binaries, tmp_path: P
         binaries.remove(binary)
     binaries.store.add_binary(first)  # its removal was not synced
     again = Binaries(tmp_path, binaries.store, lambda: NOW)
-    again.open()
+    leftovers = again.open()
     again.stage(first, tmp_path / "program")
     assert list(again.contents.iterdir()) == [file(again, first.sha256)]
-    assert list(again.incoming.iterdir()) == []
+    assert list(again.incoming.iterdir()) == leftovers
+    assert {path.name.partition(".")[0] for path in leftovers} == {other.id, other.sha256}
 
 
 def test_a_content_that_comes_again_while_it_is_removed(binaries: Binaries) -> None:

@@ -1,0 +1,114 @@
+"""Queued jobs in files of their own, so that they outlive the database: ``queue/<job id>.json``.
+
+A file is written when a job is queued and removed once the run has its log, which is before the
+load test is started. The database is what counts while it is there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Set
+from datetime import datetime
+from pathlib import Path
+
+import attrs
+import msgspec
+from twisted.logger import Logger
+
+from goloagent.jobs.ids import is_id
+from goloagent.jobs.job import Job
+from goloagent.jobs.spec import NAME_PATTERN, JobSpec
+
+_SUFFIX = ".json"
+_MAX_BYTES = 64 * 1024
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NAME = re.compile(NAME_PATTERN)
+
+
+@attrs.frozen
+class _Queued:
+    spec: JobSpec
+    queued_at: datetime
+
+
+@attrs.define
+class QueuedJobs:
+    """The files in `directory`."""
+
+    directory: Path
+    _kept: set[str] = attrs.field(init=False)
+
+    _log = Logger()
+
+    @_kept.default
+    def _find(self) -> set[str]:
+        return {*ids(self.directory)}
+
+    def observe(self, job: Job) -> None:
+        """Write the file of a job that has not run yet, and remove it once it has a log.
+
+        A disk that does not take it is logged: the database has the job.
+        """
+        waits = not job.logged and not job.state.over
+        if waits is (job.id in self._kept):
+            return
+        try:
+            if waits:
+                self._write(job)
+                self._kept.add(job.id)
+            else:
+                self._file(job.id).unlink(missing_ok=True)
+                self._kept.discard(job.id)
+        except OSError as error:
+            self._log.warn("the file of job {id}: {error}", id=job.id, error=error)
+
+    @property
+    def kept(self) -> Set[str]:
+        """The ids of the jobs that have a file."""
+        return self._kept
+
+    def load(self, known: set[str]) -> list[Job]:
+        """Return the jobs that are not `known`, first come first; skip what is no job's file."""
+        jobs = [self._job(job_id) for job_id in self._kept - known]
+        return sorted(filter(None, jobs), key=lambda job: job.queued_at)
+
+    def _write(self, job: Job) -> None:
+        text = msgspec.json.encode(_Queued(job.spec, job.queued_at))
+        part = self.directory / f".{job.id}"
+        descriptor = os.open(part, _WRITE, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(text)
+            part.replace(self._file(job.id))
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+
+    def _file(self, job_id: str) -> Path:
+        return self.directory / f"{job_id}{_SUFFIX}"
+
+    def _job(self, job_id: str) -> Job | None:
+        try:
+            descriptor = os.open(self._file(job_id), _READ)
+            with os.fdopen(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    return None
+                found = msgspec.json.decode(file.read(_MAX_BYTES), type=_Queued)
+        except (OSError, msgspec.DecodeError, RecursionError):
+            return None
+        if not _NAME.fullmatch(found.spec.name) or found.queued_at.tzinfo is None:
+            return None
+        return Job(id=job_id, spec=found.spec, queued_at=found.queued_at)
+
+
+def ids(directory: Path) -> list[str]:
+    """Return the ids of the jobs that have a file in `directory`."""
+    try:
+        names = os.listdir(directory)  # noqa: PTH208
+    except OSError:
+        return []
+    found = [name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)]
+    return [name for name in found if is_id(name)]

@@ -1,0 +1,168 @@
+"""The directories that the options name: made, locked, apart from each other, and writable."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+import stat
+import tempfile
+from pathlib import Path
+
+from twisted.logger import Logger
+
+from goloagent.host.error import CannotStart, unusable
+
+_Identity = tuple[int, int]
+_NOWHERE = (-1, -1)
+_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+_log = Logger()
+
+
+def make(directory: Path, mode: int) -> None:
+    """Make a directory that is not there, with exactly this mode, whatever the umask."""
+    if not directory.is_dir():
+        directory.mkdir(parents=True)
+        directory.chmod(mode)
+
+
+def make_writable(option: str, directory: Path, mode: int) -> None:
+    """Make a directory that is not there, and try to write in it.
+
+    Raises:
+        CannotStart: it cannot be made or written.
+    """
+    try:
+        make(directory, mode)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except FileExistsError:
+        raise CannotStart(
+            f"{option} {directory}: it is not a directory; move it away or choose another"
+        ) from None
+    except OSError as error:
+        raise unusable(option, directory, error) from None
+
+
+def lock_state(state: Path) -> int:
+    """Make the state directory this agent's own for as long as the returned file is open.
+
+    Raises:
+        CannotStart: another agent has it, or it cannot be made or written.
+    """
+    lock = state / "lock"
+    try:
+        make(state, 0o711)
+    except FileExistsError:
+        raise CannotStart(
+            f"--state {state}: it is not a directory; move it away or choose another"
+        ) from None
+    except OSError as error:
+        raise unusable("--state", state, error) from None
+    try:
+        # Whoever may open it may hold it, and so keep the next agent from starting.
+        descriptor = os.open(lock, _LOCK, 0o600)
+        os.fchmod(descriptor, 0o600)
+    except OSError as error:
+        raise unusable("--state", lock, error) from None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise CannotStart(f"--state {lock}: it is not a regular file; move it away")
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise CannotStart(
+            f"--state {state}: another agent is using it; stop it or choose another by --state"
+        ) from None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def lock_logs(logs: Path) -> int:
+    """Make the logs directory this agent's own for as long as the returned directory is open.
+
+    The agent restores runs that it finds there and does not know, and they must not be another's.
+
+    Raises:
+        CannotStart: another agent has it, or it cannot be opened.
+    """
+    try:
+        descriptor = os.open(logs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise unusable("--logs", logs, error) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise CannotStart(
+            f"--logs {logs}: another agent is using it; stop it or choose another by --logs"
+        ) from None
+    except OSError as error:  # as over NFS, which locks only what is open for writing
+        _log.warn("--logs {logs} cannot be locked: {error}", logs=logs, error=error)
+    return descriptor
+
+
+def check_apart(state: Path, logs: Path, own: frozenset[str]) -> None:
+    """Check that no job's name can make its logs meet what `state`, which exists, holds.
+
+    Args:
+        own: the names in the state directory that the agent uses.
+
+    Raises:
+        CannotStart: the directories are the same, or one is inside the other where it matters.
+    """
+    root, mine = _identity(state), _identity(logs)
+    if mine == root:
+        raise CannotStart(
+            f"--logs {logs} and --state {state} are the same directory; choose another by --logs"
+        )
+    if mine is not None and mine in map(_identity, Path(os.path.realpath(state)).parents):
+        raise CannotStart(
+            f"--state {state} is inside --logs {logs}, where jobs choose names;"
+            " choose another by --state or --logs"
+        )
+    used = {identity: name for name in own if (identity := _identity(state / name)) is not None}
+    path, child = Path(os.path.realpath(logs)), ""
+    for ancestor in (path, *path.parents):
+        identity = _identity(ancestor)
+        name = child if identity == root and child in own else used.get(identity or _NOWHERE)
+        if name is not None:
+            raise CannotStart(
+                f"--logs {logs} is inside {state / name}, which the agent uses for something"
+                " else; choose another by --logs"
+            )
+        child = ancestor.name
+
+
+def check_way(directory: Path, user: str) -> None:
+    """Check that `user`, in no group but its first, can come to `directory`.
+
+    Raises:
+        CannotStart: it cannot.
+    """
+    entry = pwd.getpwnam(user)
+    for step in (directory, *directory.parents):
+        status = step.stat()
+        if status.st_uid == entry.pw_uid:
+            allowed = status.st_mode & stat.S_IXUSR
+        elif status.st_gid == entry.pw_gid:
+            allowed = status.st_mode & stat.S_IXGRP
+        else:
+            allowed = status.st_mode & stat.S_IXOTH
+        if not allowed:
+            raise CannotStart(
+                f"--run-as {user}: load tests run below {directory}, "
+                f"and {user} may not enter {step}"
+            )
+
+
+def _identity(path: Path) -> _Identity | None:
+    """Return what tells a directory apart, however it is reached: by link or by bind mount."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,30 @@
+"""The error that ends a start, and the words of the operating system for other errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from twisted.internet.error import CannotListenError
+
+
+class CannotStart(Exception):
+    """The agent cannot start; the message is one line that names the option to change."""
+
+
+def reason(error: Exception) -> str:
+    """Return the operating system's words for an error, where it has any."""
+    if isinstance(error, CannotListenError):
+        error = error.socketError
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
+def unusable(option: str, path: object, error: OSError) -> CannotStart:
+    """Return the error for a path that an option names and that cannot be read or written."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        uid = os.geteuid()
+        return CannotStart(
+            f"{option} {path}: {reason(error)} for uid {uid}; give it to that user"
+            f" (chown {uid} {path}) or choose another by {option}"
+        )
+    return CannotStart(f"{option} {path}: {reason(error)}")

@@ -1,0 +1,116 @@
+"""Rows for what the disk holds and the database does not know: binaries, runs, queued jobs.
+
+Looks at every start, because a database may be new, or a copy that is older than the disk. Deletes
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+
+from goloagent.disk.queued import QueuedJobs
+from goloagent.disk.remains import Remains
+from goloagent.jobs import outcome
+from goloagent.jobs.job import Job, Results, State
+from goloagent.jobs.store import Binary, Store
+from goloagent.runs.recovery import Recovery
+
+
+@attrs.frozen
+class Restoration:
+    """Restores into `store` what `remains` and `queued` have.
+
+    Args:
+        recovery: takes up the runs.
+        save: keeps a job, now or later.
+        in_thread: runs a function off the reactor thread: the disk is read there.
+        notice: reports to the operator.
+    """
+
+    store: Store
+    remains: Remains
+    queued: QueuedJobs
+    recovery: Recovery
+    save: Callable[[Job], None]
+    now: Callable[[], datetime]
+    in_thread: Callable[..., Deferred[Any]]
+    notice: Callable[[str], None]
+
+    async def restore(self, damage: str | None) -> bool:
+        """Restore, and say so; return whether all is restored that can be.
+
+        Args:
+            damage: what was wrong with the database, if something was.
+        """
+        if damage is not None:
+            self.notice(damage)
+        try:
+            await self._restore(damage is not None)
+        except OSError as error:
+            self.notice(f"not all that the disk holds is restored, the next start goes on: {error}")
+            return False
+        return True
+
+    async def _restore(self, damaged: bool) -> None:
+        known = self.store.job_ids()
+        binaries = await self._binaries()
+        rerun = await self._forgotten_runs()
+        runs: list[Job] = await self.in_thread(self.remains.runs, known)
+        queued = await self._queued(known | {job.id for job in runs})
+        found = [*runs, *rerun]
+        if damaged or binaries or found or queued:
+            unknown = sum(job.results == Results() for job in found)
+            self.notice(
+                f"{'' if damaged else 'the database is older than the disk; '}found again:"
+                f" {len(binaries)} binaries and {len(found)} runs, of which {unknown} have no"
+                " account: their results are sent from the beginning;"
+                f" and {len(queued)} queued jobs"
+            )
+        await self.recovery.take_up(rerun)
+        await self.recovery.adopt(runs)
+        # Last, so that they run after what was queued before.
+        for job in queued:
+            self.store.add(job)
+            self.save(job)
+
+    async def _binaries(self) -> list[Binary]:
+        binaries, errors = await self.in_thread(self.remains.binaries, self.store.binary_ids())
+        for error in errors:
+            self.notice(error)
+        added = []
+        for binary in binaries:
+            if self.store.binary(binary.id) is None:  # else it was uploaded meanwhile
+                self.store.add_binary(binary)
+                added.append(binary)
+        return added
+
+    async def _forgotten_runs(self) -> list[Job]:
+        """Return the jobs that the database has queued and that have run: none runs twice."""
+        found = []
+        for job in self.store.queued():
+            if await self.in_thread(self.remains.has_run, job):
+                job.state, job.cause, job.ended_at = (
+                    State.INTERRUPTED,
+                    outcome.STATE_LOST,
+                    self.now(),
+                )
+                job.logged = True
+                job.results = await self.in_thread(self.remains.account_of, job) or Results()
+                found.append(job)
+        return found
+
+    async def _queued(self, known: set[str]) -> list[Job]:
+        """Return the queued jobs that are lost, and let go of files of jobs that are not queued."""
+        queued: list[Job] = await self.in_thread(self.queued.load, known)
+        for job_id in known:
+            job = self.store.get(job_id) if job_id in self.queued.kept else None
+            if job is not None:
+                self.queued.observe(job)
+        for job in self.store.queued():
+            self.queued.observe(job)
+        return queued

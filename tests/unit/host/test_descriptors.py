@@ -1,0 +1,39 @@
+"""The limit on open files suffices for what --max-connections allows, or the start says so."""
+
+from __future__ import annotations
+
+import resource
+
+import pytest
+
+from goloagent.host.descriptors import PER_CONNECTION, RESERVED, limit_for
+from goloagent.host.error import CannotStart
+
+NEEDED = RESERVED + 256 * PER_CONNECTION
+NONE = resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "expected"),
+    [
+        (NEEDED, NEEDED, NEEDED),
+        (20000, 20000, 20000),
+        (NONE, NONE, NONE),
+        (64, NEEDED, NEEDED),
+        (64, NONE, NEEDED),
+        (NEEDED - 1, NEEDED + 1, NEEDED),
+    ],
+)
+def test_the_soft_limit_is_raised_as_far_as_needed(soft: int, hard: int, expected: int) -> None:
+    """And never lowered."""
+    assert limit_for(256, soft, hard) == expected
+
+
+def test_a_hard_limit_that_is_too_low() -> None:
+    """Both numbers are in the sentence, with what to change."""
+    with pytest.raises(CannotStart) as refused:
+        limit_for(256, 64, NEEDED - 1)
+    sentence = str(refused.value)
+    assert f"--max-connections 256 takes up to {NEEDED} open files" in sentence
+    assert f"the limit is {NEEDED - 1}" in sentence
+    assert "LimitNOFILE" in sentence
