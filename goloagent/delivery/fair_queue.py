@@ -116,14 +116,23 @@ class FairQueue:
             self._activate(self._probing)
         self._resume(now)
         self._change_over(now)
-        seconds, feed = min(
-            ((self._due_in(feed, now, at_once), feed) for feed in self._active.values()),
-            key=lambda due: due[0],
-            default=(_NEVER, None),
+        # Where only some first tries may go, a live run goes first.
+        seconds, _, feed = min(
+            (
+                (self._due_in(feed, now, at_once), feed is self._over and not feed.proven, feed)
+                for feed in self._active.values()
+            ),
+            key=lambda due: due[:2],
+            default=(_NEVER, False, None),
         )
         is_first_try = seconds == 0 and feed is not None and not feed.proven
         # Where first tries have to wait for a probe's turn too, they take turns with probes.
-        goes_first = is_first_try and self._probes.exhausted and self._first_try_is_next
+        goes_first = (
+            feed is not None
+            and is_first_try
+            and self._first_try_is_next
+            and self._probes.first_try_is_probe(live=not feed.complete)
+        )
         if self._refused and self._probes.probe_in(now) == 0 and not goes_first:
             self._first_try_is_next = True
             self._probing = self._refused.pop()
@@ -136,14 +145,16 @@ class FairQueue:
         if self._refused:
             seconds = min(seconds, self._probes.probe_in(now))
         if self._over is None and self._waiting:
-            seconds = min(seconds, self._probes.first_try_in(now))
+            seconds = min(seconds, self._probes.first_try_in(now, live=False))
         if self._paused:
             seconds = min(seconds, self._paused[0][0] - now)
         return seconds, None
 
     def _due_in(self, feed: Feed, now: float, at_once: bool) -> float:
         seconds = feed.due_in(now, at_once)
-        return seconds if feed.proven else max(seconds, self._probes.first_try_in(now))
+        if feed.proven:
+            return seconds
+        return max(seconds, self._probes.first_try_in(now, live=not feed.complete))
 
     def _resume(self, now: float) -> None:
         """Bring back those that have paused long enough."""
@@ -190,7 +201,7 @@ class FairQueue:
     def _can_follow(self, now: float) -> bool:
         """Tell whether a run that is over waits that may push now."""
         feed = self._waiting.first()
-        return feed is not None and (feed.proven or self._probes.first_try_in(now) == 0)
+        return feed is not None and (feed.proven or self._probes.first_try_in(now, live=False) == 0)
 
     def _put_back(self, feed: Feed) -> None:
         self._deactivate(feed)

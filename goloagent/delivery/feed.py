@@ -61,8 +61,9 @@ class Feed:
     ``batches`` are taken from the log and not committed. ``state`` and ``error`` are of this run
     alone, which is not tried before ``resume_at``. ``refusals`` are its refused results, less those
     delivered since; ``failures`` are its pushes without an answer that counts, in a row, the last
-    of them at ``failed_at``. It is ``proven`` once the output has taken results of it and refused
-    none since, and ``closed`` when nothing is to be delivered any more.
+    of them when the output had taken ``failed_after`` pushes. It is ``proven`` once the output has
+    taken results of it and refused none since, and ``closed`` when nothing is to be delivered any
+    more.
     """
 
     def __init__(self, job: Job, open_log: Callable[[Job], Log]) -> None:
@@ -75,7 +76,7 @@ class Feed:
         self.resume_at = 0.0
         self.refusals = 0
         self.failures = 0
-        self.failed_at: float | None = None
+        self.failed_after: int | None = None
         self.backoff = Backoff()
         self.batches: deque[Batch] = deque()
         self._open_log = open_log
@@ -196,7 +197,7 @@ class Feed:
         """Note that the output has taken results of this run."""
         self.proven = True
         self.state, self.error = OK, None
-        self.failures, self.failed_at = 0, None
+        self.failures, self.failed_after = 0, None
         self.backoff.reset()
         self._most = min(2 * self._most, MAX_BATCH_RESULTS)
 

@@ -9,10 +9,11 @@ import attrs
 
 from goloagent.delivery.policy import PROBE_SECONDS
 
-# So many runs may be refused one after the other, with nothing taken in between, before the
-# output counts as one that refuses everything. With a probe every 30 s behind them these are at
-# most 270 requests in an hour.
-FIRST_TRIES = 150
+# So many runs that are over, and so many that are live, may be refused with nothing taken in
+# between, before the output counts as one that refuses everything. With a probe every 30 s behind
+# them these are 270 requests in an hour.
+FIRST_TRIES = 120
+FIRST_TRIES_OF_LIVE_RUNS = 30
 
 
 @attrs.define
@@ -25,16 +26,16 @@ class Probes:
     """
 
     _tries: int = attrs.field(default=FIRST_TRIES, init=False)
+    _live_tries: int = attrs.field(default=FIRST_TRIES_OF_LIVE_RUNS, init=False)
     _next_at: float = attrs.field(default=0.0, init=False)
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether so many were refused that first tries wait for a probe's turn."""
-        return not self._tries
+    def first_try_is_probe(self, live: bool) -> bool:
+        """Tell whether so many were refused that a first try has to wait for a probe's turn."""
+        return not (self._live_tries if live else self._tries)
 
-    def first_try_in(self, now: float) -> float:
+    def first_try_in(self, now: float, live: bool) -> float:
         """Return in how many seconds a run may be tried that never was."""
-        return 0.0 if self._tries else self.probe_in(now)
+        return self.probe_in(now) if self.first_try_is_probe(live) else 0.0
 
     def probe_in(self, now: float) -> float:
         """Return in how many seconds the next probe may go."""
@@ -42,11 +43,18 @@ class Probes:
 
     def taken(self, now: float, probe: bool) -> None:
         """Note that the output took something; `probe` says that its run was refused before."""
-        self._tries = FIRST_TRIES
+        self._tries, self._live_tries = FIRST_TRIES, FIRST_TRIES_OF_LIVE_RUNS
         if probe:
             self._next_at = now
 
-    def refused(self, now: float) -> None:
+    def refused(self, now: float, live: bool) -> None:
         """Note that a run was refused."""
-        self._tries = max(0, self._tries - 1)
+        if live:
+            self._live_tries = max(0, self._live_tries - 1)
+        else:
+            self._tries = max(0, self._tries - 1)
+        self.postpone(now)
+
+    def postpone(self, now: float) -> None:
+        """Let no probe go for a while."""
         self._next_at = now + PROBE_SECONDS

@@ -78,10 +78,10 @@ class Worker:
         self._queue = FairQueue(self._probes)
         self._size = BatchSize()
         self._backoff = Backoff()
-        # Of the output: what is wrong with it, until when it is paused, when it last took results.
+        # Of the output: what is wrong with it, until when it is paused, how many pushes it took.
         self._state, self._error = OK, ""
         self._resume_at = 0.0
-        self._taken_at = float("-inf")
+        self._taken = 0
         self._sleep: Deferred[None] | None = None
         self._loop: Deferred[None] | None = None
         self._restart: IDelayedCall | None = None
@@ -268,7 +268,7 @@ class Worker:
         """Commit a batch that was taken."""
         now = self._clock.seconds()
         self._output_works()
-        self._taken_at = now
+        self._taken += 1
         self._size.taken(batch.results, batch.body_bytes, seconds)
         self._probes.taken(now, probe=feed.is_probe)
         feed.refusals = 0 if feed.is_probe else max(0, feed.refusals - batch.results)
@@ -277,10 +277,12 @@ class Worker:
 
     def _fail(self, feed: Feed, batch: Batch, answer: Answer, seconds: float) -> None:
         """Wait before the same results are tried again; an agent that stops does not."""
-        is_own = answer.reached and feed.failed_at is not None and self._taken_at > feed.failed_at
+        is_own = (
+            answer.reached and feed.failed_after is not None and self._taken > feed.failed_after
+        )
         now = self._clock.seconds()
         feed.failures += 1
-        feed.failed_at = now
+        feed.failed_after = self._taken
         patience = failures_until_smaller(answer)
         if patience is not None and feed.failures >= patience:
             feed.shrink(batch.results)
@@ -289,7 +291,7 @@ class Worker:
         if is_own:
             delay = max(feed.backoff.next_delay(answer.retry_after), _REST_PER_FAILURE * seconds)
             if feed.is_probe:
-                self._probes.refused(now)
+                self._probes.refused(now, live=not feed.complete)
             self._pause(feed, RETRYING, str(answer), delay)
             return
         self._pause_output(RETRYING, answer, self._backoff.next_delay(answer.retry_after))
@@ -299,8 +301,8 @@ class Worker:
     def _hold(self, feed: Feed, answer: Answer) -> None:
         """Pause a run whose name is refused; the others go on."""
         feed.proven = False
-        feed.failures, feed.failed_at = 0, None
-        self._probes.refused(self._clock.seconds())
+        feed.failures, feed.failed_after = 0, None
+        self._probes.refused(self._clock.seconds(), live=not feed.complete)
         self._pause(feed, HOLDING, str(answer), PROBE_SECONDS)
 
     def _refuse(self, feed: Feed, answer: Answer) -> None:
@@ -311,8 +313,8 @@ class Worker:
             feed.reject(answer)
             self._commit(feed, rejected=1)
             return
-        feed.failures, feed.failed_at = 0, None
-        self._probes.refused(self._clock.seconds())
+        feed.failures, feed.failed_after = 0, None
+        self._probes.refused(self._clock.seconds(), live=not feed.complete)
         self._pause(feed, HOLDING, f"most results are refused: {answer}", PROBE_SECONDS)
 
     def _rest(self, feed: Feed, error: Exception) -> None:
@@ -321,7 +323,7 @@ class Worker:
             return
         if feed.error != str(error):
             self._log.failure("delivery of job {id} broke", id=feed.job.id)
-        feed.failures, feed.failed_at = 0, None
+        feed.failures, feed.failed_after = 0, None
         feed.pause(RETRYING, str(error), self._clock.seconds() + PROBE_SECONDS)
         self._queue.pause(feed)
 
@@ -340,6 +342,7 @@ class Worker:
     def _put_back(self, feed: Feed) -> None:
         """Have a run that was tried as a probe be tried again; nothing was learnt of it."""
         if feed.error is not None:
+            self._probes.postpone(self._clock.seconds())
             feed.resume_at = self._resume_at
             self._queue.pause(feed)
 

@@ -13,7 +13,7 @@ from unit.web import golo_cli
 from unit.web.in_memory import NOW, Agent, Answer
 
 from goloagent.jobs import outcome
-from goloagent.jobs.job import Job, State
+from goloagent.jobs.job import Job, Results, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.web.health import Health
 
@@ -173,3 +173,80 @@ def test_the_api_describes_itself(agent: Agent) -> None:
         "/openapi.json",
     }
     assert {*described["paths"]["/jobs/{job_id}"]["delete"]["responses"]} >= {"200", "202", "404"}
+
+
+# Giving up results.
+
+
+def pending(agent: Agent, state: State = State.FINISHED) -> Job:
+    """Return a job with 7 results that the collector does not take."""
+    [job] = add(
+        agent, 1, state=state, ended_at=NOW, results=Results(read=12, invalid=2, rejected=3)
+    )
+
+    def abandon(given: Job) -> int:
+        assert given is job
+        job.results.abandoned = count = job.results.pending
+        agent.jobs.change(job)
+        return count
+
+    agent.abandon = abandon
+    return job
+
+
+def test_results_can_be_given_up(agent: Agent) -> None:
+    """The answer has the account, which holds; the job is settled; it may be repeated."""
+    job = pending(agent)
+    for _ in range(2):
+        answer = ask(agent, "DELETE /jobs/shop-0/results")
+        assert answer.status == 200
+        assert json.loads(answer.body) == {
+            "read": 12,
+            "valid": 10,
+            "invalid": 2,
+            "delivered": 0,
+            "rejected": 3,
+            "pending": 0,
+            "abandoned": 7,
+        }
+    assert job.settled
+    assert [run.job_id for run in agent.store.settled_runs()] == []
+    kept = agent.store.get("shop-0")
+    assert kept is not None
+    assert kept.results.abandoned == 7
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.STARTING, State.RUNNING, State.STOPPING])
+def test_results_of_a_job_that_is_not_over_are_kept(agent: Agent, state: State) -> None:
+    """They may still be printed: cancel it first."""
+    job = pending(agent, state)
+    answer = ask(agent, "DELETE /jobs/shop-0/results")
+    assert answer.status == 409
+    assert state.value in answer.body.decode()
+    assert job.results.pending == 7
+
+
+def test_results_of_no_job_are_not_found(agent: Agent) -> None:
+    """Nor is anything given up."""
+    assert ask(agent, "DELETE /jobs/nope/results").status == 404
+
+
+def test_results_that_are_still_counted_are_kept(agent: Agent) -> None:
+    """At the start an account may not be right yet."""
+    job = pending(agent)
+    agent.health = lambda: Health("starting")
+    answer = ask(agent, "DELETE /jobs/shop-0/results")
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "30")
+    assert job.results.pending == 7
+
+
+def test_what_cannot_be_kept_is_not_given_up(agent: Agent, logged_errors: Any) -> None:
+    """With a full disk it is not answered 200."""
+    pending(agent)
+
+    def abandon(job: Job) -> int:
+        raise OSError(28, "No space left on device")
+
+    agent.abandon = abandon
+    assert ask(agent, "DELETE /jobs/shop-0/results").status == 507
+    assert len(logged_errors.flush()) == 1
