@@ -366,13 +366,18 @@ class Worker:
 
     def _count_missing(self, feed: Feed) -> None:
         """Count results as abandoned whose lines are gone from the log."""
-        missing = feed.missing()
-        if missing:
-            feed.job.results.abandoned += missing
-            self._notice(
-                f"out.log of job {feed.job.id} was changed by another program: {missing} results"
-                " that were not delivered are gone from it, and count as abandoned"
-            )
+        results, missing = feed.job.results, feed.missing()
+        if not missing:
+            return
+        sentence = (
+            f"out.log of job {feed.job.id} was changed by another program: {missing} results that"
+            " were not delivered are gone from it, and count as abandoned"
+        )
+        if results.abandoned:  # an operator knows: one that is cut every minute fills no list
+            self._log.warn("{sentence}", sentence=sentence)
+        else:
+            self._notice(sentence)
+        results.abandoned += missing
 
     async def _wait(self, seconds: float) -> None:
         """Wait so long, or until `_wake`."""
