@@ -116,10 +116,9 @@ class FairQueue:
             self._activate(self._probing)
         self._resume(now)
         self._change_over(now)
-        # Where only some first tries may go, a live run goes first.
         seconds, _, feed = min(
             (
-                (self._due_in(feed, now, at_once), feed is self._over and not feed.proven, feed)
+                (self._due_in(feed, now, at_once), self._goes_last(feed), feed)
                 for feed in self._active.values()
             ),
             key=lambda due: due[:2],
@@ -155,6 +154,12 @@ class FairQueue:
         if feed.proven:
             return seconds
         return max(seconds, self._probes.first_try_in(now, live=not feed.complete))
+
+    def _goes_last(self, feed: Feed) -> bool:
+        """Tell whether live runs go first: where only some first tries may go at all."""
+        return (
+            feed is self._over and not feed.proven and self._probes.first_try_is_probe(live=False)
+        )
 
     def _resume(self, now: float) -> None:
         """Bring back those that have paused long enough."""
