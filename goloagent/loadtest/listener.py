@@ -115,17 +115,24 @@ def is_load_tests(
 ) -> bool:
     """Tell whether the far end of a connection may be the load test's.
 
-    Takes its time: call it off the reactor thread.
+    It is not when two looks find it to be held by others alone, or none finds it: then it is in
+    another network namespace. Takes its time: call it off the reactor thread.
     """
+    seen = others = 0
     for look in range(LOOKS):
         if look:
             time.sleep(pause_seconds)
         found = far_ends(_tables(proc), ours, theirs)
+        if not found:
+            continue
+        seen += 1
         if len(_strangers(found, owner, proc)) == len(found):
-            return False
-        if not any(one.listens for one in found):
-            return True
-    return True  # one that shares its port with the load test, and has not accepted in this time
+            others += 1
+            if others == 2:
+                return False
+        elif not any(one.listens for one in found):
+            return True  # it has accepted the connection
+    return seen > 0
 
 
 def is_local(address: str) -> bool:

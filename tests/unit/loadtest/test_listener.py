@@ -300,3 +300,30 @@ def test_local_addresses() -> None:
     assert is_local("127.8.9.1")
     assert not is_local("192.0.2.1")
     assert not is_local("fe80::1:2:3%1")
+
+
+def test_a_table_that_misses_a_socket_is_read_again(
+    proc: Proc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel's tables are read in pieces: that a socket is not there once says nothing."""
+    proc.process(LEADER, "socket:[1111]")
+    header = TCP.partition("\n")[0] + "\n"
+    proc.tables(header, TCP6.partition("\n")[0] + "\n")
+    assert not proc.is_load_tests()  # in none of the looks: it is nobody's here
+    monkeypatch.setattr(listener.time, "sleep", lambda _: proc.tables(TCP, TCP6))
+    proc.tables(header, TCP6.partition("\n")[0] + "\n")
+    assert proc.is_load_tests()
+
+
+def test_a_family_that_is_seen_too_late_is_looked_for_again(
+    proc: Proc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that forks during a look is missed by it; two looks must agree."""
+    proc.process(51, "socket:[1111]")
+    children = iter([52, 53])
+    monkeypatch.setattr(
+        listener.time,
+        "sleep",
+        lambda _: proc.process(next(children), "socket:[1111]", environ=f"GOLO_JOB={JOB}".encode()),
+    )
+    assert proc.is_load_tests()
