@@ -18,6 +18,7 @@ from twisted.python import usage
 from goloagent import VERSION, settings
 from goloagent.settings import Settings, WrongOption
 
+_TWISTD_PIDFILE = "twistd.pid"
 # Of strconv.ParseBool.
 _GO_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "FALSE", "false", "False"), False
@@ -154,6 +155,16 @@ class Options(usage.Options):
             self.settings = self._settings()
         except (usage.UsageError, WrongOption) as error:
             raise SystemExit(f"golo-agent: {error}") from None
+
+    def postOptions(self) -> None:
+        """Have a twistd in the foreground write no pid file unless one is named.
+
+        After a kill the file would name another process, and prevent the next start. What keeps two
+        agents apart is the lock of the state directory.
+        """
+        twistd = self.parent
+        if twistd is not None and twistd["nodaemon"] and twistd["pidfile"] == _TWISTD_PIDFILE:
+            twistd["pidfile"] = ""
 
     def opt_version(self) -> None:
         """Print the version and exit."""

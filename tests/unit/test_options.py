@@ -7,6 +7,7 @@ import pwd
 from pathlib import Path
 
 import pytest
+from twisted.scripts._twistd_unix import ServerOptions
 
 from goloagent import VERSION
 from goloagent.address import HttpUrl
@@ -228,3 +229,19 @@ def test_the_version_is_our_own(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse("--version")
     assert (ended.value.code, capsys.readouterr().out) == (0, f"golo-agent {VERSION}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pidfile"),
+    [
+        (["--nodaemon"], ""),
+        (["--nodaemon", "--pidfile", "/run/x.pid"], "/run/x.pid"),
+        (["--nodaemon", "--pidfile="], ""),
+        ([], "twistd.pid"),
+    ],
+)
+def test_a_foreground_agent_writes_no_pid_file(arguments: list[str], pidfile: str) -> None:
+    """A file that a kill has left cannot prevent the next start; one that is named is written."""
+    twistd = ServerOptions()
+    twistd.parseOptions([*arguments, "golo-agent", "--logs", "/l", "--state", "/s"])
+    assert twistd["pidfile"] == (pidfile and str(Path(pidfile).absolute()))
