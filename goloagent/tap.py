@@ -266,4 +266,11 @@ def makeService(options: Options) -> IService:
 
     parent = options.parent  # twistd's options
     daemon = parent is not None and not (parent["nodaemon"] or parent["debug"])
-    return Agent(options.settings, Terminal.keep(daemon))
+    return Agent(options.settings, Terminal.keep(daemon, _logs_to_stdout(parent)))
+
+
+def _logs_to_stdout(twistd: usage.Options | None) -> bool:
+    if twistd is None or not (twistd["nodaemon"] or twistd["debug"]):
+        return False
+    elsewhere = twistd["syslog"] or twistd["logger"] or twistd["logfile"] not in (None, "-")
+    return not elsewhere

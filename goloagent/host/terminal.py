@@ -18,18 +18,23 @@ from goloagent.host.error import CannotStart, reason
 
 @attrs.define
 class Terminal:
-    """Standard error, open as `descriptor`, of an agent that is a `daemon` or is not."""
+    """Standard error, open as `descriptor`, of an agent that is a `daemon` or is not.
+
+    If it `shows_log`, a sentence is written on it and not logged: a person would read it twice.
+    """
 
     daemon: bool
     descriptor: int
+    shows_log: bool = False
 
     _log = Logger()
 
     @classmethod
-    def keep(cls, daemon: bool) -> Terminal:
+    def keep(cls, daemon: bool, log_on_stdout: bool = False) -> Terminal:
         """Copy standard error; to be called before twistd forks."""
         try:
-            return cls(daemon, os.dup(2))
+            shows_log = log_on_stdout and os.isatty(2) and os.path.sameopenfile(1, 2)
+            return cls(daemon, os.dup(2), shows_log)
         except OSError:  # it is closed
             return cls(daemon, -1)
 
@@ -43,7 +48,8 @@ class Terminal:
         error = failure.value
         if isinstance(error, CannotStart):
             sentence = str(error)
-            self._log.critical("cannot start: {error}", error=sentence)
+            if not self.shows_log:
+                self._log.critical("cannot start: {error}", error=sentence)
         else:
             words = reason(error) if isinstance(error, Exception) else str(error)
             sentence = f"the start failed: {type(error).__name__}: {words}; the log says where"

@@ -130,3 +130,24 @@ def test_a_daemon_that_cannot_start(idle_agent: Agent, tmp_path: Path) -> None:
     # The daemon is gone when its lock is: it ends after whoever waited for it.
     subprocess.run(["flock", "-w", "10", idle_agent.state / "lock", "true"], check=True)
     assert not listens(idle_agent.port)
+
+
+def test_a_terminal_shows_the_sentence_once(idle_agent: Agent, tmp_path: Path) -> None:
+    """A person at a terminal reads the line, and not the same in the log beside it."""
+    controller, terminal = os.openpty()
+    with os.fdopen(terminal, "wb") as shown, os.fdopen(controller, "rb", buffering=0) as read:
+        ended = subprocess.run(
+            [TWISTD, "-n", "golo-agent", *idle_agent.arguments, "--logs", "/proc/nowhere"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(goloagent.__file__).parents[1])},
+            stdin=subprocess.DEVNULL,
+            stdout=shown,
+            stderr=shown,
+            timeout=60,
+            check=False,
+        )
+        text = read.read(65536).decode()
+    assert ended.returncode == 1
+    assert text.count("--logs /proc/nowhere") == 1, text
+    assert "golo-agent: --logs /proc/nowhere" in text
+    assert not (tmp_path / "twistd.pid").exists()
