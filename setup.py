@@ -20,7 +20,8 @@ setup(
     packages=[*find_packages(include=["goloagent", "goloagent.*"]), "twisted.plugins"],
     package_data={"goloagent": ["py.typed"], "goloagent.web": ["page/*"]},
     install_requires=[
-        "Twisted[tls] >= 26.4",
+        # Below 27, as web.channel relies on parts of it that are in no interface.
+        "Twisted[tls] >= 26.4, < 27",
         "attrs >= 23.1",
         "idna >= 3.4",
         "klein >= 24.8",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from resource import RLIMIT_NOFILE, getrlimit
 from typing import Any
 
 import attrs
@@ -74,7 +75,7 @@ from goloagent.web.broadcast import Broadcast
 from goloagent.web.events import EventRoutes
 from goloagent.web.health import Health, HealthRoutes
 from goloagent.web.jobs import JobRoutes
-from goloagent.web.limits import Limits
+from goloagent.web.limits import Limits, reserve_of
 from goloagent.web.logs import LogRoutes
 from goloagent.web.metrics import MetricsRoutes
 from goloagent.web.page import PageRoutes
@@ -242,7 +243,11 @@ class Composition:
             self.reactor,
             self.threads.bulk.run,
             self.meter.uploaded,
-            Limits(settings.max_connections, settings.max_connections_per_peer),
+            Limits(
+                settings.max_connections,
+                settings.max_connections_per_peer,
+                reserve_of(getrlimit(RLIMIT_NOFILE)[0], settings.max_connections),
+            ),
             self.meter.refused,
             self.upload_space,
         )

@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Iterable
 from socket import gethostname
-from typing import Any
+from typing import Any, cast
 
 from OpenSSL import crypto
 from OpenSSL.SSL import Error as TlsError
@@ -20,6 +20,8 @@ from twisted.python.failure import Failure
 from twisted.web.server import Site
 
 from goloagent.host.error import CannotStart, reason
+
+BACKLOG = 2048
 
 _log = Logger()
 
@@ -83,4 +85,6 @@ def _listen_now(endpoint: IStreamServerEndpoint, factory: Site) -> IListeningPor
     (port,) = outcome
     if isinstance(port, Failure):
         port.raiseException()
+    # Twisted lets 50 connections wait; those that come beyond it wait a second for another try.
+    cast(Any, port).socket.listen(BACKLOG)
     return port

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from goloagent.web.peer import address_of
+from goloagent.web.peer import address_of, is_loopback
 from goloagent.web.problem import Problem, quoted
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -25,6 +25,7 @@ HeaderValues = Callable[[str], Sequence[str]]
 """Return all values that a request has for a header, given its name; none when it is missing."""
 
 _HOST = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::[0-9]*)?")
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 _OWN_SITES = frozenset({"same-origin", "none"})
 # Each on a line of its own: browsers do not look for a second challenge behind a comma.
 CHALLENGES = ("Bearer", 'Basic realm="golo-agent", charset="UTF-8"')
@@ -63,6 +64,23 @@ class Access:
         if scheme == "basic":  # which a browser sends with whatever any page makes it send
             _check_site(header)
 
+    def may_ask_status(self, peer: str | None, header: HeaderValues) -> bool:
+        """Tell whether a request that may do nothing else may ask whether the agent is ready.
+
+        So may programs on this host, such as a container's health check, that show no token at all:
+        not those with a wrong one, no web page, and nothing that a proxy passes on.
+        """
+        if peer is not None and not is_loopback(peer):
+            return False
+        if any(header(name) for name in ("Authorization", "Origin", *_FORWARDED)):
+            return False
+        hosts = header("Host")
+        return (
+            len(hosts) <= 1
+            and all(_is_local(host.lower()) for host in hosts)
+            and _OWN_SITES.issuperset(header("Sec-Fetch-Site"))
+        )
+
     def _connects(self, peer: str) -> bool:
         address = address_of(peer)
         return any(address in network for network in self.networks)
@@ -76,20 +94,26 @@ class Access:
                 )
 
     def _is_ours(self, host: str) -> bool:
-        match = _HOST.fullmatch(host)
-        if match is None or self.hosts is None:
-            return match is not None
-        name = match["ipv6"] or match["name"]
-        return name == "localhost" or name in self.hosts or _is_loopback(name)
+        if self.hosts is None or _is_local(host):
+            return True
+        return _name(host) in self.hosts
 
 
 def _check_site(header: HeaderValues) -> None:
-    own_origins = {
-        f"{scheme}://{host.lower()}" for scheme in ("http", "https") for host in header("Host")
-    }
-    if not _OWN_SITES.issuperset(header("Sec-Fetch-Site")) or not own_origins.issuperset(
-        origin.lower() for origin in header("Origin")
-    ):
+    """Refuse what a browser sends for another site.
+
+    `Sec-Fetch-Site`, which no page can set, decides alone: behind a proxy Host may be another than
+    the one that the page was loaded from. Only browsers without it are judged by Origin.
+    """
+    sites = header("Sec-Fetch-Site")
+    if sites:
+        own = _OWN_SITES.issuperset(sites)
+    else:
+        origins = {
+            f"{scheme}://{host.lower()}" for scheme in ("http", "https") for host in header("Host")
+        }
+        own = origins.issuperset(origin.lower() for origin in header("Origin"))
+    if not own:
         raise Problem(403, "requests on behalf of another web site are not allowed")
 
 
@@ -112,7 +136,28 @@ def _credentials(authorization: Sequence[str]) -> tuple[str, bytes]:
     return "", b""
 
 
-def _is_loopback(name: str) -> bool:
+def _name(host: str) -> str | None:
+    """Return the name or address in a Host header, None if it is malformed."""
+    match = _HOST.fullmatch(host)
+    return None if match is None else match["ipv6"] or match["name"]
+
+
+def _is_local(host: str) -> bool:
+    """Tell whether a Host header names localhost or a loopback address.
+
+    Also an IPv6 address without brackets, as golo-cli sends it: no browser does, and no DNS name
+    has a colon.
+    """
+    name = _name(host)
+    if name is None:
+        address, _, port = host.rpartition(":")
+        return _is_loopback_address(host) or (
+            port.isascii() and port.isdigit() and _is_loopback_address(address)
+        )
+    return name == "localhost" or _is_loopback_address(name)
+
+
+def _is_loopback_address(name: str) -> bool:
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from klein import Klein
 from twisted.logger import Logger
@@ -45,24 +46,44 @@ def api(*rooms: object, token: bool = False) -> Klein:
     return app
 
 
+def route_check(app: Klein) -> Callable[[bytes, bytes], None]:
+    """Return what raises the Problem that a method and path, percent-encoded, are no route."""
+    router = app.url_map.bind("localhost")
+
+    def check(method: bytes, path: bytes) -> None:
+        try:
+            router.match(unquote_to_bytes(path).decode(), method.decode("latin-1"))
+        except HTTPException as error:
+            raise _no_route(error, method, path) from None
+
+    return check
+
+
 def _failed(request: Any, failure: Failure) -> bytes:
     """Answer for whatever a route, or the search for one, raised."""
-    return answer(request, _problem(request, failure))
+    problem = _problem(request, failure)
+    if request.startedWriting:
+        request.cut()
+        return b""
+    return answer(request, problem)
 
 
 def _problem(request: Request, failure: Failure) -> Problem:
     error = failure.value
     if isinstance(error, Problem):
         return error
-    if isinstance(error, MethodNotAllowed):
-        allow = ", ".join(sorted(error.valid_methods or ()))
-        return Problem(405, f"Method {quoted(request.method)} is not supported", {"Allow": allow})
+    if isinstance(error, HTTPException):
+        return _no_route(error, request.method, request.path)
     if isinstance(error, OSError):
         _log.error("{method} {uri}: {error}", method=request.method, uri=request.uri, error=error)
         return disk_problem(error)
-    if isinstance(
-        error, HTTPException
-    ):  # the router's: no such path, or one that it would redirect
-        return not_found(request.path)
     _log.failure("request failed: {method} {uri}", failure, method=request.method, uri=request.uri)
     return Problem(500, "internal error")
+
+
+def _no_route(error: HTTPException, method: bytes, path: bytes) -> Problem:
+    """Return the answer to the router's: no such method, no such path, or one that it redirects."""
+    if isinstance(error, MethodNotAllowed):
+        allow = ", ".join(sorted(error.valid_methods or ()))
+        return Problem(405, f"Method {quoted(method)} is not supported", {"Allow": allow})
+    return not_found(path)

@@ -1,97 +1,177 @@
-"""One HTTP connection: kept within its deadlines, and closed with an answer when it breaks a rule.
+"""One HTTP connection: within its deadlines, one request at a time, and never closed on an answer.
 
-Twisted's own timeout begins anew with each byte, its 400 has no body, and it takes some requests
-that a proxy before it may read in another way. Here deadlines are absolute, every refusal says why,
-and what is ambiguous is refused. Knows framing; does not know who may, or what routes there are.
+Twisted's own timeout begins anew with each byte, its 400 has no body, it takes some requests that a
+proxy before it may read in another way, it answers all pipelined requests in one go whether anybody
+reads or not, and it resets a connection whose client is still sending. Here deadlines are absolute,
+every refusal says why, what is ambiguous is refused, a request is read when the answer to the one
+before is on its way, and what comes behind an early answer is discarded: so the answer is heard.
+Knows framing; does not know who may, or what routes there are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
+from zope.interface import implementer
 
+import twisted
 from goloagent.web.audit import Audit
-from goloagent.web.limits import Connections, Limits, Pace
+from goloagent.web.connections import Connections, Phase, Slot, too_many
+from goloagent.web.limits import Discard, Limits, Pace
 from goloagent.web.peer import peer_of
-from goloagent.web.problem import Problem, render
+from goloagent.web.problem import Problem, reason_phrase, render
+from goloagent.web.transport import BLOCK_BYTES, is_tls, probe_when_idle, unsent_bytes
+from goloagent.web.turns import Turns
 
-RETRY_AFTER_SECONDS = 10
-# For a client that is one too many: to have read its request before closing, so that no reset
-# hides the answer. Beyond so many at once, it may be hidden.
-_REFUSED_SECONDS = 1.0
-_REFUSED_AT_ONCE = 64
+# Read beyond the end of a request before its answer is written: enough to notice a client that
+# goes away.
+MAX_PIPELINED_BYTES = 16 * 1024
+# Headers are parsed in slices of what has come, as the parser copies the rest for each line.
+_SLICE_BYTES = 4 * 1024
 # No body that is taken has a length of so many digits; Python refuses to read some thousands.
 _LENGTH_DIGITS = 40
+# For a connection that has to go at once: to send its answer, or to be cut.
+_EVICTED_SECONDS = 2.0
 
 _MALFORMED = Problem(400, "the request is malformed")
 _TOO_LONG = Problem(400, "the request line or a header is longer than 16 KiB")
 
+_HOOKS = (
+    "_failChooseTransferDecoder",
+    "_finishRequestBody",
+    "_maybeChooseTransferDecoder",
+    "_receivedHeaderSize",
+    "_respondToBadRequestAndDisconnect",
+    "clearLineBuffer",
+    "line_mode",
+    "persistent",
+)
+
+
+def check_hooks(parser: type = HTTPChannel) -> None:
+    """Make sure that Twisted has the parts that are not in its interfaces and on which we rely.
+
+    Raises:
+        RuntimeError: it has not.
+    """
+    missing = [name for name in _HOOKS if not hasattr(parser, name)]
+    if missing:
+        raise RuntimeError(
+            f"Twisted {twisted.__version__} has no HTTPChannel.{missing[0]}: "
+            "install a version of Twisted that golo-agent's setup.py allows"
+        )
+
+
+check_hooks()
+
+
+@implementer(IPushProducer)
+class BodySource:
+    """The body of a request as its consumer sees it: pausing it pauses the connection's reading."""
+
+    def __init__(self, set_paused: Callable[[bool], None]) -> None:
+        self._set_paused = set_paused
+
+    def pauseProducing(self) -> None:
+        """Read no more."""
+        self._set_paused(True)
+
+    def resumeProducing(self) -> None:
+        """Read on."""
+        self._set_paused(False)
+
+    def stopProducing(self) -> None:
+        """Do nothing: only the connection ends a body."""
+
 
 class Channel(HTTPChannel):
-    """A connection within `limits`, counted among `connections`; its refusals are in `audit`."""
+    """A connection within `limits`, counted among `connections`; its refusals are in `audit`.
+
+    Pipelined requests are read, and refused bodies are discarded, in `turns` that all connections
+    take. `slot` is None once it is evicted.
+    """
 
     transport: Any
 
-    def __init__(self, limits: Limits, connections: Connections, audit: Audit) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        connections: Connections,
+        audit: Audit,
+        turns: Turns,
+        discard_turns: Turns,
+    ) -> None:
         super().__init__()
-        self._audit = audit
         self._limits = limits
         self._connections = connections
-        self._peer = ""
-        self._refused = False
-        self._closing = False  # nothing more is read
-        self._closed = False
-        self._idle = False  # between two requests
+        self._audit = audit
+        self._turns = turns
+        self._discard_turns = discard_turns
+        self.slot: Slot | None = None
+        self.body = BodySource(self._pause_body)
+        self._host: str | None = None  # None: it came by a Unix socket
+        self._phase = Phase.HEADERS
+        self._received = bytearray()  # and not parsed yet
+        self._probed = False
+        self._heard = False  # something of the present request
+        self._output_full = False
+        self._body_paused = False
+        self._waits_for_turn = False
+        self._discard: Discard | None = None  # nothing more is parsed
+        self._closed = False  # nothing more is written
         self._deadline: IDelayedCall | None = None
 
+    @property
+    def over(self) -> str | None:
+        """The sentence which bound this connection exceeds; it serves one request then."""
+        return None if self.slot is None else self.slot.over
+
     def connectionMade(self) -> None:
-        """Take the connection, or answer 503 at once when it is one too many."""
+        """Take the connection, or answer 503 at once if not even the reserve has room."""
         super().connectionMade()
-        address = self.transport.getPeer()
+        address, peer = self.transport.getPeer(), ""
         if isinstance(address, IPv4Address | IPv6Address):
-            self._peer = peer_of(address.host)
-        sentence = self._connections.open(self._peer)
-        if sentence is None:
+            self._host = address.host
+            peer = peer_of(address.host, getattr(self.transport.getHost(), "host", None))
+        opened = self._connections.open(peer, self._evict)
+        if isinstance(opened, Slot):
+            self.slot = opened
             self._begin_headers()
         else:
-            self._one_too_many(sentence)
+            self._write(too_many(opened))
+            self._close_at_once()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Leave no timer behind, and make room for another."""
         self._stop_waiting()
-        if self._refused:
-            self._connections.refused -= 1
-        else:
-            self._connections.close(self._peer)
+        self._discard = self._discard or Discard(self._limits, 0)
+        self._received.clear()
+        if self.slot is not None:
+            self._connections.close(self.slot)
         super().connectionLost(reason)
 
-    def pauseProducing(self) -> None:
-        """Stop reading while nothing can be written, unless that is for want of a TLS handshake."""
-        if not self._refused:
-            super().pauseProducing()
-
     def dataReceived(self, data: bytes) -> None:
-        """Take the next bytes, unless the connection is closing: TLS goes on to deliver them."""
-        if self._closing:
-            self.loseConnection()
-            return
-        super().dataReceived(data)
-        if self._idle and self._buffer:
-            self._begin_headers()
+        """Take the next bytes: of the request that is being read, or else of a later one."""
+        if self._discard is not None:
+            self._discarded(len(data))
+            self._await_discard_turn()
+        elif self._phase is Phase.BODY and not self._received and not self.line_mode:
+            super().dataReceived(data)
+            self._regulate_reading()
+        else:
+            self._received += data
+            self._parse()
 
     def lineReceived(self, line: bytes) -> None:
         """Take the request line or a line of its headers."""
-        if self._closing:
+        if self._discard is not None:
             return
-        if self._idle:
-            self._begin_headers()
         if line.startswith((b" ", b"\t")):
             self._refuse(Problem(400, "a header is folded over more than one line"))
         else:
@@ -103,49 +183,217 @@ class Channel(HTTPChannel):
 
     def allHeadersReceived(self) -> None:
         """Give the body, if there is one, its time."""
+        self._enter(Phase.BODY)
         super().allHeadersReceived()
-        if self.length != 0 and not self._closing:
+        if self.length != 0 and self._discard is None:
             self._look_at_pace_later(Pace(self._limits))
 
+    def admit(self, trusted: bool) -> None:
+        """Take the request on this connection, whose client is `trusted` to have the token.
+
+        Beyond the bounds it is the last one on this connection.
+        """
+        if self.slot is None:
+            return
+        self.slot.trusted = self.slot.trusted or trusted
+        self._connections.promote(self.slot)
+        if self.over is not None:
+            self.persistent = False
+            self.requests[-1].responseHeaders.setRawHeaders(b"Connection", [b"close"])
+
     def allContentReceived(self) -> None:
-        """Give the answer all the time it takes."""
+        """Give the answer all the time it takes; what has come behind the request waits."""
+        if self._discard is not None:
+            return
         self._stop_waiting()
+        if not self._probed:
+            self._probed = True
+            probe_when_idle(self.transport)
+        self._put_back(self.clearLineBuffer())
+        self.read_blocks_of(BLOCK_BYTES)
+        self._enter(Phase.RESPONSE)
         super().allContentReceived()
 
     def requestDone(self, request: Any) -> None:
-        """Wait for the next request; what has come of it is read in here."""
-        if not self._closing:
-            self._idle = True
+        """Wait for the next request; if it has come, read it in a later turn of the reactor."""
+        if self._discard is None:
+            self._heard = False
+            self._enter(Phase.IDLE)
             self._within(self._limits.idle_seconds, self.loseConnection)
         super().requestDone(request)
+        self._await_turn()
+        self._regulate_reading()
+
+    def pauseProducing(self) -> None:
+        """Pause the answer, and read no further request: the client does not take what is sent."""
+        self._output_full = True
+        super().pauseProducing()
+        self._regulate_reading()  # a body, and TLS, are read all the same
+
+    def resumeProducing(self) -> None:
+        """Go on with the answer, or with the next request."""
+        self._output_full = False
+        super().resumeProducing()
+        self._await_turn()
+        self._regulate_reading()
 
     def loseConnection(self) -> None:
-        """Close, by force if the client does not take what it is still being sent."""
-        if self._closed:
-            return
-        self._closing = self._closed = True
-        self._within(self._limits.close_seconds, self.transport.abortConnection)
-        super().loseConnection()
+        """Close in order: when the client has taken what it is still being sent."""
+        if self._discard is None:
+            self.discard(0)
 
-    def _one_too_many(self, sentence: str) -> None:
-        self._refused = self._closing = True
-        self._write(Problem(503, sentence, {"Retry-After": str(RETRY_AFTER_SECONDS)}))
-        self._connections.refused += 1
-        if self._connections.refused > _REFUSED_AT_ONCE:
-            self.loseConnection()
+    def discard(self, announced_bytes: int | None) -> None:
+        """Close behind an answer, and discard what still comes, so that no reset destroys it.
+
+        Args:
+            announced_bytes: what is still to come of the request's body; None if that is unknown.
+        """
+        self._enter(Phase.CLOSING)
+        self._discard = Discard(self._limits, announced_bytes)
+        self._body_paused = False
+        self.transport.unregisterProducer()
+        came = len(self.clearLineBuffer()) + len(self._received)
+        self._received.clear()
+        self.read_blocks_of(BLOCK_BYTES)
+        if not is_tls(self.transport):
+            # Who reads to the end has it, and who still sends is read.
+            self.transport.loseWriteConnection()
+        self.transport.resumeProducing()
+        self._within(self._limits.discard_quiet_seconds, self._look_at_discarded)
+        self._discarded(came)
+
+    def read_blocks_of(self, count: int) -> None:
+        """Read so many bytes of the socket at once."""
+        self.transport.bufferSize = count
+
+    def _discarded(self, count: int) -> None:
+        assert self._discard is not None
+        if not self._discard.take(count):
+            self._close_at_once()
+        elif self._discard.complete and is_tls(self.transport) and not self._closed:
+            self._close_transport()  # reads on until the client has closed, too
+
+    def _await_discard_turn(self) -> None:
+        if self._waits_for_turn or self.transport.disconnecting:
+            return
+        self._waits_for_turn = True
+        self.transport.pauseProducing()
+        self._discard_turns.wait(self._take_discard_turn)
+
+    def _take_discard_turn(self) -> None:
+        self._waits_for_turn = False
+        if not self.transport.disconnecting and self.transport.connected:
+            self.transport.resumeProducing()
+
+    def _look_at_discarded(self) -> None:
+        assert self._discard is not None
+        if self._discard.look():
+            self._within(self._limits.discard_quiet_seconds, self._look_at_discarded)
         else:
-            self._within(_REFUSED_SECONDS, self.loseConnection)
+            self._close_transport()
+
+    def _close_transport(self) -> None:
+        """Close when what was written is sent, or cut if the client takes nothing of it."""
+        self._closed = True
+        self._cut_unless_less_than(unsent_bytes(self.transport))
+        self.transport.loseConnection()
+
+    def _cut_unless_less_than(self, unsent: int) -> None:
+        def look() -> None:
+            now = unsent_bytes(self.transport)
+            if now < unsent:
+                self._cut_unless_less_than(now)
+            else:
+                self.transport.abortConnection()
+
+        self._within(self._limits.close_seconds, look)
+
+    def _close_at_once(self) -> None:
+        """Close whatever the client still sends; it has a moment to take what was written."""
+        if self._discard is None:
+            self._discard = Discard(self._limits, None)
+            self.transport.unregisterProducer()
+        self._within(_EVICTED_SECONDS, self.transport.abortConnection)
+        self.transport.loseConnection()
+
+    def _evict(self, sentence: str) -> None:
+        """Make room for another connection."""
+        self.slot = None
+        if self._phase in (Phase.BODY, Phase.RESPONSE):
+            self.transport.abortConnection()
+            return
+        if self._phase is not Phase.HEADERS:
+            self._close_at_once()
+        elif self._heard:
+            self._write(too_many(sentence))
+            self._close_at_once()
+        else:  # it has asked nothing
+            self.transport.abortConnection()
+
+    def _parse(self) -> None:
+        """Give the parser what has come, as far as it may go on."""
+        while self._received and self._may_parse():
+            if self._phase is Phase.IDLE:
+                self._begin_headers()
+            self._heard = True
+            count = _SLICE_BYTES if self.line_mode else len(self._received)
+            data = bytes(self._received[:count])
+            del self._received[:count]
+            super().dataReceived(data)
+        self._regulate_reading()
+
+    def _may_parse(self) -> bool:
+        if self._discard is not None:
+            return False
+        if self._phase is Phase.IDLE:
+            return not self._output_full and not self._waits_for_turn
+        return self._phase is not Phase.RESPONSE
+
+    def _await_turn(self) -> None:
+        if self._received and self._phase is Phase.IDLE and self._may_parse():
+            self._waits_for_turn = True
+            self._turns.wait(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._waits_for_turn = False
+        self._parse()
+
+    def _put_back(self, data: bytes) -> None:
+        """Have bytes parsed before those that have come since."""
+        self._received[:0] = data
+
+    def _pause_body(self, paused: bool) -> None:
+        self._body_paused = paused
+        self._regulate_reading()
+
+    def _regulate_reading(self) -> None:
+        """Read of the socket, unless enough waits already."""
+        if self._discard is not None or self.transport.disconnecting:
+            return
+        if self._body_paused or len(self._received) > MAX_PIPELINED_BYTES:
+            self.transport.pauseProducing()
+        else:
+            self.transport.resumeProducing()
+
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+        if self.slot is not None:
+            self._connections.enter(self.slot, phase)
 
     def _begin_headers(self) -> None:
-        self._idle = False
-        self._within(self._limits.header_seconds, self._headers_late)
+        self._enter(Phase.HEADERS)
+        limits = self._limits
+        seconds = limits.header_seconds if self.over is None else limits.reserve_header_seconds
+        self._within(seconds, self._headers_late)
 
     def _headers_late(self) -> None:
-        if self._buffer or self.requests:
+        if not self._heard:
+            self.loseConnection()  # it has asked nothing: an answer would be to the next request
+        elif self.over is not None:
+            self._refuse(too_many(self.over))
+        else:
             seconds = self._limits.header_seconds
             self._refuse(Problem(408, f"the headers are not complete within {seconds:g} s"))
-        else:
-            self.loseConnection()  # it has asked nothing: an answer would be to the next request
 
     def _look_at_pace_later(self, pace: Pace) -> None:
         self._within(self._limits.pace_seconds, lambda: self._look_at_pace(pace))
@@ -168,6 +416,11 @@ class Channel(HTTPChannel):
             self._deadline.cancel()
         self._deadline = None
 
+    def _finishRequestBody(self, data: bytes) -> None:
+        """Keep what has come behind the body out of Twisted's own buffer, which has no bound."""
+        self._put_back(data)
+        super()._finishRequestBody(b"")
+
     def _maybeChooseTransferDecoder(self, header: bytes, data: bytes) -> bool:
         """Refuse also the framing that Twisted takes and another server may take otherwise."""
         # RFC 9112, section 6.1: HTTP/1.0 has no chunks, and who passes it on may not know them.
@@ -184,17 +437,19 @@ class Channel(HTTPChannel):
         self._refuse(Problem(400, "the headers are longer than 16 KiB") if too_long else _MALFORMED)
 
     def _refuse(self, problem: Problem) -> None:
-        """Answer, unless the request has its answer already, and close."""
-        if self._closing:
+        """Answer what cannot be read, and close."""
+        if self._discard is not None:
             return
-        if not (self.requests and self.requests[-1].startedWriting):
+        if self._phase is Phase.BODY:
+            self.requests[-1].turn_away(problem)
+        else:
             self._write(problem)
-        self.loseConnection()
+            self.discard(None)
 
     def _write(self, problem: Problem) -> None:
-        self._audit.refused(self._peer or None, problem.status, problem.sentence)
+        self._audit.refused(self._host, problem.status, problem.sentence)
         headers, body = render(problem, ())
-        lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}"]
+        lines = [f"HTTP/1.1 {problem.status} {reason_phrase(problem)}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         head = "\r\n".join([*lines, "Connection: close", "", ""])
         self.transport.write(head.encode() + body)

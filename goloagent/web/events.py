@@ -94,14 +94,17 @@ class EventStream(Stream):
 
     def state(self, event: bytes, over: bool) -> None:
         """Send a state; the last one ends the stream."""
-        self.write(event)
-        if over:
-            self.end()
+        self.attempt(lambda: self._send_state(event, over))
 
     def passing(self, event: bytes) -> None:
         """Send an event, unless the client is behind."""
         if not self.paused:
-            self.write(event)
+            self.attempt(lambda: self.write(event))
+
+    def _send_state(self, event: bytes, over: bool) -> None:
+        self.write(event)
+        if over:
+            self.end()
 
     def release(self) -> None:
         """Listen no more."""

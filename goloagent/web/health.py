@@ -12,6 +12,7 @@ from goloagent.web.request import Request
 
 READY = "ready"
 STARTING = "starting"
+UNREADY = "unready"
 
 
 @attrs.frozen
@@ -70,6 +71,12 @@ class HealthRoutes:
         },
     )
     def get_health(self, request: Request) -> bytes:
-        """Say whether the agent takes jobs, and why not."""
+        """Say whether the agent takes jobs, and why not.
+
+        Without the token, programs on this host get `{"status": "ready"}` or `"unready"` alone.
+        """
         health = self.health()
-        return request.answer(200 if health.ready else 503, health)
+        value: object = health
+        if request.status_only:
+            value = {"status": READY if health.ready else UNREADY}
+        return request.answer(200 if health.ready else 503, value)

@@ -1,14 +1,15 @@
 """What a client may cost: how many connections, and how long each part of a request may take.
 
-Values and decisions alone: who is one too many, and which body comes too slowly. Does not know
-sockets, timers or HTTP.
+Values and decisions alone: which body comes too slowly, and how long a refused one is discarded.
+Does not know sockets, timers or HTTP.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-
 import attrs
+
+# For files, load tests, delivery, and what connections have open.
+OTHER_DESCRIPTORS = 512
 
 
 @attrs.frozen
@@ -20,42 +21,33 @@ class Limits:
 
     connections: int = 256
     connections_per_peer: int = 32
+    reserve: int = 256
     header_seconds: float = 10
     idle_seconds: float = 60
     body_seconds: float = 15 * 60
     body_bytes_per_second: int = 10 * 1024
     pace_seconds: float = 10
     close_seconds: float = 60
+    # In the reserve, beyond the bounds of connections.
+    reserve_header_seconds: float = 2
+    # After an early answer, what the client still sends is discarded for so long, while it comes.
+    discard_seconds: float = 60
+    discard_quiet_seconds: float = 5
+    discard_bytes: int = 1024 * 1024 * 1024
 
 
-class Connections:
-    """Counts the connections that are open, of all peers and of each.
+def reserve_of(descriptors: int, connections: int) -> int:
+    """Return how many connections beyond the bound the reserve can hold.
 
-    `refused` are those that were one too many and are still being told so.
+    The more the better: they wait there, while evicted ones may come again at once. At least 256,
+    which is more than twice as many as Twisted accepts in a turn of the reactor, so that what comes
+    with a connection is read before it is evicted.
+
+    Args:
+        descriptors: how many the process may have open.
+        connections: the bound.
     """
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._by_peer: Counter[str] = Counter()
-        self.refused = 0
-
-    def open(self, peer: str) -> str | None:
-        """Count a connection of `peer`; or return the sentence why it is one too many.
-
-        The peer `""` is that of Unix sockets: it counts, and has no bound of its own.
-        """
-        if self._by_peer.total() >= self._limits.connections:
-            return f"{self._limits.connections} connections are open already"
-        if peer and self._by_peer[peer] >= self._limits.connections_per_peer:
-            return f"{self._limits.connections_per_peer} connections of {peer} are open already"
-        self._by_peer[peer] += 1
-        return None
-
-    def close(self, peer: str) -> None:
-        """Count a connection no more."""
-        self._by_peer[peer] -= 1
-        if not self._by_peer[peer]:
-            del self._by_peer[peer]
+    return max(256, min(2048, descriptors - connections - OTHER_DESCRIPTORS))
 
 
 class Pace:
@@ -79,3 +71,40 @@ class Pace:
         if self._seconds >= limits.body_seconds:
             return f"the request body is not complete within {limits.body_seconds:g} s"
         return None
+
+
+class Discard:
+    """How long what a client still sends behind an early answer is read, and thrown away.
+
+    Closing while it sends would reset the connection, and the answer would be lost with it. So all
+    that was announced is read, at least `discard_bytes`, as long as it keeps coming and for
+    `discard_seconds` at most.
+
+    Args:
+        announced_bytes: what is still to come of the request's body; None if its length is unknown.
+    """
+
+    def __init__(self, limits: Limits, announced_bytes: int | None) -> None:
+        self._limits = limits
+        self._announced = announced_bytes
+        self._bound = max(limits.discard_bytes, announced_bytes or 0)
+        self._seconds: float = 0
+        self._bytes = 0
+        self._came = False
+
+    def take(self, count: int) -> bool:
+        """Count bytes; return whether more may come."""
+        self._bytes += count
+        self._came = self._came or count > 0
+        return self._bytes <= self._bound
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was announced has come."""
+        return self._announced is not None and self._bytes >= self._announced
+
+    def look(self) -> bool:
+        """Return whether to go on, asked every `discard_quiet_seconds`."""
+        self._seconds += self._limits.discard_quiet_seconds
+        came, self._came = self._came, False
+        return came and self._seconds < self._limits.discard_seconds

@@ -6,7 +6,7 @@ Reads 64 KiB at a time, when the client has taken what came before. What a line 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import Annotated
 
 import attrs
@@ -209,6 +209,7 @@ class FollowedLog(Stream):
         self._reader = log
         self._open = open_log
         self._offset = offset
+        self._size = 0
         self._look: IDelayedCall | None = None
 
     def flow(self) -> None:
@@ -223,7 +224,7 @@ class FollowedLog(Stream):
             elif complete:
                 self.end()
             else:
-                self._look = self._clock.callLater(LOOK_SECONDS, self.flow)
+                self._look = self._clock.callLater(LOOK_SECONDS, self.attempt, self.flow)
                 return
 
     def release(self) -> None:
@@ -233,15 +234,31 @@ class FollowedLog(Stream):
             self._reader.close()
 
     def _read(self) -> bytes:
+        """Return what there is to send.
+
+        Raises:
+            OSError: what was written is not there any more, or cannot be read.
+        """
         if self._reader is None:
-            with suppress(Problem):  # the job is over, and there will be no log
-                self._reader = self._open()
+            self._reader = self._open_late()
             if self._reader is None:
                 return b""
-        self._offset = _from_start(self._offset, self._reader.size())
+        size = self._reader.size()
+        if size < self._size:
+            raise OSError("the log has become shorter")
+        self._size = size
+        self._offset = _from_start(self._offset, size)
         data = self._reader.read(self._offset, BLOCK_BYTES)
         self._offset += len(data)
         return data
+
+    def _open_late(self) -> LogReader | None:
+        try:
+            return self._open()
+        except Problem as problem:
+            if self._job.logged:
+                raise OSError(problem.sentence) from None
+            return None  # the job is over, and there will be no log
 
     def _look_no_more(self) -> None:
         if self._look is not None and self._look.active():

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
+
+LOOPBACK = "loopback"
+"""The one peer that all programs on this host are, whichever of its addresses they use."""
 
 
 def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -14,9 +18,20 @@ def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def peer_of(host: str) -> str:
-    """Return what counts as one peer: an IPv4 address, or the /64 that an IPv6 host has."""
+def is_loopback(host: str) -> bool:
+    """Tell whether a host that a socket names is this one: 127.0.0.0/8, ::1, ::ffff:127.0.0.0."""
+    return address_of(host).is_loopback
+
+
+@lru_cache(maxsize=1024)
+def peer_of(host: str, own_host: str | None = None) -> str:
+    """Return what counts as one peer: an IPv4 address, the /64 that an IPv6 host has, or this host.
+
+    A connection from the address `own_host`, on which it was accepted, is from this host too.
+    """
     address = address_of(host)
+    if address.is_loopback or host == own_host:
+        return LOOPBACK
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)
     return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))

@@ -20,6 +20,7 @@ from goloagent.jobs.uploadspace import NoSpace
 from goloagent.space import is_full
 
 RETRY_AFTER_SECONDS = 5
+MAX_PHRASE_CHARS = 200
 _JSON_RANGES = frozenset({"application/json", "application/problem+json", "application/*"})
 _ESCAPES = {
     char: f"\\{letter}" for char, letter in zip('\a\b\f\n\r\t\v\\"', 'abfnrtv\\"', strict=True)
@@ -74,6 +75,16 @@ def render(
         **problem.headers,
     }
     return headers, body
+
+
+def reason_phrase(problem: Problem) -> str:
+    """Return the phrase for the status line: the standard one, and the sentence behind it.
+
+    Some clients, golo-cli among them, show the status line and not the body.
+    """
+    sentence = problem.sentence.encode("ascii", "replace").decode()[:MAX_PHRASE_CHARS]
+    plain = "".join(char if char.isprintable() else " " for char in sentence)
+    return f"{HTTPStatus(problem.status).phrase}: {plain}".rstrip()
 
 
 def not_found(path: bytes) -> Problem:

@@ -19,7 +19,6 @@ import attrs
 import msgspec
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import server
@@ -30,14 +29,20 @@ from goloagent.jobs.spec import MAX_REQUEST_BYTES
 from goloagent.jobs.uploadspace import NoSpace, UploadSpace
 from goloagent.web.access import Access
 from goloagent.web.audit import Audit
+from goloagent.web.connections import too_many
 from goloagent.web.intake import BLOCK_BYTES, Intake
-from goloagent.web.problem import Problem, disk_problem, not_found, quoted, render
+from goloagent.web.problem import (
+    Problem,
+    disk_problem,
+    not_found,
+    quoted,
+    reason_phrase,
+    render,
+)
 from goloagent.web.upload import UploadBody
 
-# Closing on a client that is still sending resets the connection, and it may never see our answer.
-LINGER_SECONDS = 2
-LINGER_BYTES = 1024 * 1024
-
+UPLOAD_PATH = b"/upload"
+HEALTH_PATH = b"/health"
 _Query = TypeVar("_Query", bound=msgspec.Struct)
 
 
@@ -45,11 +50,12 @@ _Query = TypeVar("_Query", bound=msgspec.Struct)
 class Door:
     """What a request must pass: who may, how long a body may be, and where it is noted.
 
-    `in_thread` runs a function off the reactor thread; `uploaded` is told of the bytes of uploads
-    as they come.
+    `check_route` raises the Problem that a path has no such method, or does not exist. `in_thread`
+    runs a function off the reactor thread; `uploaded` is told of the bytes of uploads as they come.
     """
 
     access: Access
+    check_route: Callable[[bytes, bytes], None]
     binaries: Binaries
     max_upload_bytes: int
     audit: Audit
@@ -66,7 +72,8 @@ def json_body(value: Any) -> bytes:
 class Request(server.Request):
     """One request through `door`; its body goes to `intake` or is `buffered`.
 
-    `body_bytes` have come of the body.
+    `body_bytes` have come of the body. `status_only` says that its client may know whether the
+    agent is ready, and nothing else.
     """
 
     defaultContentType = None
@@ -77,8 +84,9 @@ class Request(server.Request):
         self._door = door
         self._max_bytes = MAX_REQUEST_BYTES
         self.body_bytes = 0
+        self._length: int | None = 0
         self._refused = False
-        self._linger: IDelayedCall | None = None
+        self.status_only = False
         self.buffered = BytesIO()
         self.intake: Intake | None = None
 
@@ -89,8 +97,9 @@ class Request(server.Request):
         self.method, self.uri, self.clientproto = channel._command, channel._path, channel._version
         self.path = self.uri.partition(b"?")[0]
         self.content = self.buffered
+        self._length = length
         try:
-            self._admit(length or 0)
+            self._admit()
         except Problem as problem:
             self.turn_away(problem)
 
@@ -98,8 +107,6 @@ class Request(server.Request):
         """Take the next bytes of the body."""
         self.body_bytes += len(data)
         if self._refused:
-            if self.body_bytes > LINGER_BYTES:
-                self._hang_up()
             return
         try:
             self._check_length(self.body_bytes)
@@ -113,16 +120,8 @@ class Request(server.Request):
         except (OSError, NoSpace) as error:
             self.turn_away(disk_problem(error))
 
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Go on to the routes, the body being complete."""
-        if self._refused:
-            self._hang_up()
-        else:
-            super().requestReceived(command, path, version)
-
     def connectionLost(self, reason: Failure) -> None:
         """Leave nothing behind when the client has gone."""
-        self._stop_lingering()
         if self.intake is not None:
             self.intake.discard()
         super().connectionLost(reason)
@@ -132,9 +131,17 @@ class Request(server.Request):
         self._log.failure(
             "request failed: {method} {uri}", reason, method=self.method, uri=self.uri
         )
-        self.write(answer(self, Problem(500, "internal error")))
-        self.finish()
+        if self.startedWriting:
+            self.cut()
+        else:
+            self.write(answer(self, Problem(500, "internal error")))
+            self.finish()
         return reason
+
+    def cut(self) -> None:
+        """Drop the connection within an answer: its client must not take it for complete."""
+        channel: Any = self.channel
+        channel.transport.abortConnection()
 
     def answer(self, status: int, value: Any) -> bytes:
         """Prepare a JSON answer and return its body."""
@@ -185,13 +192,23 @@ class Request(server.Request):
         """Tell whether its body was left unread for a time, since this was last asked."""
         return self.intake is not None and self.intake.was_paused()
 
-    def _admit(self, length: int) -> None:
+    def require_room(self) -> None:
+        """Refuse what takes long on a connection beyond the bounds.
+
+        Raises:
+            Problem: this is one.
+        """
+        channel: Any = self.channel
+        if channel.over is not None:
+            raise too_many(channel.over)
+
+    def _admit(self) -> None:
         """Prepare for the body.
 
         Raises:
             Problem: the request is turned away.
         """
-        self._door.access.check(self._peer(), self._header)
+        self._check_access()
         hosts = len(self._header("Host"))
         if hosts > 1 or (hosts == 0 and self.clientproto != b"HTTP/1.0"):
             raise Problem(400, "exactly one Host header is required")
@@ -201,12 +218,32 @@ class Request(server.Request):
         # Klein would redirect several such paths to one that it knows, or take them for it.
         if b"//" in path or not _is_utf8(path):
             raise not_found(self.path)
-        is_upload = path == b"/upload" and self.method.upper() == b"POST"
+        if self._length != 0:
+            self._door.check_route(self.method, self.path)
+        is_upload = path == UPLOAD_PATH and self.method.upper() == b"POST"
         if is_upload:
             self._max_bytes = self._door.max_upload_bytes
-        self._check_length(length)
+        self._check_length(self._length or 0)
         if is_upload:
-            self.intake = self._make_intake(length)
+            self.require_room()
+            self.intake = self._make_intake(self._length or 0)
+
+    def _check_access(self) -> None:
+        access = self._door.access
+        channel: Any = self.channel
+        try:
+            access.check(self._peer(), self._header)
+        except Problem:
+            if not (
+                self.path == HEALTH_PATH
+                and self.method in (b"GET", b"HEAD")
+                and access.may_ask_status(self._peer(), self._header)
+            ):
+                raise
+            self.status_only = True
+            channel.admit(trusted=False)
+        else:
+            channel.admit(trusted=access.token is not None)
 
     def _make_intake(self, length: int) -> Intake:
         """Prepare for an upload that has announced so many bytes.
@@ -215,12 +252,11 @@ class Request(server.Request):
             Problem: its body is of no such type, or the disk has no room for it.
         """
         upload = UploadBody("".join(self._header("Content-Type")[:1]), self._door.binaries)
-        transport: Any = self.channel.transport
-        # How much Twisted reads of a socket at once.
-        transport.bufferSize = BLOCK_BYTES
+        channel: Any = self.channel
+        channel.read_blocks_of(BLOCK_BYTES)
         reserve = partial(self._door.upload_space.reserve, length)
         try:
-            return Intake(upload, self._door.in_thread, transport, self._not_taken_in, reserve)
+            return Intake(upload, self._door.in_thread, channel.body, self._not_taken_in, reserve)
         except (OSError, NoSpace) as error:
             raise disk_problem(error) from error
 
@@ -245,7 +281,7 @@ class Request(server.Request):
         return [value.decode("latin-1") for value in values]
 
     def turn_away(self, problem: Problem) -> None:
-        """Answer at once, then take what the client is still sending for a while before closing."""
+        """Answer at once, and discard what the client is still sending."""
         if self._refused:
             return
         self._refused = True
@@ -255,19 +291,9 @@ class Request(server.Request):
         self.requestHeaders.removeHeader(b"Expect")
         self.setHeader(b"Connection", b"close")
         self.write(answer(self, problem))
-        self.body_bytes = 0
-        self._linger = self.channel.callLater(LINGER_SECONDS, self._hang_up)
-
-    def _hang_up(self) -> None:
         # Not finish(): that would make Twisted expect another request while this body may go on.
-        if self._linger is not None:
-            self._stop_lingering()
-            self.channel.loseConnection()
-
-    def _stop_lingering(self) -> None:
-        if self._linger is not None and self._linger.active():
-            self._linger.cancel()
-        self._linger = None
+        channel: Any = self.channel
+        channel.discard(None if self._length is None else self._length - self.body_bytes)
 
 
 def answer(request: Request, problem: Problem) -> bytes:
@@ -275,7 +301,8 @@ def answer(request: Request, problem: Problem) -> bytes:
     accept = request.requestHeaders.getRawHeaders(b"Accept", [])
     request.refused(problem)
     headers, body = render(problem, [line.decode("latin-1") for line in accept])
-    request.setResponseCode(problem.status)
+    phrase = reason_phrase(problem).encode() if request.path == UPLOAD_PATH else None
+    request.setResponseCode(problem.status, phrase)
     for name, value in headers.items():
         lines = [value] if isinstance(value, str) else value
         request.responseHeaders.setRawHeaders(name, lines)

@@ -15,10 +15,13 @@ from twisted.web import http, server
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.uploadspace import UploadSpace
 from goloagent.web.access import Access
+from goloagent.web.api import route_check
 from goloagent.web.audit import Audit
-from goloagent.web.channel import Channel
-from goloagent.web.limits import Connections, Limits
+from goloagent.web.channel import Channel, check_hooks
+from goloagent.web.connections import Connections
+from goloagent.web.limits import Limits
 from goloagent.web.request import Door, Request
+from goloagent.web.turns import Turns
 
 
 class _Site(server.Site):
@@ -43,9 +46,19 @@ def site(
     upload_space: UploadSpace | None = None,
 ) -> server.Site:
     """Return the factory of connections to `api`, timed by `clock`; uploads go `in_thread`."""
+    check_hooks()
     audit = Audit(clock.seconds, refused)
     upload_space = upload_space or UploadSpace(lambda: sys.maxsize)
-    door = Door(access, binaries, max_upload_bytes, audit, in_thread, uploaded, upload_space)
+    door = Door(
+        access,
+        route_check(api),
+        binaries,
+        max_upload_bytes,
+        audit,
+        in_thread,
+        uploaded,
+        upload_space,
+    )
     factory = _Site(
         api.resource(),
         requestFactory=partial(Request, door),
@@ -54,6 +67,11 @@ def site(
         reactor=clock,
     )
     factory.protocol = partial(  # type: ignore[assignment, method-assign]
-        Channel, limits, Connections(limits), audit
+        Channel,
+        limits,
+        Connections(limits, clock.seconds),
+        audit,
+        turns=Turns(clock),
+        discard_turns=Turns(clock),
     )
     return factory

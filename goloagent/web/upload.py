@@ -22,12 +22,14 @@ from twisted.logger import Logger
 from goloagent.jobs.binaries import Binaries, BinaryExists, Incoming, NotExecutable
 from goloagent.jobs.quota import NoRoom
 from goloagent.jobs.store import Binary
-from goloagent.web.problem import Problem, disk_problem
+from goloagent.web.problem import Problem, disk_problem, quoted
 
 MAX_PARTS = 8
 # A file name of 4 KiB is ignored, not refused: the rest of its header line needs room beside it.
 MAX_PART_HEADER_BYTES = 4096 + 128
 
+# RFC 7578 leaves no other in use; what is encoded would be stored as it came.
+_IDENTITIES = frozenset({"", "binary", "8bit", "7bit"})
 _BOUNDARY = re.compile(r"[ -~]{1,70}")
 
 
@@ -145,6 +147,13 @@ class UploadBody:
             return
         if self._incoming is not None:
             raise Problem(400, 'more than one part "file"')
+        encoding = part.header("Content-Transfer-Encoding", "binary").strip().lower()
+        if encoding not in _IDENTITIES:
+            raise Problem(
+                415,
+                f'part "file" has the transfer encoding {quoted(encoding.encode("latin-1"))}; '
+                "send its bytes as they are, without Content-Transfer-Encoding",
+            )
         self._incoming = self._binaries.receive()
 
     @contextmanager

@@ -20,7 +20,7 @@ MOST_SECONDS = 1.0
 async def test_d2_a_crowd(idle_agent: Agent, taken: int) -> None:
     """With 350 connections of one client, `/health` answers another, and all of them end in time.
 
-    By default 32 are taken and the rest is told to come again; the agent stands more, if asked to.
+    By default 32 are taken and the rest waits in the reserve; the agent stands more, if asked to.
     """
     if taken > 32:
         idle_agent.options |= {"--max-connections": "400", "--max-connections-per-peer": "400"}
@@ -46,6 +46,7 @@ async def test_d2_a_crowd(idle_agent: Agent, taken: int) -> None:
     )
     assert {status for status, _ in [*answers, *afterwards]} == {200}
     assert slowest <= MOST_SECONDS
-    assert got["503"] == IDLE + DRIPPING - taken
-    assert got["408"] == (5 if taken == 32 else DRIPPING)  # each seventh drips
+    # Those that have asked nothing get no answer; beyond the bound it is that there are too many.
+    assert got["503"] + got["408"] == DRIPPING
+    assert (got["503"] > 0) == (taken == 32)
     assert sum(got.values()) == IDLE + DRIPPING

@@ -54,9 +54,25 @@ class Answer:
 
 
 class Wire(StringTransport):
-    """A transport that is full after `room` more writes, each of more than a little."""
+    """A transport that is full after `room` more writes, each of more than a little.
+
+    `shut` says that nothing more is written; `unsent` bytes wait to be taken by the client.
+    """
 
     room: float = float("inf")
+    shut = False
+    unsent = 0
+    offset = 0
+    _tempDataLen = 0  # noqa: N815 (as in Twisted)
+
+    @property
+    def dataBuffer(self) -> bytes:
+        """What waits, as Twisted's own transports name it."""
+        return bytes(self.unsent)
+
+    def loseWriteConnection(self) -> None:
+        """Close for writing."""
+        self.shut = True
 
     def write(self, data: bytes) -> None:
         """Keep data, and pause the producer when there is no more room."""
@@ -71,13 +87,19 @@ class Connection:
 
     def __init__(self, factory: Any, peer: Any) -> None:
         self.transport = Wire(peerAddress=peer)
+        self._clock = factory.reactor
         self._protocol = factory.buildProtocol(peer)
         self._protocol.makeConnection(self.transport)
 
     def send(self, data: bytes) -> None:
-        """Deliver bytes, as long as the agent has not closed, as a socket would."""
+        """Deliver bytes, as long as the agent has not closed, as a socket would.
+
+        As many turns of the reactor follow as pipelined requests take.
+        """
         if not self.transport.disconnecting:
             self._protocol.dataReceived(data)
+        while self._protocol._waits_for_turn:
+            self._clock.advance(0)
 
     def lose(self) -> None:
         """Go away."""
@@ -111,8 +133,13 @@ class Connection:
 
     @property
     def closed(self) -> bool:
-        """Whether the agent has closed."""
-        return self.transport.disconnecting
+        """Whether the agent has closed; it may go on to read what it discards."""
+        return self.transport.shut or self.transport.disconnecting
+
+    @property
+    def gone(self) -> bool:
+        """Whether the agent has closed in both directions."""
+        return self.transport.disconnecting or self.transport.disconnected
 
     def chunks(self) -> tuple[bytes, bool]:
         """Return the body so far of the one chunked answer, and whether it is complete."""

@@ -8,16 +8,20 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
 from unit.web import golo_cli
 from unit.web.in_memory import MAX_UPLOAD_BYTES, Agent, Connection
 
 from goloagent.web.access import Access
 from goloagent.web.api import api
+from goloagent.web.binaries import BinaryRoutes
+from goloagent.web.channel import MAX_PIPELINED_BYTES, check_hooks
 from goloagent.web.health import Health, HealthRoutes
 from goloagent.web.limits import Limits
 from goloagent.web.site import site
 
+RESERVE = 8
 GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UPLOAD = (
     b"POST /upload HTTP/1.1\r\nHost: localhost\r\n"
@@ -35,13 +39,13 @@ def host(number: int) -> IPv4Address:
 def connect(agent: Agent) -> Callable[[Any], Connection]:
     """Connect to one site that takes four connections, two of a peer."""
     factory = site(
-        api(HealthRoutes(Health)),
+        api(HealthRoutes(Health), BinaryRoutes(agent.binaries, agent.in_thread)),
         Access(hosts=None),
         agent.binaries,
         MAX_UPLOAD_BYTES,
         agent.clock,
         agent.in_thread,
-        limits=Limits(connections=4, connections_per_peer=2),
+        limits=Limits(connections=4, connections_per_peer=2, reserve=RESERVE),
     )
     return lambda peer: Connection(factory, peer)
 
@@ -51,32 +55,77 @@ def head(*lines: bytes) -> bytes:
     return b"\r\n".join([b"POST /queue HTTP/1.1", b"Host: localhost", *lines, b"", b""])
 
 
-def test_one_connection_too_many_is_503(agent: Agent, connect: Callable[..., Connection]) -> None:
-    """The third of a peer is told when to come again, also if it asks nothing, and closed."""
-    two = [connect(host(1)), connect(host(1))]
-    third = connect(host(1))
+def test_beyond_the_bound_one_short_request_is_served(
+    agent: Agent, connect: Callable[..., Connection]
+) -> None:
+    """The third of a peer whose others are at work gets one answer, and what takes long is 503."""
+    two = [connect(host(1)) for _ in range(2)]
+    for connection in two:
+        connection.send(UPLOAD)
+    third, fourth = connect(host(1)), connect(host(1))
+    third.send(GET + GET)
     answer = third.answer()
+    assert (answer.status, answer.headers["Connection"]) == (200, "close")
+    assert third.closed
+    fourth.send(UPLOAD)
+    answer = fourth.answer()
     assert (answer.status, answer.headers["Retry-After"]) == (503, "10")
     assert answer.body == b"2 connections of 192.0.2.1 are open already\n"
     assert answer.headers["Connection"] == "close"
-    agent.clock.advance(0.9)
-    assert not third.closed
-    agent.clock.advance(0.1)
-    assert third.closed
-    for connection in (*two, third):
+    for connection in (*two, third, fourth):
         connection.lose()
     assert agent.clock.getDelayedCalls() == []
 
 
-def test_what_is_refused_reads_no_request(connect: Callable[..., Connection]) -> None:
-    """A request on a connection that is one too many is not served, and ends it."""
-    two = [connect(host(1)), connect(host(1))]
+def test_beyond_the_bound_headers_come_at_once(
+    agent: Agent, connect: Callable[..., Connection]
+) -> None:
+    """What is beyond the bound has two seconds for its headers, not ten."""
+    two = [connect(host(1)) for _ in range(2)]
+    for connection in two:
+        connection.send(UPLOAD)
     third = connect(host(1))
-    third.send(GET)
+    third.send(GET[:-1])
+    agent.clock.advance(1.9)
+    assert not third.closed
+    agent.clock.advance(0.1)
     assert third.answer().status == 503
     assert third.closed
     for connection in (*two, third):
         connection.lose()
+
+
+def test_an_idle_connection_yields(agent: Agent, connect: Callable[..., Connection]) -> None:
+    """The one that has been idle for longest is closed for a new one, which may stay."""
+    first, second = connect(host(1)), connect(host(1))
+    for connection in (second, first):
+        connection.send(GET)
+        agent.clock.advance(1)
+    third = connect(host(1))
+    assert (first.closed, second.closed) == (False, True)
+    third.send(GET + GET)
+    assert [answer.status for answer in third.answers()] == [200, 200]
+    assert not third.closed
+    for connection in (first, second, third):
+        connection.lose()
+    assert agent.clock.getDelayedCalls() == []
+
+
+def test_slow_headers_yield(agent: Agent, connect: Callable[..., Connection]) -> None:
+    """A connection whose headers have not come in a second is told so, and closed for a new one."""
+    slow = [connect(host(1)) for _ in range(2)]
+    slow[0].send(GET[:1])
+    agent.clock.advance(1)
+    third, fourth = connect(host(1)), connect(host(1))
+    assert [connection.closed for connection in slow] == [True, True]
+    assert slow[0].answer().status == 503
+    assert slow[1].received == b""  # it has asked nothing
+    agent.clock.advance(2)
+    assert slow[0].aborted
+    fourth.lose()
+    for connection in (*slow, third):
+        connection.lose()
+    assert agent.clock.getDelayedCalls() == []
 
 
 def test_another_peer_is_served(connect: Callable[..., Connection]) -> None:
@@ -90,39 +139,96 @@ def test_another_peer_is_served(connect: Callable[..., Connection]) -> None:
 
 
 def test_room_comes_back(connect: Callable[..., Connection]) -> None:
-    """A connection that ends makes room for one; one that was refused makes none."""
-    first, second, refused = (connect(host(1)) for _ in range(3))
-    refused.lose()
-    assert connect(host(1)).answer().status == 503
-    first.lose()
-    third = connect(host(1))
-    third.send(GET)
-    assert third.answer().status == 200
+    """A connection that ends makes room for one; one beyond the bound makes none."""
+    first, second, third = (connect(host(1)) for _ in range(3))
+    for connection in (first, second):
+        connection.send(UPLOAD)
     third.lose()
+    fourth = connect(host(1))
+    fourth.send(UPLOAD)
+    assert fourth.answer().status == 503
+    first.lose()
+    fifth = connect(host(1))
+    fifth.send(UPLOAD)
+    assert fifth.received == b""
+    for connection in (second, fourth, fifth):
+        connection.lose()
+
+
+def test_the_reserve_goes_round(agent: Agent, connect: Callable[..., Connection]) -> None:
+    """Of very many connections at once the first beyond the bound yield, and the last is served."""
+    crowd = [connect(host(1)) for _ in range(2 + RESERVE + 1)]
+    assert [connection.closed for connection in crowd] == [False] * 2 + [True] + [False] * RESERVE
+    assert crowd[2].received == b""  # it has asked nothing
+    crowd[-1].send(GET)
+    assert crowd[-1].answer().status == 200
+    for connection in crowd:
+        connection.lose()
+    assert agent.clock.getDelayedCalls() == []
+
+
+class OneByOne(Clock):
+    """A clock on which what is due at once is called at the next advance, as by a reactor."""
+
+    def advance(self, amount: float) -> None:
+        """Call what was due when this began, and nothing that this makes due."""
+        due = [call for call in self.getDelayedCalls() if call.time <= self.seconds()]
+        self.calls = [call for call in self.calls if call not in due]
+        for call in due:
+            call.func(*call.args, **call.kw)
+
+
+def test_pipelined_requests_take_turns(agent: Agent) -> None:
+    """Each turn of the reactor answers one request of all connections, in order."""
+    agent.clock = OneByOne()
+    first = agent.connect()
+    second = Connection(first._protocol.factory, IPv4Address("TCP", "127.0.0.1", 40001))
+    for connection in (first, second):
+        connection._protocol.dataReceived(GET * 3)
+    counts = []
+    for _ in range(5):
+        counts.append([len(connection.answers()) for connection in (first, second)])
+        agent.clock.advance(0)
+    assert counts == [[1, 1], [2, 1], [2, 2], [3, 2], [3, 3]]
+    first.lose()
     second.lose()
 
 
-def test_unix_sockets_share_the_bound_of_all(connect: Callable[..., Connection]) -> None:
-    """Clients of a Unix socket are four at most, as all together, and not two."""
-    four = [connect(UNIXAddress(None)) for _ in range(4)]
-    fifth = connect(UNIXAddress(None))
-    assert [connection.received for connection in four] == [b""] * 4
-    assert fifth.answer().status == 503
-    for connection in (*four, fifth):
-        connection.lose()
+def test_nothing_is_answered_into_a_full_buffer(agent: Agent) -> None:
+    """While the client does not take what was sent, no further request is read or answered."""
+    connection = agent.connect()
+    connection.send(GET)
+    connection.stall()
+    before = connection.received
+    connection.send(GET * 1000)
+    assert connection.received == before
+    assert connection.transport.producerState == "paused"
+    connection.resume()
+    connection.send(b"")
+    assert len(connection.answers()) == 1001
+    assert connection.transport.producerState == "producing"
+    connection.lose()
+    assert agent.clock.getDelayedCalls() == []
 
 
-def test_few_linger_to_be_told(connect: Callable[..., Connection]) -> None:
-    """Of very many that are refused at once, the later ones are told and closed at once."""
-    all_of_them = [connect(host(1)) for _ in range(2 + 64 + 1)]
-    assert [connection.closed for connection in all_of_them] == [False] * 66 + [True]
-    assert all_of_them[-1].answer().status == 503
-    for connection in all_of_them:
-        connection.lose()
-    again = [connect(host(1)) for _ in range(3)]
-    assert not again[-1].closed
-    for connection in again:
-        connection.lose()
+def test_one_request_is_held_at_a_time(agent: Agent) -> None:
+    """Behind a request whose answer is not complete the client is soon not read any more."""
+    connection = agent.connect()
+    connection._protocol.requestFactory = never_answered(connection._protocol.requestFactory)
+    connection.send(GET + b"x" * MAX_PIPELINED_BYTES)
+    assert connection.transport.producerState == "producing"
+    connection.send(b"x")
+    assert connection.transport.producerState == "paused"
+    assert len(connection._protocol.requests) == 1
+    connection.lose()
+
+
+def test_a_missing_part_of_twisted_is_named() -> None:
+    """A version of Twisted without what the channel relies on is refused in one sentence."""
+    with pytest.raises(
+        RuntimeError, match=r"Twisted \S+ has no HTTPChannel\._failChoose.*: install"
+    ):
+        check_hooks(object)
 
 
 def test_headers_that_drip_are_408(agent: Agent) -> None:
@@ -241,13 +347,19 @@ def never_answered(make: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def test_a_client_that_does_not_take_its_answer_is_cut(agent: Agent) -> None:
-    """A minute after closing, what the client has not taken is thrown away, and so is it."""
+    """When it has taken nothing for a minute of what waits at the end, it is thrown away."""
     connection = agent.connect()
     connection.send(b"nonsense\r\n")
     assert connection.closed
-    assert connection.transport.disconnected is False
-    agent.clock.advance(60)
-    assert connection.transport.disconnected is True
+    connection.transport.unsent = 3
+    agent.clock.advance(5)
+    agent.clock.advance(59)
+    connection.transport.unsent = 2  # it has taken one byte
+    agent.clock.advance(1)
+    agent.clock.advance(59)
+    assert not connection.aborted
+    agent.clock.advance(1)
+    assert connection.aborted
     connection.lose()
 
 

@@ -281,3 +281,53 @@ def test_the_end_reaches_who_is_behind(agent: Agent) -> None:
     assert connection.chunks()[1] is True
     agent.clock.advance(STALL_SECONDS)
     assert not connection.aborted
+
+
+def test_a_slow_client_that_catches_up_is_served_on(agent: Agent) -> None:
+    """However often it was behind, what it reads ends the one time that it had."""
+    job = queued(agent)
+    connection = follow(agent)
+    connection.stall()
+    agent.clock.advance(STALL_SECONDS - 1)
+    become(agent, job, State.RUNNING)
+    connection.stall()  # by the state, written while it was behind
+    connection.resume()
+    agent.clock.advance(2 * STALL_SECONDS)
+    assert not connection.aborted
+    assert states(connection) == ["queued", "running"]
+    connection.lose()
+    assert agent.clock.getDelayedCalls() == []
+
+
+def test_a_client_that_takes_something_is_not_dropped(agent: Agent) -> None:
+    """A byte in each ten seconds is progress; a state written meanwhile is none of the client's."""
+    job = queued(agent)
+    connection = follow(agent)
+    connection.transport.unsent = 70000
+    connection.stall()
+    for _ in range(100):
+        connection.transport.unsent -= 1
+        agent.clock.advance(STALL_SECONDS)
+    assert not connection.aborted
+    become(agent, job, State.RUNNING)
+    connection.transport.unsent += 500
+    agent.clock.advance(STALL_SECONDS)
+    assert connection.aborted
+    connection.lose()
+
+
+def test_an_error_in_one_stream_is_its_own(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch, logged_errors: Any
+) -> None:
+    """A stream that cannot be written is dropped; the job and the other followers go on."""
+    job = queued(agent)
+    first, second = follow(agent), follow(agent)
+    stream = agent.broadcast._audiences[job.id].listeners[0]
+    monkeypatch.setattr(stream, "write", lambda data: 1 / 0)
+    become(agent, job, State.RUNNING)
+    become(agent, job, State.CANCELLED)
+    assert (first.aborted, second.aborted) == (True, False)
+    assert states(second) == ["queued", "running", "cancelled"]
+    assert len(logged_errors.flush(ZeroDivisionError)) == 1
+    first.lose()
+    second.lose()

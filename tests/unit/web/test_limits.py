@@ -1,13 +1,11 @@
-"""How many connections there may be, and how slowly a body may come: the decisions alone."""
+"""How slowly a body may come, and how long a refused one is read: the decisions alone."""
 
 from __future__ import annotations
 
 import pytest
 
-from goloagent.web.limits import Connections, Limits, Pace
+from goloagent.web.limits import Discard, Limits, Pace
 from goloagent.web.peer import peer_of
-
-LIMITS = Limits(connections=4, connections_per_peer=2)
 
 
 def test_the_defaults_are_those_promised() -> None:
@@ -18,54 +16,29 @@ def test_the_defaults_are_those_promised() -> None:
     assert (limits.connections, limits.connections_per_peer) == (256, 32)
 
 
-def test_one_peer_cannot_take_all() -> None:
-    """One connection too many of a peer is refused, by a sentence that names it; others are not."""
-    connections = Connections(LIMITS)
-    assert [connections.open("a"), connections.open("a"), connections.open("b")] == [None] * 3
-    assert connections.open("a") == "2 connections of a are open already"
-    assert connections.open("b") is None
-
-
-def test_all_peers_together_are_bounded() -> None:
-    """Many peers within their own bounds stay within that of all."""
-    connections = Connections(LIMITS)
-    assert [connections.open(peer) for peer in "abcd"] == [None] * 4
-    assert connections.open("e") == "4 connections are open already"
-
-
-def test_unix_sockets_have_no_bound_of_their_own() -> None:
-    """Clients of Unix sockets have no address to tell them apart: the bound of all is theirs."""
-    connections = Connections(LIMITS)
-    assert [connections.open("") for _ in range(4)] == [None] * 4
-    assert connections.open("") is not None
-
-
-def test_a_closed_connection_makes_room() -> None:
-    """What is closed counts no more, for its peer and for all; no peer is remembered."""
-    connections = Connections(LIMITS)
-    for _ in range(10):
-        assert connections.open("a") is None
-        assert connections.open("a") is None
-        assert connections.open("a") is not None
-        connections.close("a")
-        connections.close("a")
-    assert not connections._by_peer
-
-
 @pytest.mark.parametrize(
     ("host", "peer"),
     [
         ("192.0.2.1", "192.0.2.1"),
         ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("::1", "::/64"),
+        ("127.0.0.1", "loopback"),
+        ("127.255.1.2", "loopback"),
+        ("::1", "loopback"),
+        ("::ffff:127.0.0.9", "loopback"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
         ("fe80::1%eth0", "fe80::/64"),
     ],
 )
 def test_a_peer_is_what_one_host_has(host: str, peer: str) -> None:
-    """An IPv6 host may take any address of its /64, so they are all one peer."""
+    """An IPv6 host may take any address of its /64, and this one any of loopback: one peer each."""
     assert peer_of(host) == peer
+
+
+def test_this_host_is_one_peer_by_its_other_addresses() -> None:
+    """A program that reaches the agent by an outward address of its own host comes from it."""
+    assert peer_of("192.0.2.1", "192.0.2.1") == "loopback"
+    assert peer_of("192.0.2.2", "192.0.2.1") == "192.0.2.2"
 
 
 def test_a_body_may_be_as_slow_as_promised() -> None:
@@ -80,3 +53,32 @@ def test_a_body_cannot_live_on_what_came_before() -> None:
     pace = Pace(Limits())
     assert pace.look(10**9) is None
     assert pace.look(10**9 + 102399) == "the request body comes slower than 10240 bytes/s"
+
+
+def test_a_refused_body_is_discarded_to_its_end() -> None:
+    """What was announced is read whatever its length, and not more; with no length 1 GiB is."""
+    announced = Discard(Limits(), 10**10)
+    assert announced.take(10**10)
+    assert announced.complete
+    assert not announced.take(1)
+    unknown = Discard(Limits(), None)
+    assert unknown.take(2**30)
+    assert not unknown.complete
+    assert not unknown.take(1)
+
+
+def test_discarding_ends_when_nothing_comes() -> None:
+    """A look at which nothing has come since the one before is the last."""
+    discard = Discard(Limits(), 10**9)
+    discard.take(1)
+    assert discard.look()
+    discard.take(0)
+    assert not discard.look()
+
+
+def test_discarding_ends_after_a_minute() -> None:
+    """A client that sends for ever is read for a minute, twelve looks of five seconds."""
+    discard, looks = Discard(Limits(), 10**30), 0
+    while discard.take(10**6) and discard.look():
+        looks += 1
+    assert looks == 11

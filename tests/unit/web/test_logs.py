@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from unit.web.in_memory import NOW, Agent, Answer
 
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.results.runlog import RunLog, remove_run
+from goloagent.results.runlog import LogReader, RunLog, remove_run
+from goloagent.web.channel import Channel
 from goloagent.web.logs import BLOCK_BYTES, LOOK_SECONDS, STALL_SECONDS
 
 CONTENT = b"0123456789"
@@ -304,5 +307,93 @@ def test_a_log_that_is_cut_while_it_is_read(agent: Agent, written: Written) -> N
     os.truncate(agent.logs / "shop" / "one" / "out.log", 10)
     connection.resume()
     assert connection.aborted
+    connection.lose()
+    assert open_logs(agent) == []
+
+
+@pytest.fixture
+def broken_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have reads fail once there is something in this list."""
+    broken: list[int] = []
+    read = LogReader.read
+
+    def read_or_fail(reader: LogReader, offset: int, count: int) -> bytes:
+        if broken:
+            raise OSError(broken[0], os.strerror(broken[0]))
+        return read(reader, offset, count)
+
+    monkeypatch.setattr(LogReader, "read", read_or_fail)
+    return broken
+
+
+@pytest.mark.parametrize("query", ["", "?follow=1"])
+def test_an_error_behind_the_headers_drops_the_client(
+    agent: Agent, written: Written, broken_disk: list[int], query: str
+) -> None:
+    """What cannot be read on is cut, so that nobody takes the part for the whole."""
+    written.print(b"x" * 3 * BLOCK_BYTES)
+    connection = agent.connect()
+    connection.pause_after(1)
+    connection.send(request(f"/jobs/one/out.log{query}"))
+    broken_disk.append(errno.EIO)
+    connection.resume()
+    assert connection.aborted
+    assert not connection.received.endswith(b"0\r\n\r\n")
+    connection.lose()
+    assert open_logs(agent) == []
+    assert agent.clock.getDelayedCalls() == []
+
+
+def test_an_error_while_nothing_is_written_drops_a_follower(
+    agent: Agent, written: Written, broken_disk: list[int]
+) -> None:
+    """Who waits for more of a log that cannot be read is not left waiting."""
+    connection = agent.connect()
+    connection.send(request("/jobs/one/out.log?follow=1"))
+    broken_disk.append(errno.EIO)
+    agent.clock.advance(LOOK_SECONDS)
+    assert connection.aborted
+    connection.lose()
+    assert open_logs(agent) == []
+    assert agent.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("query", ["", "?follow=1"])
+def test_an_error_before_the_headers_is_answered(
+    agent: Agent, written: Written, broken_disk: list[int], logged_errors: Any, query: str
+) -> None:
+    """As long as nothing was sent, an error of the disk is 503 with its reason."""
+    broken_disk.append(errno.EIO)
+    connection = agent.connect()
+    connection.send(request(f"/jobs/one/out.log{query}"))
+    answer = connection.answer()
+    assert answer.status == 503
+    assert answer.body.endswith(b"Input/output error\n")
+    assert not connection.aborted
+    assert len(logged_errors.flush()) == 1
+    connection.lose()
+    assert open_logs(agent) == []
+
+
+def test_a_followed_log_that_is_cut_drops_the_client(agent: Agent, written: Written) -> None:
+    """A log that was truncated has no more of what the client waits for."""
+    connection = agent.connect()
+    connection.send(request("/jobs/one/out.log?follow=1"))
+    os.truncate(agent.logs / "shop" / "one" / "out.log", 0)
+    agent.clock.advance(LOOK_SECONDS)
+    assert connection.aborted
+    connection.lose()
+    assert open_logs(agent) == []
+
+
+@pytest.mark.parametrize("query", ["", "?follow=1"])
+def test_a_stream_beyond_the_bound_is_503(
+    agent: Agent, written: Written, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    """A connection that is one too many serves no log; nothing is left open for it."""
+    monkeypatch.setattr(Channel, "over", "2 connections of loopback are open already")
+    connection = agent.connect()
+    connection.send(request(f"/jobs/one/out.log{query}"))
+    assert connection.answer().status == 503
     connection.lose()
     assert open_logs(agent) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from unit.web.in_memory import MAX_UPLOAD_BYTES, Agent, Connection
 
 from goloagent.jobs.spec import MAX_REQUEST_BYTES
 from goloagent.web.access import CHALLENGES, Access
-from goloagent.web.request import LINGER_BYTES, LINGER_SECONDS
+from goloagent.web.health import Health
 
 TOKEN = b"correct-horse"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post"]
@@ -47,7 +48,7 @@ def test_without_the_token_every_route_and_method_is_401(agent: Agent, method: s
     """Whatever is asked, without the token it is 401, before the body, and nothing is stored."""
     agent.access = Access(token=TOKEN)
     for path in PATHS:
-        connection = agent.connect()
+        connection = agent.connect(IPv4Address("TCP", "192.0.2.1", 40000))
         connection.send(head(f"{method} {path}".encode(), b"Content-Length: 500", FORM))
         answer = connection.answer(bodies=method != "HEAD")
         assert answer.status == 401
@@ -92,32 +93,47 @@ def test_the_networks_are_asked_about_the_peer(agent: Agent, peer: Any, expected
 
 
 def test_a_refused_client_can_read_the_answer(agent: Agent) -> None:
-    """The agent goes on reading what a refused client sends, so that no reset hides the answer."""
+    """What was announced is read to its end, and thrown away, so that no reset hides the answer."""
     agent.access = Access(token=TOKEN)
     connection = begin_upload(agent)
     refusal = connection.received
-    connection.send(b"x" * LINGER_BYTES)
-    assert not connection.closed
-    connection.send(b"x")
-    assert connection.closed
+    assert connection.answer().status == 401
+    for _ in range(2):
+        connection.send(b"x" * 1048576)
+    assert not connection.gone
     assert connection.received == refusal
     connection.lose()
     assert agent.clock.getDelayedCalls() == []
 
 
 def test_a_refused_client_that_stalls_is_closed(agent: Agent) -> None:
-    """A refused client is read for two seconds, even if it sends nothing more."""
+    """A refused client that sends nothing more is read for five seconds, and not longer."""
     agent.access = Access(token=TOKEN)
     connection = begin_upload(agent)
-    agent.clock.advance(LINGER_SECONDS - 0.1)
-    assert not connection.closed
+    agent.clock.advance(4.9)
+    assert not connection.gone
     agent.clock.advance(0.1)
-    assert connection.closed
+    assert connection.gone
     connection.lose()
 
 
-def test_a_refused_body_that_ends_is_the_end(agent: Agent) -> None:
-    """When the whole refused body has come the connection closes; what follows is not read."""
+def test_a_refused_client_that_never_ends_is_closed(agent: Agent) -> None:
+    """However slowly and however much it sends, a refused client is read for a minute."""
+    agent.access = Access(token=TOKEN)
+    connection = agent.connect()
+    connection.send(head(b"POST /upload", b"Transfer-Encoding: chunked", FORM))
+    for _ in range(59):
+        agent.clock.advance(1)
+        connection.send(b"x")
+    assert not connection.gone
+    agent.clock.advance(1)
+    assert connection.gone
+    assert connection.answer().status == 401
+    connection.lose()
+
+
+def test_nothing_behind_a_refused_request_is_served(agent: Agent) -> None:
+    """When the whole refused body has come, what follows is thrown away."""
     agent.access = Access(token=TOKEN)
     connection = agent.connect()
     connection.send(
@@ -127,6 +143,113 @@ def test_a_refused_body_that_ends_is_the_end(agent: Agent) -> None:
     assert connection.closed
     connection.lose()
     assert agent.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        (b"POST /nothing", 404),
+        (b"PUT /upload", 405),
+        (b"GET /upload", 405),
+        (b"DELETE /queue", 405),
+        (b"POST /jobs/x/out.log", 405),
+    ],
+)
+def test_a_body_for_no_route_is_refused_before_it_comes(
+    agent: Agent, start: bytes, expected: int
+) -> None:
+    """That there is no such path or method is said at the end of the headers."""
+    connection = agent.connect()
+    connection.send(head(start, b"Content-Length: 50000000"))
+    answer = connection.answer()
+    assert answer.status == expected
+    assert ("Allow" in answer.headers) == (expected == 405)
+    connection.lose()
+
+
+@pytest.mark.parametrize(
+    ("start", "phrase"),
+    [
+        (b"POST /upload", b"401 Unauthorized: a valid bearer token is required"),
+        (b"POST /queue", b"401 Unauthorized"),
+    ],
+)
+def test_the_status_line_of_an_upload_says_why(agent: Agent, start: bytes, phrase: bytes) -> None:
+    """golo-cli shows no more of an upload's answer than its status line."""
+    agent.access = Access(token=TOKEN)
+    connection = agent.connect()
+    connection.send(head(start, b"Content-Length: 5"))
+    assert connection.received.startswith(b"HTTP/1.1 " + phrase + b"\r\n")
+    connection.lose()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_upload_leaves_small_blocks_behind(agent: Agent, chunked: bool) -> None:
+    """Only while an upload comes are blocks of 1 MiB read, and so much left to wait for."""
+    connection = agent.connect()
+    body = PART + END
+    size = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
+    connection.send(head(b"POST /upload", size, FORM))
+    assert connection.transport.bufferSize == 1024 * 1024
+    connection.send(chunk(body) + b"0\r\n\r\n" if chunked else body)
+    assert connection.answer().status == 200
+    assert connection.transport.bufferSize == 65536
+    connection.lose()
+
+
+def test_a_refused_upload_leaves_small_blocks_behind(agent: Agent) -> None:
+    """What is thrown away is read in small blocks."""
+    connection = begin_upload(agent)
+    connection.send(PART + b"\r\n" + PART)
+    assert connection.answer().status == 400
+    assert connection.transport.bufferSize == 65536
+    connection.lose()
+
+
+HEALTH = b"GET /health"
+
+
+def test_health_is_known_on_this_host_without_the_token(agent: Agent) -> None:
+    """A health check on this host learns whether the agent is ready, and nothing else."""
+    agent.access = Access(token=TOKEN, networks=(ipaddress.ip_network("10.0.0.0/8"),))
+    for reason, expected in ((None, (200, "ready")), ("full", (503, "unready"))):
+        agent.health = lambda reason=reason: Health("disk-full" if reason else "ready", reason)
+        for peer in (IPv4Address("TCP", "127.0.0.1", 1), UNIXAddress(None)):
+            connection = agent.connect(peer)
+            connection.send(head(HEALTH))
+            answer = connection.answer()
+            assert (answer.status, json.loads(answer.body)["status"]) == expected
+            assert len(json.loads(answer.body)) == 1
+            connection.lose()
+    assert agent.ask(head(b"HEAD /health")).status == 503
+
+
+@pytest.mark.parametrize(
+    ("peer", "start", "lines"),
+    [
+        ("192.0.2.1", HEALTH, []),
+        ("127.0.0.1", HEALTH, [b"Authorization: Bearer wrong"]),
+        ("127.0.0.1", HEALTH, [b"Authorization:"]),
+        ("127.0.0.1", HEALTH, [b"Origin: http://localhost:8081"]),
+        ("127.0.0.1", HEALTH, [b"Sec-Fetch-Site: cross-site"]),
+        ("127.0.0.1", HEALTH, [b"X-Forwarded-For: 192.0.2.1"]),
+        ("127.0.0.1", HEALTH, [b"Forwarded: for=192.0.2.1"]),
+        ("127.0.0.1", HEALTH, [b"Host: evil.example"]),
+        ("127.0.0.1", b"POST /health", []),
+        ("127.0.0.1", b"GET /jobs", []),
+        ("127.0.0.1", b"GET /health/", []),
+        ("127.0.0.1", b"GET /%68ealth", []),
+    ],
+)
+def test_nothing_else_is_known_without_the_token(
+    agent: Agent, peer: str, start: bytes, lines: list[bytes]
+) -> None:
+    """Another host, a wrong token, a web page, a rebound name, a proxy, another route: 401."""
+    agent.access = Access(token=TOKEN)
+    connection = agent.connect(IPv4Address("TCP", peer, 1))
+    connection.send(head(start, *lines))
+    assert connection.answer().status == 401
+    connection.lose()
 
 
 def test_a_refused_client_may_leave_first(agent: Agent) -> None:
@@ -158,8 +281,6 @@ def test_no_continue_follows_a_refusal(agent: Agent) -> None:
     [
         (b"POST /queue", MAX_REQUEST_BYTES),
         (b"GET /health", MAX_REQUEST_BYTES),
-        (b"PUT /upload", MAX_REQUEST_BYTES),
-        (b"POST /nothing", MAX_REQUEST_BYTES),
         (b"POST /upload", MAX_UPLOAD_BYTES),
         (b"POST /uplo%61d?x=1", MAX_UPLOAD_BYTES),
     ],

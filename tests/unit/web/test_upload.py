@@ -115,6 +115,28 @@ def test_a_cut_upload_is_refused_wherever_it_is_cut(agent: Agent, data: st.DataO
     )
 
 
+@pytest.mark.parametrize("encoding", ["quoted-printable", "Quoted-Printable", "base64", "x-gzip"])
+def test_a_file_that_is_encoded_is_refused(agent: Agent, encoding: str) -> None:
+    """What would have to be decoded is not stored as it came; other parts may be what they like."""
+    line = f"Content-Transfer-Encoding: {encoding}\r\n".encode()
+    encoded = part(SCRIPT).replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n", 1)
+    assert upload(agent, [form(encoded)]) == (
+        415,
+        f'part "file" has the transfer encoding "{encoding.lower()}"; '
+        "send its bytes as they are, without Content-Transfer-Encoding",
+    )
+    other = part(b"x", 'name="note"').replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n", 1)
+    assert upload(agent, [form(other, part(SCRIPT))]) == SCRIPT
+
+
+@pytest.mark.parametrize("encoding", ["binary", "8bit", "7BIT", ""])
+def test_a_file_as_it_is_may_say_so(agent: Agent, encoding: str) -> None:
+    """The encodings that change nothing are taken."""
+    line = f"Content-Transfer-Encoding: {encoding}\r\n".encode()
+    plain = part(SCRIPT).replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n", 1)
+    assert upload(agent, [form(plain)]) == SCRIPT
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [

@@ -1,0 +1,3 @@
+module gouploader
+
+go 1.19
