@@ -16,7 +16,8 @@ from twisted.internet import reactor
 from twisted.internet.protocol import ProcessProtocol
 
 from bench import peer
-from goloagent.loadtest.blocks import read_in_blocks
+from goloagent.cooperation import take_turn
+from goloagent.loadtest.blocks import BlockReader
 from goloagent.results.recorder import Recorder
 from goloagent.results.runlog import RunLog
 from goloagent.statistics.run import RunStatistics
@@ -26,7 +27,12 @@ class Reader(ProcessProtocol):
     """Hands what comes to a recorder."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self.outReceived = recorder.stdout
+        self._recorder = recorder
+
+    def outReceived(self, data: bytes) -> None:
+        """Write it, and count its lines, as a run does."""
+        self._recorder.stdout(data)
+        take_turn(reactor, self._recorder.count())  # type: ignore[arg-type]
 
     def processEnded(self, reason: object) -> None:
         """Stop once all has been read."""
@@ -42,7 +48,7 @@ def main(logs: Path, seconds: str, with_statistics: bool) -> dict[str, Any]:
     cpu, begin = time.process_time(), time.perf_counter()
     reader = Reader(recorder)
     reactor.spawnProcess(reader, command[0], command)  # type: ignore[attr-defined]
-    read_in_blocks(reader.transport, 1)
+    BlockReader(reader.transport, 1)
     reactor.run()  # type: ignore[attr-defined]
     recorder.close()
     assert not recorder.tally.invalid

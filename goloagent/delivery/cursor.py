@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from goloagent.delivery.batch import Batch
 from goloagent.results import output
+from goloagent.results.steps import Steps, finish
 
 WINDOW_BYTES = output.MAX_BODY_BYTES - 1
 """What the largest body can hold: the longest result and its newline just fit."""
@@ -40,6 +41,7 @@ class Cursor:
         self._flawless = flawless
         self._searched = offset
         self._window = Batch(offset, offset, b"")  # what is read and not taken
+        self._loaded: tuple[int, bool, int | None] | None = None
 
     @property
     def offset(self) -> int:
@@ -62,8 +64,9 @@ class Cursor:
         not grow: its last line then counts without a newline. With `until`, the end of an earlier
         batch from here, it is that batch.
         """
-        if until is not None or self._window.results < most:
-            self._window = self._fill(self._window.first, complete, until)
+        if self._loaded != (most, complete, until):
+            finish(self.loading(most, complete, until))
+        self._loaded = None
         if self._window.end == self._window.first:
             return None
         window = self._window
@@ -74,13 +77,24 @@ class Cursor:
             batch, self._window = window.cut(min(until, window.end))
         return batch
 
+    def loading(self, most: int, complete: bool, until: int | None = None) -> Steps[None]:
+        """Read and decode what `next` takes when it is asked for the same, in steps.
+
+        Raises:
+            OSError: the log cannot be read.
+        """
+        if until is not None or self._window.results < most:
+            self._window = yield from self._fill(self._window.first, complete, until)
+        self._loaded = (most, complete, until)
+
     def skip(self, end: int) -> Batch:
         """Pass over what cannot be read any more: a batch of no results, up to `end`."""
+        self._loaded = None
         skipped = Batch(self.offset, end, b"")
         self._window = Batch(end, end, b"")
         return skipped
 
-    def _fill(self, first: int, complete: bool, until: int | None) -> Batch:
+    def _fill(self, first: int, complete: bool, until: int | None) -> Steps[Batch]:
         """Return the next window of whole lines; one without any is at the end of the log."""
         count = WINDOW_BYTES if until is None else min(until - first, WINDOW_BYTES)
         text = self._read(first, count)
@@ -92,18 +106,19 @@ class Cursor:
             text, end = text[:whole], first + whole
         else:
             is_long = len(text) == WINDOW_BYTES
-            return Batch(first, self._pass_over(first, complete) if is_long else first, b"")
+            end = (yield from self._pass_over(first, complete)) if is_long else first
+            return Batch(first, end, b"")
         known = self._flawless()
         # A log that was cut meanwhile ends in a line that the tally has not seen so.
         is_known = known.start <= first and (end == known.stop or (end < known.stop and not lent))
         if is_known and b"\0" not in text:
             return Batch(first, end, text)
-        decoded, flaws = _decode(text, whole=until is not None)
+        decoded, flaws = yield from _decode(text, whole=until is not None)
         if decoded < len(text):
             text, end = text[:decoded], first + decoded
         return Batch(first, end, text, flaws)
 
-    def _pass_over(self, first: int, complete: bool) -> int:
+    def _pass_over(self, first: int, complete: bool) -> Steps[int]:
         """Return the end of a line too long to be a result; its start until that is written."""
         self._searched = max(self._searched, first)
         while window := self._read(self._searched, WINDOW_BYTES):
@@ -111,20 +126,22 @@ class Cursor:
             self._searched += len(window) if newline < 0 else newline + 1
             if newline >= 0:
                 return self._searched
+            yield
         return self._searched if complete else first
 
 
-def _decode(text: bytes, whole: bool) -> tuple[int, tuple[int, ...]]:
+def _decode(text: bytes, whole: bool) -> Steps[tuple[int, tuple[int, ...]]]:
     """Return how far a text of lines is decoded, perhaps not the whole, and where its flaws are."""
     flaws: list[int] = []
     judged = start = 0
     while start < len(text):
         # At least a line.
         end = text.rfind(b"\n", start, start + _PIECE_BYTES) + 1 or text.find(b"\n", start) + 1
-        reading = output.read(text[start:end])
+        reading = yield from output.reading_of(text[start:end])
         flaws += [start + flaw for flaw in reading.flaws]
         judged += reading.judged
         start = end
+        yield
         if not whole and (judged > _MANY_JUDGED_BYTES or len(flaws) > _MANY_FLAWS):
             break
     return start, tuple(flaws)

@@ -8,7 +8,7 @@ clock.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import attrs
@@ -127,6 +127,17 @@ class Feed:
         if self._cursor is None:
             self._cursor = Cursor(self._read, self.job.results.committed, self._flawless)
 
+    def load(self, size: BatchSize) -> Iterator[None]:
+        """Read and decode, in steps, what `next` returns; it would do the same in one go.
+
+        Raises:
+            OSError: the log cannot be read.
+        """
+        if self.batches or (self.complete and not self.job.results.pending):
+            return
+        most = self._at_most(min(size.results.size, self._most))
+        yield from self._ready_cursor().loading(most, self.complete, self._until)
+
     def next(self, size: BatchSize) -> Batch | None:
         """Return the batch to be pushed next, or None when the log has no more.
 
@@ -229,21 +240,28 @@ class Feed:
         pending = self.job.results.pending
         if self.complete and not pending:
             return None
+        cursor = self._ready_cursor()
+        most = self._at_most(most)
+        batch = cursor.next(most, self.complete, self._until, most_bytes)
+        self._until = None
+        if batch is None and cursor.offset < self.job.flawless.stop:
+            # What was counted there is gone.
+            batch = cursor.skip(self.job.flawless.stop)
+        if batch is None or batch.results == pending:
+            self._waiting_since = None
+        return batch
+
+    def _ready_cursor(self) -> Cursor:
         self.open()
         assert self._cursor is not None
         assert self._log is not None
         if self._log.size() < self.job.flawless.stop:
             self._is_intact = False
-        if pending < _BEHIND_RESULTS:
-            most = min(most, BATCH_RESULTS)
-        batch = self._cursor.next(most, self.complete, self._until, most_bytes)
-        self._until = None
-        if batch is None and self._cursor.offset < self.job.flawless.stop:
-            # What was counted there is gone.
-            batch = self._cursor.skip(self.job.flawless.stop)
-        if batch is None or batch.results == pending:
-            self._waiting_since = None
-        return batch
+        return self._cursor
+
+    def _at_most(self, most: int) -> int:
+        behind = self.job.results.pending >= _BEHIND_RESULTS
+        return most if behind else min(most, BATCH_RESULTS)
 
     def _read(self, offset: int, count: int) -> bytes:
         """Read no further than lines are counted: what is behind them is not the run's."""

@@ -20,6 +20,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from goloagent.cooperation import cooperate
 from goloagent.delivery.batch import Batch
 from goloagent.delivery.batch_size import BatchSize
 from goloagent.delivery.fair_queue import FairQueue
@@ -223,8 +224,18 @@ class Worker:
     def _is_stopping(self) -> bool:
         return self._deadline is not None
 
+    async def _load(self, feed: Feed) -> bool:
+        """Decode what comes next in turns: lines that take long hold nothing else up.
+
+        Return whether it is still to be delivered.
+        """
+        await cooperate(self._clock, feed.load(self._size))
+        return not feed.closed
+
     async def _advance(self, feed: Feed) -> None:
         """Bring `feed` one batch further, or remove it at its end."""
+        if not await self._load(feed):
+            return
         batch = feed.next(self._size)
         if batch is None:
             self._count_missing(feed)

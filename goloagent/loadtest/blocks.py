@@ -23,23 +23,53 @@ REST_SECONDS = 0.005
 What is printed in a burst meanwhile, beyond what the pipe holds, waits for the end of the rest."""
 
 
-def read_in_blocks(transport: object, child_descriptor: int) -> None:
-    """Read what a process just spawned writes to a descriptor in blocks of `BLOCK_BYTES`.
+class BlockReader:
+    """Reads what a process just spawned writes to a descriptor in blocks of `BLOCK_BYTES`.
 
     The fast path beside Twisted's own reading, which stays where this is no process of the system's
-    and does all else: the end of the pipe, and pausing.
+    and does all else: the end of the pipe, and the end of reading.
     """
-    if not isinstance(transport, Process):
-        return
-    reader: Any = transport.pipes[child_descriptor]
-    descriptor: int = reader.fileno()
-    little = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) // 4
-    since, taken = reader.reactor.seconds(), 0
 
-    def read() -> Exception | None:
-        nonlocal since, taken
+    def __init__(self, transport: object, child_descriptor: int) -> None:
+        self._reader: Any = None
+        self._is_paused = self._rests = False
+        if not isinstance(transport, Process):
+            return
+        reader: Any = transport.pipes[child_descriptor]
+        self._reader = reader
+        self._descriptor: int = reader.fileno()
+        self._pipe_bytes = fcntl.fcntl(self._descriptor, fcntl.F_GETPIPE_SZ)
+        self._since, self._taken = reader.reactor.seconds(), 0
+        reader.doRead = self._read
+
+    def pause(self) -> None:
+        """Read nothing until `resume`; who writes waits once the pipe is full."""
+        self._is_paused = True
+        if self._reader is not None:
+            self._reader.stopReading()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._is_paused = False
+        self._go_on()
+
+    def read_rest(self) -> None:
+        """Read what is in the pipe now, though it is paused."""
+        reader, left = self._reader, 0 if self._reader is None else self._pipe_bytes
+        while left > 0 and reader.connected:
+            try:
+                block = os.read(self._descriptor, BLOCK_BYTES)
+            except OSError:
+                return
+            if not block:
+                return
+            left -= len(block)
+            reader.dataReceived(block)
+
+    def _read(self) -> Exception | None:
+        reader = self._reader
         try:
-            block = os.read(descriptor, BLOCK_BYTES)
+            block = os.read(self._descriptor, BLOCK_BYTES)
         except BlockingIOError:
             return None
         except OSError:
@@ -47,17 +77,23 @@ def read_in_blocks(transport: object, child_descriptor: int) -> None:
         if not block:
             return CONNECTION_DONE
         reader.dataReceived(block)
-        taken += len(block)
+        self._taken += len(block)
         now = reader.reactor.seconds()
-        if now - since >= REST_SECONDS:
-            if taken < little and reader.connected:
+        if now - self._since >= REST_SECONDS:
+            if self._taken < self._pipe_bytes // 4 and reader.connected:
+                self._rests = True
                 reader.stopReading()
-                reader.reactor.callLater(REST_SECONDS, go_on)
-            since, taken = now, 0
+                reader.reactor.callLater(REST_SECONDS, self._end_rest)
+            self._since, self._taken = now, 0
         return None
 
-    def go_on() -> None:
+    def _end_rest(self) -> None:
+        self._rests = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        reader = self._reader
+        if reader is None or self._is_paused or self._rests:
+            return
         if reader.connected and not reader.disconnecting:
             reader.startReading()
-
-    reader.doRead = read

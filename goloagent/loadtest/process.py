@@ -18,7 +18,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from goloagent.loadtest import launcher, survivors
-from goloagent.loadtest.blocks import read_in_blocks
+from goloagent.loadtest.blocks import BlockReader
 from goloagent.loadtest.containment import Containment, ProcessGroup, launch_report, plan
 from goloagent.loadtest.leader import Leader
 from goloagent.loadtest.tasks import max_tasks
@@ -94,6 +94,7 @@ class LoadTestProcess(ProcessProtocol):
         self._exit_told = False
         self._mark = mark
         self._leader: Leader | None = None
+        self._stdout: BlockReader | None = None
 
     @property
     def pid(self) -> int:
@@ -148,6 +149,25 @@ class LoadTestProcess(ProcessProtocol):
         """End what the containment reaches."""
         if self._leader is not None:
             self._containment.kill(self._job_id, self._leader)
+
+    def reads_stdout_by(self, reader: BlockReader) -> None:
+        """Note what reads stdout."""
+        self._stdout = reader
+
+    def pause_stdout(self) -> None:
+        """Read no stdout until `resume_stdout`."""
+        if self._stdout is not None:
+            self._stdout.pause()
+
+    def resume_stdout(self) -> None:
+        """Read stdout again."""
+        if self._stdout is not None:
+            self._stdout.resume()
+
+    def read_rest(self) -> None:
+        """Read what is in the pipe of stdout now, though it is paused."""
+        if self._stdout is not None:
+            self._stdout.read_rest()
 
     def abandon_output(self) -> None:
         """Let go of the process, and of pipes that one outside the group holds open."""
@@ -206,5 +226,5 @@ def spawn(reactor: IReactorProcess, program: Program, watcher: Watcher) -> LoadT
             env=environment,
             childFDs=pipes | dict.fromkeys(program.containment.reports, "r"),
         )
-    read_in_blocks(process.transport, 1)
+    process.reads_stdout_by(BlockReader(process.transport, 1))
     return process

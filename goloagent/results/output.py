@@ -15,6 +15,7 @@ from msgspec import Raw
 from goloagent.results import grammar
 from goloagent.results.ordinary import ordinary
 from goloagent.results.record import Record
+from goloagent.results.steps import Steps, finish
 
 MAX_BODY_BYTES = 1 << 20
 """The largest body that is sent to a collector."""
@@ -43,13 +44,18 @@ class Reading:
 
 
 def read(block: bytes) -> Reading:
-    """Read a block of whole lines, each ended by a newline."""
+    """Read a block of whole lines, each ended by a newline, in one go."""
+    return finish(reading_of(block))
+
+
+def reading_of(block: bytes) -> Steps[Reading]:
+    """Read a block of whole lines, each ended by a newline, in steps of a few milliseconds."""
     reading = Reading()
-    _read_into(reading, block, 0)
+    yield from _read_into(reading, block, 0)
     return reading
 
 
-def _read_into(reading: Reading, block: bytes, start: int) -> None:
+def _read_into(reading: Reading, block: bytes, start: int) -> Steps[None]:
     """Read a block that begins at `start`, in one go or by halves down to the lines that differ."""
     if not _may_have_timestamp(block):
         reading.flaws += _starts(block, start)
@@ -58,15 +64,16 @@ def _read_into(reading: Reading, block: bytes, start: int) -> None:
     if fits and (found := ordinary(block)) is not None:
         reading.results += found
         return
+    yield
     half = block.rfind(b"\n", 0, len(block) // 2) + 1 or block.find(b"\n") + 1
     if half < len(block):
-        _read_into(reading, block[:half], start)
-        _read_into(reading, block[half:], start + half)
+        yield from _read_into(reading, block[:half], start)
+        yield from _read_into(reading, block[half:], start + half)
         return
     record = None
     if fits:
         reading.judged += len(block)
-        record = _by_the_grammar(block[:-1])
+        record = yield from _by_the_grammar(block[:-1])
     if record is not None:
         reading.results.append(record)
     else:
@@ -90,9 +97,9 @@ def array(results: Iterable[bytes]) -> bytes:
     return b"[%b]" % b",".join(results)
 
 
-def _by_the_grammar(line: bytes) -> Record | None:
+def _by_the_grammar(line: bytes) -> Steps[Record | None]:
     """Return the record in a line by the plain rule, which is exact for every line."""
-    members = grammar.read(line)
+    members = yield from grammar.reading(line)
     if members is None:
         return None
     return Record(

@@ -1,12 +1,15 @@
 """Records what a load test prints: into its log at once, and into the counts of its lines.
 
+To count lines may take long: it is done in steps, for which no more is to be read meanwhile.
+
 After a failed write nothing more is written, so that no line is sewn together from two; what is
 lost by that is counted too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 
 from goloagent.results.record import Record
 from goloagent.results.runlog import RunLog
@@ -25,6 +28,7 @@ class Recorder:
         self.tally = Tally(observe=observe)
         self._stderr_bytes = 0
         self.lost_bytes = 0
+        self._uncounted: deque[Iterator[None]] = deque()
 
     @property
     def written_bytes(self) -> int:
@@ -32,7 +36,7 @@ class Recorder:
         return self._log.size + self._stderr_bytes
 
     def stdout(self, data: bytes) -> None:
-        """Take what the load test printed.
+        """Write what the load test printed; its lines are counted by `count`.
 
         Raises:
             OSError: not all of it could be written; told once.
@@ -43,7 +47,7 @@ class Recorder:
         finally:
             written = self._log.size - before
             self.lost_bytes += len(data) - written
-            self.tally.feed(data[:written])
+            self._uncounted.append(self.tally.feeding(data[:written]))
 
     def stderr(self, data: bytes) -> None:
         """Take what the load test complained.
@@ -54,10 +58,26 @@ class Recorder:
         self._write(self._log.append_stderr, data)
         self._stderr_bytes += len(data)
 
+    def end(self) -> None:
+        """Have `count` count a last line without a newline, too; nothing is written any more."""
+        self._uncounted.append(self.tally.closing())
+
+    def count(self) -> Iterator[None]:
+        """Count the lines that are written, in steps; those left are taken the next time."""
+        while self._uncounted:
+            try:
+                for _ in self._uncounted[0]:
+                    yield
+            except Exception:
+                self._uncounted.popleft()
+                raise
+            self._uncounted.popleft()
+
     def close(self) -> None:
-        """Count a last line without a newline, and let go of the files."""
+        """Let go of the files; what is not counted yet is counted at once."""
         try:
-            self.tally.close()
+            for _ in self.count():
+                pass
         finally:
             self._log.close()
 

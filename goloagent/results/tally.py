@@ -11,8 +11,9 @@ from collections.abc import Callable
 import attrs
 
 from goloagent.results.lines import Lines, LineSplitter
-from goloagent.results.output import MAX_LINE_BYTES, read
+from goloagent.results.output import MAX_LINE_BYTES, reading_of
 from goloagent.results.record import Record
+from goloagent.results.steps import Steps, finish
 
 
 @attrs.define
@@ -45,18 +46,26 @@ class Tally:
         return self.read - self.invalid
 
     def feed(self, data: bytes) -> None:
-        """Count the lines that are whole with the next piece of stdout."""
+        """Count the lines that are whole with the next piece of stdout, in one go."""
+        finish(self.feeding(data))
+
+    def feeding(self, data: bytes) -> Steps[None]:
+        """Count them in steps, all of which are to be taken before the next piece."""
         whole = self._end + data.rfind(b"\n") + 1
         self._end += len(data)
-        self._count(self._splitter.feed(data), whole)
+        yield from self._count(self._splitter.feed(data), whole)
 
     def close(self) -> None:
         """Count the last line if it has no newline; nothing is fed after this."""
-        self._count(self._splitter.close(), self._end)
+        finish(self.closing())
 
-    def _count(self, lines: Lines, end: int) -> None:
+    def closing(self) -> Steps[None]:
+        """Close in steps."""
+        yield from self._count(self._splitter.close(), self._end)
+
+    def _count(self, lines: Lines, end: int) -> Steps[None]:
         """Count lines that end where `end` says."""
-        reading = read(lines.block)
+        reading = yield from reading_of(lines.block)
         if not reading.lines and not lines.oversized:
             return
         invalid = len(reading.flaws) + lines.oversized

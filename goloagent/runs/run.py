@@ -14,11 +14,12 @@ from typing import Any, Protocol
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.error import ConnectingCancelledError
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from goloagent.cooperation import take_turn
 from goloagent.hostfault import DISK_FULL, HostFault, status_of
 from goloagent.jobs import outcome, sentences
 from goloagent.jobs.bounds import Bounds
@@ -96,6 +97,8 @@ class Run(Watcher):
         self._begun_at = tools.now()
         self._launched = False
         self._results_begun = False
+        self._ended = False
+        self._next_turn: IDelayedCall | None = None
         self._over: Deferred[None] = Deferred()
         self._preparing: Deferred[None] | None = None
         self._connecting: Deferred[bool] | None = None
@@ -197,13 +200,10 @@ class Run(Watcher):
 
     def stdout(self, data: bytes) -> None:
         """Write what it printed at once, count it, and tell the next stage."""
-        if self._life.phase is Phase.OVER:
+        if self._ended:
             return
         self._record(Recorder.stdout, data)
-        self._count()
-        self._grow_results()
-        if self._life.phase is Phase.SETTLING:
-            self._life.stdout_is_busy()
+        self._count_in_turns()
 
     def stderr(self, data: bytes) -> None:
         """Write what it complained at once."""
@@ -362,6 +362,37 @@ class Run(Watcher):
         if self._unchecked_bytes >= _CHECK_BYTES:
             self.check_space()
 
+    def _count_in_turns(self) -> None:
+        """Count what was printed; what takes longer than a turn has no more be read meanwhile."""
+        if self._next_turn is not None and self._next_turn.active():
+            return
+        all_counted = self._take_turn()
+        if self._life.phase is Phase.OVER:
+            return
+        self._grow_results()
+        if self._life.phase is Phase.SETTLING:
+            self._life.stdout_is_busy()
+        if self._process is not None and all_counted and self._next_turn is not None:
+            self._process.resume_stdout()
+        elif self._process is not None and not all_counted:
+            self._process.pause_stdout()
+        self._next_turn = None
+        if not all_counted:
+            self._next_turn = self._tools.clock.callLater(0.0, self._count_in_turns)
+
+    def _take_turn(self) -> bool:
+        """Count for as long as a turn lasts; return whether all is counted."""
+        assert self._staged is not None
+        try:
+            return take_turn(self._tools.clock, self._staged.recorder.count())
+        except Exception as error:
+            self._log.failure("counting the results of job {id} broke", id=self.job.id)
+            sentence = f"The results cannot be counted: {error!r}."
+            self._life.happen(Event.FAULT, Cause("internal-error", sentence))
+            return False
+        finally:
+            self._count()
+
     def _count(self) -> None:
         assert self._staged is not None
         tally = self._staged.recorder.tally
@@ -369,21 +400,40 @@ class Run(Watcher):
         self.job.flawless = tally.flawless
 
     def _end(self) -> None:
+        """Let go of the process, and settle the account once all that it printed is counted."""
+        if self._next_turn is not None and self._next_turn.active():
+            self._next_turn.cancel()
+        if self._process is not None:
+            self._try(self._process.read_rest)
+            self._try(self._process.abandon_output)
+        self._ended = True
+        if self._staged is not None:
+            self._staged.recorder.end()
+        self._end_counting()
+
+    def _end_counting(self) -> None:
+        if self._staged is not None and not self._take_turn():
+            self._tools.clock.callLater(0.0, self._end_counting)
+        else:
+            self._settle()
+
+    def _settle(self) -> None:
         """Settle the account, step by step: one that breaks keeps the job from nothing else."""
         steps = [self._decide, self._save, self._announce]
         if self._staged is not None:
             closing = (self._keep_stderr, self._close_log, self._count, self._clear)
             steps = [*closing, self._keep_statistics, *steps]
-        if self._process is not None:
-            steps = [self._process.abandon_output, *steps]
         if self._results_begun:
             steps = [*steps, lambda: self._tools.results.end(self.job)]
         for step in steps:
-            try:
-                step()
-            except Exception:
-                self._log.failure("the end of job {id} broke", id=self.job.id)
+            self._try(step)
         self._over.callback(None)
+
+    def _try(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception:
+            self._log.failure("the end of job {id} broke", id=self.job.id)
 
     def _keep_stderr(self) -> None:
         assert self._staged is not None

@@ -302,7 +302,7 @@ def test_what_is_known_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> Non
         ]
 
     expected = known(range(0))
-    monkeypatch.setattr(output, "read", lambda text: pytest.fail("decoded"))
+    monkeypatch.setattr(output, "reading_of", lambda text: pytest.fail("decoded"))
     assert known(range(len(log))) == expected
     for stretch in (range(0), range(half), range(1, len(log)), range(half, len(log))):
         with pytest.raises(pytest.fail.Exception):

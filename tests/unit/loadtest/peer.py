@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
@@ -26,6 +27,8 @@ class Wire(StringTransport):
         self.was_reset = False
         # How much is taken at once; the rest is sent by and by.
         self.takes_bytes = 1 << 20
+        # What was not taken at once.
+        self.written_bytes = 0
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         self.no_delay = enabled
@@ -34,6 +37,7 @@ class Wire(StringTransport):
         self.gone = self.was_reset = True
 
     def loseConnection(self) -> None:
+        assert self.producer is None, "it would wait for what is produced"
         self.gone = True
 
     def getHandle(self) -> Wire:
@@ -44,10 +48,25 @@ class Wire(StringTransport):
             raise BlockingIOError
         taken = data[: self.takes_bytes]
         self.takes_bytes -= len(taken)
-        self.write(taken)
+        self._write(taken)
         return len(taken)
 
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        super().registerProducer(producer, streaming)
+        if not streaming:
+            producer.resumeProducing()
+
+    def empty(self) -> None:
+        """Have the socket take all that waits, and as much more as before."""
+        self.takes_bytes = 1 << 20
+        if self.producer is not None:
+            self.producer.resumeProducing()
+
     def write(self, data: bytes) -> None:
+        self.written_bytes += len(data)
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
         assert not self.gone, "a write after the connection's end"
         super().write(data)
 

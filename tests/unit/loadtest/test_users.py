@@ -374,15 +374,49 @@ def test_is_free_leaves_no_connection() -> None:
     assert wire.value() == b""
 
 
-@given(st.integers(0, 4000), st.lists(st.integers(1, 40), max_size=20))
+@given(st.integers(0, 4000), st.lists(st.integers(0, 40), max_size=20))
 def test_a_socket_that_does_not_take_all(takes_bytes: int, answered: list[int]) -> None:
-    """However much it takes at once, every call arrives, whole and once."""
+    """However much it takes at once, every call arrives, whole and once; 0 is a moment to send."""
     calls, told = Calls(), Told()
     users = told.users(40, calls)
     peer = Peer(users)
     peer.wire.takes_bytes = takes_bytes
     users.drive()
     for count in answered:
-        peer.answer(count)
+        if count:
+            peer.answer(count)
+        else:
+            peer.wire.empty()
+            peer.wire.takes_bytes = takes_bytes
     assert (peer.waiting, calls.ok) == (40, sum(answered))
     assert told.lost == []
+
+
+def test_one_short_send_costs_the_fast_path_only_for_a_while(told: Told, calls: Calls) -> None:
+    """What the socket does not take is left to the transport; once it is sent, calls go at once."""
+    users = told.users(40, calls)
+    peer = Peer(users)
+    peer.wire.takes_bytes = 100
+    users.drive()
+    behind = peer.wire.written_bytes
+    assert behind > 0
+    peer.answer(5)
+    assert peer.wire.written_bytes > behind
+    behind = peer.wire.written_bytes
+    peer.wire.empty()
+    peer.answer(20)
+    assert (peer.wire.written_bytes, peer.waiting) == (behind, 40)
+
+
+@pytest.mark.parametrize("answered", [0, 40])
+def test_hanging_up_while_calls_wait_to_be_sent(told: Told, calls: Calls, answered: int) -> None:
+    """The connection is closed as ever."""
+    users = told.users(40, calls)
+    peer = Peer(users)
+    peer.wire.takes_bytes = 100
+    users.drive()
+    users.stop_calling()
+    if answered:
+        peer.answer(answered)
+    users.hang_up()
+    assert (peer.wire.gone, peer.wire.was_reset) == (True, not answered)

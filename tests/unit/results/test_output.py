@@ -25,6 +25,7 @@ from unit.results.records import (
 from goloagent.results import grammar, output
 from goloagent.results.ordinary import ordinary
 from goloagent.results.record import Record
+from goloagent.results.steps import finish
 
 
 def _blocks(items: list[bytes]) -> bytes:
@@ -67,6 +68,10 @@ def test_a_hand_picked_line_is_a_result_when_the_grammar_says_so() -> None:
     assert divided == []
 
 
+def _plain(line: bytes) -> Record | None:
+    return finish(output._by_the_grammar(line))
+
+
 def _told(record: Record | None) -> tuple[object, ...] | None:
     """Return what a record says; of an error only that it is one."""
     if record is None:
@@ -79,14 +84,14 @@ def _told(record: Record | None) -> tuple[object, ...] | None:
 def test_a_record_says_what_the_grammar_reads(line: bytes) -> None:
     """The fast path and the plain one agree on what a result says."""
     records = output.read(line + b"\n").results
-    assert list(map(_told, records)) == [_told(output._by_the_grammar(line))][: len(records)]
+    assert list(map(_told, records)) == [_told(_plain(line))][: len(records)]
 
 
 def test_a_hand_picked_record_says_what_the_grammar_reads() -> None:
     """So they do on the lines that are made to divide them."""
     results = [line for line in BY_HAND if grammar.accepts(line)]
     records = output.read(_blocks(results)).results
-    assert list(map(_told, records)) == [_told(output._by_the_grammar(line)) for line in results]
+    assert list(map(_told, records)) == [_told(_plain(line)) for line in results]
 
 
 @given(items=st.lists(lines, max_size=8))
@@ -123,7 +128,7 @@ def test_a_long_block_is_its_lines(
     assert select(block + b"\n") == [line if grammar.accepts(line) else None for line in items]
     results = [line for line in items if grammar.accepts(line)]
     assert list(map(_told, output.read(block + b"\n").results)) == [
-        _told(output._by_the_grammar(line)) for line in results
+        _told(_plain(line)) for line in results
     ]
 
 
@@ -291,3 +296,39 @@ def test_a_batch_is_an_array_of_the_bytes_that_came() -> None:
     assert output.array([]) == b"[]"
     assert output.array([b'{"a": 1}']) == b'[{"a": 1}]'
     assert output.array([b'{"a": 1}\r', b"{}"]) == b'[{"a": 1}\r,{}]'
+
+
+ODD = {
+    "many odd lines": b'{"timestamp":"2026-01-02T03:04:05Z","\\u0061":1}\n' * 1000,
+    "one line of many tokens": (
+        b'{"timestamp":"2026-01-02T03:04:05Z","\\u0061":[%b]}\n' % b",".join([b"1"] * 100_000)
+    ),
+    "one line of many objects": (
+        b'{"timestamp":"2026-01-02T03:04:05Z","\\u0061":[%b]}\n' % b",".join([b"{}"] * 50_000)
+    ),
+    "no results": b'{"timestamp":1}\n' * 1000,
+    "good and bad": (b'{"timestamp":"2026-01-02T03:04:05Z"}\n{"timestamp":1}\n') * 500,
+}
+
+
+@pytest.mark.parametrize("block", ODD.values(), ids=ODD)
+def test_what_takes_long_is_read_in_steps(block: bytes) -> None:
+    """Each is a small part of the whole, and all of them together read the same."""
+    steps = output.reading_of(block)
+    count = 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            reading = end.value
+            break
+        count += 1
+    assert count >= 90
+    assert reading == output.read(block)
+
+
+def test_what_is_ordinary_is_read_in_one_step() -> None:
+    """Nothing is lost on the fast path."""
+    block = b'{"timestamp":"2026-01-02T03:04:05Z"}\n' * 1000
+    with pytest.raises(StopIteration):
+        next(output.reading_of(block))

@@ -233,6 +233,15 @@ class OneRun:
         self.touch("kill")
         self.story.append("SIGKILL")
 
+    def pause_stdout(self) -> None:
+        self.story.append("pause")
+
+    def resume_stdout(self) -> None:
+        self.story.append("resume")
+
+    def read_rest(self) -> None:
+        self.touch("rest")
+
     def abandon_output(self) -> None:
         self.touch("abandon")
         self.story.append("abandon")

@@ -6,7 +6,7 @@ import errno
 import os
 import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from conftest import LoggedErrors
@@ -18,9 +18,11 @@ from unit.loadtest.peer import THERE
 from unit.runs.one_run import NOW, RESULT, OneRun
 
 from goloagent import hostfault
+from goloagent.cooperation import TURN_SECONDS
 from goloagent.jobs import outcome
 from goloagent.jobs.job import Cause, Exit, State
 from goloagent.jobs.lifecycle import Phase
+from goloagent.results.tally import Tally
 from goloagent.runs.stage import Refused
 
 RUNNING = [
@@ -813,3 +815,86 @@ def test_statistics_that_cannot_be_kept() -> None:
     one.statistics_error = OSError(errno.ENOSPC, "full")
     one.come_to(Phase.OVER)
     one.check(State.FINISHED)
+
+
+# Counting takes its time.
+
+
+@pytest.fixture
+def slow_counting(monkeypatch: pytest.MonkeyPatch) -> Callable[[OneRun, int], None]:
+    """Have each piece of a run's stdout take so many turns to be counted."""
+    feeding = Tally.feeding
+
+    def slow(one: OneRun, turns: int) -> None:
+        def slowly(tally: Tally, data: bytes) -> Iterator[None]:
+            for _ in range(turns if tally is one.recorder.tally else 0):
+                one.clock.rightNow += TURN_SECONDS
+                yield
+            yield from feeding(tally, data)
+
+        monkeypatch.setattr(Tally, "feeding", slowly)
+
+    return slow
+
+
+def test_what_takes_long_to_count_stops_the_reading(
+    slow_counting: Callable[[OneRun, int], None],
+) -> None:
+    """What is printed is written at once; while it is counted no more is read, and time passes."""
+    one = OneRun(duration_seconds=100).come_to(Phase.RUNNING)
+    slow_counting(one, 3)
+    one.print_results(2)
+    assert one.log.out == RESULT * 2
+    assert (one.job.results.read, one.story[-1]) == (0, "pause")
+    one.clock.advance(0)
+    assert (one.job.results.read, one.story[-1]) == (2, "resume")
+
+
+def test_stdout_is_not_quiet_while_it_is_counted(
+    slow_counting: Callable[[OneRun, int], None],
+) -> None:
+    """What waits in the pipe meanwhile is not lost on an end that comes too early."""
+    one = OneRun().come_to(Phase.SETTLING)
+    slow_counting(one, 150)  # of which 100 are a second
+    one.print_results(1)
+    one.clock.advance(0)
+    assert one.story[-2:] == ["pause", "resume"]
+    one.pass_all_time()
+    one.check(State.FINISHED)
+    assert one.job.results.valid == 1
+
+
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.DRAINING])
+def test_all_is_counted_before_the_job_is_over(
+    slow_counting: Callable[[OneRun, int], None], phase: Phase
+) -> None:
+    """Also what is in the pipe at the very end, and a last line without a newline."""
+    one = OneRun().come_to(phase)
+    slow_counting(one, 5)
+    one.print_results(3)
+    one.read_rest = lambda: one.watching.stdout(RESULT + RESULT[:-1])  # type: ignore[method-assign]
+    if phase is Phase.RUNNING:
+        one.answer()
+        one.exit()
+    one.close()
+    assert not one.over
+    one.pass_all_time()
+    one.check(one.job.state, one.job.cause and one.job.cause.reason)
+    assert one.job.state.over
+    assert one.job.results.valid == 5
+
+
+def test_counting_that_breaks(logged_errors: LoggedErrors, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends the job, as a bug, and nothing hangs."""
+    one = OneRun().come_to(Phase.RUNNING)
+
+    def broken(tally: Tally, data: bytes) -> Iterator[None]:
+        raise ZeroDivisionError
+        yield
+
+    monkeypatch.setattr(Tally, "feeding", broken)
+    one.print_results(1)
+    one.pass_all_time()
+    assert one.over
+    assert (one.job.cause and one.job.cause.reason) == "internal-error"
+    assert logged_errors.flush(ZeroDivisionError)
