@@ -44,6 +44,7 @@ _FOR_CLOSE = 0.2
 GUARD_SECONDS = STOP_SECONDS + 2.0
 SPACE_SECONDS = 1.0
 ACCOUNT_SECONDS = 1.0
+STATUS_SECONDS = 1.0
 BEAT_SECONDS = 10.0
 
 
@@ -112,13 +113,22 @@ class Agent(Service):
         )
         self._sweep_loop = Periodic(clock, SWEEP_SECONDS, "retention", parts.retention.sweep)
         self._check_loop = Periodic(clock, CHECK_SECONDS, "host-checks", parts.checks.check)
-        tasks.add(self._beat_loop, self._account_loop, self._space_loop, self._sweep_loop)
-        tasks.add(self._check_loop)
+        self._status_loop = Periodic(
+            clock, STATUS_SECONDS, "status", lambda: self._condition.show(parts.health())
+        )
+        self._loops = (
+            self._account_loop,
+            self._check_loop,
+            self._space_loop,
+            self._status_loop,
+            self._sweep_loop,
+            self._upload_space_loop,
+        )
+        tasks.add(self._beat_loop, *self._loops)
         if os.getpid() == 1:
             reaper = Periodic(clock, REAP_SECONDS, "reaper", Reaper().reap)
             tasks.add(reaper)
             reaper.start()
-        tasks.add(self._upload_space_loop)
         tasks.add(parts.syncer.loop, parts.lateness.loop, parts.pulse.loop)
         parts.delivery.start()
         parts.syncer.start()
@@ -137,6 +147,7 @@ class Agent(Service):
         if await parts.restoration.restore(self._premises.damage):
             self._premises.restored()
         self._account_loop.start(now=True)
+        self._status_loop.start()
         parts.supervisor.start()
         self._condition.ready()
         self._upload_space_loop.start(now=True)
@@ -169,8 +180,7 @@ class Agent(Service):
             self._condition.become("stopping", "the agent was told to end")
             await stop.phase("closing the listeners", lambda _: close(self._ports), _FOR_RUN)
         self._beginning.cancel()
-        loops = (self._upload_space_loop, self._space_loop, self._check_loop)
-        for loop in (*loops, self._sweep_loop, self._account_loop):
+        for loop in self._loops:
             loop.cancel()
         parts.archive.stop()
         parts.remover.stop()

@@ -38,7 +38,7 @@ from goloagent.disk.damage import DamagedRows
 from goloagent.disk.leftovers import Remover
 from goloagent.disk.logs import Logs
 from goloagent.disk.queued import QueuedJobs
-from goloagent.disk.retention import Retention
+from goloagent.disk.retention import Ages, Retention
 from goloagent.disk.syncer import Syncer
 from goloagent.host.checks import HostChecks, check_rpc_port, check_tasks, check_writable
 from goloagent.host.condition import Condition
@@ -202,7 +202,7 @@ class Composition:
             settings.keep_days,
             settings.keep_bytes,
             settings.keep_jobs,
-            now,
+            Ages(self.reactor.seconds, now),
             self.threads.bulk.run,
         )
 
@@ -219,7 +219,7 @@ class Composition:
                 delivery=self.delivery.status,
                 abandon=self._abandon,
                 now=now,
-                health=self._health,
+                health=self.health,
             ),
             LogRoutes(self._store, self._logs.open, self.reactor),
             EventRoutes(self._store, self._broadcast, self.reactor),
@@ -229,7 +229,7 @@ class Composition:
                 self.archive.summary,
                 self.reactor,
             ),
-            HealthRoutes(self._health),
+            HealthRoutes(self.health),
             MetricsRoutes(self.meter.exposition),
             PageRoutes(),
             token=self._access.token is not None,
@@ -352,7 +352,7 @@ class Composition:
     def _make_meter(self) -> Meter:
         directories = {"logs": self._settings.logs, "state": self._settings.state}
         present = Present(
-            ready=lambda: self._health().ready,
+            ready=lambda: self.health().ready,
             jobs=self._store.count,
             delivery=lambda: self.delivery.state,
             log_bytes=self._logs.size,
@@ -434,7 +434,8 @@ class Composition:
     def _fault(self) -> HostFault | None:
         return self._space.fault() or self.supervisor.fault or self.checks.fault
 
-    def _health(self) -> Health:
+    def health(self) -> Health:
+        """Return how the agent is now, as ``/health`` shows it."""
         health = self._condition.fares(self._fault)
         if self.output is None:
             status = CollectorStatus(pending=self.meter.account.pending)

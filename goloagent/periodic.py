@@ -52,6 +52,7 @@ class Periodic:
         self._timer: IDelayedCall | None = None
         self._started_at: float | None = None
         self._due = 0.0
+        self._calling = False
         self._working: Deferred[Any] | None = None
         self._working_since = 0.0
         self._waiting: list[Deferred[None]] = []
@@ -93,7 +94,8 @@ class Periodic:
     @property
     def ended(self) -> bool:
         """Whether it should run and never will again: a defect."""
-        return self.running and self._working is None and not self._timer_is_set
+        busy = self._calling or self._working is not None
+        return self.running and not busy and not self._timer_is_set
 
     @property
     def fault(self) -> str | None:
@@ -123,7 +125,9 @@ class Periodic:
         self._timer = None
         self._working_since = self._clock.seconds()
         self.late_seconds = max(0.0, self._working_since - self._due)
+        self._calling = True
         self._working = working = maybeDeferred(self._work)
+        self._calling = False
         working.addCallbacks(self._succeeded, self._failed)
         working.addBoth(self._over)
 

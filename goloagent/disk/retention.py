@@ -23,20 +23,65 @@ SWEEP_SECONDS = 3600.0
 _AT_A_TIME = 100
 
 
-def overdue(
-    runs: Iterable[tuple[SettledRun, int]], oldest: datetime, most_bytes: int
-) -> list[SettledRun]:
-    """Return which of `runs`, given with their sizes, to remove.
+@attrs.frozen
+class Aged:
+    """A run, for how many seconds it has been over, and the size of its logs."""
 
-    Those that ended before `oldest`, and then the oldest ones until the rest has at most so many
-    bytes.
+    run: SettledRun
+    age: float
+    size: int
+
+
+def overdue(runs: Iterable[Aged], max_age: float, max_bytes: int) -> list[SettledRun]:
+    """Return which of `runs` to remove, the oldest first.
+
+    Those older than `max_age`, and then the oldest ones until the rest has at most so many bytes.
     """
     remove, kept_bytes = [], 0
-    for run, size in sorted(runs, key=lambda pair: pair[0].ended_at, reverse=True):
-        kept_bytes += size
-        if run.ended_at < oldest or kept_bytes > most_bytes:
-            remove.append(run)
+    for aged in sorted(runs, key=lambda aged: aged.age):
+        kept_bytes += aged.size
+        if aged.age > max_age or kept_bytes > max_bytes:
+            remove.append(aged.run)
     return remove[::-1]
+
+
+@attrs.define
+class Ages:
+    """How long runs have been over, whoever sets the clock meanwhile.
+
+    The clock is believed once: in the first sweep of this life. A run that is met later has ended
+    since the sweep before.
+
+    Args:
+        seconds: the monotonic time.
+        now: the time of day.
+    """
+
+    seconds: Callable[[], float]
+    now: Callable[[], datetime]
+    _ended: dict[str, float] = attrs.field(init=False, factory=dict)
+    _met: dict[str, float] = attrs.field(init=False, factory=dict)
+    _begun: float = attrs.field(init=False, default=0.0)
+    _swept: float | None = attrs.field(init=False, default=None)
+
+    def begin(self) -> None:
+        """Begin a sweep."""
+        self._met, self._begun = {}, self.seconds()
+
+    def of(self, run: SettledRun) -> float:
+        """Return the age of a run in seconds."""
+        seconds = self.seconds()
+        if run.job_id not in self._ended:
+            longest = float("inf") if self._swept is None else seconds - self._swept
+            age = min(max(0.0, (self.now() - run.ended_at).total_seconds()), longest)
+            self._met[run.job_id] = seconds - age
+        else:
+            self._met[run.job_id] = self._ended[run.job_id]
+        return seconds - self._met[run.job_id]
+
+    def end(self) -> None:
+        """End a sweep: what was not met in it is forgotten."""
+        self._ended, self._swept = self._met, self._begun
 
 
 @attrs.frozen
@@ -51,24 +96,26 @@ class Retention:
     keep_days: int
     keep_bytes: int
     keep_jobs: int
-    now: Callable[[], datetime]
+    ages: Ages
     in_thread: Callable[..., Awaitable[Any]]
 
     _log = Logger()
 
     async def sweep(self) -> None:
         """Remove what is overdue; what cannot be removed is said and tried again the next time."""
-        sizes: list[tuple[SettledRun, int]] = []
+        found: list[Aged] = []
+        self.ages.begin()
         some = self.store.settled_runs(_AT_A_TIME)
         while some:
             for run, size in zip(some, await self.in_thread(self._sizes, some), strict=True):
                 if isinstance(size, int):
-                    sizes.append((run, size))
+                    found.append(Aged(run, self.ages.of(run), size))
                 else:
                     self._log.warn("the log of job {id}: {error}", id=run.job_id, error=size)
             some = self.store.settled_runs(_AT_A_TIME, some[-1])
-        oldest = self.now() - timedelta(days=self.keep_days)
-        for run in overdue(sizes, oldest, self.keep_bytes):
+        self.ages.end()
+        max_age = timedelta(days=self.keep_days).total_seconds()
+        for run in overdue(found, max_age, self.keep_bytes):
             try:
                 await self.in_thread(remove_run, self.logs, run.name, run.job_id)
                 forget_run(self.logs, run.name, run.job_id)

@@ -32,6 +32,7 @@ class Condition:
     tasks: Tasks = attrs.Factory(Tasks)
     health: Health = attrs.Factory(lambda: Health(STARTING))
     _noticed: int = attrs.field(init=False, default=0)
+    _told: tuple[object, ...] = attrs.field(init=False, default=())
 
     _log = Logger()
 
@@ -56,6 +57,18 @@ class Condition:
             self.notifier.starting(START_SECONDS)
         else:
             self.notifier.alive()
+
+    def show(self, health: Health) -> None:
+        """Tell the service manager what ``/health`` says, if that has changed.
+
+        Numbers in a reason, such as free bytes, are no change.
+        """
+        collector = health.collector
+        told = health.status, collector.state, collector.last_error, len(health.notices)
+        if self.health.status != READY or told == self._told:
+            return
+        self._told = told
+        self.notifier.status(summary(health))
 
     def protect(self, **protections: Any) -> None:
         """Tell which protections are in force, by the names that `Protections` has for them."""
@@ -88,3 +101,15 @@ class Condition:
         if found is None:
             return health
         return attrs.evolve(health, status=found.status, reason=found.sentence)
+
+
+def summary(health: Health) -> str:
+    """Return ``/health`` in one line: the status, and what an operator should know beside it."""
+    parts = [health.status if health.reason is None else f"{health.status}: {health.reason}"]
+    collector = health.collector
+    if collector.last_error is not None:
+        parts.append(f"collector {collector.state}: {collector.last_error}")
+    if health.notices:
+        notices = "1 notice" if len(health.notices) == 1 else f"{len(health.notices)} notices"
+        parts.append(f"{notices} in /health")
+    return "; ".join(parts)

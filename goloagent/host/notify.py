@@ -12,6 +12,9 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+# One line of a terminal or two.
+_MAX_STATUS_CHARACTERS = 240
+
 Send = Callable[[bytes], None]
 
 
@@ -25,6 +28,11 @@ class Notifier:
     def ready(self) -> None:
         """The agent takes jobs."""
         self.send(b"READY=1\nSTATUS=ready")
+
+    def status(self, text: str) -> None:
+        """How the agent fares, in one line that `systemctl status` shows."""
+        line = " ".join(text.split())[:_MAX_STATUS_CHARACTERS]
+        self.send(b"STATUS=" + line.encode(errors="replace"))
 
     def stopping(self) -> None:
         """The agent is on its way to the end."""

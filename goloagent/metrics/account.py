@@ -31,8 +31,13 @@ class Account:
 
     ``totals`` has the counts of the job resource as ``calls_…`` and ``results_…``; ``ended`` the
     jobs that came to their end.
+
+    Args:
+        seconds: the monotonic time: however the clock is set, an age stays what it is.
+        now: the time of day, by which the age of what an earlier life left is known once.
     """
 
+    seconds: Callable[[], float]
     now: Callable[[], datetime]
     totals: Counter[str] = attrs.Factory(Counter)
     ended: Counter[State] = attrs.Factory(Counter)
@@ -61,7 +66,7 @@ class Account:
 
     def look(self) -> None:
         """Observe all that is followed, and note when their results came. For once a second."""
-        seconds = self.now().timestamp()
+        seconds = self.seconds()
         for followed in list(self._followed.values()):
             self.observe(followed.job)
             results = followed.job.results
@@ -87,7 +92,7 @@ class Account:
         """How long the oldest pending result has waited, as of the last `look`."""
         oldest = [followed.backlog.oldest for followed in self._followed.values()]
         since = min((seconds for seconds in oldest if seconds is not None), default=None)
-        return 0.0 if since is None else max(0.0, self.now().timestamp() - since)
+        return 0.0 if since is None else max(0.0, self.seconds() - since)
 
     def lag_bytes(self, log_bytes: Callable[[Job], int]) -> int:
         """Return how much of the logs delivery has before it; `log_bytes` says how long one is."""
@@ -99,7 +104,8 @@ class Account:
         backlog = Backlog()
         if job.results.pending and job.started_at is not None:
             settled = job.results.valid - job.results.pending
-            backlog.note(job.started_at.timestamp(), job.results.valid, settled)
+            age = max(0.0, (self.now() - job.started_at).total_seconds())
+            backlog.note(self.seconds() - age, job.results.valid, settled)
         followed = _Followed(job, _counts(job), job.state.over, backlog)
         self._followed[job.id] = followed
         return followed

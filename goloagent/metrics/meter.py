@@ -77,7 +77,7 @@ class Meter:
     def __init__(self, clock: Clock, now: Callable[[], datetime], present: Present) -> None:
         without_creation_times()
         self._clock = clock
-        self.account = Account(now)
+        self.account = Account(clock.seconds, now)
         self._registry = registry = CollectorRegistry(auto_describe=False)
         Info("golo_agent_build", "What runs.", registry=registry).info(
             {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from twisted.internet.interfaces import IReactorTime
 
+from goloagent.jobs.job import Job
 from goloagent.periodic import Periodic
 from goloagent.runs.run import Run
 from goloagent.web.broadcast import Broadcast
@@ -17,7 +18,11 @@ BEATS_PER_KEEPALIVE = 15
 
 
 class Pulse:
-    """Beats by `clock`; `running` returns the run under way."""
+    """Beats by `clock`; `running` returns the run under way.
+
+    The times of one job are `now` at its first beat and as much later as `clock` says, so that they
+    never go back, whoever sets the clock of the day.
+    """
 
     def __init__(
         self,
@@ -32,6 +37,8 @@ class Pulse:
         self._broadcast = broadcast
         self._meter = Meter()
         self._beats = 0
+        self._job: Job | None = None
+        self._first = (now(), 0.0)
         self._last_seconds = clock.seconds()
         self.loop = Periodic(clock, BEAT_SECONDS, "events", self._beat)
 
@@ -50,8 +57,15 @@ class Pulse:
         run = self._running()
         # Once a job is over, its statistics are another thread's.
         if run is not None and not run.job.state.over:
-            progress = self._meter.measure(run.job, run.statistics, self._now(), since)
+            time = self._time(run.job, seconds)
+            progress = self._meter.measure(run.job, run.statistics, time, since)
             self._broadcast.progress(run.job, progress)
         self._beats += 1
         if self._beats % BEATS_PER_KEEPALIVE == 0:
             self._broadcast.keep_alive()
+
+    def _time(self, job: Job, seconds: float) -> datetime:
+        if self._job is not job:
+            self._job, self._first = job, (self._now(), seconds)
+        time, then = self._first
+        return time + timedelta(seconds=seconds - then)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import re
@@ -16,6 +17,7 @@ import pytest
 import pytest_twisted
 import yaml
 from peers.agent import TWISTD, Agent
+from peers.collector import Collector
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import DatagramProtocol
 
@@ -26,6 +28,8 @@ from goloagent.tap import Options
 ROOT = Path(__file__).parents[2]
 ETC = ROOT / "etc"
 UNIT = ETC / "golo-agent.service"
+# An agent says five a second, so this is half a minute.
+_MAX_DATAGRAMS = 150
 needs_analyze = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing"
 )
@@ -46,9 +50,13 @@ class Manager(DatagramProtocol):
 
     async def hears(self, line: str) -> None:
         """Return once `line` was said, since the last such wait."""
-        while line not in self.lines:
+        for _ in range(_MAX_DATAGRAMS):
+            if line in self.lines:
+                break
             self._said = Deferred()
             await self._said
+        else:
+            pytest.fail(f"{line} is not among {self.lines}")
         self.lines.clear()
 
 
@@ -77,6 +85,21 @@ async def test_the_manager_is_told(manager: Manager, idle_agent: Agent) -> None:
         await manager.hears("WATCHDOG=1")
     assert await idle_agent.stop() == 0
     assert "STOPPING=1" in manager.lines
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_managers_status_says_what_health_says(
+    manager: Manager, idle_agent: Agent, collector: Collector, script: Callable[..., Path]
+) -> None:
+    """That the collector takes nothing, and that it does again."""
+    collector.answer = lambda name: 503
+    await idle_agent.start()
+    result = json.dumps({"timestamp": "2026-01-02T03:04:05Z", "status": 200})
+    job_id = await idle_agent.queue("job", script(f"echo '{result}'", "/bin/sh"), duration=1)
+    await manager.hears("STATUS=ready; collector retrying: 503")
+    collector.answer = lambda name: 200
+    await manager.hears("STATUS=ready")
+    await idle_agent.settled(job_id)
 
 
 @pytest.mark.skipif(

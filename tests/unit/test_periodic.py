@@ -206,6 +206,19 @@ def test_a_loop_that_has_ended_makes_the_agent_unready(clock: Clock, work: Work)
     )
 
 
+def test_a_task_has_not_ended_while_it_looks(clock: Clock, work: Work) -> None:
+    """A task may ask how all tasks are, itself among them."""
+    tasks = Tasks()
+    task = Periodic(clock, 1.0, "status", work)
+    tasks.add(task)
+    found: list[list[str]] = []
+    work.do = lambda: found.append(tasks.ended)
+    task.start(now=True)
+    clock.advance(1.0)
+    assert found == [[], []]
+    task.stop()
+
+
 def test_what_is_stopped_has_not_ended(clock: Clock, work: Work) -> None:
     """A task that was never started, or was stopped, is not expected to run."""
     tasks = Tasks()

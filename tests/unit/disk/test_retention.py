@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import ensureDeferred, maybeDeferred
 from unit.runs.one_run import NOW, RESULT
 
-from goloagent.disk.retention import Retention, overdue
+from goloagent.disk.retention import Aged, Ages, Retention, overdue
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import SettledRun, Store
@@ -20,24 +20,93 @@ from goloagent.results.runlog import RunLog
 
 RUNS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 50))).map(
     lambda pairs: [
-        (SettledRun(str(number), "name", NOW - timedelta(days=days)), size)
-        for number, (days, size) in enumerate(pairs)
+        Aged(SettledRun(str(number), "name", NOW - timedelta(seconds=age)), age, size)
+        for number, (age, size) in enumerate(pairs)
     ]
 )
 
 
 @given(RUNS, st.integers(0, 100), st.integers(0, 500))
-def test_the_oldest_go(runs: list[tuple[SettledRun, int]], days: int, most_bytes: int) -> None:
+def test_the_oldest_go(runs: list[Aged], max_age: int, max_bytes: int) -> None:
     """What stays is young enough, small enough in all, and younger than all that goes."""
-    oldest = NOW - timedelta(days=days)
-    gone = overdue(runs, oldest, most_bytes)
-    kept = [(run, size) for run, size in runs if run not in gone]
-    assert all(run.ended_at >= oldest for run, _ in kept)
-    assert sum(size for _, size in kept) <= most_bytes
-    assert all(run.ended_at >= left.ended_at for run, _ in kept for left in gone)
+    gone = overdue(runs, max_age, max_bytes)
+    kept = [aged for aged in runs if aged.run not in gone]
+    assert all(aged.age <= max_age for aged in kept)
+    assert sum(aged.size for aged in kept) <= max_bytes
+    assert all(aged.run.ended_at >= left.ended_at for aged in kept for left in gone)
     assert gone == sorted(gone, key=lambda run: run.ended_at)
-    if days == 100 and sum(size for _, size in runs) <= most_bytes:
+    if max_age == 100 and sum(aged.size for aged in runs) <= max_bytes:
         assert gone == []
+
+
+class Time:
+    """A monotonic clock, and one of the day, that somebody may have `set` otherwise."""
+
+    def __init__(self) -> None:
+        self.elapsed = timedelta()
+        self.set = timedelta()
+
+    def now(self) -> datetime:
+        """Return the time of day."""
+        return NOW + self.elapsed + self.set
+
+    def ages(self) -> Ages:
+        """Return what knows the ages of runs by these clocks."""
+        return Ages(self.elapsed_seconds, self.now)
+
+    def elapsed_seconds(self) -> float:
+        """Return the monotonic time."""
+        return self.elapsed.total_seconds()
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=2), timedelta(days=40), timedelta(days=20000)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_clock_that_is_set_makes_no_run_old(step: timedelta, sign: int) -> None:
+    """Neither one that was there, nor one that ended before, at, or after the step, or both."""
+    time, day = Time(), timedelta(days=1)
+    ages = time.ages()
+    runs = [SettledRun("old", "name", NOW - 10 * day)]
+    assert sweep(ages, runs) == {"old": 10 * day.total_seconds()}
+    time.elapsed += day
+    runs.append(SettledRun("before", "name", time.now()))
+    time.set = sign * step
+    runs.append(SettledRun("after", "name", time.now()))
+    time.elapsed += day
+    found = sweep(ages, runs)
+    assert found["old"] == 12 * day.total_seconds()
+    assert all(0 <= found[name] <= 2 * day.total_seconds() for name in ("before", "after"))
+    time.set = timedelta()
+    time.elapsed += day
+    expected = {name: age + day.total_seconds() for name, age in found.items()}
+    assert sweep(ages, runs) == expected
+
+
+def sweep(ages: Ages, runs: list[SettledRun]) -> dict[str, float]:
+    """Return the ages that a sweep finds."""
+    ages.begin()
+    found = {run.job_id: ages.of(run) for run in runs}
+    ages.end()
+    return found
+
+
+def test_a_run_that_ends_in_the_future_has_no_age() -> None:
+    """As the clock has it that was set back between two lives."""
+    ages = Time().ages()
+    assert sweep(ages, [SettledRun("run", "name", NOW + timedelta(days=9))]) == {"run": 0.0}
+    assert sweep(ages, []) == {}
+
+
+def test_a_sweep_that_fails_changes_no_age() -> None:
+    """What it had not come to is as old as before in the next one."""
+    time = Time()
+    ages = time.ages()
+    ages.begin()
+    time.elapsed += timedelta(days=1)
+    old = SettledRun("old", "name", NOW - timedelta(days=9))
+    assert sweep(ages, [old]) == {"old": timedelta(days=10).total_seconds()}
+    ages.begin()
+    time.elapsed += timedelta(days=1)
+    assert sweep(ages, [old]) == {"old": timedelta(days=11).total_seconds()}
 
 
 class Archive:
@@ -63,7 +132,7 @@ class Archive:
     def sweep(self, days: int = 30, most_bytes: int = 10**9, jobs: int = 1000) -> None:
         """Remove what is overdue."""
         retention = Retention(
-            self.store, self.logs, days, most_bytes, jobs, lambda: NOW, maybeDeferred
+            self.store, self.logs, days, most_bytes, jobs, Time().ages(), maybeDeferred
         )
         swept = ensureDeferred(retention.sweep())
         assert swept.called

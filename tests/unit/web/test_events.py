@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -165,6 +166,34 @@ def test_progress(agent: Agent) -> None:
     assert first["latency"]["max"] == 3
     assert first["latency"]["p50"] == pytest.approx(2, rel=0.001)
     assert second["latency"] == {"p50": None, "p95": None, "p99": None, "max": None}
+
+
+def test_times_go_on_when_the_clock_is_set(agent: Agent) -> None:
+    """A job's seconds follow each other, forwards, and the next job's begin with the new time."""
+    job, other = queued(agent), queued(agent, "two")
+    become(agent, job, State.RUNNING)
+    times, run = [NOW], [Running(job)]
+    beat = Pulse(agent.clock, lambda: times[-1], lambda: run[-1], agent.broadcast)  # type: ignore[arg-type, return-value]
+    beat.start()
+    connections = [follow(agent), follow(agent, "two")]
+    for hours in (0, 2, -2):
+        times.append(NOW + timedelta(hours=hours))
+        agent.clock.advance(BEAT_SECONDS)
+    run.append(Running(other))
+    agent.clock.advance(BEAT_SECONDS)
+    beat.stop()
+    told = [
+        data["time"]
+        for connection in connections
+        for kind, _, data in parsed(connection.chunks()[0])
+        if kind == "progress"
+    ]
+    assert told == [
+        "2026-01-02T03:04:05.600000Z",
+        "2026-01-02T03:04:06.600000Z",
+        "2026-01-02T03:04:07.600000Z",
+        "2026-01-02T01:04:05.600000Z",
+    ]
 
 
 def test_progress_is_of_the_job_that_runs(agent: Agent) -> None:

@@ -1,0 +1,61 @@
+"""What `systemctl status` shows: what ``/health`` says, in one line, when it has changed."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from goloagent.delivery.availability import CollectorStatus
+from goloagent.host.condition import Condition, summary
+from goloagent.host.notify import Notifier
+from goloagent.web.health import Health
+
+
+@pytest.mark.parametrize(
+    ("health", "line"),
+    [
+        (Health(), "ready"),
+        (Health("disk-full", "1 byte is free."), "disk-full: 1 byte is free."),
+        (Health(notices=("One.",)), "ready; 1 notice in /health"),
+        (
+            Health(
+                collector=CollectorStatus("http://c", "retrying", last_error="refused"),
+                notices=("One.", "Two."),
+            ),
+            "ready; collector retrying: refused; 2 notices in /health",
+        ),
+    ],
+)
+def test_the_line(health: Health, line: str) -> None:
+    """The status first, then what an operator should know beside it."""
+    assert summary(health) == line
+
+
+def test_it_is_told_when_it_changes() -> None:
+    """Once for each change, not for each number in a sentence, and not during the stop."""
+    told: list[bytes] = []
+    condition = Condition(Notifier(told.append))
+    condition.show(Health("disk-full", "at the start"))
+    condition.ready()
+    told.clear()
+    health = condition.health
+    for number in range(3):
+        condition.show(
+            attrs.evolve(health, status="disk-full", reason=f"{number} bytes\nare free.")
+        )
+    condition.show(health)
+    condition.show(health)
+    condition.become("stopping", "why")
+    condition.show(Health("disk-full", "late"))
+    assert told == [
+        b"STATUS=disk-full: 0 bytes are free.",
+        b"STATUS=ready",
+        b"STOPPING=1\nSTATUS=stopping",
+    ]
+
+
+def test_a_long_line_is_cut() -> None:
+    """A manager takes datagrams, and people lines."""
+    told: list[bytes] = []
+    Notifier(told.append).status("ä" * 1000)
+    assert told == [b"STATUS=" + "ä".encode() * 240]
