@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 from twisted.internet import process
 
-REAP_SECONDS = 1.0
+REAP_SECONDS = 0.1
 _PROC = Path("/proc")
 
 
@@ -23,26 +23,32 @@ def _own_children() -> Container[int]:
     return process.reapProcessHandlers
 
 
-@attrs.define
+@attrs.frozen
 class Reaper:
-    """Waits for zombies among the children of this process that nobody else waits for.
+    """Waits for the children of this process that the reactor has not started.
 
-    A zombie is left alone until a second look, because whoever has started a process waits for it
-    at once.
+    Nobody else may start any but during the start, in the reactor's own thread.
     """
 
     own_children: Callable[[], Container[int]] = _own_children
-    _seen: set[int] = attrs.field(init=False, factory=set)
 
     def reap(self) -> int:
-        """Reap what was a zombie at the last call already; return how many."""
-        zombies = {pid for pid in _zombies(os.getpid()) if pid not in self.own_children()}
-        reaped = 0
-        for pid in zombies & self._seen:
-            with suppress(ChildProcessError):
-                reaped += os.waitpid(pid, os.WNOHANG) != (0, 0)
-        self._seen = zombies
+        """Reap every zombie that nobody else waits for; return how many."""
+        own, reaped = self.own_children(), 0
+        if _any_has_ended():
+            for pid in _zombies(os.getpid()):
+                if pid not in own:
+                    with suppress(ChildProcessError):
+                        reaped += os.waitpid(pid, os.WNOHANG) != (0, 0)
         return reaped
+
+
+def _any_has_ended() -> bool:
+    """Tell whether a child has ended and was not waited for, without waiting for it."""
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # there are none
+        return False
 
 
 def _zombies(parent: int) -> Iterator[int]:
