@@ -116,9 +116,11 @@ class Agent(Service):
         self._status_loop = Periodic(
             clock, STATUS_SECONDS, "status", lambda: self._condition.show(parts.health())
         )
+        self._disk_loop = Periodic(clock, SPACE_SECONDS, "free-space", parts.disk.check)
         self._loops = (
             self._account_loop,
             self._check_loop,
+            self._disk_loop,
             self._space_loop,
             self._status_loop,
             self._sweep_loop,
@@ -154,6 +156,7 @@ class Agent(Service):
         self._space_loop.start(now=True)
         self._sweep_loop.start(now=True)
         self._check_loop.start(now=True)
+        self._disk_loop.start(now=True)
         parts.pulse.start()
         ensureDeferred(parts.remover.remove(parts.leftovers))
 

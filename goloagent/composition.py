@@ -82,6 +82,9 @@ from goloagent.web.page import PageRoutes
 from goloagent.web.site import site
 from goloagent.web.statistics import StatisticsRoutes
 
+# Of a look at how much is free, which is a matter of microseconds where the disk answers.
+SLOW_LOOK_SECONDS = 5.0
+
 
 def now() -> datetime:
     """Return the time, in UTC."""
@@ -139,6 +142,9 @@ class Composition:
         )
         self._shrunk: set[str] = set()
         self.checks = self._make_checks()
+        self.disk = HostChecks(
+            (self._space.fault,), self.threads.critical.run, self.reactor.seconds, SLOW_LOOK_SECONDS
+        )
         self._rpc = self._rpc_endpoint()
         self.upload_space = UploadSpace(partial(self._space.upload_room, settings.state))
         self._access = self._make_access()
@@ -219,7 +225,7 @@ class Composition:
                 delivery=self.delivery.status,
                 abandon=self._abandon,
                 now=now,
-                health=self.health,
+                health=lambda: self._health(self._fault_now),
             ),
             LogRoutes(self._store, self._logs.open, self.reactor),
             EventRoutes(self._store, self._broadcast, self.reactor),
@@ -432,11 +438,19 @@ class Composition:
         return HostFault(RPC_PORT_BUSY, sentence)
 
     def _fault(self) -> HostFault | None:
-        return self._space.fault() or self.supervisor.fault or self.checks.fault
+        """Return what was found last: nothing here waits for a disk."""
+        return self.disk.fault or self.supervisor.fault or self.checks.fault
+
+    def _fault_now(self) -> HostFault | None:
+        """Look at the disk too: for who is about to write to it."""
+        return self._space.fault() or self._fault()
 
     def health(self) -> Health:
-        """Return how the agent is now, as ``/health`` shows it."""
-        health = self._condition.fares(self._fault)
+        """Return how the agent is now, as ``/health`` shows it. Answers when a disk does not."""
+        return self._health(self._fault)
+
+    def _health(self, fault: Callable[[], HostFault | None]) -> Health:
+        health = self._condition.fares(fault)
         if self.output is None:
             status = CollectorStatus(pending=self.meter.account.pending)
         else:

@@ -75,11 +75,13 @@ class HostChecks:
     Args:
         in_thread: runs a function off the reactor thread.
         seconds: returns the monotonic time.
+        slow_seconds: checks that take longer are a fault.
     """
 
     checks: tuple[Callable[[], HostFault | None], ...]
     in_thread: Callable[..., Awaitable[HostFault | None]]
     seconds: Callable[[], float]
+    slow_seconds: float = SLOW_SECONDS
     _found: HostFault | None = None
     _since: float | None = None
     _waiting: list[Deferred[HostFault | None]] = attrs.Factory(list)
@@ -87,7 +89,7 @@ class HostChecks:
     @property
     def fault(self) -> HostFault | None:
         """What the last checks found, or that those under way do not end."""
-        if self._since is not None and self.seconds() - self._since > SLOW_SECONDS:
+        if self._since is not None and self.seconds() - self._since > self.slow_seconds:
             waited = self.seconds() - self._since
             return HostFault(SLOW_DISK, f"A check of the disks has not ended for {waited:.0f} s.")
         return self._found

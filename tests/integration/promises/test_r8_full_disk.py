@@ -51,12 +51,13 @@ def fill(path: Path) -> None:
                 return
 
 
-async def until_ready(agent: Agent) -> None:
-    """Return once the agent takes jobs."""
+async def until_status(agent: Agent, code: int, status: str) -> None:
+    """Return once ``/health`` says so."""
     from twisted.internet import reactor
 
     for _ in range(100):
-        if (await agent.request("GET", "/health")).status == 200:
+        health = await agent.request("GET", "/health")
+        if (health.status, health.json["status"]) == (code, status):
             return
         await task.deferLater(reactor, 0.1)
     raise AssertionError((await agent.request("GET", "/health")).text)
@@ -83,8 +84,7 @@ async def test_r8_filled_by_a_run(
     assert verdict.lost == verdict.never_printed == verdict.repeated == []
 
     fill(cramped.logs / "filler")
-    health = await cramped.request("GET", "/health")
-    assert (health.status, health.json["status"]) == (503, "disk-full"), health
+    await until_status(cramped, 503, "disk-full")
     files = {"file": ("x", "application/octet-stream", script.open("rb"))}
     upload = await cramped.request("POST", "/upload", files=files)
     wanted = json.dumps({"name": "late", "duration": 0, "binary": binary}).encode()
@@ -94,7 +94,7 @@ async def test_r8_filled_by_a_run(
     subprocess.run(
         ["mount", "-o", f"remount,size={4 * SIZE}", str(cramped.logs.parent)], check=True
     )
-    await until_ready(cramped)
+    await until_status(cramped, 200, "ready")
     later = await cramped.settled(
         await cramped.queue("later", numbered.script(count=100), duration=0)
     )
@@ -138,7 +138,7 @@ async def test_r8_filled_while_queueing(cramped: Agent, numbered: Notes) -> None
     assert set(statuses) <= {201, 507}, statuses
     assert 507 in statuses
     (cramped.state / "filler").unlink()
-    await until_ready(cramped)
+    await until_status(cramped, 200, "ready")
     for job_id in cramped.jobs:
         await cramped.settled(job_id)
     assert await cramped.stop() == 0
