@@ -140,6 +140,7 @@ HANGS = {
     "sync of offsets": Point("block", STORE, "sync"),
     "removal": Point("block", "goloagent.runs.stage:Staged", "clear"),
     "database": Point("block", STORE, "close"),
+    "free space": Point("block", "goloagent.space:Space", "fault"),
 }
 SHORT_STOP_SECONDS = 4.0
 

@@ -12,8 +12,10 @@ import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector, Misbehaviour
 from peers.crashing import HANGS, SHORT_STOP_SECONDS
+from twisted.internet import task
 
 from goloagent.agent import GUARD_SECONDS, STOP_SECONDS
+from goloagent.composition import SLOW_LOOK_SECONDS
 
 # What it takes to start Python and to end it, on a machine that is busy.
 _SLACK_SECONDS = 3.0
@@ -26,6 +28,7 @@ IDLE = {
     "delivery": (0, "without: delivering results"),
     "connections": (0, "without: closing connections"),
     "sync of offsets": (1, "without: syncing logs"),
+    "free space": (0, "calls in threads: critical (1)"),
     "database": (
         1,
         f"the stop did not end in {SHORT_STOP_SECONDS + 1:.0f} s: closing the database",
@@ -93,6 +96,27 @@ async def test_after_a_job(idle_agent: Agent, script: Callable[..., Path], point
     code, took = await stop(idle_agent, SHORT_STOP_SECONDS + 1)
     assert (code, AFTER_A_JOB[point][1] in idle_agent.log) == (AFTER_A_JOB[point][0], True)
     print(f"stop with {point} hanging: {took:.1f} s of {SHORT_STOP_SECONDS:.0f} s, exit {code}")
+
+
+@pytest_twisted.ensureDeferred
+async def test_health_is_answered_while_a_disk_is_not(idle_agent: Agent) -> None:
+    """It says so, as soon as the disk has been asked for long enough."""
+    from twisted.internet import reactor
+
+    idle_agent.launch(crash_at="free space")
+    await idle_agent.logged("hanging")
+    begun = time.monotonic()
+    statuses: list[str] = []
+    slowest = 0.0
+    while "slow-disk" not in statuses:
+        asked = time.monotonic()
+        assert asked - begun < SLOW_LOOK_SECONDS + _SLACK_SECONDS, statuses
+        statuses.append((await idle_agent.request("GET", "/health")).json["status"])
+        slowest = max(slowest, time.monotonic() - asked)
+        await task.deferLater(reactor, 0.1)
+    assert slowest < 1
+    print(f"/health while a disk does not answer: in {slowest * 1000:.0f} ms at most")
+    await stop(idle_agent, SHORT_STOP_SECONDS + 1)
 
 
 @pytest_twisted.ensureDeferred
