@@ -20,12 +20,13 @@ import goloagent
 from goloagent.jobs.bounds import Bounds
 from goloagent.loadtest import survivors
 from goloagent.loadtest.containment import Containment
+from goloagent.threads import BULK_THREADS, CRITICAL_THREADS
 
 BOUNDS = Bounds()
 # What ending everything may take beyond the grace period.
 SLACK_SECONDS = 1.0
-# The reactor's own, and its pool's, which grows to as many as were ever busy at once: 10 at most.
-MOST_THREADS = 11
+# The reactor's, the pools', the one that guards a stop, and one that a check of the host starts.
+MOST_THREADS = 1 + CRITICAL_THREADS + BULK_THREADS + 1 + 1
 JOBS = 200 if os.environ.get("GOLO_SOAK") else 40
 BATCH = 20  # the queue takes 32
 
