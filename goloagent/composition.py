@@ -378,13 +378,13 @@ class Composition:
             user=settings.run_as,
             fault=self._ready,
             in_thread=self.threads.critical.run,
+            follow=lambda job, log: self.syncer.follow(log, self._logs.open_sync(job)),
             stopped=self.remover.stopped,
         )
 
         async def prepare(job: Job) -> Staged:
             staged = await stage.prepare(job)
             staged.log.shrunk = lambda left: self._log_shrunk(job, left)
-            self.syncer.follow(staged.log, self._logs.open_sync(job))
             return staged
 
         return Tools(
@@ -395,6 +395,7 @@ class Composition:
             connect=lambda users: connect(self.reactor, self._rpc, users),
             is_strangers=self._custody.is_strangers,
             save=self._jobs.save,
+            commit=lambda job: self.syncer.save(partial(self._jobs.change, job)),
             results=self.delivery,
             too_much=self._space.too_much,
             keep_statistics=self.archive.keep,

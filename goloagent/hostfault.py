@@ -16,6 +16,7 @@ DISK_ERROR = "disk-error"
 SLOW_DISK = "slow-disk"
 RPC_PORT_BUSY = "rpc-port-busy"
 RPC_ADDRESS = "rpc-address"
+DATABASE_LOCKED = "database-locked"
 NO_TASKS = "no-tasks"
 NO_DESCRIPTORS = "no-descriptors"
 NO_MEMORY = "no-memory"
@@ -32,6 +33,7 @@ _OF_ERRORS = {
     errno.ESTALE: DISK_ERROR,
     errno.ENODEV: DISK_ERROR,
     errno.ENXIO: DISK_ERROR,
+    errno.EBUSY: DATABASE_LOCKED,
     errno.EAGAIN: NO_TASKS,
     errno.EMFILE: NO_DESCRIPTORS,
     errno.ENFILE: NO_DESCRIPTORS,

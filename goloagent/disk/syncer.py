@@ -14,9 +14,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from goloagent.disk.commits import Commits, Database, Files
 from goloagent.durable import SyncFailed
@@ -51,7 +52,7 @@ class Sync(Protocol):
 class _Followed:
     log: Log
     sync: Sync
-    synced_size: int = -1
+    synced_size: int
 
 
 class Syncer:
@@ -97,9 +98,39 @@ class Syncer:
             followed.sync.close()
         self._followed = []
 
-    def follow(self, log: Log, sync: Sync) -> None:
-        """Sync `log` by `sync`, which is closed when the log is closed and synced."""
-        self._followed.append(_Followed(log, sync))
+    def follow(self, log: Log, sync: Sync) -> Deferred[None]:
+        """Sync `log` by `sync` from now on; fires when it is durable that the log is there.
+
+        `sync` is closed when the log is closed and synced, or if the log cannot be followed. To
+        cancel what this returns leaves the thread at its work.
+        """
+        following: Deferred[None] = Deferred(lambda _: None)
+        size = log.size
+
+        def end(outcome: Any) -> None:
+            if isinstance(outcome, Failure):
+                if isinstance(outcome.value, SyncFailed):
+                    self._fail(outcome.value)
+                sync.close()
+            elif following.called:  # cancelled
+                sync.close()
+            else:
+                self._followed.append(_Followed(log, sync, size))
+            if not following.called:
+                following.callback(outcome)
+
+        maybeDeferred(self._in_thread, sync.sync).addBoth(end)
+        return following
+
+    async def save(self, change: Callable[[], None]) -> None:
+        """Save a change and return when it is durable.
+
+        Raises:
+            OSError: it is not saved, or may not be durable.
+        """
+        await self.writable()
+        change()
+        await self.commit()
 
     async def writable(self) -> None:
         """Wait a moment for another process that has locked the database.

@@ -323,6 +323,19 @@ def remove_run(logs: Path, name: str, job_id: str) -> None:
         os.rmdir(job_id, dir_fd=named)
 
 
+def discard_run(logs: Path, name: str, job_id: str) -> None:
+    """Remove what an attempt to start a run has made; a log with anything in it stays.
+
+    From the thread that creates logs. What cannot be removed is made anew by the next attempt.
+    """
+    with suppress(OSError, LogPathError), _directory(logs, name) as named:
+        with _step(named, job_id) as own:
+            _remove_unused(own)
+        os.rmdir(job_id, dir_fd=named)
+    with suppress(OSError, LogPathError):
+        forget_run(logs, name, job_id)
+
+
 def forget_run(logs: Path, name: str, job_id: str) -> None:
     """Remove the links to a run that is removed, and the name's directory when it is empty.
 
@@ -412,5 +425,12 @@ def _point(directory: int, file: str, job_id: str) -> None:
     link = f".{file}.{job_id}"
     with suppress(FileNotFoundError):  # left by an attempt that failed here
         os.unlink(link, dir_fd=directory)
+    with suppress(FileNotFoundError):  # an attempt that failed may have left it
+        os.unlink(link, dir_fd=directory)
     os.symlink(f"{job_id}/{file}", link, dir_fd=directory)
-    os.rename(link, file, src_dir_fd=directory, dst_dir_fd=directory)
+    try:
+        os.rename(link, file, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(link, dir_fd=directory)
+        raise

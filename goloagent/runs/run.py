@@ -65,6 +65,7 @@ class Tools:
         connect: connects the users to the RPC address, however long it takes.
         is_strangers: tells whether it is not the process of the job that they are connected to.
         save: keeps the job as it stands now, or raises OSError and does so later.
+        commit: keeps the job as it stands now, through a power cut, or raises OSError.
         too_much: returns why a run whose log is so long must not go on, or None.
         keep_statistics: keeps what a job's results came to, which nothing is added to any more.
         in_thread: runs a function off the reactor thread.
@@ -77,6 +78,7 @@ class Tools:
     connect: Callable[[Users], Deferred[None]]
     is_strangers: Callable[[Job, LoadTestProcess, Users], Awaitable[bool]]
     save: Callable[[Job], None]
+    commit: Callable[[Job], Awaitable[None]]
     results: Results
     too_much: Callable[[int], Excess | None]
     keep_statistics: Callable[[Job, RunStatistics], Deferred[Any]]
@@ -232,7 +234,7 @@ class Run(Watcher):
             self._staged = await self._tools.prepare(self.job)
             self.job.logged = True
             self.job.log_identity = self._staged.log.identity()
-            self._save_as_started()
+            await self._save_as_started()
         except Refused as refusal:
             self._life.happen(Event.REFUSED, refusal.cause)
         except (CancelledError, ConnectingCancelledError):
@@ -245,7 +247,7 @@ class Run(Watcher):
         else:
             self._life.happen(Event.PREPARED)
 
-    def _save_as_started(self) -> None:
+    async def _save_as_started(self) -> None:
         """Have the store know that the job has started, or it would be run again after a restart.
 
         Raises:
@@ -254,7 +256,7 @@ class Run(Watcher):
         job = self.job
         job.state, job.started_at = State.STARTING, self._begun_at
         try:
-            self._tools.save(job)
+            await self._tools.commit(job)
         except BaseException:
             job.state, job.started_at = State.QUEUED, None
             raise

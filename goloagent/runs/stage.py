@@ -21,7 +21,7 @@ from goloagent.jobs.job import Cause, Job
 from goloagent.jobs.store import Binary
 from goloagent.removal import remove
 from goloagent.results.recorder import Recorder
-from goloagent.results.runlog import LogPathError, RunLog
+from goloagent.results.runlog import LogPathError, RunLog, discard_run
 from goloagent.statistics.run import RunStatistics
 
 
@@ -70,6 +70,7 @@ class Stage:
         user: who load tests run as; None for the agent's own user.
         fault: returns what keeps the machine from running any job at present, or None.
         in_thread: runs a function off the reactor thread.
+        follow: has the log of a run synced from now on; returns when it is durable that it exists.
         stopped: tells whether the agent stops, so that removals must end.
     """
 
@@ -79,6 +80,7 @@ class Stage:
     user: str | None
     fault: Callable[[], Awaitable[HostFault | None]]
     in_thread: Callable[..., Deferred[None]]
+    follow: Callable[[Job, RunLog], Awaitable[None]]
     stopped: Callable[[], bool] = lambda: False
     _copying: bool = attrs.field(default=False, init=False)
 
@@ -86,7 +88,7 @@ class Stage:
         """Make everything `job` needs.
 
         Raises:
-            Refused: something is missing; nothing is left behind but a log, when it came that far.
+            Refused: something is missing; nothing is left behind.
         """
         fault = await self.fault()
         if fault is None and self._copying:
@@ -94,12 +96,17 @@ class Stage:
         if fault is not None:
             raise Refused(outcome.from_host(fault))
         directory = self.work / job.id
+        log: RunLog | None = None
         try:
             program = await self._program(job, directory)
             log = RunLog.create(self.logs, job.spec.name, job.id)
+            await self.follow(job, log)
         except BaseException as error:
             with suppress(OSError):  # the next start removes it
                 remove(directory)
+            if log is not None:
+                log.close()
+            discard_run(self.logs, job.spec.name, job.id)
             cause = _cause(error)
             if cause is None:
                 raise

@@ -15,6 +15,7 @@ import random
 import shutil
 import tempfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,6 +27,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from unit.runs.one_run import NOW
 
 from goloagent.delivery.policy import Answer, Backoff
@@ -134,7 +136,8 @@ class Offsets:
             self.durable = copy.deepcopy(self.kept)
 
     def check_writable(self) -> None:
-        assert not self.frozen
+        if self.frozen:
+            raise OSError(errno.EIO, "the disk of the database has failed")
 
     def get(self, job_id: str) -> Job | None:
         return copy.deepcopy(self.kept.get(job_id))
@@ -237,9 +240,9 @@ class World:
         try:
             log = RunLog.create(self.root, "name", job.id)
             job.logged, job.log_identity = True, log.identity()
-            self.syncer.follow(log, open_sync(self.root, "name", job.id))
             self.recorder = Recorder(log)
-            self.jobs.save(job)
+            _done(self.syncer.follow(log, open_sync(self.root, "name", job.id)))
+            _done(ensureDeferred(self.syncer.save(partial(self.jobs.change, job))))
             self.worker.begin(job)
         except OSError:
             if self.recorder is not None:
@@ -386,6 +389,15 @@ class World:
         for patch in self.patches:
             patch.stop()
         shutil.rmtree(self.root)
+
+
+def _done(deferred: Deferred[None]) -> None:
+    """Raise what a Deferred that has fired has failed with."""
+    failures: list[Failure] = []
+    deferred.addErrback(failures.append)
+    assert deferred.called
+    for failure in failures:
+        failure.raiseException()
 
 
 def _line(number: int) -> bytes:

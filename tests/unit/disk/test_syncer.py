@@ -123,6 +123,7 @@ class Syncing:
         )
         self.syncer.start()
         self.syncer.follow(self.log, self.disk.log_sync("log"))
+        self.disk.finish()
 
     def tick(self) -> list[str]:
         """Let the time for one sync pass; return what was done."""
@@ -324,3 +325,46 @@ def test_a_locked_database_is_waited_for_a_moment(syncing: Syncing) -> None:
     failures: list[int | None] = []
     refused.addErrback(lambda failure: failures.append(failure.value.errno))
     assert failures == [errno.EBUSY]
+
+
+def test_a_log_is_there_before_it_is_followed(syncing: Syncing) -> None:
+    """Whoever starts a run waits until a power cut leaves its log."""
+    following = syncing.syncer.follow(MemoryLog(), syncing.disk.log_sync("other"))
+    assert not following.called
+    syncing.disk.story.clear()
+    syncing.disk.finish()
+    assert following.called
+    assert syncing.disk.story == ["sync other"]
+    assert syncing.tick() == []
+
+
+@pytest.mark.parametrize("how", ["failed", "no thread", "cancelled"])
+def test_a_log_that_cannot_be_followed_is_let_go_of(syncing: Syncing, how: str) -> None:
+    """Its descriptors are closed when no thread uses them any more."""
+    error = SyncFailed(errno.EIO, "Input/output error")
+    syncing.disk.error = error if how == "failed" else None
+    syncing.disk.no_thread = how == "no thread"
+    following = syncing.syncer.follow(MemoryLog(), syncing.disk.log_sync("other"))
+    following.addErrback(lambda failure: failure.trap(OSError, RuntimeError, CancelledError))
+    syncing.disk.story.clear()
+    if how == "cancelled":
+        following.cancel()
+        assert syncing.disk.story == []
+    syncing.disk.finish()
+    assert following.called
+    assert syncing.disk.story[-1:] in (["close other"], [])
+    assert "close other" in syncing.disk.story or how == "no thread"
+    assert len(syncing.disk.failures) == (how == "failed")
+
+
+def test_a_change_is_saved_and_durable(syncing: Syncing) -> None:
+    """It waits for a locked database, is saved, and is done when the disk has it."""
+    syncing.disk.locked = True
+    saved = ensureDeferred(syncing.syncer.save(syncing.disk.save))
+    syncing.disk.locked = False
+    before = syncing.disk.changes
+    syncing.clock.advance(RETRY_SECONDS)
+    assert syncing.disk.changes == before + 1
+    assert not saved.called
+    syncing.disk.finish()
+    assert saved.called

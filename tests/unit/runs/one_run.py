@@ -118,6 +118,7 @@ class OneRun:
                 connect=self._connect,
                 is_strangers=self._look,
                 save=self._save,
+                commit=self._commit,
                 results=self,
                 too_much=self._too_much,
                 keep_statistics=self._keep_statistics,
@@ -125,6 +126,9 @@ class OneRun:
                 bounds=self.bounds,
             ),
         )
+
+    async def _commit(self, job: Job) -> None:
+        self._save(job)
 
     def start(self) -> OneRun:
         """Start the run."""

@@ -12,15 +12,18 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from unit.runs.one_run import NOW
 
+from goloagent.disk.logs import Logs
+from goloagent.disk.syncer import Syncer
 from goloagent.hostfault import HostFault
 from goloagent.jobs.binaries import Binaries
 from goloagent.jobs.job import Job
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import Binary, Store
-from goloagent.results.runlog import RunLog
+from goloagent.results.runlog import RunLog, remove_run
 from goloagent.runs.stage import Refused, Stage, Staged
 
 PROGRAM = b"#!/bin/sh\n"
@@ -39,6 +42,7 @@ class Rooms:
         self.fault: HostFault | None = None
         self.stage: Stage | None = None
         self.in_thread: Callable[..., Deferred[Any]] = maybeDeferred
+        self.followed: list[RunLog] = []
         incoming = self.binaries.receive()
         incoming.write(PROGRAM)
         self.binary: Binary = incoming.keep()
@@ -58,8 +62,13 @@ class Rooms:
                 None,
                 fault,
                 lambda *call: self.in_thread(*call),
+                lambda job, log: self.follow(job, log),
             )
         return ensureDeferred(self.stage.prepare(self.job))
+
+    async def follow(self, job: Job, log: RunLog) -> None:
+        """Note that a log is followed."""
+        self.followed.append(log)
 
     def refusal(self, requeue: bool = False) -> str:
         """Prepare the job, which is refused without leaving anything; return the reason.
@@ -238,3 +247,70 @@ def test_work_is_gone(rooms: Rooms) -> None:
     assert told[0].program.read_bytes() == PROGRAM
     assert rooms.work.stat().st_mode & 0o777 == 0o711
     told[0].log.close()
+
+
+def open_descriptors() -> int:
+    """Return how many descriptors this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def make_real(rooms: Rooms) -> Syncer:
+    """Have the logs of the rooms followed by a real syncer."""
+    logs = Logs(rooms.logs)
+    syncer = Syncer(
+        Clock(),
+        maybeDeferred,
+        rooms.store,
+        rooms.binaries,
+        lambda: None,
+        lambda sentence: None,
+    )
+
+    async def follow(job: Job, log: RunLog) -> None:
+        await syncer.follow(log, logs.open_sync(job))
+
+    rooms.follow = follow  # type: ignore[method-assign]
+    return syncer
+
+
+def test_nothing_leaks_whichever_call_of_the_preparation_fails(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every open, mkdir, symlink, rename and fsync fails once; no descriptor or file is left."""
+    descriptors, tried = open_descriptors(), 0
+    for call in ("open", "mkdir", "symlink", "rename", "fsync", "fchmod"):
+        original, nth, fired = getattr(os, call), 0, True
+        while fired:
+            nth, fired, count = nth + 1, False, 0
+
+            def failing(*arguments: Any, **named: Any) -> Any:
+                nonlocal count, fired
+                count += 1
+                if count == nth:  # noqa: B023 (called in this turn of the loop)
+                    fired = True
+                    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+                return original(*arguments, **named)  # noqa: B023
+
+            told: list[Any] = []
+            # Failures of the syncer end it: each attempt has one of its own.
+            syncer = make_real(rooms)
+            with monkeypatch.context() as patch:
+                patch.setattr(os, call, failing)
+                rooms.stage = None
+                rooms.prepare().addBoth(told.append)
+            [outcome] = told
+            if isinstance(outcome, Staged):
+                outcome.log.close()
+                outcome.clear()
+                remove_run(rooms.logs, "name", "job-1")
+            else:
+                outcome.trap(Refused, OSError)
+                tried += 1
+            assert ensureDeferred(syncer.stop()).called
+            assert list(rooms.work.iterdir()) == [], (call, nth)
+            if fired:
+                left = {path.name for path in rooms.logs.glob("name/*")}
+                assert left <= {"out.log", "err.log"}, (call, nth, left)
+            assert open_descriptors() == descriptors, (call, nth)
+    print(f"nothing leaks: {tried} calls failed once each")
+    assert tried > 10
