@@ -41,7 +41,7 @@ _CHUNK_BYTES = 1024 * 1024
 _REMOVED = ".removed"
 _TWIN = ".twin"
 # An id or a content, removed with the change of that number; in version 0.1.0 there is none.
-_SET_ASIDE = re.compile(r"([0-9a-f]{64}|[0-9a-f-]{36})(\.\d+)?\.removed")
+_SET_ASIDE = re.compile(r"([0-9a-f]{64}|[0-9a-f-]{36})(\.[0-9a-f]+)?\.removed")
 _LINK = re.compile(r"\.\./contents/([0-9a-f]{64})")
 # So often the disk is told to begin, so that little is left for the sync at the end.
 _WRITEBACK_BYTES = 8 * 1024 * 1024
@@ -212,7 +212,7 @@ class Binaries:
 
     def _set_aside(self, path: Path) -> list[Path]:
         """Rename a file to where it waits to be removed: the same content may come meanwhile."""
-        aside = self.incoming / f"{path.name}.{self.changes}{_REMOVED}"
+        aside = self.incoming / f"{path.name}.{uuid4().hex}{_REMOVED}"
         try:
             path.rename(aside)
         except FileNotFoundError:
