@@ -14,10 +14,12 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import connectionDone
+from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
+from twisted.web.http import HTTPChannel, Request
 from zope.interface import implementer
 
 import twisted
@@ -52,6 +54,26 @@ _HOOKS = (
     "line_mode",
     "persistent",
 )
+_HOOKS_OF_A_REQUEST = ("_command", "_path", "_version", "length", "requests")
+
+
+def _known_at_headers(parser: Any) -> set[str]:
+    """Return the attributes that a connection has when the headers of a request are complete."""
+    known: set[str] = set()
+
+    class Recorder(Request):
+        """Looks where `goloagent.web.request.Request` does."""
+
+        def gotLength(self, length: int | None) -> None:
+            known.update(dir(self.channel))
+            super().gotLength(length)
+
+    connection = parser()
+    connection.requestFactory = Recorder
+    connection.makeConnection(StringTransport())
+    connection.dataReceived(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
+    connection.connectionLost(Failure(ConnectionDone()))
+    return known
 
 
 def check_hooks(parser: type = HTTPChannel) -> None:
@@ -61,14 +83,13 @@ def check_hooks(parser: type = HTTPChannel) -> None:
         RuntimeError: it has not.
     """
     missing = [name for name in _HOOKS if not hasattr(parser, name)]
+    if not missing:
+        missing = [name for name in _HOOKS_OF_A_REQUEST if name not in _known_at_headers(parser)]
     if missing:
         raise RuntimeError(
             f"Twisted {twisted.__version__} has no HTTPChannel.{missing[0]}: "
             "install a version of Twisted that golo-agent's setup.py allows"
         )
-
-
-check_hooks()
 
 
 @implementer(IPushProducer)

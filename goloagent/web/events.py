@@ -69,6 +69,7 @@ class EventRoutes:
             return last
         if request.method == b"HEAD":
             return b""
+        request.require_room()
         return EventStream(request, self.clock, job, self.broadcast).begin()
 
 

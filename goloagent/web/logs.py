@@ -107,6 +107,7 @@ class LogRoutes:
                 stream = PartOfLog(request, self.clock, log, part)
             if request.method == b"HEAD":
                 return b""
+            request.require_room()
             stack.pop_all()
         return stream.begin()
 

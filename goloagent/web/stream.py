@@ -35,6 +35,7 @@ class Stream:
         self._clock = clock
         self._stall_seconds = stall_seconds
         self._stall: IDelayedCall | None = None
+        self._written = False
         self._unsent = 0  # when this was last looked at, and what was written since
         self._transport: Any = request.channel.transport
         self._ended: Deferred[None] = Deferred(lambda _: self._let_go())
@@ -46,19 +47,17 @@ class Stream:
         To be returned by a route, as it is: Klein cancels it.
 
         Raises:
-            Problem: the connection is one too many for what takes long.
-            OSError: there is nothing to be read. In both cases nothing was sent.
+            OSError: what is to be sent cannot be read.
         """
+        drop_when_stalled(self._transport, self._stall_seconds)
+        self._request.registerProducer(self, streaming=True)
         try:
-            self._request.require_room()
-            drop_when_stalled(self._transport, self._stall_seconds)
-            self._request.registerProducer(self, streaming=True)
             self.flow()
         except Exception:
             self._let_go()
             self._request.unregisterProducer()
             raise
-        if not self._request.startedWriting:
+        if not self._written:
             self._request.write(b"")
         return self._ended
 
@@ -70,6 +69,7 @@ class Stream:
 
     def write(self, data: bytes) -> None:
         """Have the client read `data`."""
+        self._written = True
         self._unsent += len(data)
         self._request.write(data)
 

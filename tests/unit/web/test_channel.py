@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
+from twisted.web.http import HTTPChannel
 from unit.web import golo_cli
 from unit.web.in_memory import MAX_UPLOAD_BYTES, Agent, Connection
 
@@ -225,10 +226,34 @@ def test_one_request_is_held_at_a_time(agent: Agent) -> None:
 
 def test_a_missing_part_of_twisted_is_named() -> None:
     """A version of Twisted without what the channel relies on is refused in one sentence."""
-    with pytest.raises(
-        RuntimeError, match=r"Twisted \S+ has no HTTPChannel\._failChoose.*: install"
-    ):
+    check_hooks()
+    with pytest.raises(RuntimeError, match=r"Twisted \S+ has no HTTPChannel\._fail.*: install"):
         check_hooks(object)
+
+    class Renamed(HTTPChannel):
+        """One that keeps the version of a request under another name."""
+
+        @property
+        def _version(self) -> bytes:
+            raise AttributeError
+
+        @_version.setter
+        def _version(self, version: bytes) -> None:
+            self.version = version
+
+        def __dir__(self) -> list[str]:
+            return [name for name in super().__dir__() if name != "_version"]
+
+        def checkPersistence(self, request: Any, version: bytes) -> bool:
+            """Look where the version is."""
+            return True
+
+        def allHeadersReceived(self) -> None:
+            """Do without the version."""
+            self.requests[-1].gotLength(self.length)
+
+    with pytest.raises(RuntimeError, match=r"has no HTTPChannel\._version: install"):
+        check_hooks(Renamed)
 
 
 def test_headers_that_drip_are_408(agent: Agent) -> None:
