@@ -36,8 +36,8 @@ class Log(Protocol):
     def size(self) -> int:
         """Return how many bytes there are."""
 
-    def identity(self) -> tuple[int, int]:
-        """Return the device and inode of the file."""
+    def version(self) -> tuple[int, int, int]:
+        """Return the device and inode of the file, and when it was changed last."""
 
     def reject(self, batch: Batch, answer: Answer) -> None:
         """Keep refused results where a person finds them."""
@@ -123,7 +123,6 @@ class Feed:
         """
         if self._log is None:
             self._log = self._open_log(self.job)
-            self._is_intact = self._is_intact and self._log.identity() == self.job.log_identity
         if self._cursor is None:
             self._cursor = Cursor(self._read, self.job.results.committed, self._flawless)
 
@@ -255,8 +254,10 @@ class Feed:
         self.open()
         assert self._cursor is not None
         assert self._log is not None
-        if self._log.size() < self.job.flawless.stop:
-            self._is_intact = False
+        self._is_intact = (
+            self._log.version() == self.job.log_version
+            and self._log.size() >= self.job.flawless.stop
+        )
         return self._cursor
 
     def _at_most(self, most: int) -> int:

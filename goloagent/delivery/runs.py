@@ -32,9 +32,9 @@ class RunOfResults:
         """Return how many bytes there are."""
         return self.reader.size()
 
-    def identity(self) -> tuple[int, int]:
-        """Return the device and inode of the log."""
-        return self.reader.identity()
+    def version(self) -> tuple[int, int, int]:
+        """Return the device and inode of the log, and when it was changed last."""
+        return self.reader.version()
 
     def reject(self, batch: Batch, answer: Answer) -> None:
         """Append the results of `batch` with the collector's answer.

@@ -102,8 +102,8 @@ class Job:
 
     ``stderr_tail`` is how its stderr ended, known when it is over; ``logged`` says that its run has
     a log that can hold results. ``flawless`` is a stretch of that log all of whose lines are known
-    to be results, up to where its lines are counted, and ``log_identity`` the device and inode of
-    the file that was counted; neither is kept.
+    to be results, up to where its lines are counted, and ``log_version`` the device, inode and time
+    of change of the file as it was counted; neither is kept.
     """
 
     id: str
@@ -117,7 +117,7 @@ class Job:
     stderr_tail: str = ""
     logged: bool = False
     flawless: range = range(0)
-    log_identity: tuple[int, int] | None = None
+    log_version: tuple[int, int, int] | None = None
     calls: Calls = attrs.Factory(Calls)
     results: Results = attrs.Factory(Results)
 

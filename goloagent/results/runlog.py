@@ -45,12 +45,15 @@ class RunLog:
 
     Each byte of stdout has its place in out.log, whatever another program does to the file: where
     one cuts it, a hole of zeros is left that ends in a newline, so that what is printed next begins
-    a line. `shrunk` is told how many bytes were left.
+    a line. `shrunk` is told how many bytes were left. `version` is the file's device, inode and
+    time of change as of the last write; what is behind `intact_from` was changed by nothing else.
     """
 
     _out: int
     _err: int
     size: int = 0
+    version: tuple[int, int, int] = (0, 0, 0)
+    intact_from: int = 0
     shrunk: Callable[[int], None] = lambda left: None
 
     @classmethod
@@ -75,7 +78,7 @@ class RunLog:
                 except BaseException:
                     os.close(out)
                     raise
-            log = cls(out, err)
+            log = cls(out, err, version=LogReader(out).version())
             try:
                 for file in (OUT, ERR):
                     _point(named, file, job_id)
@@ -90,15 +93,21 @@ class RunLog:
         Raises:
             OSError: it could not all be written; `size` tells how much of it was.
         """
-        left = os.fstat(self._out).st_size
-        if left < self.size:
-            os.pwrite(self._out, b"\n", self.size - 1)
-            self.shrunk(left)
+        log = LogReader(self._out)
+        if log.version() != self.version:
+            self.intact_from = self.size
+            left = log.size()
+            if left < self.size:
+                os.pwrite(self._out, b"\n", self.size - 1)
+                self.shrunk(left)
         rest = memoryview(data)
-        while rest:
-            written = os.pwrite(self._out, rest, self.size)
-            self.size += written
-            rest = rest[written:]
+        try:
+            while rest:
+                written = os.pwrite(self._out, rest, self.size)
+                self.size += written
+                rest = rest[written:]
+        finally:
+            self.version = log.version()
         return len(data)
 
     def append_stderr(self, data: bytes) -> int:
@@ -111,10 +120,6 @@ class RunLog:
         while rest:
             rest = rest[os.write(self._err, rest) :]
         return len(data)
-
-    def identity(self) -> tuple[int, int]:
-        """Return the device and inode of out.log."""
-        return LogReader(self._out).identity()
 
     def stderr_tail(self) -> str:
         """Return how stderr ends so far, as `LogReader.tail` does."""
@@ -158,10 +163,10 @@ class LogReader:
         """Return how many bytes there are now."""
         return os.fstat(self._descriptor).st_size
 
-    def identity(self) -> tuple[int, int]:
-        """Return the device and inode of the file."""
+    def version(self) -> tuple[int, int, int]:
+        """Return the device and inode of the file, and when its content was changed last."""
         status = os.fstat(self._descriptor)
-        return status.st_dev, status.st_ino
+        return status.st_dev, status.st_ino, status.st_mtime_ns
 
     def close(self) -> None:
         """Let go of the file; a second time does nothing."""

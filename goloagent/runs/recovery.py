@@ -157,7 +157,7 @@ class Recovery:
             )
             return False
         try:
-            identity = log.identity()
+            version = log.version()
             counting = _count(log, results.committed, before, behind)
             while await self.in_thread(next, counting, False):
                 pass
@@ -172,7 +172,7 @@ class Recovery:
         results.invalid = before.invalid + behind.invalid
         results.read = settled + results.invalid + behind.valid
         job.flawless = behind.flawless
-        job.log_identity = identity
+        job.log_version = version
         return True
 
     async def _read_stderr(self, job: Job) -> None:

@@ -233,7 +233,7 @@ class Run(Watcher):
         try:
             self._staged = await self._tools.prepare(self.job)
             self.job.logged = True
-            self.job.log_identity = self._staged.log.identity()
+            self.job.log_version = self._staged.log.version
             await self._save_as_started()
         except Refused as refusal:
             self._life.happen(Event.REFUSED, refusal.cause)
@@ -397,9 +397,11 @@ class Run(Watcher):
 
     def _count(self) -> None:
         assert self._staged is not None
-        tally = self._staged.recorder.tally
+        tally, log = self._staged.recorder.tally, self._staged.log
         self.job.results.read, self.job.results.invalid = tally.read, tally.invalid
-        self.job.flawless = tally.flawless
+        known = tally.flawless
+        self.job.flawless = range(max(known.start, log.intact_from), known.stop)
+        self.job.log_version = log.version
 
     def _end(self) -> None:
         """Let go of the process, and settle the account once all that it printed is counted."""

@@ -40,6 +40,10 @@ def _starting(logged: bool) -> Condition:
     return lambda store, job: job.state.value == "starting" and job.logged is logged
 
 
+def _abandoned(store: Any, job: Any) -> bool:
+    return job.results.abandoned > 0
+
+
 def _of_job(custody: Any, way: Any, job_id: str, whose: str) -> bool:
     return job_id != ""
 
@@ -104,6 +108,12 @@ POINTS = {
 RESTORING = {
     "restore-before-runs": Point("before", "goloagent.runs.recovery:Recovery", "adopt"),
     "restore-amid-runs": Point("after", STORE, "add"),
+}
+
+# Its results are given up.
+GIVING_UP = {
+    "abandon-before-save": Point("after", "goloagent.delivery.worker:Worker", "give_up"),
+    "abandon-after-save": Point("after", STORE, "save", _abandoned),
 }
 
 # The steps of a start, each of which fails in a way that nobody foresaw.
@@ -200,7 +210,7 @@ def arm(point: Point, nth: int) -> None:
 def main() -> None:
     """Arm the point and become twistd."""
     name, _, nth = sys.argv.pop(1).partition(":")
-    arm({**POINTS, **RESTORING, **FAULTS, **HANGS, **STEPS}[name], int(nth or 1))
+    arm({**POINTS, **RESTORING, **GIVING_UP, **FAULTS, **HANGS, **STEPS}[name], int(nth or 1))
     if name in HANGS:
         agent = import_module("goloagent.agent")
         agent.STOP_SECONDS = SHORT_STOP_SECONDS

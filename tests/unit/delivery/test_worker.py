@@ -65,8 +65,8 @@ class MemoryLog:
     def size(self) -> int:
         return len(self.content)
 
-    def identity(self) -> tuple[int, int]:
-        return 0, self.inode
+    def version(self) -> tuple[int, int, int]:
+        return 0, self.inode, 0
 
     def read(self, offset: int, count: int) -> bytes:
         if self.error is not None:
@@ -162,7 +162,7 @@ class World:
 
     def begin(self, name: str = "shop", number: int = 1) -> Job:
         job = Job(f"job-{number}", JobSpec(name, 1, 1, "b"), START, State.RUNNING)
-        job.log_identity = (0, 1)
+        job.log_version = (0, 1, 0)
         self.logs[job.id] = MemoryLog(job)
         self.worker.begin(job)
         return job

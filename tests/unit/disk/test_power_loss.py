@@ -239,7 +239,7 @@ class World:
         job = Job(f"job-{next(self.job_numbers)}", JobSpec("name", 1, 1, "b"), NOW, State.RUNNING)
         try:
             log = RunLog.create(self.root, "name", job.id)
-            job.logged, job.log_identity = True, log.identity()
+            job.logged, job.log_version = True, log.version
             self.recorder = Recorder(log)
             _done(self.syncer.follow(log, open_sync(self.root, "name", job.id)))
             _done(ensureDeferred(self.syncer.save(partial(self.jobs.change, job))))
@@ -267,6 +267,7 @@ class World:
         self.job.results.read = self.recorder.tally.read
         self.job.results.invalid = self.recorder.tally.invalid
         self.job.flawless = self.recorder.tally.flawless
+        self.job.log_version = self.recorder._log.version
         written = numbers[: self.recorder.tally.valid - before]
         self.written[self.job.id] += [(self.clock.seconds(), number) for number in written]
         self.worker.grow(self.job)
@@ -279,6 +280,7 @@ class World:
         self.job.results.read = self.recorder.tally.read
         self.job.results.invalid = self.recorder.tally.invalid
         self.job.flawless = self.recorder.tally.flawless
+        self.job.log_version = self.recorder._log.version
         self.job.state = State.FINISHED
         self.jobs.save_soon(self.job)
         self.worker.end(self.job)

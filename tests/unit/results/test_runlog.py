@@ -224,6 +224,7 @@ def test_a_log_that_is_cut_keeps_the_place_of_every_line(tmp_path: Path, left: i
     log.close()
     written = path.read_bytes()
     assert told == [left]
+    assert log.intact_from == 8
     assert written[:left] == b"one\ntwo\n"[:left]
     assert written[left:7] == bytes(7 - left)
     assert written[7:] == b"\nthree\nfour\n"
@@ -239,6 +240,25 @@ def test_what_another_hand_appends_moves_no_line(tmp_path: Path) -> None:
     log.append_stdout(b"three\n")
     log.close()
     assert (tmp_path / "shop/out.log").read_bytes() == b"one\ntwo\nthree\n"
+
+
+def test_what_another_hand_has_changed_is_known(tmp_path: Path) -> None:
+    """Bytes that were overwritten at their places show by the time of change alone."""
+    log = RunLog.create(tmp_path, "shop", "job-1")
+    log.append_stdout(b"one\n")
+    log.append_stdout(b"two\n")
+    assert log.intact_from == 0
+    path = tmp_path / "shop/job-1/out.log"
+    with path.open("r+b") as other:
+        other.write(b"ONE")
+    os.utime(path, ns=(1, 1))
+    reader = open_reader(tmp_path, "shop", "job-1")
+    assert reader.version() != log.version
+    log.append_stdout(b"three\n")
+    assert log.intact_from == 8
+    assert reader.version() == log.version
+    reader.close()
+    log.close()
 
 
 def test_a_failed_sync_comes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
