@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from io import RawIOBase
-from pathlib import Path
 
 import attrs
 
@@ -18,10 +18,14 @@ _BLOCK_BYTES = 64 * 1024
 
 @attrs.define
 class RunOfResults:
-    """The log read by `reader`; refused results go to `rejected`, one JSON object a line."""
+    """The log read by `reader`; refused results go to a file beside it, one JSON object a line.
+
+    Args:
+        open_rejected: opens that file for reading and appending, or raises OSError.
+    """
 
     reader: LogReader
-    rejected: Path
+    open_rejected: Callable[[], int]
     _noted: str | None = attrs.field(default=None, init=False)
 
     def read(self, offset: int, count: int) -> bytes:
@@ -44,8 +48,7 @@ class RunOfResults:
         Raises:
             OSError: they cannot be written.
         """
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(self.rejected, flags, 0o640), "a+b", buffering=0) as file:
+        with os.fdopen(self.open_rejected(), "a+b", buffering=0) as file:
             if self._noted is None:
                 self._noted = _last_noted(file)
             if self._noted == batch.key:

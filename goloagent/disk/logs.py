@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -12,11 +13,13 @@ from goloagent.disk import remains
 from goloagent.jobs.job import Job, Results
 from goloagent.results.runlog import (
     OUT,
+    REJECTED,
     LogPathError,
     LogReader,
     LogSync,
     open_reader,
     open_sync,
+    open_to_append,
     read_stderr_tail,
     size_of_file,
     write_account,
@@ -45,7 +48,7 @@ class Logs:
 
     def deliver(self, job: Job) -> RunOfResults:
         """Open a run's results for delivery."""
-        return RunOfResults(self.open(job), self._path(job) / "rejected.jsonl")
+        return RunOfResults(self.open(job), partial(self._open_rejected, job))
 
     def size(self, job: Job) -> int:
         """Return how many bytes a run's stdout has."""
@@ -74,5 +77,8 @@ class Logs:
         """Return the account that `keep_account` kept, or None where there is no whole one."""
         return remains.account_of(self.root, job.spec.name, job.id)
 
-    def _path(self, job: Job) -> Path:
-        return self.root / job.spec.name / job.id
+    def _open_rejected(self, job: Job) -> int:
+        try:
+            return open_to_append(self.root, job.spec.name, job.id, REJECTED)
+        except LogPathError as error:
+            raise OSError(errno.ENOENT, str(error)) from error

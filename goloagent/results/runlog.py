@@ -20,9 +20,11 @@ from pathlib import Path
 import attrs
 
 from goloagent import durable
+from goloagent.removal import remove_at
 
 OUT = "out.log"
 ERR = "err.log"
+REJECTED = "rejected.jsonl"
 ACCOUNT = "account.json"
 """Beside out.log once nothing in it is pending: what the database, if it is lost, knew of it."""
 
@@ -32,6 +34,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # Readable too, for the tail of stderr.
 _APPEND = _WRITE | os.O_APPEND
+_GROW = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NOTE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -285,6 +288,21 @@ def write_beside(logs: Path, name: str, job_id: str, file: str, data: bytes) -> 
             os.close(descriptor)
 
 
+def open_to_append(logs: Path, name: str, job_id: str, file: str) -> int:
+    """Open a file beside a run's log for reading and appending, made when it is not there.
+
+    Raises:
+        LogPathError: a link, or anything else that is no log, stands in the way.
+        OSError: it cannot be opened.
+    """
+    with _directory(logs, name) as named, _step(named, job_id) as own, _refusing_links(file):
+        descriptor = os.open(file, _GROW, 0o640, dir_fd=own)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise LogPathError(f"{file} is not a file")
+    return descriptor
+
+
 def size_of_run(logs: Path, name: str, job_id: str) -> int:
     """Return how many bytes the files of a run have; 0 when there is no such run.
 
@@ -322,10 +340,9 @@ def remove_run(logs: Path, name: str, job_id: str) -> None:
         OSError: something cannot be removed.
     """
     with suppress(FileNotFoundError), _directory(logs, name) as named:
-        with _step(named, job_id) as own:
-            for file in os.listdir(own):  # noqa: PTH208 (a path cannot be relative to a descriptor)
-                os.unlink(file, dir_fd=own)
-        os.rmdir(job_id, dir_fd=named)
+        with _step(named, job_id):
+            pass  # it is a directory and no link
+        remove_at(named, job_id)
 
 
 def discard_run(logs: Path, name: str, job_id: str) -> None:

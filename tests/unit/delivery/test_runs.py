@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,10 @@ def logs(tmp_path: Path) -> Path:
 
 def life(logs: Path) -> RunOfResults:
     """Return the run as an agent that starts has it."""
-    return RunOfResults(open_reader(logs, "shop", "job"), logs / "rejected.jsonl")
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+    return RunOfResults(
+        open_reader(logs, "shop", "job"), lambda: os.open(logs / "rejected.jsonl", flags)
+    )
 
 
 def batch(number: int) -> Batch:

@@ -40,7 +40,14 @@ from goloagent.jobs.repository import JobRepository
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import SettledRun
 from goloagent.results.recorder import Recorder
-from goloagent.results.runlog import RunLog, open_reader, open_sync, read_stderr_tail
+from goloagent.results.runlog import (
+    REJECTED,
+    RunLog,
+    open_reader,
+    open_sync,
+    open_to_append,
+    read_stderr_tail,
+)
 from goloagent.runs.recovery import Recovery
 
 HISTORIES = 10_000 if os.environ.get("GOLO_SOAK") else 300
@@ -326,7 +333,8 @@ class World:
 
     def _open(self, job: Job) -> RunOfResults:
         reader = open_reader(self.root, job.spec.name, job.id)
-        return RunOfResults(reader, self.root / job.spec.name / job.id / "rejected.jsonl")
+        run = (self.root, job.spec.name, job.id)
+        return RunOfResults(reader, lambda: open_to_append(*run, REJECTED))
 
     # The collector.
 

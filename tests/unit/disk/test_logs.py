@@ -1,0 +1,72 @@
+"""The files of a run are never reached through a link, wherever on the way it was planted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from unit.runs.one_run import NOW, RESULT
+
+from goloagent.delivery.batch import Batch
+from goloagent.delivery.policy import Answer
+from goloagent.disk.logs import Logs
+from goloagent.jobs.job import Job
+from goloagent.jobs.spec import JobSpec
+from goloagent.results.runlog import LogPathError, RunLog
+
+JOB = Job("id", JobSpec("shop", 1, 1, "b"), NOW)
+BATCH = Batch(0, len(RESULT), RESULT)
+REFUSED = Answer(400, "no")
+
+USES: dict[str, Callable[[Logs], object]] = {
+    "size": lambda logs: logs.size(JOB),
+    "open": lambda logs: logs.open(JOB).close(),
+    "deliver": lambda logs: logs.deliver(JOB).reject(BATCH, REFUSED),
+    "account": lambda logs: logs.keep_account(JOB),
+}
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Logs:
+    """The logs of a run, and the same elsewhere."""
+    for root in ("logs", "elsewhere"):
+        (tmp_path / root).mkdir()
+        log = RunLog.create(tmp_path / root, "shop", "id")
+        log.append_stdout(RESULT)
+        log.close()
+    return Logs(tmp_path / "logs")
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
+def test_what_a_run_has_is_used(logs: Logs, use: Callable[[Logs], object]) -> None:
+    """Without links all is well."""
+    use(logs)
+    assert logs.size(JOB) == len(RESULT)
+
+
+@pytest.mark.parametrize("place", ["shop", "shop/id", "shop/id/out.log"])
+@pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
+def test_no_link_is_followed(logs: Logs, use: Callable[[Logs], object], place: str) -> None:
+    """Neither in the last place nor on the way: nothing elsewhere is read or written."""
+    planted, elsewhere = logs.root / place, logs.root.parent / "elsewhere" / place
+    planted.rename(logs.root / "aside")
+    planted.symlink_to(elsewhere)
+    there = sorted(elsewhere.parent.rglob("*"))
+    if use is USES["account"] and place.endswith("out.log"):
+        use(logs)  # it is another file
+    else:
+        with pytest.raises((LogPathError, OSError)):
+            use(logs)
+    assert sorted(elsewhere.parent.rglob("*")) == there
+
+
+@pytest.mark.parametrize("odd", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("../out.log")])
+def test_what_stands_in_the_place_of_the_refused_results(
+    logs: Logs, odd: Callable[[Path], object]
+) -> None:
+    """It is an error, at once."""
+    odd(logs.root / "shop" / "id" / "rejected.jsonl")
+    with pytest.raises(OSError, match=r"rejected.jsonl|directory"):
+        logs.deliver(JOB).reject(BATCH, REFUSED)
