@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +94,79 @@ async def test_r10_killed_while_it_restores(
     assert await agent.stop() == 0
     await agent.start()
     assert (await agent.request("GET", "/health")).json["notices"] == []
+
+
+def lose(path: Path) -> None:
+    """Remove it with all that belongs to it."""
+    for part in path.parent.glob(f"{path.name}*"):
+        part.unlink()
+
+
+def empty(path: Path) -> None:
+    """Leave a file without a byte, alone."""
+    lose(path)
+    path.touch()
+
+
+def one_byte(path: Path) -> None:
+    """Leave the first byte of it, alone."""
+    lose(path)
+    path.write_bytes(b"S")
+
+
+def lose_rows(path: Path) -> None:
+    """Empty the write-ahead log, in which the rows still are."""
+    Path(f"{path}-wal").write_bytes(b"")
+
+
+def lose_main(path: Path) -> None:
+    """Leave the write-ahead log alone."""
+    path.unlink()
+
+
+def restore_old(path: Path) -> None:
+    """Put a copy of the first start in its place."""
+    lose(path)
+    shutil.copy(path.with_name("copy"), path)
+
+
+@pytest.mark.parametrize("loss", [lose, empty, one_byte, lose_rows, lose_main, restore_old])
+@pytest_twisted.ensureDeferred
+async def test_r10_a_lost_or_old_database(
+    agent: Agent, collector: Collector, numbered: Notes, loss: Callable[[Path], None]
+) -> None:
+    """Binaries, runs and the queue are found again and said; nothing is lost or sent twice."""
+    database = agent.state / "golo-agent.sqlite"
+    assert await agent.stop() == 0
+    shutil.copy(database, database.with_name("copy"))
+    await agent.start()
+    binary = await agent.upload(numbered.script(count=RESULTS))
+    sent = await agent.queue("sent", binary, duration=0)
+    await agent.settled(sent)
+    assert await agent.stop() == 0  # which closes the connection that the collector has accepted
+    await collector.close()
+    await agent.start()
+    pending = await agent.queue("pending", binary, duration=0)
+    assert (await agent.ended(pending))["results"]["pending"] == RESULTS
+    running = await agent.queue("running", binary, duration=600)
+    await agent.reached(running, "running")
+    waiting = await agent.queue("waiting", binary, duration=0)
+    pushes = len(collector.of_job(sent))
+    await agent.kill()
+
+    loss(database)
+    collector.open()
+    await agent.start()
+    notices = (await agent.request("GET", "/health")).json["notices"]
+    print(f"R10: database {loss.__name__}: started: {notices}")
+    if loss is not lose_rows:  # the stop above has written some of them to the database itself
+        assert "1 binaries and 3 runs" in notices[-1]
+    assert "1 queued jobs" in notices[-1]
+    jobs = {name: await agent.settled(job) for name, job in (("sent", sent), ("pending", pending))}
+    assert [job["results"]["delivered"] for job in jobs.values()] == [RESULTS, RESULTS], jobs
+    assert len(collector.of_job(sent)) == pushes, "what was delivered is sent again"
+    assert (await agent.ended(running))["state"] == "interrupted"
+    assert (await agent.settled(waiting))["state"] == "finished"
 
 
 @pytest.mark.parametrize("damage", [flip, cut, zero])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
@@ -150,13 +151,104 @@ async def test_s1_what_stands_in_the_way(idle_agent: Agent, tmp_path: Path, kind
         assert before in map(_identity, path.parent.iterdir())
 
 
+LEAVINGS = """\
+#!{python}
+import os, signal
+os.mkdir("shut"), os.mkdir("shut/in"), os.chmod("shut/in", 0), os.chmod("shut", 0)
+os.mkdir(b"\\xff\\xfe"), os.symlink("/", "root"), os.mkfifo("fifo"), os.mkdir("wide")
+for number in range(2000):
+    os.close(os.open(f"wide/{{number}}", os.O_CREAT))
+for _ in range({depth}):
+    os.mkdir("d")
+    os.chdir("d")
+print("left", flush=True)
+signal.pause()
+"""
+# Deeper than Python's stack and, with these names, than the longest path.
+DEPTH = 2500
+
+
+@pytest.mark.parametrize("ends", ["by kill -9", "by a cancel"])
+@pytest_twisted.ensureDeferred
+async def test_s1_what_a_load_test_leaves(agent: Agent, tmp_path: Path, ends: str) -> None:
+    """Trees without end, of any mode and name: the agent starts at once, and then removes them."""
+    from twisted.internet import reactor
+
+    program = tmp_path / "leaves"
+    program.write_text(LEAVINGS.format(python=sys.executable, depth=DEPTH))
+    job_id = await agent.queue("leaves", program, duration=60)
+    while not await _printed(agent.run_log(job_id, "leaves")):
+        await task.deferLater(reactor, 0.05)
+    if ends == "by kill -9":
+        await agent.kill()
+    else:
+        await agent.request("DELETE", f"/jobs/{job_id}")
+        await agent.ended(job_id)
+        assert await agent.stop() == 0
+    before = reactor.seconds()
+    await agent.start()
+    ready = reactor.seconds() - before
+    work = agent.state / "work"
+    while list(work.iterdir()):
+        await task.deferLater(reactor, 0.05)
+    print(
+        f"S1: {DEPTH} directories in each other and 2,000 files, left {ends}: ready after"
+        f" {ready:.1f} s, removed after {reactor.seconds() - before:.1f} s"
+    )
+
+
+async def _printed(log: Path) -> bool:
+    try:
+        return "left" in log.read_text()
+    except FileNotFoundError:
+        return False
+
+
+CONDITIONS = {
+    "a read-only state": 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"',
+    "read-only logs": 'mount --bind "$2" "$2" && mount -o remount,bind,ro "$2"',
+    "a full state": 'mount -t tmpfs -o size=4k tmpfs "$1"; head -c 4096 /dev/zero > "$1/full"',
+    "full logs": 'mount -t tmpfs -o size=4k tmpfs "$2"; head -c 4096 /dev/zero > "$2/full"',
+    "no inodes": 'mount -t tmpfs -o nr_inodes=2 tmpfs "$1"; mkdir "$1/work"',
+    "no descriptors": "ulimit -n 32",
+    "a mount in the work directory": (
+        'mkdir -p "$1/work/1b4e28ba-2fa1-11d2-883f-0016d3cca427" && mount -t tmpfs tmpfs "$_"'
+    ),
+}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest_twisted.ensureDeferred
+async def test_s1_disks_and_limits(idle_agent: Agent, tmp_path: Path, condition: str) -> None:
+    """Read-only, full, without inodes or descriptors: READY, or one line that names the option."""
+    from twisted.internet import reactor
+
+    if os.geteuid() != 0:
+        pytest.skip("S1: to mount file systems needs root")
+    for directory in (idle_agent.state, idle_agent.logs):
+        directory.mkdir()
+    script = f'{CONDITIONS[condition]}; shift 2; exec "$@"'
+    directories = (str(idle_agent.state), str(idle_agent.logs))
+    become = ("unshare", "--mount", "sh", "-c", script, "sh", *directories)
+    process = twistd(reactor, tmp_path, idle_agent.arguments, become=become)
+    outcome = await _outcome(idle_agent, process)
+    print(f"S1: {condition}: {outcome.strip()}")
+    if outcome == "ready":
+        process.transport.signalProcess("TERM")
+        assert await process.ended.addTimeout(START_SECONDS, reactor) == 0
+    else:
+        assert len(outcome.splitlines()) == 1
+        assert outcome.startswith("golo-agent: --")
+    assert (outcome == "ready") is (condition in ("a mount in the work directory", "full logs"))
+
+
 def _identity(path: Path) -> tuple[int, int]:
     status = path.lstat()
     return status.st_dev, status.st_ino
 
 
 async def _outcome(agent: Agent, process: Twistd) -> str:
-    """Return ``ready``, or the line with which an agent ended."""
+    """Return ``ready``, whatever else the disk then lacks, or the line with which it ended."""
     from twisted.internet import reactor
 
     for _ in range(START_SECONDS * 20):
@@ -168,7 +260,7 @@ async def _outcome(agent: Agent, process: Twistd) -> str:
         except (ConnectError, ResponseNeverReceived):
             pass  # it does not listen yet, or has ended meanwhile
         else:
-            if answer.status == 200:
+            if answer.json["status"] in ("ready", "disk-full"):
                 return "ready"
         await task.deferLater(reactor, 0.05)
     raise AssertionError(f"neither READY nor an end: {process.stdout!r}")
