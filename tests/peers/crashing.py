@@ -149,7 +149,7 @@ HANGS = {
     "sync of logs": Point("block", "goloagent.results.runlog:LogSync", "sync"),
     "sync of offsets": Point("block", STORE, "sync"),
     "removal": Point("block", "goloagent.runs.stage:Staged", "clear"),
-    "database": Point("block", STORE, "close"),
+    "database close": Point("block", STORE, "close"),
     "free space": Point("block", "goloagent.space:Space", "fault"),
 }
 SHORT_STOP_SECONDS = 4.0

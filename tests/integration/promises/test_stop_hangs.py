@@ -29,7 +29,7 @@ IDLE = {
     "connections": (0, "without: closing connections"),
     "sync of offsets": (1, "without: syncing logs"),
     "free space": (0, "calls in threads: critical (1)"),
-    "database": (
+    "database close": (
         1,
         f"the stop did not end in {SHORT_STOP_SECONDS + 1:.0f} s: closing the database",
     ),
