@@ -78,8 +78,9 @@ async def test_with_a_running_job(
     idle_agent: Agent, script: Callable[..., Path], point: str
 ) -> None:
     """What hangs in a thread holds up neither the job's end nor the process's."""
-    await idle_agent.start(crash_at=point)
-    await idle_agent.queue("job", script("sleep 600", "/bin/sh"), duration=600)
+    # A log is synced first when it is made.
+    await idle_agent.start(crash_at=f"{point}:2" if point == "sync of logs" else point)
+    await idle_agent.queue("job", script("echo line; sleep 600", "/bin/sh"), duration=600)
     await idle_agent.logged("hanging")
     code, took = await stop(idle_agent, SHORT_STOP_SECONDS + 1)
     assert (code, WITH_A_JOB[point][1] in idle_agent.log) == (WITH_A_JOB[point][0], True)
