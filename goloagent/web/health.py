@@ -69,6 +69,7 @@ class HealthRoutes:
             200: Reply("The agent is ready.", Health),
             503: Reply("It is not, and why.", Health),
         },
+        token_optional=True,
     )
     def get_health(self, request: Request) -> bytes:
         """Say whether the agent takes jobs, and why not.

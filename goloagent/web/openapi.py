@@ -31,6 +31,9 @@ EVERYWHERE = {
 Served = tuple[Operation, Callable[..., Any]]
 
 
+_BY_TOKEN: list[dict[str, list[str]]] = [{"token": []}, {"password": []}]
+
+
 def document(served: Iterable[Served], token: bool) -> dict[str, Any]:
     """Return the OpenAPI document of operations, each with the function that serves it.
 
@@ -45,7 +48,9 @@ def document(served: Iterable[Served], token: bool) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation, function in served:
         path = paths.setdefault(_PARAMETER.sub(r"{\1}", operation.path), {})
-        path[operation.method.lower()] = _described(operation, function, schema_of)
+        described = path[operation.method.lower()] = _described(operation, function, schema_of)
+        if token and operation.token_optional:
+            described["security"] = [{}, *_BY_TOKEN]
     return {
         "openapi": "3.1.0",
         "info": {
@@ -65,7 +70,7 @@ def document(served: Iterable[Served], token: bool) -> dict[str, Any]:
                 },
             },
         },
-        "security": [{"token": []}, {"password": []}] if token else [{}],
+        "security": _BY_TOKEN if token else [{}],
     }
 
 

@@ -46,7 +46,8 @@ class Operation:
     """One method of one path, whose parameters stand in it as ``<name>``.
 
     `errors` has a sentence for each status that is answered with a `Problem`. `query` is a Struct
-    with a member for each query parameter.
+    with a member for each query parameter. `token_optional` says that it is answered without the
+    token, too, in some way.
     """
 
     method: str
@@ -55,6 +56,7 @@ class Operation:
     errors: Mapping[int, str] = attrs.field(factory=dict)
     query: Any = None
     body: Body | None = None
+    token_optional: bool = False
 
 
 def operation(

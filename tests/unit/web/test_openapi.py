@@ -66,7 +66,15 @@ def test_it_says_whether_a_token_is_needed(
     """The document is that of this agent."""
     agent.access = attrs.evolve(agent.access, token=token)
     assert isinstance(agent.access, Access)
-    assert described(agent, TOKEN)["security"] == security
+    document = described(agent, TOKEN)
+    assert document["security"] == security
+    own = {
+        path: operation["security"]
+        for path, operations in document["paths"].items()
+        for operation in operations.values()
+        if "security" in operation
+    }
+    assert own == ({} if token is None else {"/health": [{}, *security]})
 
 
 def test_a_reply_of_several_types_lists_them(agent: Agent) -> None:
