@@ -23,7 +23,7 @@ from datetime import datetime
 from io import FileIO
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 import attrs
@@ -236,7 +236,7 @@ class Binaries:
             OSError: it cannot be read or written.
         """
         try:
-            source = (self.kept / binary.id).open("rb")
+            source = _open_file(self.kept / binary.id)
         except FileNotFoundError:
             raise BinaryChanged(f"binary {binary.id} is gone since its upload") from None
         digest = hashlib.sha256()
@@ -413,10 +413,20 @@ def _is_part(entry: os.DirEntry[str]) -> bool:
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with _open_file(path) as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _open_file(path: Path) -> BinaryIO:
+    """Open a file for reading; whatever else stands in its place counts as no file.
+
+    To open a FIFO waits for its other end, and many a device has no end.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise FileNotFoundError(errno.ENOENT, "it is not a file", str(path))
+    return path.open("rb")
 
 
 def _unlink(paths: list[Path]) -> None:

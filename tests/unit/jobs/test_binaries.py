@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -215,6 +216,41 @@ def test_a_binary_that_is_gone_is_not_run(binaries: Binaries, tmp_path: Path) ->
     (binaries.kept / binary.id).unlink()
     with pytest.raises(BinaryChanged, match=f"binary {binary.id} is gone"):
         binaries.stage(binary, tmp_path / "program")
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        os.mkfifo,
+        os.mkdir,
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: os.mknod(path, stat.S_IFSOCK | 0o600),
+    ],
+)
+def test_what_is_no_file_is_neither_run_nor_waited_for(
+    binaries: Binaries, tmp_path: Path, put: Callable[[Path], None]
+) -> None:
+    """A FIFO would keep its reader for ever, and a device may have no end."""
+    binary = keep(binaries, SCRIPT)
+    content = file(binaries, binary.sha256)
+    content.unlink()
+    put(content)
+    with pytest.raises(BinaryChanged, match=f"binary {binary.id} is gone"):
+        binaries.stage(binary, tmp_path / "program")
+    assert not (tmp_path / "program").exists()
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_an_upload_replaces_what_is_no_file(
+    binaries: Binaries, put: Callable[[Path], None]
+) -> None:
+    """Nobody waits for what stands where its content should, and all that hold it are mended."""
+    first = keep(binaries, SCRIPT)
+    content = file(binaries, first.sha256)
+    content.unlink()
+    put(content)
+    keep(binaries, SCRIPT)
+    assert (binaries.kept / first.id).read_bytes() == SCRIPT
 
 
 def test_staging_overwrites_nothing(binaries: Binaries, tmp_path: Path) -> None:
