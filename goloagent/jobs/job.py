@@ -96,6 +96,15 @@ class Results:
         return self.valid - self.delivered - self.rejected - self.abandoned
 
 
+@attrs.frozen
+class InvalidLine:
+    """The first line of stdout that is no result: its number from 1, why, and how it begins."""
+
+    number: int
+    reason: str
+    text: str
+
+
 @attrs.define
 class Job:
     """A job from its queueing on.
@@ -103,7 +112,8 @@ class Job:
     ``stderr_tail`` is how its stderr ended, known when it is over; ``logged`` says that its run has
     a log that can hold results. ``flawless`` is a stretch of that log all of whose lines are known
     to be results, up to where its lines are counted, and ``log_version`` the device, inode and time
-    of change of the file as it was counted; neither is kept.
+    of change of the file as it was counted; neither is kept. ``warnings`` are sentences on what is
+    probably wrong with the load test though the run went its way, known when it is over.
     """
 
     id: str
@@ -115,6 +125,8 @@ class Job:
     ended_at: datetime | None = None
     exit: Exit | None = None
     stderr_tail: str = ""
+    invalid_line: InvalidLine | None = None
+    warnings: tuple[str, ...] = ()
     logged: bool = False
     flawless: range = range(0)
     log_version: tuple[int, int, int] | None = None

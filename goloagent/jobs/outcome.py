@@ -5,8 +5,10 @@ The first cause of a run stands; what follows from it changes nothing. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from goloagent.hostfault import SLOW_DISK, HostFault
-from goloagent.jobs.job import Calls, Cause, Exit, State
+from goloagent.jobs.job import Calls, Cause, Exit, Job, State
 from goloagent.jobs.lifecycle import Event, Phase
 
 CANCELLED = Cause("cancelled", "The job was cancelled.")
@@ -69,6 +71,28 @@ def verdict(
     if cause is None:
         return State.FINISHED, None
     return _STATES.get(cause.reason, State.FAILED), cause
+
+
+def warnings(job: Job, is_cut: bool) -> Iterator[str]:
+    """Give sentences on what is probably wrong with the load test of a job that is over.
+
+    Args:
+        is_cut: whether the last line of stdout had no newline.
+    """
+    results, ok = job.results, job.calls.ok
+    if job.invalid_line is not None:
+        yield (
+            f"{results.invalid:,} of {results.read:,} lines of stdout are no results. The first is"
+            f" line {job.invalid_line.number:,}: {job.invalid_line.reason}."
+        )
+    # A load test that prints into a buffer of 4 KiB or more and loses the last one.
+    went_its_way = job.cause is None or job.state is State.CANCELLED
+    if went_its_way and results.read < ok and (2 * results.read < ok or is_cut):
+        cut = ", and the last line is cut" if is_cut else ""
+        yield (
+            f"{ok:,} calls returned but only {results.read:,} lines were printed{cut}: the load"
+            " test must flush stdout after each result, and before it ends at SIGTERM."
+        )
 
 
 def from_host(fault: HostFault) -> Cause:

@@ -5,13 +5,14 @@ Every function that reads a row raises ValueError or TypeError if the row cannot
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from datetime import datetime
 from typing import Any
 
 import attrs
 
-from goloagent.jobs.job import Calls, Cause, Exit, Job, Results, State
+from goloagent.jobs.job import Calls, Cause, Exit, InvalidLine, Job, Results, State
 from goloagent.jobs.spec import JobSpec
 
 SCHEMA = """
@@ -62,6 +63,8 @@ CREATE INDEX IF NOT EXISTS jobs_without_log ON jobs (position) WHERE settled AND
 ADDITIONS = (
     "ALTER TABLE jobs ADD COLUMN stderr_tail TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE jobs ADD COLUMN abandoned INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN invalid_line TEXT",
+    "ALTER TABLE jobs ADD COLUMN warnings TEXT NOT NULL DEFAULT '[]'",
 )
 
 
@@ -131,6 +134,8 @@ def job_row(job: Job) -> dict[str, Any]:
         "logged": job.logged,
         "settled": job.settled,
         "stderr_tail": job.stderr_tail,
+        "invalid_line": job.invalid_line and json.dumps(attrs.asdict(job.invalid_line)),
+        "warnings": json.dumps(job.warnings),
         **{f"calls_{name}": count for name, count in calls.items()},
         **results,
     }
@@ -141,6 +146,7 @@ def read_job(row: sqlite3.Row) -> Job:
     if min(value for value in tuple(row) if isinstance(value, int)) < 0:
         raise ValueError("a negative number")
     has_exit = row["exit_code"] is not None or row["exit_signal"] is not None
+    line = row["invalid_line"]
     return Job(
         id=row["id"],
         spec=JobSpec(**{field.name: row[field.name] for field in attrs.fields(JobSpec)}),
@@ -151,6 +157,8 @@ def read_job(row: sqlite3.Row) -> Job:
         ended_at=_optional_time(row["ended_at"]),
         exit=Exit(row["exit_code"], row["exit_signal"]) if has_exit else None,
         stderr_tail=row["stderr_tail"],
+        invalid_line=InvalidLine(**json.loads(line)) if line else None,
+        warnings=tuple(json.loads(row["warnings"])),
         logged=bool(row["logged"]),
         calls=Calls(**{field.name: row[f"calls_{field.name}"] for field in attrs.fields(Calls)}),
         results=Results(**{field.name: row[field.name] for field in attrs.fields(Results)}),

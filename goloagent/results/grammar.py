@@ -41,13 +41,13 @@ OFFSET = "(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 TIMESTAMP = f"{SECOND}(?:[.][0-9]+)?{OFFSET}"
 """RFC 3339 with only days that exist, any number of digits in a fraction, and no leap second."""
 
-_WHITESPACE = " \t\r\n"
+WHITESPACE = " \t\r\n"
 _STRING = r'"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*"'
 _NUMBER = r"-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _TOKEN = re.compile(
-    rf"[{_WHITESPACE}]*(?:(?P<string>{_STRING})(?:[{_WHITESPACE}]*(?P<name>:))?"
+    rf"[{WHITESPACE}]*(?:(?P<string>{_STRING})(?:[{WHITESPACE}]*(?P<name>:))?"
     rf"|(?P<literal>{_NUMBER}|true|false|null)|(?P<mark>[{{}}\[\],])"
-    rf"|(?P<garbage>[^{_WHITESPACE}]))"
+    rf"|(?P<garbage>[^{WHITESPACE}]))"
 )
 _INTEGER = re.compile("-?(?:0|[1-9][0-9]{0,18})")  # 19 digits hold every int64
 
@@ -75,7 +75,7 @@ _FOLLOWING = {
 }
 
 
-class _NotAnObject(ValueError):
+class NotAnObject(ValueError):
     """The text is not one JSON object."""
 
 
@@ -130,6 +130,12 @@ def accepts(line: bytes) -> bool:
     return read(line) is not None
 
 
+def fits(member: str, token: str) -> bool:
+    """Tell whether a value may stand in the member of this folded name, at any depth."""
+    rule = _MEMBERS.get(member)
+    return rule is None or bool(rule(token))
+
+
 def read(line: bytes) -> dict[str, str] | None:
     """Return what `reading` does, in one go."""
     return finish(reading(line))
@@ -143,7 +149,7 @@ def reading(line: bytes) -> Steps[dict[str, str] | None]:
     """
     members: dict[str, str] = {}
     try:
-        for value in _values(line.decode().strip(_WHITESPACE)):
+        for value in values(line.decode().strip(WHITESPACE)):
             if value is None:
                 yield
                 continue
@@ -154,7 +160,7 @@ def reading(line: bytes) -> Steps[dict[str, str] | None]:
                     return None
                 if depth == 1 and (member != "timestamp" or token != "null"):
                     members[member] = token
-    except (UnicodeDecodeError, _NotAnObject):
+    except (UnicodeDecodeError, NotAnObject):
         return None
     return members if "timestamp" in members else None
 
@@ -172,17 +178,17 @@ def integer(token: str) -> int | None:
     return None if token == "null" else int(token)
 
 
-def _values(text: str) -> Iterator[tuple[str, str, int] | None]:
+def values(text: str) -> Iterator[tuple[str, str, int] | None]:
     """Yield each value in a JSON object, at every depth, as it comes; None now and then.
 
     A value is the folded name of the top-level member it stands in, its token (all of a string or
     literal, the opening bracket of an array or object) and how many brackets are open around it.
     The object itself is of no member.
 
-    Raises `_NotAnObject` at the first token that JSON does not have there.
+    Raises `NotAnObject` at the first token that JSON does not have there.
     """
     if not text.startswith("{"):
-        raise _NotAnObject
+        raise NotAnObject
     expected = "value"
     closing: list[str] = []  # what closes each bracket that is open, outermost first
     member = ""
@@ -193,24 +199,24 @@ def _values(text: str) -> Iterator[tuple[str, str, int] | None]:
         if kind == "mark":
             kind = match["mark"]
         if (following := _FOLLOWING.get((expected, kind))) is None:
-            raise _NotAnObject
+            raise NotAnObject
         if kind == "name":
             if len(closing) == 1:
                 member = _fold(json.loads(match["string"]))
         elif kind == ",":
             if not closing:
-                raise _NotAnObject
+                raise NotAnObject
             following = "name" if closing[-1] == "}" else "value"
         elif kind in ("]", "}"):
             if not closing or closing.pop() != kind:
-                raise _NotAnObject
+                raise NotAnObject
         elif kind in _CLOSED_BY:
             yield member, kind, len(closing)
             closing.append(_CLOSED_BY[kind])
             if len(closing) > MAX_DEPTH:
-                raise _NotAnObject
+                raise NotAnObject
         else:
             yield member, match[kind], len(closing)
         expected = following
     if closing:
-        raise _NotAnObject
+        raise NotAnObject

@@ -15,10 +15,14 @@ def count(block: bytes) -> int:
 
 @attrs.frozen
 class Lines:
-    """What became whole: lines that each end in a newline, and how many more were too long."""
+    """What became whole: lines that each end in a newline, and how many more were too long.
+
+    Of these the first came after `first_oversized` others.
+    """
 
     block: bytes = b""
     oversized: int = 0
+    first_oversized: int = 0
 
 
 class LineSplitter:
@@ -51,7 +55,11 @@ class LineSplitter:
             return Lines(block, oversized)
         lines = block.split(b"\n")
         kept = [line for line in lines if len(line) <= self._max_line_bytes]
-        return Lines(b"\n".join(kept), oversized + len(lines) - len(kept))
+        dropped = len(lines) - len(kept)
+        first = 0
+        if dropped and not oversized:
+            first = next(n for n, line in enumerate(lines) if len(line) > self._max_line_bytes)
+        return Lines(b"\n".join(kept), oversized + dropped, first)
 
     def close(self) -> Lines:
         """End the stream: what stands after its last newline is a line too, and is given one."""

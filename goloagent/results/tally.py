@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import attrs
 
-from goloagent.results.lines import Lines, LineSplitter
+from goloagent.results.flaw import Flaw, begins, explaining
+from goloagent.results.lines import Lines, LineSplitter, count
 from goloagent.results.output import MAX_LINE_BYTES, reading_of
 from goloagent.results.record import Record
 from goloagent.results.steps import Steps, finish
@@ -21,13 +22,16 @@ class Tally:
     """How many lines were read, from a byte of the log on, and how many of them are no results.
 
     ``flawless`` is the last stretch of the log all of whose lines are results, as far as is known:
-    blocks of whole lines. `observe` is given the results themselves, block by block.
+    blocks of whole lines. ``first_flaw`` is the first line that is no result, and ``is_cut`` says
+    that the last line had no newline. `observe` is given the results themselves, block by block.
     """
 
     read: int = 0
     invalid: int = 0
     start: int = attrs.field(default=0, repr=False, kw_only=True)
     flawless: range = attrs.field(init=False, repr=False, eq=False)
+    first_flaw: Flaw | None = attrs.field(init=False, repr=False, eq=False, default=None)
+    is_cut: bool = attrs.field(init=False, repr=False, eq=False, default=False)
     observe: Callable[[list[Record]], None] | None = attrs.field(
         default=None, repr=False, eq=False, kw_only=True
     )
@@ -61,7 +65,9 @@ class Tally:
 
     def closing(self) -> Steps[None]:
         """Close in steps."""
-        yield from self._count(self._splitter.close(), self._end)
+        last = self._splitter.close()
+        self.is_cut = last != Lines()
+        yield from self._count(last, self._end)
 
     def _count(self, lines: Lines, end: int) -> Steps[None]:
         """Count lines that end where `end` says."""
@@ -69,8 +75,21 @@ class Tally:
         if not reading.lines and not lines.oversized:
             return
         invalid = len(reading.flaws) + lines.oversized
+        if invalid and self.first_flaw is None:
+            self.first_flaw = yield from self._explain(lines, reading.flaws)
         self.read += reading.lines + lines.oversized
         self.invalid += invalid
         self.flawless = range(end if invalid else self.flawless.start, end)
         if self.observe is not None:
             self.observe(reading.results)
+
+    def _explain(self, lines: Lines, flaws: list[int]) -> Steps[Flaw]:
+        """Say what is wrong with the first of some lines that is no result."""
+        start = flaws[0] if flaws else len(lines.block)
+        before = count(lines.block[:start])
+        if lines.oversized and lines.first_oversized <= before:
+            reason = f"it is longer than {MAX_LINE_BYTES} bytes"
+            return Flaw(self.read + lines.first_oversized + 1, reason, "")
+        line = lines.block[start : lines.block.index(b"\n", start)]
+        reason = yield from explaining(line)
+        return Flaw(self.read + before + 1, reason, begins(line))

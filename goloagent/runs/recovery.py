@@ -16,7 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, ensur
 from twisted.logger import Logger
 
 from goloagent.jobs import outcome, sentences
-from goloagent.jobs.job import Job, State
+from goloagent.jobs.job import InvalidLine, Job, State
 from goloagent.jobs.job import Results as Counted
 from goloagent.jobs.store import Store
 from goloagent.results.runlog import LogPathError, LogReader
@@ -173,6 +173,8 @@ class Recovery:
         results.read = settled + results.invalid + behind.valid
         job.flawless = behind.flawless
         job.log_version = version
+        if job.invalid_line is None:
+            job.invalid_line = _first_invalid(before, behind)
         return True
 
     async def _read_stderr(self, job: Job) -> None:
@@ -192,6 +194,14 @@ class Recovery:
             self._log.warn(
                 "the statistics of job {id} are not kept: {error}", id=job.id, error=error
             )
+
+
+def _first_invalid(before: Tally, behind: Tally) -> InvalidLine | None:
+    """Return the first line of a log that is no result; it was counted by two tallies."""
+    for tally, lines in ((before, 0), (behind, before.read)):
+        if (flaw := tally.first_flaw) is not None:
+            return InvalidLine(lines + flaw.number, flaw.reason, flaw.text)
+    return None
 
 
 def _count(log: LogReader, committed: int, before: Tally, behind: Tally) -> Iterator[bool]:

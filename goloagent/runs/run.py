@@ -23,7 +23,7 @@ from goloagent.cooperation import take_turn
 from goloagent.hostfault import DISK_FULL, HostFault, status_of
 from goloagent.jobs import outcome, sentences
 from goloagent.jobs.bounds import Bounds
-from goloagent.jobs.job import Cause, Exit, Job, State
+from goloagent.jobs.job import Cause, Exit, InvalidLine, Job, State
 from goloagent.jobs.lifecycle import Effect, Event, Phase
 from goloagent.loadtest.process import LoadTestProcess, Watcher
 from goloagent.loadtest.users import Users
@@ -402,6 +402,8 @@ class Run(Watcher):
         known = tally.flawless
         self.job.flawless = range(max(known.start, log.intact_from), known.stop)
         self.job.log_version = log.version
+        if self.job.invalid_line is None and (flaw := tally.first_flaw) is not None:
+            self.job.invalid_line = InvalidLine(flaw.number, flaw.reason, flaw.text)
 
     def _end(self) -> None:
         """Let go of the process, and settle the account once all that it printed is counted."""
@@ -462,6 +464,8 @@ class Run(Watcher):
             job.started_at, job.exit, job.stderr_tail = None, None, ""
         else:
             job.started_at, job.ended_at = self._begun_at, self._tools.now()
+            is_cut = self._staged is not None and self._staged.recorder.tally.is_cut
+            job.warnings = tuple(outcome.warnings(job, is_cut))
 
     def _announce(self) -> None:
         job = self.job
@@ -470,6 +474,8 @@ class Run(Watcher):
             self._log.info("job {id} stays in the queue: {why}", id=job.id, why=why)
         else:
             self._log.info("{sentence}", sentence=sentences.ended(job))
+        for warning in job.warnings:
+            self._log.warn("job {id}: {warning}", id=job.id, warning=warning)
 
     def _read_stderr(self, staged: Staged) -> str:
         try:

@@ -76,11 +76,26 @@ class JobSummary(Struct, frozen=True):
     delivery: DeliveryResource
 
 
+class InvalidLineResource(Struct, frozen=True):
+    """A line of stdout that is no result: its number from 1, why, and its first 200 bytes."""
+
+    number: Count
+    reason: str
+    text: str
+
+
 class JobResource(JobSummary, frozen=True):
     """A job with all that is known of it."""
 
     stderr_tail: Annotated[
         str, Meta(description="the last 20 lines of stderr, up to 8 KiB, once the job is over")
+    ]
+    invalid_line: Annotated[
+        InvalidLineResource | None, Meta(description="the first line of stdout that is no result")
+    ]
+    warnings: Annotated[
+        list[str],
+        Meta(description="what is probably wrong with the load test, once the job is over"),
     ]
 
 
@@ -93,7 +108,13 @@ class JobList(Struct, frozen=True):
 
 def job_resource(job: Job, delivery: DeliveryStatus) -> JobResource:
     """Return the job resource, with how its delivery goes."""
-    return JobResource(**structs.asdict(job_summary(job, delivery)), stderr_tail=job.stderr_tail)
+    line = job.invalid_line
+    return JobResource(
+        **structs.asdict(job_summary(job, delivery)),
+        stderr_tail=job.stderr_tail,
+        invalid_line=InvalidLineResource(line.number, line.reason, line.text) if line else None,
+        warnings=list(job.warnings),
+    )
 
 
 def results_resource(results: Results) -> ResultsResource:

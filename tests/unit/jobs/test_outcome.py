@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import pytest
 
 from goloagent.hostfault import HostFault
 from goloagent.jobs import outcome
-from goloagent.jobs.job import Calls, Cause, Exit, State
+from goloagent.jobs.job import Calls, Cause, Exit, InvalidLine, Job, Results, State
 from goloagent.jobs.lifecycle import TABLE, Event, Phase
 from goloagent.jobs.outcome import cause_of, verdict
+from goloagent.jobs.spec import JobSpec
 
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 CLEAN, CODE, KILLED = Exit(code=0), Exit(code=3), Exit(signal="SIGKILL")
 GOOD = Calls(started=2, ok=1, failed=1)
 
@@ -132,3 +136,43 @@ def test_the_hosts_fault_puts_a_job_back() -> None:
     too_long = cause_of(Phase.PREPARING, Event.TIMEOUT, 60, None)
     assert too_long is not None
     assert too_long.requeue
+
+
+@pytest.mark.parametrize(
+    ("ok", "read", "is_cut", "state", "warned"),
+    [
+        (144, 73, True, State.FINISHED, True),
+        (144, 73, False, State.FINISHED, False),
+        (144, 71, False, State.FINISHED, True),
+        (144, 0, False, State.FINISHED, True),
+        (144, 0, False, State.CANCELLED, True),
+        (144, 144, True, State.FINISHED, False),
+        (144, 500, True, State.FINISHED, False),
+        (144, 0, False, State.FAILED, False),
+        (0, 0, False, State.FINISHED, False),
+    ],
+)
+def test_output_that_was_not_flushed(
+    ok: int, read: int, is_cut: bool, state: State, warned: bool
+) -> None:
+    """Fewer lines than calls, and the last one cut, or far fewer; a failure has its own reason."""
+    cause = {
+        State.FINISHED: None,
+        State.CANCELLED: outcome.CANCELLED,
+        State.FAILED: Cause("exited", "x"),
+    }[state]
+    spec = JobSpec("name", 1, 1, "binary")
+    job = Job("id", spec, NOW, state, cause, calls=Calls(ok, ok), results=Results(read=read))
+    sentences = list(outcome.warnings(job, is_cut))
+    assert len(sentences) == warned
+    assert not warned or "flush stdout" in sentences[0]
+
+
+def test_lines_that_are_no_results() -> None:
+    """How many, and what is wrong with the first, whatever became of the job."""
+    job = Job("id", JobSpec("name", 1, 1, "binary"), NOW, State.FAILED, Cause("exited", "x"))
+    job.results = Results(read=78, invalid=70)
+    job.invalid_line = InvalidLine(9, "timestamp: it is missing", "{}")
+    assert list(outcome.warnings(job, False)) == [
+        "70 of 78 lines of stdout are no results. The first is line 9: timestamp: it is missing."
+    ]

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goloagent.durable import SyncFailed
-from goloagent.jobs.job import Calls, Cause, Exit, Job, Results, State
+from goloagent.jobs.job import Calls, Cause, Exit, InvalidLine, Job, Results, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.jobs.store import Binary, Content, Damaged, SettledRun, Store
 
@@ -35,6 +35,8 @@ JOBS = st.builds(
     ended_at=st.none() | st.just(NOW + timedelta(microseconds=1)),
     exit=st.none() | st.builds(Exit, code=COUNT) | st.builds(Exit, signal=st.just("SIGKILL")),
     stderr_tail=st.text(),
+    invalid_line=st.none() | st.builds(InvalidLine, st.integers(1, 2**62), st.text(), st.text()),
+    warnings=st.lists(st.text()).map(tuple),
     logged=st.booleans(),
     calls=st.builds(Calls, COUNT, COUNT, COUNT),
     results=st.builds(Results, COUNT, COUNT, COUNT, COUNT, COUNT, COUNT),

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from goloagent.delivery.status import DeliveryStatus
-from goloagent.jobs.job import Calls, Cause, Exit, Job, Results, State
+from goloagent.jobs.job import Calls, Cause, Exit, InvalidLine, Job, Results, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.web import resource as web
 
@@ -49,6 +49,8 @@ def test_a_queued_job() -> None:
         },
         "delivery": {"state": "ok", "last_error": None, "retry_at": None},
         "stderr_tail": "",
+        "invalid_line": None,
+        "warnings": [],
     }
 
 
@@ -64,6 +66,8 @@ def test_a_job_that_failed() -> None:
         ended_at=QUEUED_AT + timedelta(seconds=1.5),
         exit=Exit(code=3),
         stderr_tail="one\ntwo",
+        invalid_line=InvalidLine(7, "timestamp: it is missing", "{}"),
+        warnings=("2 of 9 lines are no results.",),
         calls=Calls(started=10, ok=5, failed=3),
         results=Results(read=9, invalid=2, delivered=4, rejected=1, abandoned=1, committed=700),
     )
@@ -76,7 +80,14 @@ def test_a_job_that_failed() -> None:
     )
     assert resource["stderr_tail"] == "one\ntwo"
     summary = msgspec.json.decode(msgspec.json.encode(web.job_summary(job, delivery)))
-    assert summary == {name: value for name, value in resource.items() if name != "stderr_tail"}
+    assert resource["invalid_line"] == {
+        "number": 7,
+        "reason": "timestamp: it is missing",
+        "text": "{}",
+    }
+    assert resource["warnings"] == ["2 of 9 lines are no results."]
+    only_here = {"stderr_tail", "invalid_line", "warnings"}
+    assert summary == {name: value for name, value in resource.items() if name not in only_here}
     assert resource["started_at"] == "2026-01-02T03:04:05Z"
     assert resource["ended_at"] == "2026-01-02T03:04:06.500000Z"
     assert resource["calls"] == {"started": 10, "ok": 5, "failed": 3, "in_flight": 2}
