@@ -127,7 +127,7 @@ class Agent(Service):
             self._upload_space_loop,
         )
         tasks.add(self._beat_loop, *self._loops)
-        if os.getpid() == 1:
+        if os.getpid() == 1 or parts.adopts_orphans:
             reaper = Periodic(clock, REAP_SECONDS, "reaper", Reaper().reap)
             tasks.add(reaper)
             reaper.start()

@@ -458,6 +458,11 @@ class Composition:
             status = self.output.availability.status
         return attrs.evolve(health, collector=status)
 
+    @property
+    def adopts_orphans(self) -> bool:
+        """Whether what load tests leave behind becomes a child of the agent."""
+        return self._custody.adopts_orphans
+
     def _cancel(self, job: Job) -> bool:
         kept = self.supervisor.cancel(job)
         self._jobs.publish(job)

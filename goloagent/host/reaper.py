@@ -1,7 +1,8 @@
-"""Reaps orphans while the agent is process 1 of a container, whose children they become.
+"""Reaps orphans, which become children of the agent.
 
-A load test may leave daemons behind; each is a child of process 1 once its parent has ended, and
-stays a zombie after its own end until process 1 waits for it.
+A load test may leave daemons behind. The agent is process 1 of a container, or the subreaper of its
+descendants: each is its child once the parent has ended, and stays a zombie after its own end until
+the agent waits for it.
 """
 
 from __future__ import annotations

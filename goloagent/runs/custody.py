@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.process import reapProcessHandlers
 from twisted.logger import Logger
 
 from goloagent.jobs.job import Job
 from goloagent.loadtest import cgroup, landlock, listener, sdkarchive, survivors
-from goloagent.loadtest.containment import Containment, attempt, choose, ways
+from goloagent.loadtest.containment import Containment, ProcessGroup, attempt, choose, ways
 from goloagent.loadtest.listener import Owner, is_load_tests, is_strangers
 from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.loadtest.users import Users
@@ -63,6 +64,7 @@ class Custody:
             self._clear(way, "", "earlier jobs")
         self._tell("earlier jobs", survivors.end(self._mark()))
         self._containment = choose(wanted, user, found)
+        self.adopts_orphans = self._adopt_orphans()
         self._log.info("load tests are kept together by: {name}", name=self.containment)
         self._closed = self._close(closed, readable)
 
@@ -116,7 +118,10 @@ class Custody:
         """End what a job has left behind, off the reactor thread: there may be many processes."""
         whose = f"job {job.id}"
         await self._in_thread(self._clear, self._containment, job.id, whose)
-        ended = await self._in_thread(survivors.end, self._mark(job.id))
+        # What else is a child of the agent by now was left behind by a load test.
+        ours = frozenset(reapProcessHandlers) if self.adopts_orphans else None
+        mark = self._mark(job.id)
+        ended = await self._in_thread(survivors.end, mark, survivors.END_SECONDS, ours)
         if not ended[1]:
             self._current = None
         self._tell(whose, ended)
@@ -146,6 +151,20 @@ class Custody:
     def _uid(self) -> int:
         """Return whose load tests' processes are."""
         return os.geteuid() if self._user is None else pwd.getpwnam(self._user).pw_uid
+
+    def _adopt_orphans(self) -> bool:
+        """Have what leaves its group become a child of the agent, if a child is a load test's then.
+
+        It may not be when the agent is process 1, or was started with children.
+        """
+        if self.containment != ProcessGroup.name or os.getpid() == 1 or survivors.has_children():
+            return False
+        try:
+            survivors.adopt_orphans()
+        except OSError as error:
+            self._log.warn("daemons of load tests are found by their mark alone: {why}", why=error)
+            return False
+        return True
 
     def _mark(self, job_id: str = "") -> str:
         return survivors.mark_of(self._state, job_id)

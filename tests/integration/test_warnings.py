@@ -1,0 +1,82 @@
+"""What a job says of a load test whose output is not what its author meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest_twisted
+from peers.agent import Agent
+
+CHECKOUT = str(Path(__file__).parents[2])
+SERVE = f"""
+import datetime, io, json, os, sys, time
+sys.path.insert(0, {CHECKOUT!r})
+from goloagent import sdk
+
+def line(timestamp):
+    return json.dumps({{"url": "http://x/", "status": 200, "timestamp": timestamp, "duration": 1}})
+
+"""
+WITH_ZONE = "datetime.datetime.now(datetime.timezone.utc).isoformat()"
+
+
+@pytest_twisted.ensureDeferred
+async def test_print_needs_no_flush(agent: Agent, script: Callable[..., Path]) -> None:
+    """What a load test in Python prints is there at once, also when it is killed by SIGTERM."""
+    text = (
+        f"{SERVE}def run():\n    time.sleep(0.02)\n    print(line({WITH_ZONE}))\n\nsdk.serve(run)\n"
+    )
+    job = await agent.settled(await agent.queue("prints", script(text), duration=1, users=2))
+    assert job["results"]["valid"] == job["calls"]["ok"] > 0, job
+    assert job["warnings"] == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_output_that_is_not_flushed_is_warned_of(
+    agent: Agent, script: Callable[..., Path]
+) -> None:
+    """A load test with a buffer of its own that ends at SIGTERM loses results, and hears of it."""
+    text = f"""{SERVE}
+import socket
+from goloagent.netrpc import Server
+out = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False), 8192))
+host, port = os.environ["GOLO_RPC_ADDR"].rsplit(":", 1)
+connection, _ = socket.create_server((host, int(port))).accept()
+server = Server()
+while data := connection.recv(65536):
+    for call in server.receive(data):
+        time.sleep(0.02)
+        out.write(line({WITH_ZONE}) + "\\n")
+        connection.sendall(server.reply(call))
+time.sleep(60)
+"""
+    job_id = await agent.queue("buffers", script(text), duration=2, users=2)
+    job = await agent.settled(job_id)
+    assert (job["state"], job["results"]["read"] < job["calls"]["ok"]) == ("finished", True), job
+    [warning] = [w for w in job["warnings"] if "flush" in w]
+    assert f"job {job_id}: {warning}" in agent.log
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_timestamp_without_a_zone_is_told(
+    agent: Agent, script: Callable[..., Path]
+) -> None:
+    """The job, its warnings and the log say which line is the first and what is wrong with it."""
+    text = (
+        f"{SERVE}def run():\n    time.sleep(0.02)\n"
+        "    print(line(datetime.datetime.now().isoformat()))\n\nsdk.serve(run)\n"
+    )
+    job_id = await agent.queue("naive", script(text), duration=1, users=2)
+    job = await agent.settled(job_id)
+    assert job["results"]["invalid"] == job["results"]["read"] > 0
+    line = job["invalid_line"]
+    assert line["number"] == 1
+    assert "has no time zone" in line["reason"]
+    assert line["text"].startswith('{"url"')
+    assert any("has no time zone" in warning for warning in job["warnings"]), job
+    assert "has no time zone" in agent.log
+    assert await agent.stop() == 0
+    await agent.start()
+    again = await agent.job(job_id)
+    assert (again["invalid_line"], again["warnings"]) == (line, job["warnings"])
