@@ -119,8 +119,10 @@ class JobRoutes:
             users=spec.users,
             duration=spec.duration_seconds,
         )
-        self.submit()
-        await self.commits.commit()
+        try:
+            await self.commits.commit()
+        finally:
+            self.submit()
         request.responseHeaders.setRawHeaders("Location", [f"/jobs/{job.id}"])
         return request.answer(201, Queued(queued=True, id=job.id, ignored=ignored))
 

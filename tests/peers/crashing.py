@@ -36,10 +36,6 @@ def _in_state(*states: str) -> Condition:
     return lambda store, job: job.state.value in states
 
 
-def _starting(logged: bool) -> Condition:
-    return lambda store, job: job.state.value == "starting" and job.logged is logged
-
-
 def _abandoned(store: Any, job: Any) -> bool:
     return job.results.abandoned > 0
 
@@ -81,12 +77,10 @@ POINTS = {
     "queue-before-answer": Point("before", "goloagent.web.request:Request", "finish", _status(201)),
     "queue-after-answer": Point("after", "goloagent.web.request:Request", "finish", _status(201)),
     # Its run begins.
-    "start-before-save": Point("before", STORE, "save", _starting(False)),
-    "start-after-save": Point("after", STORE, "save", _starting(False)),
     "start-after-stage": Point("after", f"{BINARIES}:Binaries", "stage"),
     "start-before-log": Point("before", "goloagent.results.runlog:RunLog", "create"),
-    "start-before-logged": Point("before", STORE, "save", _starting(True)),
-    "start-after-logged": Point("after", STORE, "save", _starting(True)),
+    "start-before-save": Point("before", STORE, "save", _in_state("starting")),
+    "start-after-save": Point("after", STORE, "save", _in_state("starting")),
     "start-after-spawn": Point("after", "goloagent.runs.custody:Custody", "spawn"),
     "start-after-launch": Point("after", "goloagent.runs.run:Run", "launched"),
     "running-after-save": Point("after", STORE, "save", _in_state("running")),
