@@ -51,8 +51,15 @@ class Logs:
         return RunOfResults(self.open(job), partial(self._open_rejected, job))
 
     def size(self, job: Job) -> int:
-        """Return how many bytes a run's stdout has."""
-        return size_of_file(self.root, job.spec.name, job.id)
+        """Return how many bytes a run's stdout has.
+
+        Raises:
+            FileNotFoundError: there is no log, or something else stands in its place.
+        """
+        try:
+            return size_of_file(self.root, job.spec.name, job.id)
+        except LogPathError as error:
+            raise FileNotFoundError(errno.ENOENT, str(error)) from error
 
     def stderr_tail(self, job: Job) -> str:
         """Return the last lines of a run's stderr."""

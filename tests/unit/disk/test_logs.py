@@ -70,3 +70,12 @@ def test_what_stands_in_the_place_of_the_refused_results(
     odd(logs.root / "shop" / "id" / "rejected.jsonl")
     with pytest.raises(OSError, match=r"rejected.jsonl|directory"):
         logs.deliver(JOB).reject(BATCH, REFUSED)
+
+
+@pytest.mark.parametrize("place", ["shop", "shop/id", "shop/id/out.log"])
+def test_the_size_of_what_is_no_log_is_an_error_of_the_disk(logs: Logs, place: str) -> None:
+    """The metric of it is left out then, as for a log that is gone; the others are shown."""
+    (logs.root / place).rename(logs.root / "aside")
+    os.mkfifo(logs.root / place)
+    with pytest.raises(FileNotFoundError):
+        logs.size(JOB)
