@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import pwd
@@ -15,6 +16,8 @@ from goloagent.host.error import CannotStart, unusable
 
 _Identity = tuple[int, int]
 _NOWHERE = (-1, -1)
+# What opening a directory, a link or a socket fails with.
+_NOT_A_FILE = frozenset({errno.EISDIR, errno.ELOOP, errno.ENXIO})
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _log = Logger()
@@ -37,10 +40,6 @@ def make_writable(option: str, directory: Path, mode: int) -> None:
         make(directory, mode)
         with tempfile.TemporaryFile(dir=directory):
             pass
-    except FileExistsError:
-        raise CannotStart(
-            f"{option} {directory}: it is not a directory; move it away or choose another"
-        ) from None
     except OSError as error:
         raise unusable(option, directory, error) from None
 
@@ -54,10 +53,6 @@ def lock_state(state: Path) -> int:
     lock = state / "lock"
     try:
         make(state, 0o711)
-    except FileExistsError:
-        raise CannotStart(
-            f"--state {state}: it is not a directory; move it away or choose another"
-        ) from None
     except OSError as error:
         raise unusable("--state", state, error) from None
     try:
@@ -65,6 +60,8 @@ def lock_state(state: Path) -> int:
         descriptor = os.open(lock, _LOCK, 0o600)
         os.fchmod(descriptor, 0o600)
     except OSError as error:
+        if error.errno in _NOT_A_FILE:
+            raise CannotStart(f"--state {lock}: it is not a regular file; move it away") from None
         raise unusable("--state", lock, error) from None
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -27,4 +27,8 @@ def unusable(option: str, path: object, error: OSError) -> CannotStart:
             f"{option} {path}: {reason(error)} for uid {uid}; give it to that user"
             f" (chown {uid} {path}) or choose another by {option}"
         )
+    if error.errno == errno.EEXIST:
+        return CannotStart(
+            f"{option} {path}: it is not a directory; move it away or choose another by {option}"
+        )
     return CannotStart(f"{option} {path}: {reason(error)}")
