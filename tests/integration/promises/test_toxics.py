@@ -30,7 +30,9 @@ async def proxy(collector: Collector, request: pytest.FixtureRequest) -> AsyncIt
 
     toxic = request.param
     lasting = toxic in (Toxic.LATENCY, Toxic.SLICER)
-    proxy = Proxy(reactor, collector.port, toxic, 10**9 if lasting else POISONED_CONNECTIONS)
+    # The first is the start's, which looks whether there is a collector and sends nothing.
+    poisoned = 10**9 if lasting else POISONED_CONNECTIONS + 1
+    proxy = Proxy(reactor, collector.port, toxic, poisoned)
     yield proxy
     await proxy.close()
 

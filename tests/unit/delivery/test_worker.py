@@ -835,7 +835,7 @@ def test_an_answer_in_the_stop_counts(world: World) -> None:
 
 
 def test_a_stop_with_nothing_to_do_is_done(world: World) -> None:
-    """An idle shipper stops at once."""
+    """An idle worker stops at once."""
     assert world.stop() == [None]
     world.assert_at_rest()
 
