@@ -137,6 +137,11 @@ class Run(Watcher):
         return self._launched
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing happens to it any more, a cancel included."""
+        return self._life.phase is Phase.OVER
+
+    @property
     def fault(self) -> HostFault | None:
         """Why the job went back to the queue, or None: it did not, or only the agent stopped."""
         cause = self._life.cause

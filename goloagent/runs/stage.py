@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import attrs
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
 
-from goloagent.hostfault import SLOW_DISK, HostFault, status_of
+from goloagent.hostfault import HostFault, status_of
 from goloagent.jobs import outcome
 from goloagent.jobs.binaries import Binaries, BinaryChanged
 from goloagent.jobs.job import Cause, Job
@@ -82,7 +82,8 @@ class Stage:
     in_thread: Callable[..., Deferred[None]]
     follow: Callable[[Job, RunLog], Awaitable[None]]
     stopped: Callable[[], bool] = lambda: False
-    _copying: bool = attrs.field(default=False, init=False)
+    # Waits for the copy that an earlier attempt has left to its thread.
+    _copying: DeferredLock = attrs.field(factory=DeferredLock, init=False)
 
     async def prepare(self, job: Job) -> Staged:
         """Make everything `job` needs.
@@ -91,8 +92,6 @@ class Stage:
             Refused: something is missing; nothing is left behind.
         """
         fault = await self.fault()
-        if fault is None and self._copying:
-            fault = HostFault(SLOW_DISK, f"A copy of a binary below {self.work} does not end.")
         if fault is not None:
             raise Refused(outcome.from_host(fault))
         directory = self.work / job.id
@@ -133,18 +132,21 @@ class Stage:
         remove(directory)
         directory.mkdir(mode=0o700)
 
-    def _copy(self, binary: Binary, program: Path) -> Deferred[None]:
-        """Copy a binary, in a thread: to cancel what this returns leaves the thread at its work."""
-        self._copying = True
+    async def _copy(self, binary: Binary, program: Path) -> None:
+        """Copy a binary, in a thread, once an earlier copy has ended.
+
+        A cancel leaves the thread at its work: with a disk that hangs, it is the only one.
+        """
+        await self._copying.acquire()
         copied: Deferred[None] = Deferred(lambda _: None)
 
         def ended(result: object) -> None:
-            self._copying = False
+            self._copying.release()
             if not copied.called:
                 copied.callback(result)  # type: ignore[arg-type]
 
         maybeDeferred(self.in_thread, self.binaries.stage, binary, program).addBoth(ended)
-        return copied
+        await copied
 
 
 def _cause(error: BaseException) -> Cause | None:

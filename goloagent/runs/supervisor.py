@@ -98,8 +98,10 @@ class Supervisor:
         waits is over all the same. One that an earlier life has left running is brought to its end
         by the recovery; after that one without a run is over by this.
         """
-        if self._running is not None and self._running.job is job:
-            self._running.cancel(outcome.CANCELLED)
+        run = self._running
+        # The job of one that is over may be back in the queue, while its remains are cleared up.
+        if run is not None and run.job is job and not run.is_over:
+            run.cancel(outcome.CANCELLED)
             return True
         if job.state.over or not (self._open or job.state is State.QUEUED):
             return True

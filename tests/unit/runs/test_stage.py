@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from unit.runs.one_run import NOW
@@ -213,17 +213,20 @@ def test_a_second_attempt_finds_what_the_first_has_left(rooms: Rooms) -> None:
 
 
 def test_a_copy_that_hangs_is_not_begun_again(rooms: Rooms) -> None:
-    """Each attempt would take another thread from the disk that hangs."""
+    """Each attempt would take another thread from a disk that hangs; a later one waits its turn."""
     hanging: Deferred[None] = Deferred()
     rooms.in_thread = lambda *_: hanging
     failures: list[Failure] = []
     preparing = rooms.prepare().addErrback(failures.append)
     preparing.cancel()
     rooms.in_thread = maybeDeferred
-    assert rooms.refusal(requeue=True) == "slow-disk"
-    hanging.callback(None)
+    impatient = rooms.prepare().addErrback(failures.append)
+    impatient.cancel()
+    assert [failure.type for failure in failures] == [CancelledError, CancelledError]
     told: list[Staged] = []
     rooms.prepare().addCallback(told.append)
+    assert told == []
+    hanging.callback(None)
     assert told[0].program.read_bytes() == PROGRAM
     told[0].log.close()
 

@@ -36,6 +36,7 @@ class FakeRun:
         self.cancelled: list[Cause] = []
         self.fault: HostFault | None = None
         self.launched_yet = False
+        self.is_over = False
 
     def start(self) -> Deferred[None]:
         self.job.state = State.STARTING
@@ -47,11 +48,13 @@ class FakeRun:
         self.cancelled.append(cause)
 
     def end(self) -> None:
+        self.is_over = True
         self.job.state = State.FINISHED
         self.launched_yet = True
         self.over.callback(None)
 
     def put_back(self, fault: HostFault | None = FAULT) -> None:
+        self.is_over = True
         self.job.state, self.fault = State.QUEUED, fault
         self.over.callback(None)
 
@@ -295,6 +298,21 @@ def test_a_cancel_while_the_queue_is_paused(queue: Queue) -> None:
     queue.supervisor.cancel(second)
     assert queue.supervisor.fault is None
     assert queue.clock.getDelayedCalls() == []
+
+
+def test_a_cancel_while_a_job_that_went_back_is_cleared_up(queue: Queue) -> None:
+    """It is not lost on a run that is over: the job does not run again."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    queue.clearing = Deferred()
+    queue.runs[0].put_back()
+    [first, second] = queue.store.queued()
+    assert queue.supervisor.cancel(first)
+    assert (first.state, first.cause) == (State.CANCELLED, outcome.CANCELLED)
+    queue.clearing.callback(None)
+    queue.clock.advance(FIRST_RETRY_SECONDS)
+    assert queue.ran == ["a", "b"]
+    assert second.state is State.STARTING
 
 
 def test_a_cancel_of_a_later_job_while_the_queue_is_paused(queue: Queue) -> None:
