@@ -339,7 +339,7 @@ class Composition:
             self._space.shortage,
             settings.max_binaries_bytes,
             self._dropped,
-            self.threads.bulk.run,
+            self._remove_in_thread,
         )
 
     def _open_binaries(self) -> list[Path]:
@@ -347,6 +347,13 @@ class Composition:
             return self.binaries.open()
         except OSError as error:
             raise unusable("--state", error.filename or self.binaries.directory, error) from None
+
+    def _remove_in_thread(self, function: Callable[..., None], *arguments: object) -> None:
+        self.threads.bulk.run(function, *arguments).addErrback(
+            lambda failure: self._log.warn(
+                "what was uploaded cannot all be removed: {error}", error=failure.value
+            )
+        )
 
     def _dropped(self, content: Content, ids: list[str]) -> None:
         self._log.info(

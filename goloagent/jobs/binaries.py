@@ -33,6 +33,7 @@ from goloagent.jobs.ids import is_id
 from goloagent.jobs.quota import surplus
 from goloagent.jobs.store import Binary, Content, Store
 from goloagent.jobs.writeback import begin_writeback
+from goloagent.removal import remove
 
 _MAGIC = (b"\x7fELF", b"#!")
 # Everyone may run it, as load tests may have a user of their own; few get to it.
@@ -161,7 +162,7 @@ class Binaries:
         done = [removed for removed in self._removed if removed.change <= change]
         self._removed = [removed for removed in self._removed if removed.change > change]
         if done:  # to let go of a gigabyte takes a quarter of a second
-            self.in_thread(_unlink, [path for removed in done for path in removed.paths])
+            self.in_thread(_remove, [path for removed in done for path in removed.paths])
 
     def receive(self) -> Incoming:
         """Begin an upload under a fresh id.
@@ -429,6 +430,17 @@ def _open_file(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _unlink(paths: list[Path]) -> None:
+def _remove(paths: list[Path]) -> None:
+    """Remove them, and whatever stands in the place of one.
+
+    Raises:
+        OSError: something cannot be removed; everything else is.
+    """
+    first_error: OSError | None = None
     for path in paths:
-        path.unlink(missing_ok=True)
+        try:
+            remove(path)
+        except OSError as error:
+            first_error = first_error or error
+    if first_error is not None:
+        raise first_error

@@ -412,6 +412,38 @@ def test_a_removed_binary(binaries: Binaries) -> None:
     assert binaries.store.binaries() == files(binaries) == []
 
 
+def test_a_removed_binary_that_is_no_file(binaries: Binaries) -> None:
+    """What stands in the place of its content goes with it, and holds up nothing else."""
+    odd, other = keep(binaries, SCRIPT), keep(binaries, ELF)
+    content = file(binaries, odd.sha256)
+    content.unlink()
+    (content / "inside").mkdir(parents=True)
+    for binary in (odd, other):
+        binaries.remove(binary)
+    commit(binaries)
+    assert files(binaries) == []
+
+
+def test_what_cannot_be_removed_holds_up_nothing_else(
+    binaries: Binaries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays, as an error of the disk; the others go."""
+    stuck, other = keep(binaries, SCRIPT), keep(binaries, ELF)
+
+    def remove(path: Path) -> None:
+        if path.name.startswith(stuck.sha256):
+            raise OSError(errno.EIO, "the disk")
+        path.unlink()
+
+    monkeypatch.setattr("goloagent.jobs.binaries.remove", remove)
+    for binary in (stuck, other):
+        binaries.remove(binary)
+    with pytest.raises(OSError, match="the disk"):
+        commit(binaries)
+    [left] = files(binaries)
+    assert left.name.startswith(stuck.sha256)
+
+
 def test_a_power_cut_before_a_removal_is_durable(binaries: Binaries, tmp_path: Path) -> None:
     """Where the row is still there the content is put back; where it is gone it is removed."""
     first, other = keep(binaries, SCRIPT), keep(binaries, ELF)
