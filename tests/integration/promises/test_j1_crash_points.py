@@ -22,7 +22,7 @@ GONE = (
     ResponseNeverReceived,
 )
 # The first job of a queue starts before the request that brought it is answered.
-IN_A_REQUEST = ("upload", "queue", "start-before-save", "start-after-save")
+IN_A_REQUEST = ("upload", "queue", "start")
 RESULTS = 600
 
 
