@@ -88,7 +88,7 @@ class QueuedJobs:
             raise
 
     def _file(self, job_id: str) -> Path:
-        return self.directory / f"{job_id}{_SUFFIX}"
+        return file_of(self.directory, job_id)
 
     def _job(self, job_id: str) -> Job | None:
         try:
@@ -102,6 +102,11 @@ class QueuedJobs:
         if not _NAME.fullmatch(found.spec.name) or found.queued_at.tzinfo is None:
             return None
         return Job(id=job_id, spec=found.spec, queued_at=found.queued_at)
+
+
+def file_of(directory: Path, job_id: str) -> Path:
+    """Return where in `directory` the file of a queued job is."""
+    return directory / f"{job_id}{_SUFFIX}"
 
 
 def ids(directory: Path) -> list[str]:

@@ -94,12 +94,17 @@ class Remains:
         return account_of(self.logs, job.spec.name, job.id)
 
     def _last_printed(self, name: str, job_id: str) -> datetime | None:
-        """Return when the stdout of a run was written last, or None where it has no log."""
+        """Return when the stdout of a run was written last, or None where it has no log.
+
+        An empty log beside the file of the queued job is none: it was made in an attempt to start
+        the job, which removes that file before the load test is started.
+        """
         try:
             status = (self.logs / name / job_id / OUT).lstat()
+            is_attempt = not status.st_size and queued.file_of(self.queue, job_id).exists()
         except OSError:
             return None
-        return _time(status) if stat.S_ISREG(status.st_mode) else None
+        return _time(status) if stat.S_ISREG(status.st_mode) and not is_attempt else None
 
 
 def account(job: Job) -> bytes:

@@ -445,8 +445,6 @@ def _make_way(directory: int, file: str, job_id: str) -> None:
 def _point(directory: int, file: str, job_id: str) -> None:
     """Point the link at `file` to the run's, with no moment in between."""
     link = f".{file}.{job_id}"
-    with suppress(FileNotFoundError):  # left by an attempt that failed here
-        os.unlink(link, dir_fd=directory)
     with suppress(FileNotFoundError):  # an attempt that failed may have left it
         os.unlink(link, dir_fd=directory)
     os.symlink(f"{job_id}/{file}", link, dir_fd=directory)

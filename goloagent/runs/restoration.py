@@ -106,7 +106,10 @@ class Restoration:
 
     async def _queued(self, known: set[str]) -> list[Job]:
         """Return the queued jobs that are lost, and let go of files of jobs that are not queued."""
-        queued: list[Job] = await self.in_thread(self.queued.load, known)
+        loaded: list[Job] = await self.in_thread(self.queued.load, known)
+        # Clients queue jobs meanwhile, which have files too.
+        rows = self.store.job_ids()
+        queued = [job for job in loaded if job.id not in rows]
         for job_id in known:
             job = self.store.get(job_id) if job_id in self.queued.kept else None
             if job is not None:

@@ -467,6 +467,10 @@ class Run(Watcher):
         job.state, job.cause = outcome.verdict(self._life.cause, job.calls, self._users.last_error)
         if job.state is State.QUEUED:
             job.started_at, job.exit, job.stderr_tail = None, None, ""
+            if self._staged is not None:
+                # By a log the next start of the agent would take it for a job that has run.
+                self._staged.discard_log()
+                job.logged, job.log_version = False, None
         else:
             job.started_at, job.ended_at = self._begun_at, self._tools.now()
             is_cut = self._staged is not None and self._staged.recorder.tally.is_cut

@@ -9,6 +9,7 @@ import os
 import pwd
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -38,11 +39,13 @@ class Staged:
     """A run's things, now its own: the executable, the directory it runs in, and its log.
 
     Once `stopped` returns True, what `clear` has not removed yet is left to the next start.
+    `discard_log` removes a log in which nothing is.
     """
 
     program: Path
     directory: Path
     log: RunLog
+    discard_log: Callable[[], None]
     stopped: Callable[[], bool] = lambda: False
     statistics: RunStatistics = attrs.field(init=False, factory=RunStatistics)
     recorder: Recorder = attrs.field(init=False)
@@ -96,6 +99,7 @@ class Stage:
             raise Refused(outcome.from_host(fault))
         directory = self.work / job.id
         log: RunLog | None = None
+        discard_log = partial(discard_run, self.logs, job.spec.name, job.id)
         try:
             program = await self._program(job, directory)
             log = RunLog.create(self.logs, job.spec.name, job.id)
@@ -105,12 +109,12 @@ class Stage:
                 remove(directory)
             if log is not None:
                 log.close()
-            discard_run(self.logs, job.spec.name, job.id)
+            discard_log()
             cause = _cause(error)
             if cause is None:
                 raise
             raise Refused(cause) from error
-        return Staged(program, directory, log, self.stopped)
+        return Staged(program, directory, log, discard_log, self.stopped)
 
     async def _program(self, job: Job, directory: Path) -> Path:
         binary = self.binaries.store.binary(job.spec.binary)

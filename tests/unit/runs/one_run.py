@@ -229,6 +229,9 @@ class OneRun:
         self.touch("clear")
         self.story.append("clear")
 
+    def discard_log(self) -> None:
+        self.story.append("discard log")
+
     def terminate(self) -> None:
         self.touch("terminate")
         self.story.append("SIGTERM")
@@ -335,6 +338,8 @@ class OneRun:
         self.check(State.QUEUED)
         assert (self.run.fault and self.run.fault.status) == status
         assert (self.job.started_at, self.job.exit, self.job.calls.started) == (None, None, 0)
+        assert not self.job.logged
+        assert ("discard log" in self.story) is (self.run._staged is not None)
 
     @property
     def calls(self) -> Calls:

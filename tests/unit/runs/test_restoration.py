@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from twisted.internet.defer import ensureDeferred, maybeDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from unit.runs.one_run import NOW, RESULT
 
 from goloagent.disk.logs import Logs
@@ -36,6 +37,7 @@ class Life:
         Binaries(root, self.store, lambda: NOW).open()
         self.notices: list[str] = []
         self.pending: list[str] = []
+        self.in_thread: Callable[..., Deferred[Any]] = maybeDeferred
 
     def lose_database(self) -> None:
         """Begin with a new one."""
@@ -60,6 +62,7 @@ class Life:
     def restore(self, damage: str | None = None) -> bool:
         """Restore as a start does."""
         self.notices.clear()
+        self.queued = QueuedJobs(self.remains.queue)
         recovery = Recovery(
             self.store,
             self.logs.open,
@@ -75,11 +78,11 @@ class Life:
         restoration = Restoration(
             self.store,
             self.remains,
-            QueuedJobs(self.remains.queue),
+            self.queued,
             recovery,
             self.store.save,
             lambda: NOW,
-            maybeDeferred,
+            self.in_thread,
             self.notices.append,
         )
         ends: list[bool] = []
@@ -155,6 +158,46 @@ def test_an_old_database_runs_nothing_twice(life: Life) -> None:
     assert (found.state, found.cause and found.cause.reason) == (State.INTERRUPTED, "state-lost")
     assert found.results.pending == 4
     assert life.pending == [job.id]
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_job_that_was_about_to_start_stays_queued(life: Life, is_lost: bool) -> None:
+    """A kill between the making of its log and the commit leaves an empty log and its file."""
+    job = new_job()
+    life.store.add(job)
+    QueuedJobs(life.remains.queue).observe(job)
+    life.run(job, 0)
+    if is_lost:
+        life.lose_database()
+    assert life.restore()
+    assert [queued.id for queued in life.store.queued()] == [job.id]
+    assert bool(life.notices) is is_lost
+    assert life.pending == []
+
+
+def test_a_run_that_has_printed_nothing_is_not_run_twice(life: Life) -> None:
+    """Its file is gone since before the load test was started."""
+    job = new_job()
+    life.store.add(job)
+    life.run(job, 0)
+    assert life.restore()
+    assert life.store.queued() == []
+
+
+def test_a_job_that_is_queued_meanwhile(life: Life) -> None:
+    """A client comes while the disk is read: its job has a row and a file, and is queued once."""
+    job = new_job()
+
+    def in_thread(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        if not life.store.queued():
+            life.store.add(job)
+            life.queued.observe(job)
+        return maybeDeferred(function, *arguments)
+
+    life.in_thread = in_thread
+    assert life.restore()
+    assert life.store.queued() == [job]
+    assert life.notices == []
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.FINISHED])

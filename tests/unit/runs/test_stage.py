@@ -109,7 +109,8 @@ def test_staged(rooms: Rooms) -> None:
     (staged.directory / "left" / "behind").write_bytes(b"x")
     staged.clear()
     staged.log.close()
-    assert list(rooms.work.iterdir()) == []
+    staged.discard_log()
+    assert list(rooms.work.iterdir()) == list(rooms.logs.iterdir()) == []
     assert (rooms.binaries.kept / rooms.binary.id).read_bytes() == PROGRAM
 
 
