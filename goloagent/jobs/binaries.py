@@ -199,6 +199,8 @@ class Binaries:
             NoRoom: it is not to be had.
             OSError: one cannot be removed.
         """
+        if self.store.bytes_with(coming) <= self.most_bytes:
+            return
         needed = {
             binary.sha256
             for binary in map(self.store.binary, self.store.needed_binaries())

@@ -86,6 +86,9 @@ class Store:
             self._live = self._open()
             self._states = {job.id: job.state for job in self._live.values()}
             self._counts = self._count()
+            # By SHA-256: how large each content is, and how many binaries hold it.
+            self._sizes = {content.sha256: content.size for content in self.contents()}
+            self._holders = self._count_holders()
             # Kept open: only to who has had a file open does the system tell what it lost of it.
             self._wal = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
             durable.sync(self._wal)
@@ -124,6 +127,10 @@ class Store:
         rows = self._database.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state")
         known = {state.value for state in State}
         return Counter({State(state): count for state, count in rows if state in known})
+
+    def _count_holders(self) -> Counter[str]:
+        rows = self._database.execute("SELECT sha256, COUNT(*) FROM binaries GROUP BY sha256")
+        return Counter(dict(rows))
 
     def close(self) -> None:
         """Close the database; what was saved stays. A second time does nothing."""
@@ -186,6 +193,8 @@ class Store:
     def add_binary(self, binary: Binary) -> None:
         """Keep a new binary's record."""
         self._insert("binaries", binary_row(binary))
+        self._sizes[binary.sha256] = binary.size
+        self._holders[binary.sha256] += 1
 
     def binary(self, binary_id: str) -> Binary | None:
         """Return the binary with this id, compared as text, or None."""
@@ -225,13 +234,27 @@ class Store:
     def remove_binary(self, binary_id: str) -> None:
         """Forget a binary; the jobs that ran it keep its id."""
         self._check_frozen()
-        self._write("DELETE FROM binaries WHERE id = :id", {"id": binary_id})
+        query = "DELETE FROM binaries WHERE id = :id RETURNING sha256"
+        for row in self._write(query, {"id": binary_id}):
+            self._holders[row["sha256"]] -= 1
+            if self._holders[row["sha256"]] <= 0:
+                self._forget_content(row["sha256"])
 
     def remove_content(self, sha256: str) -> list[str]:
         """Forget all binaries that hold a content, and return their ids."""
         self._check_frozen()
         query = "DELETE FROM binaries WHERE sha256 = :sha256 RETURNING id"
-        return [row["id"] for row in self._write(query, {"sha256": sha256})]
+        ids = [row["id"] for row in self._write(query, {"sha256": sha256})]
+        self._forget_content(sha256)
+        return ids
+
+    def bytes_with(self, coming: Content) -> int:
+        """Return how many bytes all contents have, one more among them. Reads no row."""
+        return sum((self._sizes | {coming.sha256: coming.size}).values())
+
+    def _forget_content(self, sha256: str) -> None:
+        self._sizes.pop(sha256, None)
+        self._holders.pop(sha256, None)
 
     def add(self, job: Job) -> None:
         """Put a new job at the end of the queue; it is kept once this returns."""

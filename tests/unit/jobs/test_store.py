@@ -629,3 +629,19 @@ def test_no_query_scans_the_history(store: Store) -> None:
     store.binaries(10, sha256="0")
     store.binary("b")
     assert scanned == []
+
+
+def test_the_bytes_of_all_contents_are_known_without_a_look(store: Store, path: Path) -> None:
+    """Each content counts once, from its first binary to its last, in the next life too."""
+    for one in (binary(1, "a", 10), binary(2, "b", 20), binary(3, "a", 10)):
+        store.add_binary(one)
+    assert store.bytes_with(Content("a", 10)) == 30
+    assert store.bytes_with(Content("c", 5)) == 35
+    store.remove_binary("binary-1")
+    assert store.bytes_with(Content("c", 5)) == 35
+    with closing(Store(path)) as other:
+        assert other.bytes_with(Content("c", 5)) == 35
+    store.remove_binary("binary-3")
+    assert store.bytes_with(Content("c", 5)) == 25
+    assert store.remove_content("b") == ["binary-2"]
+    assert store.bytes_with(Content("c", 5)) == 5
