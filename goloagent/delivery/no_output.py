@@ -37,6 +37,8 @@ class NoOutput:
     def begin(self, job: Job) -> None:
         """Take up a job: one that runs, or one that an earlier life has left."""
         results = job.results
+        # What a run first counts is saved at once: it says that there was no collector.
+        self._saved_at = float("-inf")
         if job.state.over and (results.delivered or results.rejected or not results.abandoned):
             self._waiting[job.id] = job  # it began with a collector
 

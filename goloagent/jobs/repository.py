@@ -92,8 +92,7 @@ class JobRepository:
     def _persist(self, job: Job) -> None:
         self.store.save(job)
         self._unsaved.pop(job.id, None)
-        # What a failed disk holds is read from the disk at the next start.
-        if job.settled and job.logged and not self.store.frozen:
+        if job.settled and job.logged:
             self._account(job)
 
     def _account(self, job: Job) -> None:

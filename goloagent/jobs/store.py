@@ -182,13 +182,8 @@ class Store:
             raise _os_error(error) from error
 
     def freeze(self) -> None:
-        """Write nothing any more: the disk cannot be trusted with it."""
+        """Let no change be saved any more: the disk cannot be trusted with it."""
         self._frozen = True
-
-    @property
-    def frozen(self) -> bool:
-        """Whether nothing is written any more."""
-        return self._frozen
 
     def add_binary(self, binary: Binary) -> None:
         """Keep a new binary's record."""
@@ -265,8 +260,7 @@ class Store:
 
     def save(self, job: Job) -> None:
         """Write a live job through; a job that is settled by now is let go of."""
-        if self._frozen:
-            return
+        self._check_frozen()
         row = job_row(job)
         before = self._saved if self._saved.get("id") == job.id else {}
         self._saved = {}  # until it is written

@@ -74,6 +74,16 @@ def test_it_is_saved_now_and_then_and_at_the_end(world: World) -> None:
     assert len(world.saved) <= 12
 
 
+def test_a_run_is_saved_with_its_first_results(world: World) -> None:
+    """However soon it follows another one: after a kill it would wait for a collector."""
+    for number in range(2):
+        job = a_job(State.RUNNING)
+        world.output.begin(job)
+        counted(job, 1, 0, 10)
+        world.output.grow(job)
+        assert len(world.saved) == number + 1
+
+
 def test_what_a_kill_has_left_is_counted(world: World) -> None:
     """The tail of a run that began without a collector waits for none."""
     job = a_job(State.INTERRUPTED, Results(read=9, abandoned=5, committed=50))

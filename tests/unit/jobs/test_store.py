@@ -253,13 +253,14 @@ def test_r8_a_full_database(tmp_path: Path, path: Path, store: Store) -> None:
 
 
 def test_a_frozen_store_keeps_nothing(store: Store, path: Path) -> None:
-    """After a failed sync nothing more is written: neither a new job nor a committed offset."""
+    """After a failed sync nothing more is written, and none believes that it was."""
     kept = job(1)
     store.add(kept)
     store.freeze()
     changes = store.changes
     kept.results.committed = 100
-    store.save(kept)
+    with pytest.raises(OSError, match="disk"):
+        store.save(kept)
     with pytest.raises(OSError, match="disk"):
         store.add(job(2))
     assert store.changes == changes
