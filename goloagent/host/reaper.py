@@ -58,9 +58,10 @@ def _zombies(parent: int) -> Iterator[int]:
         if not entry.name.isdecimal():
             continue
         try:
-            # The name, in brackets, may have any character.
-            state, parent_pid, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
+            # The name, in brackets, may have any byte.
+            stat = (entry / "stat").read_text(errors="replace")
         except OSError:
             continue
+        state, parent_pid, *_ = stat.rpartition(")")[2].split()
         if state == "Z" and int(parent_pid) == parent:
             yield int(entry.name)

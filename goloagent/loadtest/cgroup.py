@@ -25,14 +25,14 @@ def own(memberships: str, mounts: str) -> Path | None:
         memberships: its /proc/<pid>/cgroup (cgroups(7)).
         mounts: its /proc/<pid>/mountinfo (proc(5)).
     """
-    for membership in memberships.splitlines():
+    for membership in _lines(memberships):
         hierarchy, _, cgroup = membership.split(":", 2)
         if hierarchy != "0" or ".." in Path(cgroup).parts:  # version 1; above what is to be seen
             continue
-        for mount in mounts.splitlines():
+        for mount in _lines(mounts):
             of_mount, _, of_system = mount.partition(" - ")
-            root, point = of_mount.split()[3:5]
-            if of_system.split()[0] == "cgroup2" and Path(cgroup).is_relative_to(root):
+            root, point = of_mount.split(" ")[3:5]
+            if of_system.split(" ")[0] == "cgroup2" and Path(cgroup).is_relative_to(root):
                 return Path(point) / Path(cgroup).relative_to(root)
     return None
 
@@ -41,7 +41,7 @@ def ours() -> Path | None:
     """Return the directory of the cgroup that this process is in, or None."""
     proc = Path("/proc/self")
     try:
-        return own((proc / "cgroup").read_text(), (proc / "mountinfo").read_text())
+        return own(_text(proc / "cgroup"), _text(proc / "mountinfo"))
     except OSError:
         return None  # a kernel without cgroups
 
@@ -52,8 +52,8 @@ def with_pids(proc: Path) -> Iterator[Path]:
     In either version: a system of version 2 may have the controller of version 1.
     """
     try:
-        memberships = (proc / "cgroup").read_text().splitlines()
-        mounts = (proc / "mountinfo").read_text().splitlines()
+        memberships = _lines(_text(proc / "cgroup"))
+        mounts = _lines(_text(proc / "mountinfo"))
     except OSError:
         return  # a kernel without cgroups
     for membership in memberships:
@@ -62,7 +62,7 @@ def with_pids(proc: Path) -> Iterator[Path]:
             continue
         for mount in mounts:
             of_mount, _, of_system = mount.partition(" - ")
-            root, point = of_mount.split()[3:5]
+            root, point = of_mount.split(" ")[3:5]
             system, _, options = of_system.split(" ", 2)
             version_2 = hierarchy == "0" and system == "cgroup2"
             version_1 = hierarchy != "0" and system == "cgroup" and "pids" in options.split(",")
@@ -114,6 +114,16 @@ def remove(directory: Path, seconds: float = END_SECONDS) -> None:
             events.seek(0)
     for cgroup in _tree(directory):
         cgroup.rmdir()
+
+
+def _text(path: Path) -> str:
+    """Read a file of /proc, in which names may have any byte."""
+    return os.fsdecode(path.read_bytes())
+
+
+def _lines(text: str) -> list[str]:
+    # Of all that Python takes for the end of a line, the kernel escapes this alone in a name.
+    return [line for line in text.split("\n") if line]
 
 
 def _tree(directory: Path) -> Iterator[Path]:

@@ -90,8 +90,7 @@ class BinaryRoutes:
     async def post_upload(self, request: Request) -> bytes:
         """Make the upload a binary; once answered 200 it is on disk."""
         assert request.intake is not None, "every POST /upload streams"
-        await self.commits.writable()
-        binary = await request.intake.finish()
+        binary = await request.intake.finish(self.commits.writable)
         # Before anything is waited for, as its client may be gone then.
         request.did("upload", binary=binary.id, sha256=binary.sha256, bytes=binary.size)
         await self.commits.commit()

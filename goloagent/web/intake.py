@@ -6,7 +6,7 @@ has caught up. Does not know what the bytes are, nor the connection that they co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -55,6 +55,7 @@ class Intake:
         self._busy = False  # a thread is at it
         self._over = False
         self._all_fed: Deferred[None] | None = None
+        self._failure: Failure | None = None
 
     def take(self, data: bytes) -> None:
         """Take the next bytes of the body.
@@ -79,24 +80,38 @@ class Intake:
         was, self._was_paused = self._was_paused, self._paused
         return was
 
-    async def finish(self) -> Binary:
+    async def finish(self, writable: Callable[[], Awaitable[None]]) -> Binary:
         """Make the upload a binary, the body being complete; the disk holds its bytes then.
+
+        Whatever is raised, the upload is discarded.
+
+        Args:
+            writable: returns when a binary can be stored.
 
         Raises:
             Problem: it cannot be one.
+            OSError: `writable` raised it.
         """
         self._finishing = True
         try:
+            await writable()
+            if self._failure is not None:
+                self._failure.raiseException()
             if self._busy:
                 self._all_fed = Deferred()
                 await self._all_fed
             await self._run(self._upload.sync, self._upload.twin())
             return self._upload.finish()
+        except BaseException:
+            self.discard()
+            raise
         finally:
             self._reservation.release()
 
     def discard(self) -> None:
-        """Remove what was written, once no thread is at it any more. Not for a second time."""
+        """Remove what was written, once no thread is at it any more; a second time does nothing."""
+        if self._over:
+            return
         self._over = True
         self._read_on()
         if not self._busy:
@@ -117,6 +132,8 @@ class Intake:
         self._read_on()
         if self._all_fed is not None:
             self._all_fed.errback(failure)
+        elif self._finishing:
+            self._failure = failure
         elif not self._over:
             self._failed(failure)
 

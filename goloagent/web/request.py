@@ -253,7 +253,8 @@ class Request(server.Request):
         """
         upload = UploadBody("".join(self._header("Content-Type")[:1]), self._door.binaries)
         channel: Any = self.channel
-        channel.read_blocks_of(BLOCK_BYTES)
+        if length:  # a large block of small chunks would take the parser a second
+            channel.read_blocks_of(BLOCK_BYTES)
         reserve = partial(self._door.upload_space.reserve, length)
         try:
             return Intake(upload, self._door.in_thread, channel.body, self._not_taken_in, reserve)

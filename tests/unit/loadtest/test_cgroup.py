@@ -39,6 +39,18 @@ def test_own(memberships: str, root: str, point: str, kind: str, expected: str |
     assert cgroup.own(memberships, mounts) == (None if expected is None else Path(expected))
 
 
+def test_mounts_of_any_name_are_passed_over(tmp_path: Path) -> None:
+    """The names of other mounts may have any byte, and what Python takes for space or a line."""
+    names = (b"/mnt/\xff", "/mnt/a\x85b\u2028c\xa0d".encode())
+    mounts = [ELSEWHERE.encode().replace(b" /sys ", b" " + name + b" ") for name in names]
+    mounts.append(MOUNT.format(root="/", point="/cg", kind="cgroup2").encode())
+    (tmp_path / "mountinfo").write_bytes(b"".join(mounts))
+    (tmp_path / "cgroup").write_text(UNIFIED)
+    limited = Path("/cg/system.slice/golo-agent.service")
+    assert [*cgroup.with_pids(tmp_path)] == [limited, limited.parent, Path("/cg")]
+    assert cgroup.own(UNIFIED, os.fsdecode(b"".join(mounts))) == limited
+
+
 def model(directory: Path, kill: bool = True, processes: str = "", populated: int = 0) -> Path:
     """Make a directory with a cgroup's files; those before Linux 5.14 had no way to kill."""
     directory.mkdir()

@@ -375,3 +375,49 @@ def test_a_disk_that_cannot_be_looked_at_takes_no_upload(agent: Agent, thread: T
     assert connection.answer().status == 503
     connection.lose()
     thread.work_off()
+
+
+def test_an_upload_that_cannot_be_stored_leaves_nothing(
+    agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch, logged_errors: LoggedErrors
+) -> None:
+    """Neither a file nor a reservation, when the database cannot be written at its end."""
+
+    def check_writable() -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(agent.store, "check_writable", check_writable)
+    room = [1 << 20]
+    agent.upload_space.room = lambda: room[0]
+    connection = send_whole(agent, bytes(5000))
+    thread.work_off()
+    assert connection.answer().status == 503
+    assert len(logged_errors.flush()) == 1
+    assert agent.files == []
+    room[0] = -1
+    agent.upload_space.check()  # nothing gives way that is over
+    assert len(connection.answers()) == 1
+    connection.lose()
+
+
+def test_an_error_while_the_database_is_waited_for_is_answered_once(
+    agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last bytes may turn out to be wrong when the body is complete."""
+    locked = [True]
+
+    def check_writable() -> None:
+        if locked[0]:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    monkeypatch.setattr(agent.store, "check_writable", check_writable)
+    connection = send_whole(agent, END[:-4] + b"\r\n" + HEAD[5:])
+    thread.work_off()
+    assert connection.received == b""
+    locked[0] = False
+    agent.clock.advance(1)
+    thread.work_off()
+    assert connection.answer().status == 400
+    assert b'more than one part "file"' in connection.answer().body
+    assert not connection.aborted
+    assert agent.files == []
+    connection.lose()
