@@ -164,22 +164,17 @@ class Periodic:
 
 
 class Tasks:
-    """The periodic tasks and loops that must run for as long as the agent does."""
+    """The periodic tasks that must run for as long as the agent does, and faults of other loops."""
 
     _log = Logger()
 
     def __init__(self) -> None:
         self._periodic: list[Periodic] = []
-        self._ended: list[str] = []
         self._reported: dict[str, str] = {}
 
     def add(self, *tasks: Periodic) -> None:
         """Watch periodic tasks; those that are not running are not expected to."""
         self._periodic += tasks
-
-    def watch(self, name: str, loop: Deferred[Any]) -> None:
-        """Watch a loop, given as the Deferred of its end, which must not come before the stop."""
-        loop.addBoth(self._loop_ended, name)
 
     def report(self, name: str, fault: str | None) -> None:
         """Report what is wrong with a loop that begins again by itself, or None once it works."""
@@ -199,9 +194,5 @@ class Tasks:
 
     @property
     def ended(self) -> list[str]:
-        """The names of the tasks and loops that have ended though nobody stopped them."""
-        return [*self._ended, *(task.name for task in self._periodic if task.ended)]
-
-    def _loop_ended(self, result: object, name: str) -> object:
-        self._ended.append(name)
-        return result
+        """The names of the tasks that have ended though nothing has stopped them."""
+        return [task.name for task in self._periodic if task.ended]

@@ -74,9 +74,6 @@ class FairQueue:
         self._probing: Feed | None = None
         self._first_try_is_next = True
 
-    def __len__(self) -> int:
-        return len(self._feeds)
-
     def __iter__(self) -> Iterator[Feed]:
         return iter(list(self._feeds.values()))
 

@@ -186,24 +186,19 @@ def test_health_shows_a_failing_task(clock: Clock, work: Work, logged_errors: Lo
     task.stop()
 
 
-def test_a_loop_that_has_ended_makes_the_agent_unready(clock: Clock, work: Work) -> None:
-    """Of a periodic task that lost its timer, and of a loop that returned."""
+def test_a_task_that_has_ended_makes_the_agent_unready(clock: Clock, work: Work) -> None:
+    """It has lost its timer."""
     condition = Condition(Notifier(lambda _: None))
     condition.ready()
     task = Periodic(clock, 1.0, "sync", work)
-    loop: Deferred[None] = Deferred()
     condition.tasks.add(task)
-    condition.tasks.watch("delivery", loop)
     task.start()
     assert condition.fares(lambda: None).ready
-    loop.callback(None)
     [call] = clock.getDelayedCalls()
     call.cancel()
     health = condition.fares(lambda: None)
     assert health.status == INTERNAL_ERROR
-    assert health.reason == (
-        "Restart the agent: it has lost what must always run (delivery, sync)."
-    )
+    assert health.reason == "Restart the agent: it has lost what must always run (sync)."
 
 
 def test_a_task_has_not_ended_while_it_looks(clock: Clock, work: Work) -> None:

@@ -104,16 +104,3 @@ def test_the_guard_ends_the_process_when_it_is_armed(capfd: pytest.CaptureFixtur
     assert capfd.readouterr().err == (
         "golo-agent: the stop did not end in 0 s: closing the database\n"
     )
-
-
-def test_a_guard_that_is_disarmed_ends_nothing() -> None:
-    """Its thread ends."""
-    codes: list[int] = []
-    guard = Guard(3600.0, codes.append)
-    guard.start()
-    guard.disarm()
-    for thread in threading.enumerate():
-        if thread.name == "stop-guard":
-            thread.join(10)
-            assert not thread.is_alive()
-    assert codes == []
