@@ -139,7 +139,7 @@ async def test_the_documented_block(
         proxy.ask,
         "POST",
         "/golo/upload",
-        form,
+        form % content,
         Content_Type="multipart/form-data; boundary=b",
         **own,
     )

@@ -52,11 +52,11 @@ class Crowd:
                 return
 
 
-def ask_health(port: int, address: str = "127.0.0.2") -> tuple[int, float]:
+def ask_health(port: int, address: str = "127.0.0.2", path: str = "/health") -> tuple[int, float]:
     """Return the status of ``/health`` and the seconds that it took, connecting included."""
     start = time.perf_counter()
     with socket.create_connection(("127.0.0.1", port), 10, (address, 0)) as client:
-        client.sendall(_HEALTH)
+        client.sendall(_HEALTH.replace(b"/health", path.encode()))
         answer = _read(client)
     status = int(answer.split(b" ", 2)[1]) if answer else 0
     return status, time.perf_counter() - start

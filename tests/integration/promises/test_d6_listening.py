@@ -81,12 +81,21 @@ async def test_d6_beyond_this_host_it_wants_a_token(
 
 @pytest_twisted.ensureDeferred
 async def test_d6_only_the_allowed_networks(idle_agent: Agent) -> None:
-    """With --allow-from a client of that network is answered, and one beside it is refused."""
+    """With --allow-from a client of that network is answered, and one beside it is refused.
+
+    On this host that one learns no more than whether the agent is ready.
+    """
     idle_agent.options["--allow-from"] = "127.0.0.1/32"
     await idle_agent.start()
     answers = {
-        address: (await deferToThread(ask_health, idle_agent.port, address))[0]
+        (path, address): (await deferToThread(ask_health, idle_agent.port, address, path))[0]
+        for path in ("/jobs", "/health")
         for address in ("127.0.0.1", "127.0.0.3")
     }
     print(f"D6: with --allow-from 127.0.0.1/32: {answers}")
-    assert answers == {"127.0.0.1": 200, "127.0.0.3": 403}
+    assert answers == {
+        ("/jobs", "127.0.0.1"): 200,
+        ("/jobs", "127.0.0.3"): 403,
+        ("/health", "127.0.0.1"): 200,
+        ("/health", "127.0.0.3"): 200,
+    }
