@@ -237,7 +237,7 @@ async def test_what_cannot_be_queued_is_told_in_the_agents_words(
 async def test_text_of_jobs_stays_text(
     agent: Agent, browser: Browser, script: Callable[..., Path]
 ) -> None:
-    """URLs, methods and log lines that are markup are shown as they are and do nothing."""
+    """URLs, methods, log lines and warnings that are markup are shown as they are, and do nothing."""
     checkout = str(Path(goloagent.__file__).parents[1])
     program = script(SAYS_SO.format(checkout=checkout, texts=HOSTILE))
 
@@ -249,7 +249,9 @@ async def test_text_of_jobs_stays_text(
         page.locator("#stats td.url", has_text=HOSTILE[1]).wait_for()
         assert fits(page)
         page.locator("#log-tail", has_text=HOSTILE[1]).wait_for()
+        page.locator("#warnings", has_text="of stdout is no result: ").wait_for()
         state_is(page, "finished")
+        page.locator("#warnings", has_text="lines of stdout are no results").wait_for()
         page.get_by_text("err.log", exact=True).click()
         page.locator("#log-tail", has_text=HOSTILE[0]).wait_for()
         assert page.locator("main img, main script, main iframe, main b").count() == 0

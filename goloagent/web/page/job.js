@@ -1,7 +1,7 @@
 // The panel of one job: where it stands, its figures and charts, and why it ended.
 
 import { Chart } from "./chart.js";
-import { fill, setChip } from "./dom.js";
+import { element, fill, list, setChip } from "./dom.js";
 import { count, duration, latency, latencyTick, moment, rate, rateTick, share, short } from "./format.js";
 import { isLive, isOver, load } from "./state.js";
 
@@ -35,6 +35,13 @@ function delivery({ delivery, results }) {
   return `${what}${why} (${waiting}${retry})`;
 }
 
+/** Return what is probably wrong with the load test, a sentence each; its end tells the most. */
+function warnings(job) {
+  const line = job.invalid_line;
+  if (isOver(job) || !line) return job.warnings ?? [];
+  return [`Line ${count(line.number)} of stdout is no result: ${line.reason}.`];
+}
+
 const isStuck = ({ delivery }) => ["retrying", "holding"].includes(delivery.state);
 
 function waits({ delivery, results }) {
@@ -54,6 +61,7 @@ export class JobPanel {
     this.reason = find("reason");
     this.stderr = find("stderr");
     this.delivery = find("delivery");
+    this.warnings = find("warnings");
     this.follow = find("follow");
     this.cancel = find("cancel");
     this.charts = find("charts");
@@ -120,6 +128,13 @@ export class JobPanel {
     fill(this.root, { message: job.message ?? "", reason: job.reason ?? "", exit: exit(job), stderr });
     this.delivery.hidden = !isStuck(job);
     fill(this.root, { delivery: this.delivery.hidden ? "" : delivery(job) });
+    list(
+      this.warnings,
+      warnings(job),
+      (text) => text,
+      (text) => element("p", { class: "notice", "data-level": "warn" }, text),
+      () => {},
+    );
   }
 
   showFigures(job, sample, statistics) {
