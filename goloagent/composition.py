@@ -433,7 +433,7 @@ class Composition:
     async def _ready(self) -> HostFault | None:
         """Return what keeps the machine from running a job, looked at now, or None."""
         address = self._settings.rpc_address
-        fault = self._space.fault() or await self.checks.check()
+        fault = await self.disk.check() or await self.checks.check()
         if fault is not None:
             return fault
         try:

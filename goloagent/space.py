@@ -44,6 +44,7 @@ class Space:
     min_free_bytes: int
     max_log_bytes: int
     look: Callable[[Path], os.statvfs_result] = os.statvfs
+    _free: dict[Path, int] = attrs.field(factory=dict, init=False, eq=False)
 
     def shortage(self) -> str | None:
         """Return a sentence when less than the floor is free, or None."""
@@ -52,31 +53,40 @@ class Space:
 
     def fault(self) -> HostFault | None:
         """Return what keeps new work from being stored, or None."""
-        for directory in self.directories:
-            try:
-                disk = self.look(directory)
-            except OSError as error:
-                sentence = f"The free space below {directory} cannot be known: {error}."
-                return HostFault(DISK_ERROR, sentence)
-            free, floor = _free_bytes(disk), self._floor(disk)
-            if free < floor:
-                return HostFault(DISK_FULL, _bytes_sentence(directory, free, floor))
-            inodes = _min_free_inodes(disk)
-            if disk.f_favail < inodes:
-                return HostFault(
-                    NO_INODES,
-                    f"{disk.f_favail} inodes are free below {directory}, and {inodes} must stay"
-                    " free; remove files.",
-                )
-        return None
+        faults = [self._fault_of(directory) for directory in self.directories]
+        return next(filter(None, faults), None)
 
     def free_bytes(self, directory: Path) -> int:
-        """Return how much may be written below `directory`.
+        """Return how much could be written below `directory` when `fault` was last asked.
+
+        It waits for no disk.
 
         Raises:
-            OSError: that cannot be known.
+            OSError: that is not known.
         """
-        return _free_bytes(self.look(directory))
+        if directory not in self._free:
+            raise OSError(errno.EIO, "the free space is not known")
+        return self._free[directory]
+
+    def _fault_of(self, directory: Path) -> HostFault | None:
+        try:
+            disk = self.look(directory)
+        except OSError as error:
+            self._free.pop(directory, None)
+            sentence = f"The free space below {directory} cannot be known: {error}."
+            return HostFault(DISK_ERROR, sentence)
+        free, floor = _free_bytes(disk), self._floor(disk)
+        self._free[directory] = free
+        if free < floor:
+            return HostFault(DISK_FULL, _bytes_sentence(directory, free, floor))
+        inodes = _min_free_inodes(disk)
+        if disk.f_favail < inodes:
+            return HostFault(
+                NO_INODES,
+                f"{disk.f_favail} inodes are free below {directory}, and {inodes} must stay"
+                " free; remove files.",
+            )
+        return None
 
     def upload_room(self, directory: Path) -> int:
         """Return how much uploads may write below `directory`: they stop at twice the floor.

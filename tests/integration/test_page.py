@@ -237,7 +237,7 @@ async def test_what_cannot_be_queued_is_told_in_the_agents_words(
 async def test_text_of_jobs_stays_text(
     agent: Agent, browser: Browser, script: Callable[..., Path]
 ) -> None:
-    """URLs, methods, log lines and warnings that are markup are shown as they are, and do nothing."""
+    """URLs, methods, logs and warnings that are markup are shown as they are and do nothing."""
     checkout = str(Path(goloagent.__file__).parents[1])
     program = script(SAYS_SO.format(checkout=checkout, texts=HOSTILE))
 

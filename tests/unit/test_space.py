@@ -58,9 +58,24 @@ def test_which_errors_are_a_full_disks(code: int, full: bool) -> None:
 
 
 def test_what_is_free_is_told() -> None:
-    """It is what others than root may write."""
-    space = Space((Path("/logs"),), 1, 1, lambda _: disk(3 * GIB, 100 * GIB))
-    assert space.free_bytes(Path("/logs")) == 3 * GIB
+    """It is what others than root may write, as of the last look: to tell it waits for no disk."""
+    answers: list[os.statvfs_result | OSError] = [disk(3 * GIB, 100 * GIB), OSError(errno.EIO, "")]
+
+    def look(_: Path) -> os.statvfs_result:
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    space, logs = Space((Path("/logs"),), 1, 1, look), Path("/logs")
+    with pytest.raises(OSError, match="not known"):
+        space.free_bytes(logs)
+    assert space.fault() is None
+    assert space.free_bytes(logs) == 3 * GIB
+    assert len(answers) == 1
+    assert space.fault() is not None
+    with pytest.raises(OSError, match="not known"):
+        space.free_bytes(logs)
 
 
 def test_r8_the_limit_of_a_log() -> None:
