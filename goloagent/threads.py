@@ -21,8 +21,10 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-CRITICAL_THREADS = 3
-"""One syncs, one commits, one prepares or ends the running job."""
+CRITICAL_THREADS = 6
+"""One for each that may wait for a disk that hangs: the sync of logs, the commits of the database,
+the look at the free space, the checks of the host and the running job; and one for the looks at who
+holds a connection."""
 BULK_THREADS = 7
 
 P = ParamSpec("P")

@@ -112,11 +112,16 @@ class Offsets:
 
 @pytest_twisted.ensureDeferred
 async def test_ten_uploads_on_a_disk_that_hangs_do_not_delay_the_sync(threads: Threads) -> None:
-    """Their threads are others: with more writes hanging than threads, syncs go on."""
+    """Their threads are others: with more writes hanging than threads, syncs go on.
+
+    So they do while whatever else waits for that disk hangs: the sync of a log, the look at the
+    free space, the checks of the host, and the preparation of a run.
+    """
     from twisted.internet import reactor
 
     disk, clock = threading.Event(), Clock()
     uploads = [threads.bulk.run(disk.wait) for _ in range(BULK_THREADS + 10)]
+    others = [threads.critical.run(disk.wait) for _ in range(4)]
     synced: Deferred[None] = Deferred()
     database = Offsets(lambda: reactor.callFromThread(synced.callback, None))  # type: ignore[attr-defined]
     syncer = Syncer(
@@ -130,8 +135,8 @@ async def test_ten_uploads_on_a_disk_that_hangs_do_not_delay_the_sync(threads: T
     syncer.start()
     clock.advance(SYNC_SECONDS)
     await synced.addTimeout(10, reactor)  # type: ignore[arg-type]
-    assert not any(upload.called for upload in uploads)
+    assert not any(call.called for call in [*uploads, *others])
     assert threads.unfinished[-1] == f"bulk ({BULK_THREADS + 10})"
     disk.set()
-    await gatherResults(uploads)
+    await gatherResults([*uploads, *others])
     await syncer.stop()
