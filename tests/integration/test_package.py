@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +37,10 @@ def serving(directory: Path, twistd: list[str | Path], **options: str | Path) ->
         while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
             assert agent.poll() is None, (directory / "log").read_text()
             assert time.monotonic() < deadline, "it does not listen"
-        yield f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{port}"
+        while (health := ask(f"{url}/health"))[0] == 503:
+            assert time.monotonic() < deadline, health
+        yield url
         agent.terminate()
         assert agent.wait(30) == 0, (directory / "log").read_text()
     finally:
@@ -44,10 +48,20 @@ def serving(directory: Path, twistd: list[str | Path], **options: str | Path) ->
         agent.wait()
 
 
+def ask(url: str) -> tuple[int, str]:
+    """Return the status and body of the answer to GET."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
 def get(url: str) -> str:
     """Return what is at a URL."""
-    with urllib.request.urlopen(url, timeout=30) as answer:
-        return answer.read().decode()
+    status, body = ask(url)
+    assert status == 200, body
+    return body
 
 
 @pytest.mark.parametrize("pattern", ["*.whl", "*.tar.gz"], ids=["wheel", "sdist"])
