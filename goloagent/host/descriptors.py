@@ -5,10 +5,11 @@ from __future__ import annotations
 import resource
 
 from goloagent.host.error import CannotStart
+from goloagent.web.limits import MIN_RESERVE
 
 # The database, listeners, delivery, and one run with its pipes and logs: some 50 are open.
 RESERVED = 128
-# A connection that uploads or follows a log has a file open, too.
+# A connection that uploads or follows a log has a file open, too; none in the reserve does.
 PER_CONNECTION = 2
 
 
@@ -23,7 +24,7 @@ def limit_for(max_connections: int, soft: int, hard: int) -> int:
     Raises:
         CannotStart: the hard limit is too low.
     """
-    needed = RESERVED + PER_CONNECTION * max_connections
+    needed = RESERVED + PER_CONNECTION * max_connections + MIN_RESERVE
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return soft
     if hard == resource.RLIM_INFINITY or hard >= needed:

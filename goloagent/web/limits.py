@@ -10,6 +10,7 @@ import attrs
 
 # For files, load tests, delivery, and what connections have open.
 OTHER_DESCRIPTORS = 512
+MIN_RESERVE = 256
 
 
 @attrs.frozen
@@ -21,7 +22,7 @@ class Limits:
 
     connections: int = 256
     connections_per_peer: int = 32
-    reserve: int = 256
+    reserve: int = MIN_RESERVE
     header_seconds: float = 10
     idle_seconds: float = 60
     body_seconds: float = 15 * 60
@@ -47,7 +48,7 @@ def reserve_of(descriptors: int, connections: int) -> int:
         descriptors: how many the process may have open.
         connections: the bound.
     """
-    return max(256, min(2048, descriptors - connections - OTHER_DESCRIPTORS))
+    return max(MIN_RESERVE, min(2048, descriptors - connections - OTHER_DESCRIPTORS))
 
 
 class Pace:

@@ -8,8 +8,9 @@ import pytest
 
 from goloagent.host.descriptors import PER_CONNECTION, RESERVED, limit_for
 from goloagent.host.error import CannotStart
+from goloagent.web.limits import reserve_of
 
-NEEDED = RESERVED + 256 * PER_CONNECTION
+NEEDED = RESERVED + 256 * PER_CONNECTION + reserve_of(0, 256)
 NONE = resource.RLIM_INFINITY
 
 
