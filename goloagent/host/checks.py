@@ -91,7 +91,8 @@ class HostChecks:
         """What the last checks found, or that those under way do not end."""
         if self._since is not None and self.seconds() - self._since > self.slow_seconds:
             waited = self.seconds() - self._since
-            return HostFault(SLOW_DISK, f"A check of the disks has not ended for {waited:.0f} s.")
+            what = "A check of the disks, or of the name in --rpc,"
+            return HostFault(SLOW_DISK, f"{what} has not ended for {waited:.0f} s.")
         return self._found
 
     def check(self) -> Deferred[HostFault | None]:
