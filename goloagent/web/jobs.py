@@ -121,6 +121,10 @@ class JobRoutes:
         )
         try:
             await self.commits.commit()
+        except OSError:
+            # The client hears that the job is not queued, and may queue it again.
+            self.cancel(job)
+            raise
         finally:
             self.submit()
         request.responseHeaders.setRawHeaders("Location", [f"/jobs/{job.id}"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -78,6 +79,27 @@ def test_golo_cli_queues(agent: Agent) -> None:
     assert agent.store.queued() == [job]
     assert job.queued_at == NOW
     assert (job.spec.name, job.spec.users, job.spec.duration_seconds) == ("shop", 5, 10)
+
+
+def test_a_job_whose_commit_fails_is_not_run(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch, logged_errors: Any
+) -> None:
+    """A client that is answered 503 may queue the job again: it runs once."""
+    agent.store.add_binary(BINARY)
+    cancelled: list[Job] = []
+
+    def cancel(job: Job) -> bool:
+        cancelled.append(job)
+        return True
+
+    async def commit() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    agent.cancelled = cancel
+    monkeypatch.setattr(agent.syncer, "commit", commit)
+    assert queue(agent, binary="b-1").status == 503
+    assert cancelled == agent.store.queued()
+    assert len(cancelled) == len(logged_errors.flush()) == 1
 
 
 def test_ignored_members_are_named(agent: Agent) -> None:
