@@ -25,7 +25,8 @@ WITH_ZONE = "datetime.datetime.now(datetime.timezone.utc).isoformat()"
 async def test_print_needs_no_flush(agent: Agent, script: Callable[..., Path]) -> None:
     """What a load test in Python prints is there at once, also when it is killed by SIGTERM."""
     text = (
-        f"{SERVE}def run():\n    time.sleep(0.02)\n    print(line({WITH_ZONE}))\n\nsdk.serve(run)\n"
+        f"{SERVE}def run():\n    time.sleep(0.02)\n"
+        f"    print(line({WITH_ZONE}) + '\\n', end='')\n\nsdk.serve(run)\n"
     )
     job = await agent.settled(await agent.queue("prints", script(text), duration=1, users=2))
     assert job["results"]["valid"] == job["calls"]["ok"] > 0, job
