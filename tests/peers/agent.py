@@ -32,6 +32,8 @@ TWISTD = Path(sys.executable).parent / "twistd"
 _POLL_SECONDS = 0.05
 # From SIGTERM: the load test's grace and what the delivery of the last results may take.
 _STOP_SECONDS = 30
+# Machines are shared, and a disk may take seconds for the syncs of a start.
+_START_SECONDS = 60
 
 
 @attrs.frozen
@@ -153,7 +155,7 @@ class Agent:
 
         """
         self.launch(crash_at)
-        await self._within(15, self._ready(), "the agent is not ready")
+        await self._within(_START_SECONDS, self._ready(), "the agent is not ready")
 
     def launch(self, crash_at: str | None = None) -> None:
         """Start it and return at once."""
