@@ -25,7 +25,8 @@ def program(directory: Path, number: int, size: int = 100_000) -> Path:
 
 def kept(agent: Agent) -> dict[str, int]:
     """Return the files of the binaries, and which of them are the same."""
-    return {path.name: path.stat().st_ino for path in (agent.state / "binaries").iterdir()}
+    binaries = agent.state / "binaries"
+    return {path.name: path.stat().st_ino for path in binaries.iterdir() if path.exists()}
 
 
 async def listed(agent: Agent) -> list[str]:

@@ -36,6 +36,7 @@ const submission = new Submission(find("form"), (id) => {
 });
 const live = new Live({
   changed(job) {
+    changes += 1;
     if (shown?.id === job.id) shown = job;
     show();
     poll();
@@ -48,6 +49,7 @@ let jobs = [];
 let shown = null;
 let statistics = null;
 let complete = null; // the id of the job whose shown figures are its last
+let changes = 0; // events received: a response that was requested before one may be older than it
 let polling = null;
 let next = null;
 
@@ -77,9 +79,10 @@ async function look() {
   const id = wanted();
   if (id !== null && id === complete) return;
   const { query } = statisticsTable;
+  const before = changes;
   const job = id === null ? null : await unlessRefused(showJob(id));
   const figures = job?.started_at ? await unlessRefused(showStatistics(id, query)) : null;
-  if (id !== wanted() || query !== statisticsTable.query) return;
+  if (id !== wanted() || query !== statisticsTable.query || before !== changes) return;
   shown = job;
   statistics = figures;
   complete = job !== null && settled(job) ? id : null;
