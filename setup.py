@@ -18,9 +18,9 @@ setup(
     python_requires=">=3.10",
     # twisted/plugins has no __init__.py: Twisted finds plugins by path.
     packages=[*find_packages(include=["goloagent", "goloagent.*"]), "twisted.plugins"],
-    package_data={"goloagent": ["py.typed"], "goloagent.web": ["page/*"]},
+    package_data={"goloagent": ["py.typed"], "goloagent.http.ui": ["page/*"]},
     install_requires=[
-        # Below 27, as web.channel relies on parts of it that are in no interface.
+        # Below 27, as http.server.channel relies on parts of it that are in no interface.
         "Twisted[tls] >= 26.4, < 27",
         "attrs >= 23.1",
         "idna >= 3.4",

@@ -16,11 +16,11 @@ from twisted.internet import reactor
 from twisted.internet.protocol import ProcessProtocol
 
 from bench import peer
-from goloagent.cooperation import take_turn
-from goloagent.loadtest.blocks import BlockReader
-from goloagent.results.recorder import Recorder
-from goloagent.results.runlog import RunLog
-from goloagent.statistics.run import RunStatistics
+from goloagent.concurrency.cooperation import take_turn
+from goloagent.core.stats.run_stats import RunStatistics
+from goloagent.sandbox.pipe_reader import BlockReader
+from goloagent.wal.result_writer import Recorder
+from goloagent.wal.run_log import RunLog
 
 
 class Reader(ProcessProtocol):

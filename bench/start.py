@@ -12,12 +12,12 @@ from uuid import uuid4
 from bench import agent
 from bench.row import Row
 from bench.size import Size
-from goloagent.disk.logs import Logs
-from goloagent.jobs import outcome
+from goloagent.jobs.database import Binary, Store
 from goloagent.jobs.job import Calls, Exit, Job, Results, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.jobs.store import Binary, Store
-from goloagent.results.runlog import RunLog
+from goloagent.runs import outcome
+from goloagent.wal.run_files import Logs
+from goloagent.wal.run_log import RunLog
 
 _LINE = b'{"url":"http://127.0.0.1/","method":"GET","timestamp":"2026-01-02T15:04:05Z"}\n'
 # Less than --keep-days: with 10,000 jobs, one in two minutes.

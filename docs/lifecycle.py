@@ -1,11 +1,11 @@
-"""Renders docs/lifecycle.md from the table in goloagent.jobs.lifecycle: ``make docs`` writes it."""
+"""Render docs/lifecycle.md from the table in goloagent.runs.transitions, for ``make docs``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from goloagent.jobs.bounds import Bounds
-from goloagent.jobs.lifecycle import TABLE, Effect, Event, Phase
+from goloagent.runs.timeouts import Bounds
+from goloagent.runs.transitions import TABLE, Effect, Event, Phase
 
 PAGE = Path(__file__).with_suffix(".md")
 
@@ -14,11 +14,11 @@ _INTRODUCTION = """\
 
 A job waits in the queue (`queued`), runs through the phases below, and ends as `finished`,
 `failed`, `cancelled` or `interrupted`. What happens in a phase, and what follows, is the table
-`goloagent/jobs/lifecycle.py`; this page is rendered from it by `make docs`.
+`goloagent/runs/transitions.py`; this page is rendered from it by `make docs`.
 
 A job is `finished` when it ran for its duration and at least one call succeeded. Otherwise its
 first cause decides: somebody's wish makes it `cancelled`, the agent's end `interrupted`, everything
-else `failed` (`goloagent/jobs/outcome.py`).
+else `failed` (`goloagent/runs/outcome.py`).
 
 ## Why the end has so many phases
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.task import Clock
 
-import goloagent.web
+import goloagent.http
 from goloagent.host.signals import ACTIONS, Action
-from goloagent.metrics.meter import Meter, Present
-from goloagent.web.openapi import EVERYWHERE
-from goloagent.web.operation import Operation, declared_by
+from goloagent.http.api.endpoint import Operation, declared_by
+from goloagent.http.api.openapi import EVERYWHERE
+from goloagent.metrics.exporter import Meter, Present
 
 PAGE = Path(__file__).with_name("operations.md")
 
@@ -37,12 +37,11 @@ def render(page: str) -> str:
 
 
 def operations() -> Iterator[tuple[Operation, str]]:
-    """Yield every operation that a room of `goloagent.web` declares, with what it does."""
-    for module in pkgutil.iter_modules(goloagent.web.__path__):
-        rooms = vars(importlib.import_module(f"goloagent.web.{module.name}")).values()
-        for room in rooms:
-            if isinstance(room, type) and room.__module__ == f"goloagent.web.{module.name}":
-                for operation, function in declared_by(room):
+    """Yield every operation that `goloagent.http` declares, with its summary."""
+    for module in pkgutil.walk_packages(goloagent.http.__path__, "goloagent.http."):
+        for routes in vars(importlib.import_module(module.name)).values():
+            if isinstance(routes, type) and routes.__module__ == module.name:
+                for operation, function in declared_by(routes):
                     yield operation, " ".join((function.__doc__ or "").partition("\n\n")[0].split())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from goloagent.address import (
+from goloagent.core.address import (
     AddressError,
     HttpUrl,
     bracketed,
@@ -17,7 +17,7 @@ from goloagent.address import (
     parse_port,
     split,
 )
-from goloagent.endpoint import Endpoint, EndpointError
+from goloagent.core.endpoint import Endpoint, EndpointError
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 

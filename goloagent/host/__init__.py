@@ -1,1 +1,1 @@
-"""What the agent needs of the machine it is on, and what it tells it."""
+"""The machine and the process: preflight checks, locks, signals, systemd, health, shutdown."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from goloagent.hostfault import (
+from goloagent.core.host_fault import (
     DISK_ERROR,
     NO_TASKS,
     RPC_ADDRESS,
@@ -23,7 +23,7 @@ from goloagent.hostfault import (
     HostFault,
     status_of,
 )
-from goloagent.loadtest import listener
+from goloagent.sandbox import peer_check
 
 CHECK_SECONDS = 2.0
 SLOW_SECONDS = 30.0
@@ -61,8 +61,8 @@ def check_rpc_port(host: str, port: int) -> HostFault | None:
     except OSError as error:
         sentence = f"--rpc {host}: the name cannot be resolved: {error.strerror}."
         return HostFault(status_of(error) or RPC_ADDRESS, sentence)
-    ends = [listener.end(str(address[0]), port) for *_, address in found]
-    if not any(map(listener.listens, ends)):
+    ends = [peer_check.end(str(address[0]), port) for *_, address in found]
+    if not any(map(peer_check.listens, ends)):
         return None
     sentence = f"Another program listens on the RPC address {host}:{port}; stop it."
     return HostFault(RPC_PORT_BUSY, sentence)

@@ -19,8 +19,8 @@ from pathlib import Path
 import attrs
 from twisted.logger import Logger
 
-from goloagent.host.error import CannotStart, reason
-from goloagent.jobs.store import Damaged, Store
+from goloagent.host.startup_error import CannotStart, reason
+from goloagent.jobs.database import Damaged, Store
 
 # What an empty database needs on disk, with its log and its index.
 _ROOM_BYTES = 256 * 1024

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import resource
 
-from goloagent.host.error import CannotStart
-from goloagent.web.limits import MIN_RESERVE
-
-# The database, listeners, delivery, and one run with its pipes and logs: some 50 are open.
-RESERVED = 128
-# A connection that uploads or follows a log has a file open, too; none in the reserve does.
-PER_CONNECTION = 2
+from goloagent.core.descriptor_budget import MIN_RESERVE, PER_CONNECTION, RESERVED
+from goloagent.host.startup_error import CannotStart
 
 
 def limit_for(max_connections: int, soft: int, hard: int) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from goloagent.host.error import CannotStart, unusable
+from goloagent.host.startup_error import CannotStart, unusable
 
 _Identity = tuple[int, int]
 _NOWHERE = (-1, -1)

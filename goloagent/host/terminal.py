@@ -13,7 +13,7 @@ import attrs
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from goloagent.host.error import CannotStart, reason
+from goloagent.host.startup_error import CannotStart, reason
 
 
 @attrs.define

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from goloagent.host.error import CannotStart, reason
+from goloagent.host.startup_error import CannotStart, reason
 
 MAX_TOKEN_BYTES = 4096
 # O_NONBLOCK: to open a FIFO would wait for its other end.

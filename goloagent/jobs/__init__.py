@@ -1,1 +1,4 @@
-"""Jobs: what was asked, how a job lives, and where it is kept."""
+"""Jobs: the model, what a client may ask for, and the database.
+
+`repository` is the only writer of jobs to the database, and publishes every change.
+"""

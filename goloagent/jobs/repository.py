@@ -11,8 +11,8 @@ from contextlib import suppress
 
 import attrs
 
+from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job
-from goloagent.jobs.store import Store
 
 
 @attrs.define

@@ -1,1 +1,1 @@
-"""What the agent tells Prometheus: what is counted, and how it is written."""
+"""Prometheus metrics: counters of jobs, delivery lag, and the event loop's own lag."""

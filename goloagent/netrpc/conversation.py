@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from goloagent.netrpc import headers
+from goloagent.netrpc.decoder import Inbound
 from goloagent.netrpc.gob import MAX_NAME_BYTES
-from goloagent.netrpc.inbound import Inbound
 
 # Of the text of an error; what is longer is cut.
 MAX_ERROR_BYTES = 1024

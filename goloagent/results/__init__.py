@@ -1,1 +1,1 @@
-"""A run's log and the results in it."""
+"""Results: lines of stdout are split, parsed, counted, and written to the run log."""

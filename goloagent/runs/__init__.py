@@ -1,1 +1,5 @@
-"""Load tests on their way: the job whose turn it is, its run, and what an earlier life left."""
+"""Runs: the scheduler starts one job at a time, and a run takes it through its state machine.
+
+`transitions` has the table, `timeouts` its times, and `outcome` the reasons for an end.
+`recovery` handles runs that a previous process of the agent left.
+"""

@@ -15,15 +15,15 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, ensureDeferred
 from twisted.logger import Logger
 
-from goloagent.jobs import outcome, sentences
+from goloagent.core.stats.run_stats import RunStatistics
+from goloagent.core.stats.summary import Summary
+from goloagent.jobs.database import Store
 from goloagent.jobs.job import InvalidLine, Job, State
 from goloagent.jobs.job import Results as Counted
-from goloagent.jobs.store import Store
-from goloagent.results.runlog import LogPathError, LogReader
-from goloagent.results.tally import Tally
+from goloagent.results.line_counter import Tally
+from goloagent.runs import messages, outcome
 from goloagent.runs.run import Results
-from goloagent.statistics.run import RunStatistics
-from goloagent.statistics.summary import Summary
+from goloagent.wal.run_log import LogPathError, LogReader
 
 _BLOCK_BYTES = 1024 * 1024
 _ENDLESS = 2**63
@@ -124,7 +124,7 @@ class Recovery:
                 )
             keep(job)
             if was_running or job.results.pending:
-                self._log.info("{sentence}", sentence=sentences.recovered(job))
+                self._log.info("{sentence}", sentence=messages.recovered(job))
             if readable and job.results.pending:
                 self.results.begin(job)
                 self.results.end(job)

@@ -13,12 +13,11 @@ from typing import Any
 import attrs
 from twisted.internet.defer import Deferred
 
-from goloagent.disk.queued import QueuedJobs
-from goloagent.disk.remains import Remains
-from goloagent.jobs import outcome
+from goloagent.jobs.database import Binary, Store
 from goloagent.jobs.job import Job, Results, State
-from goloagent.jobs.store import Binary, Store
+from goloagent.jobs.queue_files import QueuedJobs
 from goloagent.runs.recovery import Recovery
+from goloagent.wal.rebuild import DATABASE_LOST, Remains
 
 
 @attrs.frozen
@@ -96,7 +95,7 @@ class Restoration:
             if await self.in_thread(self.remains.has_run, job):
                 job.state, job.cause, job.ended_at = (
                     State.INTERRUPTED,
-                    outcome.STATE_LOST,
+                    DATABASE_LOST,
                     self.now(),
                 )
                 job.logged = True

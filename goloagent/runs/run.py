@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
@@ -19,19 +20,20 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from goloagent.cooperation import take_turn
-from goloagent.hostfault import DISK_FULL, HostFault, status_of
-from goloagent.jobs import outcome, sentences
-from goloagent.jobs.bounds import Bounds
+from goloagent.concurrency.cooperation import take_turn
+from goloagent.core.host_fault import DISK_FULL, HostFault, status_of
+from goloagent.core.stats.run_stats import RunStatistics
+from goloagent.filesystem.disk_space import Excess, is_full
 from goloagent.jobs.job import Cause, Exit, InvalidLine, Job, State
-from goloagent.jobs.lifecycle import Effect, Event, Phase
-from goloagent.loadtest.process import LoadTestProcess, Watcher
-from goloagent.loadtest.users import Users
-from goloagent.results.recorder import Recorder
-from goloagent.runs.life import Life
-from goloagent.runs.stage import Refused, Staged
-from goloagent.space import Excess, is_full
-from goloagent.statistics.run import RunStatistics
+from goloagent.load.rpc_client import Users
+from goloagent.runs import messages, outcome
+from goloagent.runs.preparation import Refused, Staged
+from goloagent.runs.state_machine import Life
+from goloagent.runs.timeouts import Bounds
+from goloagent.runs.transitions import Effect, Event, Phase
+from goloagent.sandbox.peer_check import End
+from goloagent.sandbox.process import LoadTestProcess, Watcher
+from goloagent.wal.result_writer import Recorder
 
 
 class Results(Protocol):
@@ -61,7 +63,7 @@ class Tools:
 
     Args:
         prepare: makes what the job needs, or raises `Refused`.
-        spawn: starts the staged program under a watcher, or raises OSError.
+        spawn: starts the program at a path under a watcher, or raises OSError.
         connect: connects the users to the RPC address, however long it takes.
         is_strangers: tells whether it is not the process of the job that they are connected to.
         save: keeps the job as it stands now, or raises OSError and does so later.
@@ -74,9 +76,9 @@ class Tools:
     clock: IReactorTime
     now: Callable[[], datetime]
     prepare: Callable[[Job], Awaitable[Staged]]
-    spawn: Callable[[Staged, Watcher], LoadTestProcess]
+    spawn: Callable[[Path, Watcher], LoadTestProcess]
     connect: Callable[[Users], Deferred[None]]
-    is_strangers: Callable[[Job, LoadTestProcess, Users], Awaitable[bool]]
+    is_strangers: Callable[[str, int, tuple[End, End]], Awaitable[bool]]
     save: Callable[[Job], None]
     commit: Callable[[Job], Awaitable[None]]
     results: Results
@@ -302,7 +304,7 @@ class Run(Watcher):
 
     def _spawn(self) -> None:
         assert self._staged is not None
-        self._process = self._tools.spawn(self._staged, self)
+        self._process = self._tools.spawn(self._staged.program, self)
 
     def _watch_stdout(self) -> None:
         self._life.stdout_is_busy()
@@ -318,7 +320,9 @@ class Run(Watcher):
         await self._tools.connect(self._users)
         while True:
             try:
-                return await self._tools.is_strangers(self.job, self._process, self._users)
+                return await self._tools.is_strangers(
+                    self.job.id, self._process.pid, self._users.ends
+                )
             except Exception as error:
                 if status_of(error) is None:
                     raise
@@ -482,7 +486,7 @@ class Run(Watcher):
             why = self._life.cause.sentence if self._life.cause is not None else ""
             self._log.info("job {id} stays in the queue: {why}", id=job.id, why=why)
         else:
-            self._log.info("{sentence}", sentence=sentences.ended(job))
+            self._log.info("{sentence}", sentence=messages.ended(job))
         for warning in job.warnings:
             self._log.warn("job {id}: {warning}", id=job.id, warning=warning)
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from unit.web import golo_cli
+from unit.http import golo_cli
 
 from fuzz import cut, pieces
-from goloagent.jobs.binaries import NotExecutable
-from goloagent.web.problem import Problem
-from goloagent.web.upload import UploadBody
+from goloagent.artifacts.store import NotExecutable
+from goloagent.http.problem import Problem
+from goloagent.http.upload.form import UploadBody
 
 BOUNDARY = b"b"
 

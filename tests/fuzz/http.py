@@ -13,12 +13,12 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
-from unit.web import golo_cli
-from unit.web.in_memory import NOW, Agent, Connection
+from unit.http import golo_cli
+from unit.http.in_memory import NOW, Agent, Connection
 
 from fuzz import cut, pieces
-from goloagent.jobs.binaries import Binaries
-from goloagent.jobs.store import Store
+from goloagent.artifacts.store import Binaries
+from goloagent.jobs.database import Store
 
 _STATUS = re.compile(rb"(?:^|(?<=\n))HTTP/1\.[01] (\d{3}) ", re.M)
 _errors: list[str] = []

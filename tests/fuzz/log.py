@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from unittest import mock
 
-from unit.delivery.test_cursor import GOOD, model
+from unit.outputs.test_cursor import GOOD, model
 from unit.results import records
 
-from goloagent.delivery import cursor as cursor_module
-from goloagent.delivery.cursor import Cursor
+from goloagent.outputs import cursor as cursor_module
+from goloagent.outputs.cursor import Cursor
 
 WINDOW_BYTES = 64
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from peers.lines import select
 from unit.results import records
 
-from goloagent.results import grammar, output
-from goloagent.results.record import Record
+from goloagent.core.record import Record
+from goloagent.results import go_json, parser
 
 
 def seeds() -> Iterator[bytes]:
@@ -26,18 +26,18 @@ def seeds() -> Iterator[bytes]:
 def check(data: bytes) -> None:
     """Tell results from chatter, and read them, by the fast path exactly as by the grammar."""
     lines = data.split(b"\n")
-    expected = [line if grammar.accepts(line) else None for line in lines]
+    expected = [line if go_json.accepts(line) else None for line in lines]
     assert select(data + b"\n") == expected
-    assert [line if output.is_result(line) else None for line in lines] == expected
+    assert [line if parser.is_result(line) else None for line in lines] == expected
     results = [line for line in expected if line is not None]
     plain = [record for record in map(_by_the_grammar, results) if record is not None]
-    assert list(map(_members, output.read(data + b"\n").results)) == list(map(_members, plain))
-    assert len(json.loads(output.array(results))) == len(results)
+    assert list(map(_members, parser.read(data + b"\n").results)) == list(map(_members, plain))
+    assert len(json.loads(parser.array(results))) == len(results)
 
 
 def _by_the_grammar(line: bytes) -> Record | None:
     """Read a line by the plain rule, all its steps at once."""
-    steps = output._by_the_grammar(line)
+    steps = parser._by_the_grammar(line)
     while True:
         try:
             next(steps)

@@ -22,7 +22,7 @@ from peers.page import SHOP
 from peers.target import Target
 
 import goloagent
-from goloagent.loadtest.containment import Containment, attempt, ways
+from goloagent.sandbox.isolation import Containment, attempt, ways
 
 WAYS = ways(f"tests-{os.getpid()}/")
 LOADTESTS = Path(__file__).parents[1] / "loadtests"

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
-from goloagent.loadtest.blocks import REST_SECONDS, BlockReader
+from goloagent.sandbox.pipe_reader import REST_SECONDS, BlockReader
 
 # Some bytes each time that it was heard.
 TALKER = "while True: print(flush=True); input()"

@@ -15,7 +15,7 @@ from peers.oracle import judge
 from twisted.internet import task
 
 import goloagent
-from goloagent.jobs.bounds import Bounds
+from goloagent.runs.timeouts import Bounds
 
 BOUNDS = Bounds()
 # Calls that do not return, and stdout that does not fall quiet, when somebody waits for the end.

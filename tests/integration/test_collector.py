@@ -12,10 +12,10 @@ from peers.certificate import self_signed
 from twisted.internet.defer import CancelledError
 from twisted.internet.ssl import PrivateCertificate
 
-from goloagent.delivery import collector as collector_module
-from goloagent.delivery.collector import MAX_ANSWER_BYTES
-from goloagent.delivery.policy import Answer, Verdict, judge
-from goloagent.results.output import MAX_BODY_BYTES
+from goloagent.outputs.retry import Answer, Verdict, judge
+from goloagent.outputs.sinks import collector as collector_module
+from goloagent.outputs.sinks.collector import MAX_ANSWER_BYTES
+from goloagent.results.parser import MAX_BODY_BYTES
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from peers.certificate import self_signed
 from peers.proxy import Proxy
 from twisted.internet.ssl import PrivateCertificate
 
-from goloagent.address import HttpUrl
-from goloagent.delivery import proxy as proxies
-from goloagent.delivery.policy import Answer
+from goloagent.core.address import HttpUrl
+from goloagent.outputs.http import proxy as proxies
+from goloagent.outputs.retry import Answer
 
 TAKEN = Answer(status=200)
 

@@ -12,9 +12,9 @@ from peers.byhand import Pusher, Server
 from peers.certificate import Authority
 from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
 
-from goloagent.delivery.policy import Answer, Verdict, judge
-from goloagent.delivery.tls import Tls
-from goloagent.delivery.token import TokenFile
+from goloagent.outputs.http.tls import Tls
+from goloagent.outputs.http.token import TokenFile
+from goloagent.outputs.retry import Answer, Verdict, judge
 
 TAKEN = Answer(status=200)
 

@@ -16,7 +16,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IHostnameResolver
 from zope.interface import implementer
 
-from goloagent.delivery.policy import Answer
+from goloagent.outputs.retry import Answer
 
 TAKEN = Answer(status=200)
 

@@ -17,7 +17,7 @@ import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 
-from goloagent.jobs.bounds import Bounds
+from goloagent.runs.timeouts import Bounds
 
 BOUNDS = Bounds()
 # From SIGTERM to the end, at most; and what a busy machine may add to any bound.

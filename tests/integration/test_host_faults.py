@@ -18,7 +18,7 @@ from twisted.internet import defer, task
 from twisted.internet.protocol import Factory, Protocol
 
 from goloagent.host.checks import CHECK_SECONDS
-from goloagent.runs.supervisor import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS
+from goloagent.runs.scheduler import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS
 
 
 async def health_is(agent: Agent, status: str, timeout_seconds: float) -> str:

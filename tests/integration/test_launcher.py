@@ -20,10 +20,10 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred
 
-from goloagent.loadtest import landlock, launcher
-from goloagent.loadtest.containment import Containment
-from goloagent.loadtest.leader import Leader
-from goloagent.loadtest.process import LoadTestProcess, Program, Watcher, spawn
+from goloagent.sandbox import landlock, launcher
+from goloagent.sandbox.isolation import Containment
+from goloagent.sandbox.process import LoadTestProcess, Program, Watcher, spawn
+from goloagent.sandbox.session_leader import Leader
 
 # A load test that tells what it is.
 TELL = """\
@@ -269,7 +269,7 @@ print(started, resource.getrlimit(resource.RLIMIT_NPROC)[0], flush=True)
     nobody = pwd.getpwnam("nobody")
     before = _tasks_of(nobody.pw_uid)
     for limit in (before + 40, 1):
-        monkeypatch.setattr("goloagent.loadtest.process.max_tasks", lambda limit=limit: limit)
+        monkeypatch.setattr("goloagent.sandbox.process.max_tasks", lambda limit=limit: limit)
         with tempfile.TemporaryDirectory() as directory:
             os.chown(directory, nobody.pw_uid, nobody.pw_gid)
             launch = Launch(Path(directory), containment)
@@ -318,7 +318,7 @@ def test_a_group_is_signalled_after_its_leaders_end(
 
         held = monkeypatch.context()
         patch = held.__enter__()
-        patch.setattr("goloagent.loadtest.leader.os.pidfd_open", none_left)
+        patch.setattr("goloagent.sandbox.session_leader.os.pidfd_open", none_left)
     script = "sleep 600 & echo $!; exec cat"
     with subprocess.Popen(
         ["/bin/sh", "-c", script],

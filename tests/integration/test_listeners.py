@@ -15,9 +15,9 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from goloagent.endpoint import Endpoint
-from goloagent.host.error import CannotStart
-from goloagent.host.listening import close, listen
+from goloagent.core.endpoint import Endpoint
+from goloagent.host.listeners import close, listen
+from goloagent.host.startup_error import CannotStart
 
 Listen = Callable[[str], Any]
 

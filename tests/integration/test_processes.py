@@ -17,10 +17,10 @@ from peers.agent import Agent
 from twisted.internet import task
 
 import goloagent
-from goloagent.jobs.bounds import Bounds
-from goloagent.loadtest import survivors
-from goloagent.loadtest.containment import Containment
-from goloagent.threads import BULK_THREADS, CRITICAL_THREADS
+from goloagent.concurrency.threads import BULK_THREADS, CRITICAL_THREADS
+from goloagent.runs.timeouts import Bounds
+from goloagent.sandbox import orphans
+from goloagent.sandbox.isolation import Containment
 
 BOUNDS = Bounds()
 # What ending everything may take beyond the grace period.
@@ -290,11 +290,11 @@ def test_a_survivor_in_another_environment() -> None:
         family("ours-2/job") as theirs,
         family(None) as stranger,
     ):
-        assert survivors.end("ours-1/job") == (1, 0)
+        assert orphans.end("ours-1/job") == (1, 0)
         assert ours.wait(5) == -9
-        assert survivors.end("ours-1/") == (1, 0)
+        assert orphans.end("ours-1/") == (1, 0)
         assert other.wait(5) == -9
-        assert survivors.end("ours-1/") == (0, 0)
+        assert orphans.end("ours-1/") == (0, 0)
         assert (theirs.poll(), stranger.poll()) == (None, None)
 
 
@@ -302,7 +302,7 @@ class family(subprocess.Popen[bytes]):  # noqa: N801
     """A process with a mark, killed when the test is over."""
 
     def __init__(self, mark: str | None) -> None:
-        environment = {} if mark is None else {survivors.VARIABLE: mark}
+        environment = {} if mark is None else {orphans.VARIABLE: mark}
         super().__init__(["/bin/sleep", "600"], env=environment)
 
     def __exit__(self, *_: object) -> None:

@@ -18,7 +18,7 @@ from peers.collector import Collector
 from peers.readme import ROOT, SYSTEM_PATH, aimed_at, python_example
 from peers.target import Target
 
-from goloagent.loadtest import sdkarchive
+from goloagent.sdk import archive
 
 USERS, SECONDS = 10, 2
 
@@ -116,7 +116,7 @@ def pythons() -> list[str]:
 @pytest.mark.parametrize("python", pythons())
 def test_the_sdk_runs_on_every_python(python: str, tmp_path: Path) -> None:
     """From the zip file alone, without any package: it is imported, and reports."""
-    sdkarchive.install(tmp_path)
+    archive.install(tmp_path)
     script = (
         "from goloagent import sdk, serving\n"
         "sdk.report(method='GET', url='u', status=200, duration_seconds=1)\n"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from peers.lines import select
 from unit.results.records import BY_HAND, TOO_DEEP, lines
 
-from goloagent.results.output import MAX_LINE_BYTES
+from goloagent.results.parser import MAX_LINE_BYTES
 
 SOURCE = Path(__file__).parents[1] / "loadtests" / "json_oracle"
 

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from goloagent.host.error import CannotStart
-from goloagent.host.rpcaddress import check_rpc_host
+from goloagent.host.rpc_address import check_rpc_host
+from goloagent.host.startup_error import CannotStart
 from goloagent.settings import rpc_address
 
 

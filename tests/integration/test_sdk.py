@@ -21,9 +21,9 @@ from unittest import mock
 
 import pytest
 
-from goloagent import reporting
 from goloagent.netrpc import Client
-from goloagent.results import output
+from goloagent.results import parser
+from goloagent.sdk import reporting
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLE = ROOT / "examples" / "http_get.py"
@@ -108,7 +108,7 @@ class Running:
         out, err = self.process.communicate(timeout=TIMEOUT_SECONDS)
         assert self.process.returncode == 0, err.decode()
         lines = out.splitlines()
-        assert all(output.is_result(line) for line in lines)
+        assert all(parser.is_result(line) for line in lines)
         return [json.loads(line) for line in lines], err.decode()
 
 

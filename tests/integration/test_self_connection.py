@@ -9,7 +9,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
 
 from goloagent.jobs.job import Calls
-from goloagent.loadtest.users import Users, connect, is_free
+from goloagent.load.rpc_client import Users, connect, is_free
 
 
 @pytest_twisted.ensureDeferred

@@ -22,8 +22,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import DatagramProtocol
 
 from goloagent import settings
-from goloagent.agent import STOP_SECONDS
-from goloagent.tap import Options
+from goloagent.options import Options
+from goloagent.service import STOP_SECONDS
 
 ROOT = Path(__file__).parents[2]
 ETC = ROOT / "etc"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest_twisted
 from peers.agent import Agent
 
-from goloagent.results.runlog import open_reader
-from goloagent.statistics.file import load_statistics
-from goloagent.statistics.run import rebuild
-from goloagent.statistics.summary import Summary
+from goloagent.core.stats.run_stats import rebuild
+from goloagent.core.stats.summary import Summary
+from goloagent.wal.run_log import open_reader
+from goloagent.wal.stats_file import load_statistics
 
 
 def _kept_and_made_again(out_log: Path) -> tuple[Summary | None, Summary]:

@@ -16,7 +16,7 @@ from peers.agent import Agent
 from peers.certificate import self_signed
 from peers.ports import free_port
 from twisted.internet.threads import deferToThread
-from unit.web import golo_cli
+from unit.http import golo_cli
 
 TOKEN = "tls-token"
 

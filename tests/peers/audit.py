@@ -1,7 +1,7 @@
 """The accounting assertion: what the agent has on record of every job agrees with its log.
 
 Reads the database and the logs of an agent, running or not, and what the collector took; asks the
-agent nothing. What a result is, it takes from `goloagent.results.output`.
+agent nothing. What a result is, it takes from `goloagent.results.parser`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from goloagent.results.output import array
+from goloagent.results.parser import array
 from peers.collector import Batch
 from peers.lines import select
 

@@ -12,10 +12,10 @@ from twisted.internet.ssl import PrivateCertificate
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from goloagent.address import HttpUrl
-from goloagent.delivery.collector import Collector, collector
-from goloagent.delivery.policy import Answer
-from goloagent.delivery.tls import Tls
+from goloagent.core.address import HttpUrl
+from goloagent.outputs.http.tls import Tls
+from goloagent.outputs.retry import Answer
+from goloagent.outputs.sinks.collector import Collector, collector
 
 BODY = b'[{"timestamp":"2026-01-02T03:04:05Z"}]'
 NO_CONTENT = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

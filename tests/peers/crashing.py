@@ -23,7 +23,7 @@ from typing import Any
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 
-from goloagent.durable import SyncFailed
+from goloagent.filesystem.durable import SyncFailed
 
 Condition = Callable[..., bool]
 
@@ -62,8 +62,8 @@ class Point:
     condition: Condition = _always
 
 
-STORE = "goloagent.jobs.store:Store"
-BINARIES = "goloagent.jobs.binaries"
+STORE = "goloagent.jobs.database:Store"
+BINARIES = "goloagent.artifacts.store"
 OVER = ("finished", "failed", "cancelled", "interrupted")
 
 POINTS = {
@@ -74,24 +74,28 @@ POINTS = {
     # A job is queued.
     "queue-before-row": Point("before", STORE, "add"),
     "queue-after-row": Point("after", STORE, "add"),
-    "queue-before-answer": Point("before", "goloagent.web.request:Request", "finish", _status(201)),
-    "queue-after-answer": Point("after", "goloagent.web.request:Request", "finish", _status(201)),
+    "queue-before-answer": Point(
+        "before", "goloagent.http.server.request:Request", "finish", _status(201)
+    ),
+    "queue-after-answer": Point(
+        "after", "goloagent.http.server.request:Request", "finish", _status(201)
+    ),
     # Its run begins.
     "start-after-stage": Point("after", f"{BINARIES}:Binaries", "stage"),
-    "start-before-log": Point("before", "goloagent.results.runlog:RunLog", "create"),
+    "start-before-log": Point("before", "goloagent.wal.run_log:RunLog", "create"),
     "start-before-save": Point("before", STORE, "save", _in_state("starting")),
     "start-after-save": Point("after", STORE, "save", _in_state("starting")),
-    "start-after-spawn": Point("after", "goloagent.runs.custody:Custody", "spawn"),
+    "start-after-spawn": Point("after", "goloagent.sandbox.supervisor:Custody", "spawn"),
     "start-after-launch": Point("after", "goloagent.runs.run:Run", "launched"),
     "running-after-save": Point("after", STORE, "save", _in_state("running")),
     # It prints, and its results are delivered.
-    "append-before": Point("before", "goloagent.results.runlog:RunLog", "append_stdout"),
-    "append-half": Point("half", "goloagent.results.runlog:RunLog", "append_stdout"),
-    "append-after": Point("after", "goloagent.results.runlog:RunLog", "append_stdout"),
-    "push-before": Point("before", "goloagent.delivery.collector:Collector", "push"),
-    "push-before-commit": Point("before", "goloagent.delivery.worker:Worker", "_commit"),
-    "push-after-commit": Point("after", "goloagent.delivery.worker:Worker", "_commit"),
-    "reject-before-commit": Point("after", "goloagent.delivery.runs:RunOfResults", "reject"),
+    "append-before": Point("before", "goloagent.wal.run_log:RunLog", "append_stdout"),
+    "append-half": Point("half", "goloagent.wal.run_log:RunLog", "append_stdout"),
+    "append-after": Point("after", "goloagent.wal.run_log:RunLog", "append_stdout"),
+    "push-before": Point("before", "goloagent.outputs.sinks.collector:Collector", "push"),
+    "push-before-commit": Point("before", "goloagent.outputs.worker:Worker", "_commit"),
+    "push-after-commit": Point("after", "goloagent.outputs.worker:Worker", "_commit"),
+    "reject-before-commit": Point("after", "goloagent.outputs.dead_letter:RunOfResults", "reject"),
     # It ends.
     "stopping-after-save": Point("after", STORE, "save", _in_state("stopping")),
     "end-before-save": Point("before", STORE, "save", _in_state(*OVER)),
@@ -106,7 +110,7 @@ RESTORING = {
 
 # Its results are given up.
 GIVING_UP = {
-    "abandon-before-save": Point("after", "goloagent.delivery.worker:Worker", "give_up"),
+    "abandon-before-save": Point("after", "goloagent.outputs.worker:Worker", "give_up"),
     "abandon-after-save": Point("after", STORE, "save", _abandoned),
 }
 
@@ -114,37 +118,37 @@ GIVING_UP = {
 STEPS = {
     "directories": Point("break", "goloagent.host.directories", "make_writable"),
     "locks": Point("break", "goloagent.host.directories", "lock_logs"),
-    "leftovers": Point("break", "goloagent.host.premises", "set_aside"),
-    "database": Point("break", "goloagent.host.premises", "open_database"),
-    "containment": Point("break", "goloagent.runs.custody:Custody", "__init__"),
+    "leftovers": Point("break", "goloagent.host.preflight", "set_aside"),
+    "database": Point("break", "goloagent.host.preflight", "open_database"),
+    "containment": Point("break", "goloagent.sandbox.supervisor:Custody", "__init__"),
     "binaries": Point("break", f"{BINARIES}:Binaries", "open"),
-    "threads": Point("break", "goloagent.threads:Threads", "start"),
-    "listen": Point("break", "goloagent.agent", "listen"),
+    "threads": Point("break", "goloagent.concurrency.threads:Threads", "start"),
+    "listen": Point("break", "goloagent.service", "listen"),
     "recover": Point("break", "goloagent.runs.recovery:Recovery", "recover"),
     "restore": Point("break", "goloagent.runs.restoration:Restoration", "restore"),
-    "supervise": Point("break", "goloagent.runs.supervisor:Supervisor", "start"),
+    "supervise": Point("break", "goloagent.runs.scheduler:Supervisor", "start"),
 }
 
 FAULTS = {
-    "sync-of-log": Point("fault", "goloagent.results.runlog:LogSync", "sync"),
+    "sync-of-log": Point("fault", "goloagent.wal.run_log:LogSync", "sync"),
     "sync-of-offsets": Point("fault", STORE, "sync"),
 }
 
 # What a stop waits for, and what may hang in it. The stop has `SHORT_STOP_SECONDS` there.
 HANGS = {
-    "start": Point("block", "goloagent.agent", "take"),
+    "start": Point("block", "goloagent.service", "take"),
     "recovery": Point("never", "goloagent.runs.recovery:Recovery", "recover"),
-    "listeners": Point("never", "goloagent.agent", "close"),
-    "run": Point("never", "goloagent.runs.supervisor:Supervisor", "stop"),
+    "listeners": Point("never", "goloagent.service", "close"),
+    "run": Point("never", "goloagent.runs.scheduler:Supervisor", "stop"),
     "preparation": Point("block", f"{BINARIES}:Binaries", "stage"),
-    "survivors": Point("block", "goloagent.runs.custody:Custody", "_clear", _of_job),
-    "delivery": Point("never", "goloagent.delivery.worker:Worker", "stop"),
-    "connections": Point("never", "goloagent.delivery.client:Client", "close"),
-    "sync of logs": Point("block", "goloagent.results.runlog:LogSync", "sync"),
+    "survivors": Point("block", "goloagent.sandbox.supervisor:Custody", "_clear", _of_job),
+    "delivery": Point("never", "goloagent.outputs.worker:Worker", "stop"),
+    "connections": Point("never", "goloagent.outputs.http.client:Client", "close"),
+    "sync of logs": Point("block", "goloagent.wal.run_log:LogSync", "sync"),
     "sync of offsets": Point("block", STORE, "sync"),
-    "removal": Point("block", "goloagent.runs.stage:Staged", "clear"),
+    "removal": Point("block", "goloagent.runs.preparation:Staged", "clear"),
     "database close": Point("block", STORE, "close"),
-    "free space": Point("block", "goloagent.space:Space", "fault"),
+    "free space": Point("block", "goloagent.filesystem.disk_space:Space", "fault"),
 }
 SHORT_STOP_SECONDS = 4.0
 
@@ -206,7 +210,7 @@ def main() -> None:
     name, _, nth = sys.argv.pop(1).partition(":")
     arm({**POINTS, **RESTORING, **GIVING_UP, **FAULTS, **HANGS, **STEPS}[name], int(nth or 1))
     if name in HANGS:
-        agent = import_module("goloagent.agent")
+        agent = import_module("goloagent.service")
         agent.STOP_SECONDS = SHORT_STOP_SECONDS
         agent.GUARD_SECONDS = SHORT_STOP_SECONDS + 1
     from twisted.scripts.twistd import run

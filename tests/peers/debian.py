@@ -16,7 +16,7 @@ from pathlib import Path
 
 import attrs
 
-from goloagent.loadtest import cgroup
+from goloagent.sandbox import cgroup
 
 BOOT_SECONDS = 60
 # What it takes to build the Debian package and a fresh Debian to install it in.

@@ -10,7 +10,7 @@ import os
 import struct
 import sys
 
-from goloagent.loadtest import landlock
+from goloagent.sandbox import landlock
 
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER = 38, 22, 2  # linux/prctl.h, linux/seccomp.h
 _REFUSE, _ALLOW = 0x00050000, 0x7FFF0000

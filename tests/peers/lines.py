@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from goloagent.results import output
+from goloagent.results import parser
 
 
 def select(block: bytes) -> list[bytes | None]:
     """Return each line of a block without its newline, or None in its place if it is no result."""
-    reading = output.read(block)
+    reading = parser.read(block)
     flaws = set(reading.flaws)
     told: list[bytes | None] = []
     start = 0

@@ -21,14 +21,14 @@ from pathlib import Path
 import attrs
 
 import goloagent
-from goloagent.loadtest import cgroup
+from goloagent.sandbox import cgroup
 
 # What an agent is made of.
 NEEDED = (Path(sys.prefix), Path(sys.base_prefix), Path(goloagent.__file__).parents[1])
 # Comes as far as a load test would, kept together in the way named, as whoever runs it.
 ATTEMPT = """
 import sys
-from goloagent.loadtest.containment import attempt, ways
+from goloagent.sandbox.isolation import attempt, ways
 (way,) = (way for way in ways("tests/") if way.name == sys.argv[1])
 sys.exit(attempt(way, None))
 """

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from goloagent.jobs.lifecycle import TABLE, Phase
+from goloagent.runs.transitions import TABLE, Phase
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -10,9 +10,9 @@ import pytest
 from twisted.scripts._twistd_unix import ServerOptions
 
 from goloagent import VERSION
-from goloagent.address import HttpUrl
+from goloagent.core.address import HttpUrl
+from goloagent.options import Options
 from goloagent.settings import CollectorSettings
-from goloagent.tap import Options
 
 SOMEBODY = pwd.getpwall()[-1].pw_name
 

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goloagent import reporting, sdk, serving
+from goloagent import sdk
 from goloagent.netrpc import Client, Replies
-from goloagent.results import output
+from goloagent.results import parser
+from goloagent.sdk import reporting, server
 
 Capture = pytest.CaptureFixture[bytes]
 
@@ -27,7 +28,7 @@ def printed(capture: Capture) -> list[dict[str, object]]:
     """Give the lines on stdout, decoded; each is what the agent takes for a result."""
     lines = capture.readouterr().out.split(b"\n")
     assert lines.pop() == b"", "the last line has no end"
-    assert all(output.is_result(line) for line in lines)
+    assert all(parser.is_result(line) for line in lines)
     return [json.loads(line) for line in lines]
 
 
@@ -173,12 +174,12 @@ def test_every_line_that_is_printed_is_a_result(
             timestamp=timestamp,
         )
         assert line.endswith(b"\n")
-        assert output.is_result(line[:-1]), line
+        assert parser.is_result(line[:-1]), line
 
 
 def test_the_longest_line_is_what_the_agent_accepts() -> None:
     """The SDK and the agent agree; the SDK cannot import the agent's own constant."""
-    assert reporting.MAX_LINE_BYTES == output.MAX_LINE_BYTES
+    assert reporting.MAX_LINE_BYTES == parser.MAX_LINE_BYTES
 
 
 def test_lines_of_threads_are_never_torn(capfdbinary: Capture) -> None:
@@ -222,19 +223,19 @@ class HeldRunner:
     """A runner whose calls end when the test says so."""
 
     def __init__(self) -> None:
-        self.held: list[serving.Done] = []
+        self.held: list[server.Done] = []
 
-    def start(self, done: serving.Done) -> None:
+    def start(self, done: server.Done) -> None:
         """Hold a call."""
         self.held.append(done)
 
 
-def connected(runner: serving.Runner) -> tuple[serving.Connection, mock.Mock, serving.Calls]:
+def connected(runner: server.Runner) -> tuple[server.Connection, mock.Mock, server.Calls]:
     """Give a connection on a transport that keeps what is written."""
     transport = mock.Mock(spec=asyncio.Transport)
     transport.is_closing.return_value = False
-    calls = serving.Calls(runner)
-    connection = serving.Connection(calls)
+    calls = server.Calls(runner)
+    connection = server.Connection(calls)
     connection.connection_made(transport)
     return connection, transport, calls
 
@@ -298,7 +299,7 @@ def test_the_end_leaves_new_calls_alone() -> None:
     assert calls.none_under_way.is_set()
 
 
-def outcomes(make: Callable[[], serving.Runner], counts: list[int]) -> list[list[str | None]]:
+def outcomes(make: Callable[[], server.Runner], counts: list[int]) -> list[list[str | None]]:
     """Start as many calls at once as each of `counts` says; give what each ended with."""
 
     async def main() -> list[list[str | None]]:
@@ -322,14 +323,14 @@ def test_threads_run_at_once_and_are_reused() -> None:
         threads.add(threading.get_ident())
         together.wait()
 
-    assert outcomes(lambda: serving.InThreads(run), [30, 30, 30]) == [[None] * 30] * 3
+    assert outcomes(lambda: server.InThreads(run), [30, 30, 30]) == [[None] * 30] * 3
     assert len(threads) == 30
 
 
 def test_threads_are_bounded() -> None:
     """Beyond the bound, calls wait for a thread and are answered all the same."""
     threads = set()
-    runner = serving.InThreads(lambda: threads.add(threading.get_ident()), max_threads=2)
+    runner = server.InThreads(lambda: threads.add(threading.get_ident()), max_threads=2)
     assert outcomes(lambda: runner, [20]) == [[None] * 20]
     assert 1 <= len(threads) <= 2
 
@@ -345,9 +346,9 @@ def test_threads_that_the_system_refuses() -> None:
         real_start(thread)
 
     with mock.patch.object(threading.Thread, "start", start):
-        assert outcomes(lambda: serving.InThreads(lambda: None), [10]) == [[None] * 10]
+        assert outcomes(lambda: server.InThreads(lambda: None), [10]) == [[None] * 10]
         with pytest.raises(RuntimeError, match="new thread"):
-            outcomes(lambda: serving.InThreads(lambda: None), [1])
+            outcomes(lambda: server.InThreads(lambda: None), [1])
 
 
 def test_ended_calls_do_not_crowd_out_signals() -> None:
@@ -356,7 +357,7 @@ def test_ended_calls_do_not_crowd_out_signals() -> None:
 
     async def main() -> tuple[int, int]:
         loop = asyncio.get_running_loop()
-        runner = serving.InThreads(returned.release, max_threads=50)
+        runner = server.InThreads(returned.release, max_threads=50)
         ends = [loop.create_future() for _ in range(500)]
         with mock.patch.object(
             loop, "call_soon_threadsafe", side_effect=loop.call_soon_threadsafe
@@ -388,7 +389,7 @@ def test_what_a_call_raises_is_its_error(kind: str) -> None:
         run()
 
     told = outcomes(
-        lambda: serving.InThreads(run) if kind == "threads" else serving.InTasks(task), [1] * 6
+        lambda: server.InThreads(run) if kind == "threads" else server.InTasks(task), [1] * 6
     )
     assert told == [["no"], ["KeyError"], ["3"], ["Unspeakable"], ["CancelledError"], [None]]
 
@@ -404,7 +405,7 @@ def test_tasks_run_at_once() -> None:
             everyone.set()
         await everyone.wait()
 
-    assert outcomes(lambda: serving.InTasks(run), [40]) == [[None] * 40]
+    assert outcomes(lambda: server.InTasks(run), [40]) == [[None] * 40]
     assert set(entered) == {threading.get_ident()}
 
 
@@ -419,11 +420,11 @@ def test_a_journey_has_an_id_of_its_own(capfdbinary: Capture, coroutine: bool) -
     async def task() -> None:
         run()
 
-    with mock.patch.object(serving, "serve") as served:
+    with mock.patch.object(server, "serve") as served:
         sdk.serve(task if coroutine else run, "localhost:1")
     host, port, runner = served.call_args.args
     assert (host, port) == ("localhost", 1)
-    assert isinstance(runner, serving.InTasks if coroutine else serving.InThreads)
+    assert isinstance(runner, server.InTasks if coroutine else server.InThreads)
     outcomes(lambda: runner, [3])
     journeys = [str(line["sequenceID"]) for line in printed(capfdbinary)]
     assert len(set(journeys)) == 3
@@ -439,7 +440,7 @@ def test_the_address_comes_from_the_environment(
     """Without an address, GOLO_RPC_ADDR says where to serve, else the port of go-lo."""
     with (
         mock.patch.dict(os.environ, environment, clear=True),
-        mock.patch.object(serving, "serve") as served,
+        mock.patch.object(server, "serve") as served,
     ):
         sdk.serve(lambda: None)
     assert served.call_args.args[:2] == expected

@@ -4,7 +4,7 @@ from twisted.application.service import ServiceMaker
 
 goloAgent = ServiceMaker(
     name="golo-agent",
-    module="goloagent.tap",
+    module="goloagent.options",
     description="Runs uploaded load tests and delivers their results.",
     tapname="golo-agent",
 )

@@ -21,7 +21,7 @@ from peers.collector import Collector
 from peers.ports import free_port
 from peers.somebody import Nobody, Unable
 
-from goloagent.loadtest import cgroup
+from goloagent.sandbox import cgroup
 
 TOKEN = "d7-token"
 BURGLAR = Path(__file__).parents[2] / "loadtests" / "burglar.py"

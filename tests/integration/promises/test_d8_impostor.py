@@ -12,7 +12,7 @@ from peers.collector import Collector
 from twisted.internet import reactor, task
 
 import goloagent
-from goloagent.loadtest.containment import Containment
+from goloagent.sandbox.isolation import Containment
 
 REASON = "a process of the load test listens there"
 CHECKOUT = str(Path(goloagent.__file__).parents[1])

@@ -14,7 +14,7 @@ from twisted.internet import defer, task
 from twisted.internet.protocol import Factory, Protocol
 
 import goloagent
-from goloagent.loadtest.containment import Containment
+from goloagent.sandbox.isolation import Containment
 
 CHECKOUT = str(Path(goloagent.__file__).parents[1])
 IMPORTS = f"import os, signal, socket, sys\nsys.path.insert(0, {CHECKOUT!r})\n"

@@ -9,10 +9,10 @@ from peers.agent import Agent
 from peers.collector import Collector
 from twisted.internet import task
 
+from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job, Results, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.jobs.store import Store
-from goloagent.results.runlog import RunLog
+from goloagent.wal.run_log import RunLog
 
 RESULTS_OF_A_RUN = 300
 MOST_GROWTH_BYTES = 64 * 2**20

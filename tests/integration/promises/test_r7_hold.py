@@ -1,4 +1,4 @@
-"""R7: a wrong setting never drops data. The same on a clock: tests/unit/delivery."""
+"""R7: a wrong setting never drops data. The same on a clock: tests/unit/outputs."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from twisted.internet import task
 from twisted.internet.error import ConnectError
 from twisted.web.client import ResponseNeverReceived
 
-from goloagent.removal import remove
+from goloagent.filesystem.removal import remove
 
 START_SECONDS = 30
 

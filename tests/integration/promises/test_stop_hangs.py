@@ -14,8 +14,8 @@ from peers.collector import Collector, Misbehaviour
 from peers.crashing import HANGS, SHORT_STOP_SECONDS
 from twisted.internet import task
 
-from goloagent.agent import GUARD_SECONDS, STOP_SECONDS
-from goloagent.composition import SLOW_LOOK_SECONDS
+from goloagent.service import GUARD_SECONDS, STOP_SECONDS
+from goloagent.wiring import SLOW_LOOK_SECONDS
 
 # What it takes to start Python and to end it, on a machine that is busy.
 _SLACK_SECONDS = 3.0

@@ -14,6 +14,7 @@ import pytest
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 
+from goloagent.core.host_fault import HostFault
 from goloagent.host.checks import (
     SLOW_SECONDS,
     HostChecks,
@@ -21,8 +22,7 @@ from goloagent.host.checks import (
     check_tasks,
     check_writable,
 )
-from goloagent.hostfault import HostFault
-from goloagent.loadtest import listener
+from goloagent.sandbox import peer_check
 
 FAULT = HostFault("read-only", "It cannot be written to.")
 
@@ -105,18 +105,18 @@ def test_who_listens(
     net.mkdir(parents=True)
     text = HEADER + "".join(LINE.format(local=local, state=state) for local, state in lines)
     (net / table).write_text(text)
-    assert listener.listens(listener.end(*address), tmp_path) is found
+    assert peer_check.listens(peer_check.end(*address), tmp_path) is found
 
 
 def test_the_rpc_port(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is taken, and a name that is none, are told with the address."""
-    asked: list[listener.End] = []
+    asked: list[peer_check.End] = []
 
-    def listens(end: listener.End) -> bool:
+    def listens(end: peer_check.End) -> bool:
         asked.append(end)
         return end[1] == 9999
 
-    monkeypatch.setattr(listener, "listens", listens)
+    monkeypatch.setattr(peer_check, "listens", listens)
     assert check_rpc_port("127.0.0.1", 9998) is None
     fault = check_rpc_port("127.0.0.1", 9999)
     assert fault is not None

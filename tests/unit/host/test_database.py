@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from goloagent.host import database
 from goloagent.host.database import Database, Found, Plan, open_database, plan
-from goloagent.host.error import CannotStart
-from goloagent.jobs.store import Binary, Store
+from goloagent.host.startup_error import CannotStart
+from goloagent.jobs.database import Binary, Store
 
 ASIDE = Path("/state/aside")
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)

@@ -6,9 +6,9 @@ import resource
 
 import pytest
 
-from goloagent.host.descriptors import PER_CONNECTION, RESERVED, limit_for
-from goloagent.host.error import CannotStart
-from goloagent.web.limits import reserve_of
+from goloagent.core.descriptor_budget import PER_CONNECTION, RESERVED, reserve_of
+from goloagent.host.descriptors import limit_for
+from goloagent.host.startup_error import CannotStart
 
 NEEDED = RESERVED + 256 * PER_CONNECTION + reserve_of(0, 256)
 NONE = resource.RLIM_INFINITY

@@ -11,7 +11,7 @@ import pytest
 
 from goloagent.host import directories
 from goloagent.host.directories import check_apart, lock_logs, lock_state, make_writable
-from goloagent.host.error import CannotStart
+from goloagent.host.startup_error import CannotStart
 
 OWN = frozenset({"work", "binaries", "database.sqlite"})
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from goloagent.delivery.availability import CollectorStatus
-from goloagent.host.condition import Condition, summary
-from goloagent.host.notify import Notifier
-from goloagent.web.health import Health
+from goloagent.host.health import Condition, summary
+from goloagent.host.readiness import Health
+from goloagent.host.systemd import Notifier
+from goloagent.outputs.status import CollectorStatus
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goloagent.host.error import CannotStart
+from goloagent.host.startup_error import CannotStart
 from goloagent.host.token import MAX_TOKEN_BYTES, read_token
 
 GOOD = {

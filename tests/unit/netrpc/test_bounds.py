@@ -8,7 +8,7 @@ import pytest
 
 from goloagent.netrpc import Client, ProtocolError, headers
 from goloagent.netrpc.gob import MAX_MESSAGE_BYTES, integer, message, string, struct, uint
-from goloagent.netrpc.values import MAX_DEPTH
+from goloagent.netrpc.value_skipper import MAX_DEPTH
 from goloagent.netrpc.wiretypes import (
     INT,
     INTERFACE,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.netrpc.vectors import shapes
 
-from goloagent.netrpc import Call, Client, ProtocolError, Replies, Server, headers, inbound
+from goloagent.netrpc import Call, Client, ProtocolError, Replies, Server, decoder, headers
 
 outcomes = st.lists(st.sampled_from([None, None, None, "boom", "bang é"]), max_size=60)
 first_numbers = st.sampled_from([0, 100, 250, 65_500, 2**24 - 20])
@@ -138,7 +138,7 @@ def test_recognising_repetitions_changes_nothing(
     number, stream = drawn
     pieces = list(chunks(stream, data))
     fast = outcome_of(client_at(number, 1000), iter(pieces))
-    with mock.patch.object(inbound, fast_path, return_value=[]):
+    with mock.patch.object(decoder, fast_path, return_value=[]):
         plain = outcome_of(client_at(number, 1000), iter(pieces))
     assert fast == plain
 
@@ -155,8 +155,8 @@ def test_repetitions_are_recognised() -> None:
     """In a run of equal replies only the first few are read the plain way."""
     client, server = client_at(128, 1000), Server()
     stream = b"".join(server.reply(Call("Server.Run", 128 + n)) for n in range(1000))
-    plain = inbound.Inbound._read_message
-    with mock.patch.object(inbound.Inbound, "_read_message", autospec=True) as counted:
+    plain = decoder.Inbound._read_message
+    with mock.patch.object(decoder.Inbound, "_read_message", autospec=True) as counted:
         counted.side_effect = plain
         assert client.receive(stream) == Replies(1000, ())
     # Six messages with definitions, and a new pattern where numbers grow to two bytes.

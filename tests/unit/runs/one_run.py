@@ -6,24 +6,25 @@ import errno
 import os
 from collections.abc import Callable
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock
-from unit.loadtest.peer import Peer
+from unit.load.peer import Peer
 
-from goloagent.jobs.bounds import Bounds
+from goloagent.core.stats.run_stats import RunStatistics
+from goloagent.core.stats.summary import Summary
+from goloagent.filesystem.disk_space import Excess
 from goloagent.jobs.job import Calls, Cause, Job, State
-from goloagent.jobs.lifecycle import Phase
 from goloagent.jobs.spec import JobSpec
-from goloagent.loadtest.process import Watcher
-from goloagent.loadtest.users import Users
-from goloagent.results.recorder import Recorder
-from goloagent.results.tally import Tally
+from goloagent.load.rpc_client import Users
+from goloagent.results.line_counter import Tally
 from goloagent.runs.run import Run, Tools
-from goloagent.space import Excess
-from goloagent.statistics.run import RunStatistics
-from goloagent.statistics.summary import Summary
+from goloagent.runs.timeouts import Bounds
+from goloagent.runs.transitions import Phase
+from goloagent.sandbox.process import Watcher
+from goloagent.wal.result_writer import Recorder
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 RESULT = b'{"timestamp":"2026-01-02T03:04:05Z"}\n'
@@ -95,6 +96,8 @@ class OneRun:
         self.connecting: Deferred[None] | None = None
         self.looking: Deferred[bool] = succeed(False)
         self.peer: Peer | None = None
+        self.program = Path("loadtest")
+        self.pid = 1
         self.watcher: Watcher | None = None
         self.exited = False
         self.closed = False
@@ -279,8 +282,7 @@ class OneRun:
         self.summaries.append(statistics.summary())
         return succeed(None)
 
-    def _spawn(self, staged: object, watcher: Watcher) -> OneRun:
-        assert staged is self
+    def _spawn(self, program: Path, watcher: Watcher) -> OneRun:
         assert self.saved == [State.STARTING], "not saved as started"
         assert self.job.logged
         if self.spawn_error is not None:

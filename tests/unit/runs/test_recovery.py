@@ -14,19 +14,19 @@ from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, may
 from twisted.python.failure import Failure
 from unit.runs.one_run import NOW, RESULT
 
+from goloagent.core.stats.summary import Summary
+from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.jobs.store import Store
-from goloagent.results.runlog import (
+from goloagent.runs.recovery import Recovery
+from goloagent.wal.run_log import (
     LogPathError,
     LogReader,
     RunLog,
     open_reader,
     read_stderr_tail,
 )
-from goloagent.runs.recovery import Recovery
-from goloagent.statistics.run import rebuild
-from goloagent.statistics.summary import Summary
+from goloagent.wal.stats_cache import rebuild
 
 
 class Life:

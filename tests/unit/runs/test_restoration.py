@@ -12,16 +12,16 @@ import pytest
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from unit.runs.one_run import NOW, RESULT
 
-from goloagent.disk.logs import Logs
-from goloagent.disk.queued import QueuedJobs
-from goloagent.disk.remains import Remains
-from goloagent.jobs.binaries import Binaries
+from goloagent.artifacts.store import Binaries
+from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job, Results, State
+from goloagent.jobs.queue_files import QueuedJobs
 from goloagent.jobs.spec import JobSpec
-from goloagent.jobs.store import Store
-from goloagent.results.runlog import RunLog
 from goloagent.runs.recovery import Recovery
 from goloagent.runs.restoration import Restoration
+from goloagent.wal.rebuild import Remains
+from goloagent.wal.run_files import Logs
+from goloagent.wal.run_log import RunLog
 
 
 class Life:

@@ -14,16 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectingCancelledError, DNSLookupError
-from unit.loadtest.peer import THERE
+from unit.load.peer import THERE
 from unit.runs.one_run import NOW, RESULT, OneRun
 
-from goloagent import hostfault
-from goloagent.cooperation import TURN_SECONDS
-from goloagent.jobs import outcome
+from goloagent.concurrency.cooperation import TURN_SECONDS
+from goloagent.core import host_fault
 from goloagent.jobs.job import Cause, Exit, State
-from goloagent.jobs.lifecycle import Phase
-from goloagent.results.tally import Tally
-from goloagent.runs.stage import Refused
+from goloagent.results.line_counter import Tally
+from goloagent.runs import outcome
+from goloagent.runs.preparation import Refused
+from goloagent.runs.transitions import Phase
 
 RUNNING = [
     Phase.LAUNCHING,
@@ -286,7 +286,7 @@ def test_a_job_that_cannot_be_kept_as_started_is_not_started(code: int) -> None:
     one.store_error = OSError(code, os.strerror(code))
     one.prepared()
     one.start()
-    one.check_requeued(hostfault.status_of_errno(code))
+    one.check_requeued(host_fault.status_of_errno(code))
     assert "spawn" not in one.story
 
 

@@ -1,0 +1,1 @@
+"""Statistics of requests in constant memory: histograms, rows by URL, and summaries."""

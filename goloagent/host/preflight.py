@@ -1,0 +1,118 @@
+"""What the agent needs of the machine before it starts: directories, locks, the database.
+
+What cannot be had ends the start with one sentence that names the option.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import attrs
+from twisted.logger import Logger
+
+from goloagent.host import directories
+from goloagent.host.database import open_database
+from goloagent.host.descriptors import raise_limit
+from goloagent.host.startup_error import unusable
+from goloagent.jobs.database import Store
+from goloagent.sdk import archive
+from goloagent.settings import Settings
+from goloagent.wal.leftovers import set_aside
+from goloagent.wal.rebuild import Remains
+
+_DATABASE = "golo-agent.sqlite"
+_RESTORING = "restoring"
+# What the agent uses in its state directory.
+_OWN = frozenset(
+    {
+        "binaries",
+        "contents",
+        "incoming",
+        "lock",
+        "queue",
+        "work",
+        _DATABASE,
+        _RESTORING,
+        archive.NAME,
+    }
+)
+
+_log = Logger()
+
+
+@attrs.frozen
+class Premises:
+    """What is held while the agent runs: the locks of its directories and the open database.
+
+    ``work`` is the directory below which load tests run; ``leftovers`` is what earlier runs left
+    there, to be removed. ``remains`` is what the disk holds. ``damage`` says what was wrong with
+    the database, until that is `restored`.
+    """
+
+    work: Path
+    remains: Remains
+    leftovers: list[Path]
+    store: Store
+    damage: str | None
+    _restoring: Path
+    _locks: list[int]
+
+    def restored(self) -> None:
+        """Note that the database has again what the disk still holds."""
+        try:
+            self._restoring.unlink(missing_ok=True)
+        except OSError as error:
+            _log.warn("{path} cannot be removed: {error}", path=self._restoring, error=error)
+
+    def leave(self) -> None:
+        """Release everything."""
+        self.store.close()
+        while self._locks:
+            os.close(self._locks.pop())
+
+
+def take(settings: Settings, now: Callable[[], datetime]) -> Premises:
+    """Make and open what `settings` name.
+
+    Raises:
+        CannotStart: something cannot be made, written or opened, or another agent has it.
+    """
+    raise_limit(settings.max_connections)
+    state, logs = settings.state, settings.logs
+    work, queue = state / "work", state / "queue"
+    locks = [directories.lock_state(state)]
+    try:
+        directories.check_apart(state, logs, _OWN)
+        directories.make_writable("--state", work, 0o711)
+        directories.make_writable("--state", queue, 0o700)
+        directories.make_writable("--logs", logs, 0o750)
+        locks.append(directories.lock_logs(logs))
+        if settings.run_as is not None:
+            directories.check_way(work, settings.run_as)
+        try:
+            leftovers = set_aside(work)
+        except OSError as error:
+            raise unusable("--state", work, error) from None
+        remains = Remains(state / "binaries", logs, queue)
+        restoring = state / _RESTORING
+        store, damage = open_database(state / _DATABASE, restoring, remains.any_left, now)
+    except BaseException:
+        for lock in locks:
+            os.close(lock)
+        raise
+    return Premises(work, remains, leftovers, store, damage, restoring, locks)
+
+
+def own_user() -> str:
+    """Return the name of the user that the agent runs as, or the number of one without a name.
+
+    A service manager or a container may give it any number.
+    """
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())

@@ -1,0 +1,240 @@
+"""Jobs over HTTP: queue, list, show, cancel. Does not run them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import attrs
+import msgspec
+from msgspec import Meta, Struct
+
+from goloagent.core.host_fault import OF_DISK
+from goloagent.host.readiness import STARTING, Health
+from goloagent.http.api.commits import Commits
+from goloagent.http.api.endpoint import Body, Reply, operation
+from goloagent.http.api.resources import (
+    JobList,
+    JobResource,
+    ResultsResource,
+    job_resource,
+    job_summary,
+    results_resource,
+)
+from goloagent.http.problem import Problem, disk_fault, not_found, quoted
+from goloagent.http.server.request import Request
+from goloagent.jobs.database import Store
+from goloagent.jobs.job import Job, State
+from goloagent.jobs.repository import JobRepository
+from goloagent.jobs.spec import InvalidSpec, JobRequest, parse
+from goloagent.outputs.status import DeliveryStatus
+
+QUEUE_LIMIT = 32
+RETRY_AFTER_SECONDS = 30
+
+
+class Queued(Struct, frozen=True, omit_defaults=True):
+    """A job is kept and will run; `ignored` are the members of the request that are not known."""
+
+    queued: bool
+    id: str
+    ignored: tuple[str, ...] = ()
+
+
+class JobQuery(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which jobs to list."""
+
+    state: State | None = None
+    name: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    before: Annotated[str | None, Meta(description="id of a job: list only older ones")] = None
+
+
+@attrs.frozen
+class JobRoutes:
+    """``/queue`` and ``/jobs``: read from `store`, added to `jobs`.
+
+    Args:
+        submit: called after each new job.
+        cancel: brings a job to its end: at once when it is queued, in order when it runs; returns
+            False if that is not saved yet.
+        delivery: says how the delivery of a job's results goes.
+        abandon: gives up the pending results of a job that is over, and says how many they were.
+    """
+
+    store: Store
+    jobs: JobRepository
+    commits: Commits
+    submit: Callable[[], None]
+    cancel: Callable[[Job], bool]
+    delivery: Callable[[Job], DeliveryStatus]
+    abandon: Callable[[Job], int]
+    now: Callable[[], datetime]
+    health: Callable[[], Health]
+
+    @operation(
+        "POST",
+        "/queue",
+        {201: Reply("The job is queued.", Queued, headers={"Location": "The path of the job."})},
+        body=Body(JobRequest, schema={"required": ["binary"]}),
+        errors={
+            400: "The body is not such an object, or there is no such binary.",
+            413: "The body is longer than 64 KiB.",
+            415: "The body is a form or text.",
+            503: "The queue is full, or the agent's disk does not take the job now; Retry-After"
+            " says when to come again.",
+            507: "The disk is full.",
+        },
+    )
+    async def post_queue(self, request: Request) -> bytes:
+        """Queue a job; once answered 201 it survives a power cut."""
+        _refuse_forms(request)
+        try:
+            spec, ignored = parse(request.buffered.getvalue())
+        except InvalidSpec as error:
+            raise Problem(400, str(error)) from None
+        await self.commits.writable()
+        if self.store.binary(spec.binary) is None:
+            raise Problem(400, f"{spec.binary} is an invalid binary")
+        if len(self.store.queued()) >= QUEUE_LIMIT:
+            raise Problem(
+                503,
+                f"the queue is full: {QUEUE_LIMIT} jobs are waiting",
+                {"Retry-After": str(RETRY_AFTER_SECONDS)},
+            )
+        health = self.health()
+        if health.status in OF_DISK:
+            raise disk_fault(health.status)
+        job = Job(id=str(uuid4()), spec=spec, queued_at=self.now())
+        self.jobs.add(job)
+        # Before anything is waited for, as its client may be gone then.
+        request.did(
+            "queue",
+            job=job.id,
+            name=spec.name,
+            binary=spec.binary,
+            users=spec.users,
+            duration=spec.duration_seconds,
+        )
+        try:
+            await self.commits.commit()
+        except OSError:
+            # The client hears that the job is not queued, and may queue it again.
+            self.cancel(job)
+            raise
+        finally:
+            self.submit()
+        request.responseHeaders.setRawHeaders("Location", [f"/jobs/{job.id}"])
+        return request.answer(201, Queued(queued=True, id=job.id, ignored=ignored))
+
+    @operation(
+        "GET",
+        "/jobs",
+        {200: Reply("Jobs of all states.", JobList)},
+        query=JobQuery,
+        errors={400: "A query parameter is unknown or out of its bounds."},
+    )
+    def get_jobs(self, request: Request) -> bytes:
+        """List jobs, the newest first."""
+        query = request.query(JobQuery)
+        if query.before is not None and self.store.get(query.before) is None:
+            raise Problem(400, f"before: there is no job {quoted(query.before.encode())}")
+        jobs = self.store.newest(query.limit + 1, query.state, query.name, query.before)
+        page, more = jobs[: query.limit], jobs[query.limit :]
+        following = None
+        if more:
+            parameters = msgspec.to_builtins(msgspec.structs.replace(query, before=page[-1].id))
+            following = f"/jobs?{urlencode(parameters)}"
+        return request.answer(
+            200, JobList([job_summary(job, self.delivery(job)) for job in page], following)
+        )
+
+    @operation(
+        "GET",
+        "/jobs/<job_id>",
+        {200: Reply("The job.", JobResource)},
+        errors={404: "There is no such job."},
+    )
+    def get_job(self, request: Request, job_id: str) -> bytes:
+        """Show a job."""
+        return request.answer(200, self._resource(self._find(request, job_id)))
+
+    @operation(
+        "DELETE",
+        "/jobs/<job_id>",
+        {
+            200: Reply("The job is over: it was queued, or over already.", JobResource),
+            202: Reply("The job is being stopped, or the disk does not take it yet.", JobResource),
+        },
+        errors={404: "There is no such job."},
+    )
+    async def delete_job(self, request: Request, job_id: str) -> bytes:
+        """Cancel a job; its record and its results stay."""
+        job = self._find(request, job_id)
+        saved = True
+        if not job.state.over:
+            saved = self.cancel(job)
+            request.did("cancel", job=job.id)
+        if saved and job.state.over:
+            try:
+                await self.commits.commit()
+            except OSError:  # the cancellation has its effect, and may not survive a power cut
+                saved = False
+        return request.answer(200 if saved and job.state.over else 202, self._resource(job))
+
+    @operation(
+        "DELETE",
+        "/jobs/<job_id>/results",
+        {200: Reply("No result of the job is pending any more.", ResultsResource)},
+        errors={
+            404: "There is no such job.",
+            409: "The job is not over yet.",
+            503: "The agent still starts, or its disk does not take it now; Retry-After says when"
+            " to come again.",
+            507: "The disk is full.",
+        },
+    )
+    async def delete_results(self, request: Request, job_id: str) -> bytes:
+        """Give up the results of a job that wait for the collector; they count as abandoned.
+
+        They stay in out.log, until retention removes it.
+        """
+        job = self._find(request, job_id)
+        if not job.state.over:
+            raise Problem(
+                409,
+                f"job {job.id} is {job.state.value}; its results can be given up once it is over",
+            )
+        if self.health().status == STARTING:
+            raise Problem(
+                503,
+                "the agent is still counting the results of its earlier life",
+                {"Retry-After": str(RETRY_AFTER_SECONDS)},
+            )
+        await self.commits.writable()
+        if job.results.pending:
+            request.did("abandon", job=job.id, results=self.abandon(job))
+        await self.commits.commit()
+        return request.answer(200, results_resource(job.results))
+
+    def _resource(self, job: Job) -> JobResource:
+        return job_resource(job, self.delivery(job))
+
+    def _find(self, request: Request, job_id: str) -> Job:
+        job = self.store.get(job_id)
+        if job is None:
+            raise not_found(request.path)
+        return job
+
+
+def _refuse_forms(request: Request) -> None:
+    """Refuse what a web page can send unasked. golo-cli sends no type at all, and means JSON."""
+    media_type = (request.getHeader(b"Content-Type") or b"").partition(b";")[0].strip().lower()
+    if (
+        media_type.startswith((b"text/", b"multipart/"))
+        or media_type == b"application/x-www-form-urlencoded"
+    ):
+        raise Problem(415, f"Content-Type {quoted(media_type)} is not JSON")

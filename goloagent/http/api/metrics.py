@@ -1,0 +1,36 @@
+"""Metrics over HTTP, in the format that the client accepts. Does not know what is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from goloagent.http.api.endpoint import Reply, operation
+from goloagent.http.server.request import Request
+
+
+@attrs.frozen
+class MetricsRoutes:
+    """``/metrics``; `exposition` returns a content type that suits an ``Accept``, and the text."""
+
+    exposition: Callable[[str], tuple[str, bytes]]
+
+    @operation(
+        "GET",
+        "/metrics",
+        {
+            200: Reply(
+                "All metrics, for Prometheus.",
+                media_type="text/plain",
+                other_types=("application/openmetrics-text",),
+            )
+        },
+    )
+    def get_metrics(self, request: Request) -> bytes:
+        """Expose all metrics in the text format of Prometheus, or in OpenMetrics."""
+        accept = request.requestHeaders.getRawHeaders("Accept", [])
+        content_type, body = self.exposition(", ".join(accept))
+        request.responseHeaders.setRawHeaders("Content-Type", [content_type])
+        request.responseHeaders.setRawHeaders("Content-Length", [str(len(body))])
+        return body

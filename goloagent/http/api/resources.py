@@ -1,0 +1,157 @@
+"""A job as the API shows it: plain data, to be written as JSON. Knows no HTTP."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Annotated
+
+from msgspec import Meta, Struct, structs
+
+from goloagent.jobs.job import Job, Results, State
+from goloagent.outputs.status import DeliveryStatus
+
+_WAITS_FOR = {
+    State.STARTING: "The agent waits for the load test to serve net/rpc on GOLO_RPC_ADDR.",
+}
+
+Count = Annotated[int, Meta(ge=0)]
+
+
+class CallsResource(Struct, frozen=True):
+    """RPC calls made to the load test; after the end, those in flight never returned."""
+
+    started: Count
+    ok: Count
+    failed: Count
+    in_flight: Count
+
+
+class ResultsResource(Struct, frozen=True):
+    """Lines of stdout.
+
+    read = valid + invalid, valid = delivered + rejected + pending + abandoned.
+    """
+
+    read: Count
+    valid: Count
+    invalid: Count
+    delivered: Count
+    rejected: Count
+    pending: Count
+    abandoned: Count
+
+
+class DeliveryResource(Struct, frozen=True):
+    """How the delivery of this job's results goes: ``ok``, ``retrying``, ``holding``, ``none``."""
+
+    state: str
+    last_error: str | None
+    retry_at: datetime | None
+
+
+class ExitResource(Struct, frozen=True, omit_defaults=True):
+    """How the load test's process ended: an exit code or the name of a signal."""
+
+    code: int | None = None
+    signal: str | None = None
+
+
+class JobSummary(Struct, frozen=True):
+    """A job as it stands in a list: times in RFC 3339 UTC, durations in seconds."""
+
+    id: str
+    name: str
+    binary: str
+    users: Count
+    duration: Count
+    state: State
+    reason: Annotated[str | None, Meta(description="for programs; null while nothing is wrong")]
+    message: Annotated[str | None, Meta(description="why, or what it waits for, as a sentence")]
+    queued_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    exit: ExitResource | None
+    calls: CallsResource
+    results: ResultsResource
+    delivery: DeliveryResource
+
+
+class InvalidLineResource(Struct, frozen=True):
+    """A line of stdout that is no result: its number from 1, why, and its first 200 bytes."""
+
+    number: Count
+    reason: str
+    text: str
+
+
+class JobResource(JobSummary, frozen=True):
+    """A job with all that is known of it."""
+
+    stderr_tail: Annotated[
+        str, Meta(description="the last 20 lines of stderr, up to 8 KiB, once the job is over")
+    ]
+    invalid_line: Annotated[
+        InvalidLineResource | None, Meta(description="the first line of stdout that is no result")
+    ]
+    warnings: Annotated[
+        list[str],
+        Meta(description="what is probably wrong with the load test, once the job is over"),
+    ]
+
+
+class JobList(Struct, frozen=True):
+    """Jobs, the newest first; ``next`` is the path of the following page, null on the last."""
+
+    jobs: list[JobSummary]
+    next: str | None
+
+
+def job_resource(job: Job, delivery: DeliveryStatus) -> JobResource:
+    """Return the job resource, with how its delivery goes."""
+    line = job.invalid_line
+    return JobResource(
+        **structs.asdict(job_summary(job, delivery)),
+        stderr_tail=job.stderr_tail,
+        invalid_line=InvalidLineResource(line.number, line.reason, line.text) if line else None,
+        warnings=list(job.warnings),
+    )
+
+
+def results_resource(results: Results) -> ResultsResource:
+    """Return the account of a job's results."""
+    return ResultsResource(
+        read=results.read,
+        valid=results.valid,
+        invalid=results.invalid,
+        delivered=results.delivered,
+        rejected=results.rejected,
+        pending=results.pending,
+        abandoned=results.abandoned,
+    )
+
+
+def job_summary(job: Job, delivery: DeliveryStatus) -> JobSummary:
+    """Return the job as lists have it."""
+    return JobSummary(
+        id=job.id,
+        name=job.spec.name,
+        binary=job.spec.binary,
+        users=job.spec.users,
+        duration=job.spec.duration_seconds,
+        state=job.state,
+        reason=job.cause.reason if job.cause else None,
+        message=job.cause.sentence if job.cause else _WAITS_FOR.get(job.state),
+        queued_at=_utc(job.queued_at),
+        started_at=job.started_at and _utc(job.started_at),
+        ended_at=job.ended_at and _utc(job.ended_at),
+        exit=ExitResource(job.exit.code, job.exit.signal) if job.exit else None,
+        calls=CallsResource(job.calls.started, job.calls.ok, job.calls.failed, job.calls.in_flight),
+        results=results_resource(job.results),
+        delivery=DeliveryResource(
+            delivery.state, delivery.last_error, delivery.retry_at and _utc(delivery.retry_at)
+        ),
+    )
+
+
+def _utc(time: datetime) -> datetime:
+    return time.astimezone(timezone.utc)

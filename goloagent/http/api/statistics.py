@@ -1,0 +1,186 @@
+"""What a job's results say of the target, over HTTP."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Annotated
+
+import attrs
+from msgspec import Meta, Struct
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from goloagent.concurrency.single_flight import SingleFlight
+from goloagent.core.stats.request_stats import MAX_ROWS
+from goloagent.core.stats.run_stats import RunStatistics
+from goloagent.core.stats.summary import RowSummary, Summary
+from goloagent.http.api.endpoint import JSON, Reply, operation
+from goloagent.http.api.representation import Representation, serve
+from goloagent.http.problem import Problem, not_found
+from goloagent.http.server.request import Request, json_body
+from goloagent.jobs.database import Store
+from goloagent.jobs.job import Job
+from goloagent.wal.run_log import LogPathError
+
+# Some 5 ms of work.
+ROWS_PER_TURN = 50
+# A running job's statistics are made at most once a second, however many ask.
+FRESH_SECONDS = 1.0
+# One of a thousand rows with long names has some 10 MiB.
+_MAX_VIEWS = 2
+
+
+class Sort(str, Enum):
+    """What rows are sorted by."""
+
+    METHOD = "method"
+    URL = "url"
+    STATUS = "status"
+    RESULTS = "results"
+    ERRORS = "errors"
+    BYTES = "bytes"
+    P50 = "p50"
+    P95 = "p95"
+    P99 = "p99"
+    MAX = "max"
+
+
+_OF_LATENCY = frozenset({Sort.P50, Sort.P95, Sort.P99, Sort.MAX})
+
+
+class Order(str, Enum):
+    """Which rows come first: those with the most, or the least."""
+
+    DESCENDING = "desc"
+    ASCENDING = "asc"
+
+
+class StatisticsQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which rows to show."""
+
+    rows: Annotated[int, Meta(ge=0, le=MAX_ROWS, description="how many rows at most")] = MAX_ROWS
+    sort: Sort = Sort.RESULTS
+    order: Order = Order.DESCENDING
+
+
+class Statistics(Summary, frozen=True, kw_only=True):
+    """The statistics of a run with the rows that were asked for, of `rows_total`."""
+
+    rows_total: int
+
+
+@attrs.define
+class StatisticsRoutes:
+    """``/jobs/<id>/stats``.
+
+    Args:
+        running: returns the statistics of the job while it runs.
+        past: returns the statistics of a job that is over, or raises what `Archive` does.
+    """
+
+    store: Store
+    running: Callable[[Job], RunStatistics | None]
+    past: Callable[[Job], Awaitable[Summary]]
+    clock: IReactorTime
+    _summaries: SingleFlight[Summary] = attrs.field(init=False, factory=SingleFlight)
+    _fresh: tuple[str, float, _Views] | None = attrs.field(init=False, default=None)
+
+    @operation(
+        "GET",
+        "/jobs/<job_id>/stats",
+        {
+            200: Reply(
+                "Latency in seconds, by method, URL and status too.",
+                Statistics,
+                headers={"ETag": "Changes with the figures."},
+            ),
+            304: Reply("The figures are those of the ETag in If-None-Match.", media_type=""),
+        },
+        query=StatisticsQuery,
+        errors={
+            400: "A query parameter is unknown or out of its bounds.",
+            404: "There is no such job, or it has no log any more.",
+        },
+    )
+    async def get_stats(self, request: Request, job_id: str) -> bytes:
+        """Show what a job's results say, up to now or to its end."""
+        query = request.query(StatisticsQuery)
+        job = self.store.get(job_id)
+        if job is None:
+            raise not_found(request.path)
+        views = await self._views(job)
+        request.setHeader("Cache-Control", "no-cache")
+        return serve(request, views.of(query))
+
+    async def _views(self, job: Job) -> _Views:
+        """Return the views of the job's summary, which are those of this second while it runs."""
+        is_over = job.state.over
+        if not is_over and self._fresh is not None:
+            job_id, expires, views = self._fresh
+            if job_id == job.id and self.clock.seconds() < expires:
+                return views
+        views = _Views(await self._summaries.do((job.id, is_over), lambda: self._summary(job)))
+        if not is_over:
+            self._fresh = job.id, self.clock.seconds() + FRESH_SECONDS, views
+        return views
+
+    async def _summary(self, job: Job) -> Summary:
+        statistics = None if job.state.over else self.running(job)
+        if statistics is not None:
+            return await self._in_turns(statistics)
+        if not job.state.over or job.started_at is None:
+            return RunStatistics().summary()
+        if not job.logged:
+            raise Problem(404, f"job {job.id} has no log, or has it no more")
+        try:
+            return await self.past(job)
+        except FileNotFoundError:
+            raise Problem(404, f"the log of job {job.id} is gone") from None
+        except LogPathError as error:
+            raise Problem(404, f"job {job.id} has no log: {error}") from None
+
+    async def _in_turns(self, statistics: RunStatistics) -> Summary:
+        """Summarise the running job without holding it up."""
+        for turn, summary in enumerate(statistics.in_turns(), start=1):
+            if summary is not None:
+                return summary
+            if turn % ROWS_PER_TURN == 0:
+                await deferLater(self.clock, 0.0)
+        raise AssertionError("turns end with a summary")
+
+
+@attrs.frozen
+class _Views:
+    """The bodies made of one summary: the last few that were asked for."""
+
+    summary: Summary
+    _made: OrderedDict[StatisticsQuery, Representation] = attrs.field(
+        init=False, factory=OrderedDict
+    )
+
+    def of(self, query: StatisticsQuery) -> Representation:
+        if query not in self._made:
+            self._made[query] = Representation(json_body(view(self.summary, query)), JSON)
+        self._made.move_to_end(query)
+        if len(self._made) > _MAX_VIEWS:
+            self._made.popitem(last=False)
+        return self._made[query]
+
+
+def view(summary: Summary, query: StatisticsQuery) -> Statistics:
+    """Return a summary with the rows that a query asks for; those without the figure come last."""
+
+    def figure(row: RowSummary) -> int | float | str | None:
+        source = row.latency if query.sort in _OF_LATENCY else row
+        value: int | float | str | None = getattr(source, query.sort.value, None)
+        return value
+
+    known = [row for row in summary.rows if figure(row) is not None]
+    unknown = [row for row in summary.rows if figure(row) is None]
+    # Rows that are alike stay in the order of the most results.
+    known.sort(key=figure, reverse=query.order is Order.DESCENDING)  # type: ignore[arg-type]
+    members = {name: getattr(summary, name) for name in Summary.__struct_fields__}
+    shown = (known + unknown)[: query.rows]
+    return Statistics(**members | {"rows": shown}, rows_total=len(summary.rows))

@@ -1,0 +1,1 @@
+"""Connections and requests: deadlines, limits, and HTTP/1.1 framing."""

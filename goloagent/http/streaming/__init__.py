@@ -1,0 +1,1 @@
+"""Long responses: server-sent events of jobs, and logs that are followed."""

@@ -1,0 +1,112 @@
+"""What becomes of a job, told as it happens: Server-Sent Events."""
+
+from __future__ import annotations
+
+import attrs
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from goloagent.http.api.endpoint import Reply, operation
+from goloagent.http.problem import not_found
+from goloagent.http.server.request import Request
+from goloagent.http.streaming.broadcast import Broadcast
+from goloagent.http.streaming.stream import Stream
+from goloagent.jobs.database import Store
+from goloagent.jobs.job import Job
+
+STALL_SECONDS = 10.0
+RETRY = b"retry: 1000\n\n"
+"""How soon, in milliseconds, a browser comes again when the connection was cut."""
+
+
+class Event(Struct, frozen=True):
+    """One event of a stream: a job resource or its progress, as JSON in ``data``."""
+
+    event: str
+    data: str
+
+
+@attrs.frozen
+class EventRoutes:
+    """``/jobs/<id>/events``, as `broadcast` has them."""
+
+    store: Store
+    broadcast: Broadcast
+    clock: IReactorTime
+
+    @operation(
+        "GET",
+        "/jobs/<job_id>/events",
+        {
+            200: Reply(
+                "`state` events with the job resource, at first and whenever the state changes; "
+                "each second while it runs a `progress` event. Ends when the job is over.",
+                Event,
+                "text/event-stream",
+            ),
+            204: Reply("The job is over, and Last-Event-ID is that state.", media_type=""),
+        },
+        errors={404: "There is no such job."},
+    )
+    def get_events(self, request: Request, job_id: str) -> Deferred[None] | bytes:
+        """Tell what becomes of a job, as it happens.
+
+        The id of an event is the job's state, so that who comes again is told the last one once.
+        """
+        job = self.store.get(job_id)
+        if job is None:
+            raise not_found(request.path)
+        if job.state.over and request.getHeader("Last-Event-ID") == job.state.value:
+            request.setResponseCode(204)
+            return b""
+        request.setHeader("Content-Type", "text/event-stream")
+        request.setHeader("Cache-Control", "no-store")
+        request.setHeader("X-Accel-Buffering", "no")
+        if job.state.over:
+            last = self.broadcast.state_event(job)
+            request.setHeader("Content-Length", str(len(last)))
+            return last
+        if request.method == b"HEAD":
+            return b""
+        request.require_room()
+        return EventStream(request, self.clock, job, self.broadcast).begin()
+
+
+class EventStream(Stream):
+    """Sends a client the events of `job`.
+
+    While more than 64 KiB wait for the client, only states are added, of which there are few.
+    """
+
+    def __init__(
+        self, request: Request, clock: IReactorTime, job: Job, broadcast: Broadcast
+    ) -> None:
+        super().__init__(request, clock, STALL_SECONDS)
+        self._job = job
+        self._broadcast = broadcast
+
+    def begin(self) -> Deferred[None]:
+        """Begin with the state in which the job is."""
+        ended = super().begin()
+        self.write(RETRY)
+        self._broadcast.join(self._job, self)
+        return ended
+
+    def state(self, event: bytes, over: bool) -> None:
+        """Send a state; the last one ends the stream."""
+        self.attempt(lambda: self._send_state(event, over))
+
+    def passing(self, event: bytes) -> None:
+        """Send an event, unless the client is behind."""
+        if not self.paused:
+            self.attempt(lambda: self.write(event))
+
+    def _send_state(self, event: bytes, over: bool) -> None:
+        self.write(event)
+        if over:
+            self.end()
+
+    def release(self) -> None:
+        """Listen no more."""
+        self._broadcast.leave(self._job.id, self)

@@ -1,1 +1,0 @@
-"""One running load test: the program, its output and its calls."""

@@ -1,0 +1,276 @@
+"""``twistd golo-agent``: its options, and the service made of them.
+
+Everything that can be known to be wrong without opening anything ends here, in one line and before
+the daemon forks.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from goloagent import VERSION, settings
+from goloagent.settings import Settings, WrongOption
+
+_TWISTD_PIDFILE = "twistd.pid"
+# Of strconv.ParseBool.
+_GO_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
+    ("0", "f", "F", "FALSE", "false", "False"), False
+)
+DEFAULT_LISTEN = "tcp:8081:interface=127.0.0.1"
+
+
+class Options(usage.Options):
+    """The command line; `settings` holds its meaning once it is parsed."""
+
+    synopsis = "[options]"
+    longdesc = (
+        "Runs uploaded load tests one at a time and delivers each of their results to a collector."
+    )
+
+    optParameters = (
+        (
+            "collector",
+            None,
+            "http://localhost:8082",
+            "URL of the collector; results are pushed to URL/push/<name>; none: keep them as logs",
+        ),
+        (
+            "collector-ca",
+            None,
+            None,
+            "file (PEM) of the authorities that an https collector's certificate may be of "
+            "(default: the system's)",
+        ),
+        (
+            "collector-cert",
+            None,
+            None,
+            "file (PEM) of the client certificate for an https collector, the key in it or in "
+            "--collector-key",
+        ),
+        ("collector-key", None, None, "file (PEM) of the key of --collector-cert"),
+        (
+            "collector-token-file",
+            None,
+            None,
+            "file with the bearer token for the collector; read again when it changes",
+        ),
+        (
+            "logs",
+            None,
+            "/var/log/loadtest-agent",
+            "directory of each load test's stdout and stderr",
+        ),
+        (
+            "state",
+            None,
+            "/var/lib/golo-agent",
+            "directory of the job database and the uploaded binaries",
+        ),
+        (
+            "rpc",
+            None,
+            "127.0.0.1:9999",
+            "HOST:PORT where a load test serves RPC; it also gets it as GOLO_RPC_ADDR",
+        ),
+        (
+            "token-file",
+            None,
+            None,
+            "file with the bearer token that every request must bear (default: none)",
+        ),
+        (
+            "run-as",
+            None,
+            None,
+            "user that load tests run as (default: the agent's own; nobody when it is root)",
+        ),
+        (
+            "containment",
+            None,
+            settings.AUTO,
+            f"what ends all of a load test's processes: {', '.join(settings.CONTAINMENTS)}",
+        ),
+        (
+            "max-upload",
+            None,
+            "512MiB",
+            "largest binary, in bytes or with KiB, MiB, GiB, kB, MB, GB",
+        ),
+        (
+            "max-binaries",
+            None,
+            "10GiB",
+            "size of all binaries; the oldest that no job needs are removed",
+        ),
+        ("max-log", None, "10GiB", "length of one run's log that ends the job"),
+        (
+            "min-free",
+            None,
+            "128MiB",
+            "free space, of at most a tenth of the disk, below which no job runs",
+        ),
+        ("keep-days", None, "30", "days after which the log of a delivered run is removed"),
+        ("keep-size", None, "50GiB", "size of all delivered runs' logs; the oldest are removed"),
+        ("keep-jobs", None, "100000", "jobs in the history; the oldest without a log are removed"),
+        ("max-connections", None, "256", "connections that may be open, of all clients"),
+        (
+            "max-connections-per-peer",
+            None,
+            "32",
+            "connections that may be open from one address, or from one IPv6 /64",
+        ),
+    )
+    optFlags = (
+        ("insecure", None, "accept a collector whose TLS certificate does not verify"),
+        ("no-auth", None, "allow a listener beyond this host without a token"),
+    )
+
+    settings: Settings
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listen: list[str] = []
+        self._allow_from: list[str] = []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """Twisted server endpoint; may be repeated (default: tcp:8081:interface=127.0.0.1)."""
+        self._listen.append(endpoint)
+
+    def opt_allow_from(self, cidr: str) -> None:
+        """Network of peers that may connect, by CIDR; may be repeated (default: any)."""
+        self._allow_from.append(cidr)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Parse the command line, or end the start with one line on stderr."""
+        try:
+            super().parseOptions([*_two_dashes(sys.argv[1:] if options is None else options)])
+            self.settings = self._settings()
+        except (usage.UsageError, WrongOption) as error:
+            raise SystemExit(f"golo-agent: {error}") from None
+
+    def postOptions(self) -> None:
+        """Have a twistd in the foreground write no pid file unless one is named.
+
+        After a kill the file would name another process, and prevent the next start. What keeps two
+        agents apart is the lock of the state directory.
+        """
+        twistd = self.parent
+        if twistd is not None and twistd["nodaemon"] and twistd["pidfile"] == _TWISTD_PIDFILE:
+            twistd["pidfile"] = ""
+
+    def opt_version(self) -> None:
+        """Print the version and exit."""
+        print(f"golo-agent {VERSION}")
+        raise SystemExit(0)
+
+    def parseArgs(self, *arguments: str) -> None:
+        """Take no arguments."""
+        if arguments:
+            raise usage.UsageError(f"unexpected argument: {arguments[0]}")
+
+    def _settings(self) -> Settings:
+        for option, _, default, _ in self.optParameters:
+            if self[option] == "" and default != "":
+                raise WrongOption(f"--{option}: it is empty; give a value or leave it out")
+        host, port = settings.rpc_address(self["rpc"])
+        listen = tuple(self._listen or [DEFAULT_LISTEN])
+        token_file = Path(self["token-file"]) if self["token-file"] is not None else None
+        for text in listen:
+            private = settings.listener(text).is_private
+            if token_file is None and not self["no-auth"] and not private:
+                raise WrongOption(
+                    f"--listen {text}: other hosts reach it, so it needs --token-file or --no-auth"
+                )
+        return Settings(
+            collector=settings.collector(
+                self["collector"],
+                insecure=bool(self["insecure"]),
+                ca=self["collector-ca"],
+                certificate=self["collector-cert"],
+                key=self["collector-key"],
+                token_file=self["collector-token-file"],
+            ),
+            logs=Path(self["logs"]).absolute(),
+            state=Path(self["state"]).absolute(),
+            listen=listen,
+            rpc_host=host,
+            rpc_port=port,
+            token_file=token_file,
+            no_auth=bool(self["no-auth"]),
+            allow_from=tuple(settings.network(text) for text in self._allow_from),
+            run_as=_run_as(self["run-as"]),
+            containment=settings.containment(self["containment"]),
+            max_upload_bytes=settings.size_bytes("--max-upload", self["max-upload"]),
+            max_binaries_bytes=settings.size_bytes("--max-binaries", self["max-binaries"]),
+            max_log_bytes=settings.size_bytes("--max-log", self["max-log"]),
+            min_free_bytes=settings.size_bytes("--min-free", self["min-free"]),
+            keep_jobs=settings.jobs("--keep-jobs", self["keep-jobs"]),
+            keep_days=settings.days("--keep-days", self["keep-days"]),
+            keep_bytes=settings.size_bytes("--keep-size", self["keep-size"]),
+            max_connections=settings.connections("--max-connections", self["max-connections"]),
+            max_connections_per_peer=settings.connections(
+                "--max-connections-per-peer", self["max-connections-per-peer"]
+            ),
+        )
+
+
+def _two_dashes(arguments: Sequence[str]) -> Iterator[str]:
+    """Give the options of the go-lo agent as ours: Go takes ``-x`` for ``--x``, and ``-x=true``.
+
+    Raises:
+        UsageError: ``-insecure`` has a value that is not a boolean of Go's.
+    """
+    for argument in arguments:
+        option, equals, value = argument.partition("=")
+        if option in ("-insecure", "--insecure") and equals:
+            if value not in _GO_BOOLEANS:
+                raise usage.UsageError(f"{argument}: not true or false")
+            if _GO_BOOLEANS[value]:
+                yield "--insecure"
+        elif option in ("-collector", "-insecure", "-logs"):
+            yield f"-{argument}"
+        else:
+            yield argument
+
+
+def _run_as(name: str | None) -> str | None:
+    """Return the user to change to, or None to stay."""
+    root = os.geteuid() == 0
+    name = name or ("nobody" if root else None)
+    if name is None:
+        return None
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        hint = "; give its name" if name.isdigit() else ""
+        raise WrongOption(f"--run-as {name}: there is no such user{hint}") from None
+    if entry.pw_uid == os.geteuid():
+        return None
+    if not root:
+        raise WrongOption(f"--run-as {name}: only root can run load tests as another user")
+    return name
+
+
+def makeService(options: Options) -> IService:
+    """Return the agent as a service. Opens nothing: twistd may still fork."""
+    from goloagent.host.terminal import Terminal
+    from goloagent.service import Agent
+
+    parent = options.parent  # twistd's options
+    daemon = parent is not None and not (parent["nodaemon"] or parent["debug"])
+    return Agent(options.settings, Terminal.keep(daemon, _logs_to_stdout(parent)))
+
+
+def _logs_to_stdout(twistd: usage.Options | None) -> bool:
+    if twistd is None or not (twistd["nodaemon"] or twistd["debug"]):
+        return False
+    elsewhere = twistd["syslog"] or twistd["logger"] or twistd["logfile"] not in (None, "-")
+    return not elsewhere

@@ -1,0 +1,63 @@
+"""Why there was no answer, in words that a person understands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from OpenSSL.SSL import Error as TlsError
+from OpenSSL.SSL import SysCallError
+from service_identity import VerificationError
+from twisted.internet import error as errors
+from twisted.python.failure import Failure
+from twisted.web.client import RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived
+
+from goloagent.outputs.http.dialer import CONNECT_SECONDS
+
+
+def in_words(error: Exception) -> str:
+    """Return the reason of a failed request or connection as part of a sentence."""
+    for cause in causes(error):
+        if isinstance(cause, TlsError) and not isinstance(cause, SysCallError):
+            return f"TLS: {_tls_reason(cause)}"
+        if isinstance(cause, VerificationError):
+            return "TLS: the certificate is not valid for the name in the URL"
+    cause = next(causes(error))
+    if isinstance(cause, errors.ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(cause, errors.TimeoutError):
+        return f"no connection within {CONNECT_SECONDS:g} s"
+    if isinstance(cause, errors.ConnectError):
+        return os.strerror(cause.osError).lower() if cause.osError else str(cause.args[0])
+    if isinstance(error, ResponseFailed) and not isinstance(error, ResponseNeverReceived):
+        if not isinstance(cause, errors.ConnectionClosed):
+            return "the answer is not HTTP"
+        return "the connection was closed in the middle of the answer"
+    if isinstance(cause, errors.ConnectionClosed):
+        return "the connection was closed without an answer"
+    return str(cause) or type(cause).__name__
+
+
+def is_certificate(error: Exception) -> bool:
+    """Tell whether TLS failed: that a person must mend."""
+    return any(
+        isinstance(cause, TlsError | VerificationError) and not isinstance(cause, SysCallError)
+        for cause in causes(error)
+    )
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield what an error of Twisted's client wraps, else the error itself."""
+    if isinstance(error, RequestTransmissionFailed | ResponseFailed):
+        reasons: list[Failure] = error.reasons
+        for reason in reasons:
+            if reason.value is not None:
+                yield from causes(reason.value)
+    else:
+        yield error
+
+
+def _tls_reason(error: TlsError) -> str:
+    """Return OpenSSL's words, which come as tuples of library, function and reason."""
+    reasons = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    return "; ".join(entry[-1] for entry in reasons) or "the handshake failed"

@@ -1,0 +1,51 @@
+"""The output to a collector: the client, and what an operator is told of it from start to stop."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.logger import Logger
+
+from goloagent.core.address import is_loopback
+from goloagent.outputs.availability import Availability
+from goloagent.outputs.sinks.collector import Collector
+
+
+@attrs.define
+class Output:
+    """A `collector` and its `availability`."""
+
+    collector: Collector
+    availability: Availability
+    _checking: Deferred[None] | None = attrs.field(init=False, default=None)
+
+    _log = Logger()
+
+    def start(self) -> None:
+        """Try the collector once, so that an operator learns early if it is missing."""
+        self._checking = ensureDeferred(self._check())
+        self._checking.addErrback(lambda failure: failure.trap(CancelledError))
+
+    async def stop(self) -> None:
+        """Tell what is left, and close the connections."""
+        if self._checking is not None:
+            self._checking.cancel()
+        self.availability.stopped()
+        await self.collector.client.close()
+
+    async def _check(self) -> None:
+        url, proxy, token = self.collector.url, self.collector.proxy, self.collector.token
+        is_plain = url.scheme == "http"
+        if proxy is not None:
+            self._log.info(
+                "collector {url}: by the proxy {proxy} ({variable})",
+                url=url,
+                proxy=proxy.url,
+                variable=proxy.variable,
+            )
+        if token is not None and is_plain and not is_loopback(url.host):
+            self._log.warn("collector {url}: the token is sent unencrypted; use https://", url=url)
+        error = await self.collector.check()
+        if error is not None or proxy is None or not is_plain:
+            # Behind a proxy for plain HTTP nothing but the proxy can be connected to.
+            self.availability.checked(error)

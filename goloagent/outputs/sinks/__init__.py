@@ -1,0 +1,1 @@
+"""The backends to which outputs send results."""

@@ -1,0 +1,46 @@
+"""How the delivery of one run's results to one output goes, as the API shows it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+OK = "ok"
+RETRYING = "retrying"
+HOLDING = "holding"
+NONE = "none"
+"""There is no output."""
+UNKNOWN = "unknown"
+"""Nothing was sent yet."""
+STATES = (OK, RETRYING, HOLDING)
+"""From the best to the worst."""
+
+
+@attrs.frozen
+class DeliveryStatus:
+    """``ok``, ``retrying``, ``holding`` or ``none``; the last error, and the next attempt."""
+
+    state: str = OK
+    last_error: str | None = None
+    retry_at: datetime | None = None
+
+
+@attrs.frozen
+class CollectorStatus:
+    """Where results go, and whether they get there.
+
+    Args:
+        url: the collector's; null when there is none, and results are kept as logs.
+        state: ``ok``; ``retrying`` or ``holding`` (a person must mend it) when it takes nothing;
+            ``unknown`` before it was tried; ``none`` without a collector.
+        pending: results of all jobs that wait for it.
+        since: when `state` began.
+        last_error: why it takes nothing.
+    """
+
+    url: str | None = None
+    state: str = NONE
+    pending: int = 0
+    since: datetime | None = None
+    last_error: str | None = None

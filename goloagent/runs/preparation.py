@@ -1,0 +1,168 @@
+"""What must be there before a load test runs: checked bytes, a directory, a log, a free port.
+
+Each thing that is missing refuses the job with a cause of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import attrs
+from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
+
+from goloagent.artifacts.store import Binaries, BinaryChanged
+from goloagent.core.host_fault import HostFault, status_of
+from goloagent.core.stats.run_stats import RunStatistics
+from goloagent.filesystem.removal import remove
+from goloagent.jobs.database import Binary
+from goloagent.jobs.job import Cause, Job
+from goloagent.runs import outcome
+from goloagent.wal.result_writer import Recorder
+from goloagent.wal.run_log import LogPathError, RunLog, discard_run
+
+
+class Refused(Exception):
+    """The job cannot be started, or not at present; `cause` says why, and which of the two."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.sentence)
+        self.cause = cause
+
+
+@attrs.frozen
+class Staged:
+    """A run's things, now its own: the executable, the directory it runs in, and its log.
+
+    Once `stopped` returns True, what `clear` has not removed yet is left to the next start.
+    `discard_log` removes a log in which nothing is.
+    """
+
+    program: Path
+    directory: Path
+    log: RunLog
+    discard_log: Callable[[], None]
+    stopped: Callable[[], bool] = lambda: False
+    statistics: RunStatistics = attrs.field(init=False, factory=RunStatistics)
+    recorder: Recorder = attrs.field(init=False)
+
+    @recorder.default
+    def _make_recorder(self) -> Recorder:
+        return Recorder(self.log, self.statistics.add)
+
+    def clear(self) -> None:
+        """Remove the directory and whatever the load test left in it.
+
+        Takes its time: call it off the reactor thread.
+
+        Raises:
+            OSError: something cannot be removed; everything else is.
+        """
+        remove(self.directory, self.stopped)
+
+
+@attrs.define
+class Stage:
+    """Prepares runs below `work` with logs below `logs`.
+
+    Args:
+        user: who load tests run as; None for the agent's own user.
+        fault: returns what keeps the machine from running any job at present, or None.
+        in_thread: runs a function off the reactor thread.
+        follow: has the log of a run synced from now on; returns when it is durable that it exists.
+        stopped: tells whether the agent stops, so that removals must end.
+    """
+
+    work: Path
+    logs: Path
+    binaries: Binaries
+    user: str | None
+    fault: Callable[[], Awaitable[HostFault | None]]
+    in_thread: Callable[..., Deferred[None]]
+    follow: Callable[[Job, RunLog], Awaitable[None]]
+    stopped: Callable[[], bool] = lambda: False
+    # Waits for the copy that an earlier attempt has left to its thread.
+    _copying: DeferredLock = attrs.field(factory=DeferredLock, init=False)
+
+    async def prepare(self, job: Job) -> Staged:
+        """Make everything `job` needs.
+
+        Raises:
+            Refused: something is missing; nothing is left behind.
+        """
+        fault = await self.fault()
+        if fault is not None:
+            raise Refused(outcome.from_host(fault))
+        directory = self.work / job.id
+        log: RunLog | None = None
+        discard_log = partial(discard_run, self.logs, job.spec.name, job.id)
+        try:
+            program = await self._program(job, directory)
+            log = RunLog.create(self.logs, job.spec.name, job.id)
+            await self.follow(job, log)
+        except BaseException as error:
+            with suppress(OSError):  # the next start removes it
+                remove(directory)
+            if log is not None:
+                log.close()
+            discard_log()
+            cause = _cause(error)
+            if cause is None:
+                raise
+            raise Refused(cause) from error
+        return Staged(program, directory, log, discard_log, self.stopped)
+
+    async def _program(self, job: Job, directory: Path) -> Path:
+        binary = self.binaries.store.binary(job.spec.binary)
+        if binary is None:
+            raise BinaryChanged(f"binary {job.spec.binary} is gone since its upload")
+        self._make(directory)
+        program = directory / "loadtest"
+        await self._copy(binary, program)
+        if self.user is not None:
+            entry = pwd.getpwnam(self.user)
+            os.chown(directory, entry.pw_uid, entry.pw_gid)
+        return program
+
+    def _make(self, directory: Path) -> None:
+        """Make an empty directory, in place of what an attempt has left; also after a clean-up."""
+        if not self.work.is_dir():
+            self.work.mkdir(parents=True)
+            self.work.chmod(0o711)
+        remove(directory)
+        directory.mkdir(mode=0o700)
+
+    async def _copy(self, binary: Binary, program: Path) -> None:
+        """Copy a binary, in a thread, once an earlier copy has ended.
+
+        A cancel leaves the thread at its work: with a disk that hangs, it is the only one.
+        """
+        await self._copying.acquire()
+        copied: Deferred[None] = Deferred(lambda _: None)
+
+        def ended(result: object) -> None:
+            self._copying.release()
+            if not copied.called:
+                copied.callback(result)  # type: ignore[arg-type]
+
+        maybeDeferred(self.in_thread, self.binaries.stage, binary, program).addBoth(ended)
+        await copied
+
+
+def _cause(error: BaseException) -> Cause | None:
+    """Return what an error means for the job, or None: it is a bug, or a cancellation."""
+    status = status_of(error)
+    if status is not None:
+        return outcome.from_host(HostFault(status, f"A job cannot be prepared: {error}."))
+    match error:
+        case BinaryChanged():
+            return Cause("binary-changed", f"The {error}.")
+        case LogPathError():
+            return Cause("log-path", f"The log cannot be made: {error}.")
+        case OSError():
+            return Cause("prepare-failed", f"The job cannot be prepared: {error}.")
+    return None

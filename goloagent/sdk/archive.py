@@ -1,0 +1,51 @@
+"""The Python SDK as one zip file, which load tests find by their PYTHONPATH.
+
+A load test is run by whatever Python its first line names, in which the agent is not installed, and
+as a user who may not be able to read the agent's own packages. So the agent writes the modules of
+the SDK, which need the standard library alone, into a file in its state directory.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+
+NAME = "sdk.zip"
+_MODE = 0o444
+_PACKAGE = Path(__file__).parents[1]
+_MODULES = ("__init__.py", "netrpc/*.py", "sdk/__init__.py", "sdk/reporting.py", "sdk/server.py")
+
+
+def archive() -> bytes:
+    """Return the zip file, the same bytes for the same modules."""
+    archive = BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        for pattern in _MODULES:
+            for path in sorted(_PACKAGE.glob(pattern)):
+                name = f"{_PACKAGE.name}/{path.relative_to(_PACKAGE)}"
+                file.writestr(zipfile.ZipInfo(name), path.read_bytes())
+    return archive.getvalue()
+
+
+def install(directory: Path) -> None:
+    """Write the zip file into `directory`, readable by everyone, unless it is there already.
+
+    Raises:
+        OSError: it cannot be written; one that is there stays as it is.
+    """
+    path, content = directory / NAME, archive()
+    with suppress(OSError):
+        status = path.stat()  # to read a FIFO would wait for ever
+        is_ours = stat.S_ISREG(status.st_mode) and status.st_mode & 0o777 == _MODE
+        if is_ours and path.read_bytes() == content:
+            return
+    new = directory / f"{NAME}.new"
+    new.unlink(missing_ok=True)
+    with new.open("xb") as file:
+        file.write(content)
+        os.fchmod(file.fileno(), _MODE)
+    new.replace(path)

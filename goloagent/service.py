@@ -1,0 +1,279 @@
+"""The agent as one service: starts everything in its order and stops it in its order.
+
+What there is to start and stop is put together in `composition`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from goloagent.concurrency.periodic import Periodic
+from goloagent.host.announcement import announce
+from goloagent.host.checks import CHECK_SECONDS
+from goloagent.host.cpu_scheduling import give_way
+from goloagent.host.health import DISK_FAILED, START_FAILED, Condition
+from goloagent.host.listeners import close, listen
+from goloagent.host.preflight import take
+from goloagent.host.signals import Signals
+from goloagent.host.startup_error import CannotStart
+from goloagent.host.stop import Guard, OrderedStop
+from goloagent.host.systemd import notifier
+from goloagent.host.terminal import Terminal
+from goloagent.jobs.job import Cause
+from goloagent.runs import outcome
+from goloagent.sandbox.reaper import REAP_SECONDS, Reaper
+from goloagent.settings import Settings
+from goloagent.wal.retention import SWEEP_SECONDS
+from goloagent.wiring import Composition, now
+
+# From the signal to the end, everything in; what each phase leaves for those after it.
+STOP_SECONDS = 20.0
+_FOR_RUN = 2.5
+_FOR_DRAIN = 1.5
+_FOR_SYNC = 0.4
+_FOR_CLOSE = 0.2
+# Past the deadline, as a machine that is too busy to keep it must not look like one that hangs.
+GUARD_SECONDS = STOP_SECONDS + 2.0
+SPACE_SECONDS = 1.0
+ACCOUNT_SECONDS = 1.0
+STATUS_SECONDS = 1.0
+BEAT_SECONDS = 10.0
+
+
+class Agent(Service):
+    """The agent with `settings`; opens nothing before it is started.
+
+    Args:
+        terminal: where it says why it cannot start.
+    """
+
+    _log = Logger()
+
+    def __init__(self, settings: Settings, terminal: Terminal) -> None:
+        self._settings = settings
+        self._terminal = terminal
+        self._notifier = notifier(os.environ, os.getpid())
+        self._condition = Condition(self._notifier)
+        self._ports: list[IListeningPort] = []
+        self._disk_failure: Cause | None = None
+        self._start_failed = False
+        self._stopping = False
+        self._signals = Signals(self._on_stop_signal, self._on_ignored_signal)
+        self._guard = Guard(GUARD_SECONDS)
+
+    def startService(self) -> None:
+        """Open and listen, or end the process with one line on stderr; then recover.
+
+        Raises:
+            SystemExit: the agent cannot start; nothing listens then.
+            CannotStart: the same, in a daemon.
+        """
+        self._signals.install()
+        try:
+            self._open()
+            self._start_tasks()
+        except Exception as error:
+            raise self._terminal.refuse(error) from None
+        self._terminal.close()
+        self._beginning = ensureDeferred(self._begin())
+        self._beginning.addErrback(self._cannot_begin)
+        self._parts.reactor.callWhenRunning(self._signals.release)
+        self._parts.reactor.addSystemEventTrigger("after", "shutdown", self._signals.close)
+        super().startService()
+
+    def _open(self) -> None:
+        self._premises = take(self._settings, now)
+        self._parts = Composition(
+            self._settings, self._premises, self._condition, self._disk_failed
+        )
+        self._signals.hold()
+        give_way()  # the threads that start next do so too
+        self._start_threads()
+        announce(self._settings)
+        self._ports = listen(self._parts.reactor, self._settings.listen, self._parts.front())
+
+    def _start_tasks(self) -> None:
+        parts, tasks, clock = self._parts, self._condition.tasks, self._parts.reactor
+        beat_seconds = self._notifier.watchdog_seconds or BEAT_SECONDS
+        self._beat_loop = Periodic(clock, beat_seconds, "heartbeat", self._condition.beat)
+        self._account_loop = Periodic(clock, ACCOUNT_SECONDS, "account", parts.meter.account.look)
+        self._upload_space_loop = Periodic(
+            clock, SPACE_SECONDS, "upload space check", parts.upload_space.check
+        )
+        self._space_loop = Periodic(
+            clock, SPACE_SECONDS, "disk-space", parts.supervisor.check_space
+        )
+        self._sweep_loop = Periodic(clock, SWEEP_SECONDS, "retention", parts.retention.sweep)
+        self._check_loop = Periodic(clock, CHECK_SECONDS, "host-checks", parts.checks.check)
+        self._status_loop = Periodic(
+            clock, STATUS_SECONDS, "status", lambda: self._condition.show(parts.health())
+        )
+        self._disk_loop = Periodic(clock, SPACE_SECONDS, "free-space", parts.disk.check)
+        self._loops = (
+            self._account_loop,
+            self._check_loop,
+            self._disk_loop,
+            self._space_loop,
+            self._status_loop,
+            self._sweep_loop,
+            self._upload_space_loop,
+        )
+        tasks.add(self._beat_loop, *self._loops)
+        if os.getpid() == 1 or parts.adopts_orphans:
+            reaper = Periodic(clock, REAP_SECONDS, "reaper", Reaper().reap)
+            tasks.add(reaper)
+            reaper.start()
+        tasks.add(parts.syncer.loop, parts.lateness.loop, parts.pulse.loop)
+        parts.delivery.start()
+        parts.syncer.start()
+        parts.lateness.start()
+        self._beat_loop.start(now=True)
+        if parts.output is not None:
+            parts.output.start()
+
+    async def _begin(self) -> None:
+        """Take up what an earlier life left, and begin with the queue."""
+        parts = self._parts
+        for job in self._premises.store.unsettled():
+            parts.meter.observe(job)
+        # First what the database knows: what is restored is taken up as it is found.
+        await parts.recovery.recover()
+        if await parts.restoration.restore(self._premises.damage):
+            self._premises.restored()
+        self._account_loop.start(now=True)
+        self._status_loop.start()
+        parts.supervisor.start()
+        self._condition.ready()
+        self._upload_space_loop.start(now=True)
+        self._space_loop.start(now=True)
+        self._sweep_loop.start(now=True)
+        self._check_loop.start(now=True)
+        self._disk_loop.start(now=True)
+        parts.pulse.start()
+        ensureDeferred(parts.remover.remove(parts.leftovers))
+
+    def _cannot_begin(self, failure: Failure) -> None:
+        """End the agent because it could not take up what an earlier life left."""
+        if failure.check(CancelledError):
+            return  # it was told to stop meanwhile
+        sentence = self._terminal.report(failure)
+        self._condition.become(START_FAILED, sentence)
+        self._start_failed = True
+        self._parts.reactor.callWhenRunning(self._stop_reactor)
+
+    def stopService(self) -> Deferred[None]:
+        """Stop in order: requests, the running job, its results; in `STOP_SECONDS` at most."""
+        super().stopService()
+        self._stopping = True
+        self._guard.arm()
+        return ensureDeferred(self._stop())
+
+    async def _stop(self) -> None:
+        parts, failure = self._parts, self._disk_failure
+        stop = OrderedStop(parts.reactor, STOP_SECONDS, self._guard.enter)
+        if failure is None:
+            self._condition.become("stopping", "the agent was told to end")
+            await stop.phase("closing the listeners", lambda _: close(self._ports), _FOR_RUN)
+        self._beginning.cancel()
+        for loop in self._loops:
+            loop.cancel()
+        parts.archive.stop()
+        parts.remover.stop()
+        if failure is not None:
+            # What cannot be committed would only be sent again.
+            await stop.phase("ending the delivery", lambda _: parts.delivery.stop(0.0), _FOR_RUN)
+        cause = failure or outcome.AGENT_STOPPED
+        await stop.phase("ending the running job", lambda _: parts.supervisor.stop(cause), _FOR_RUN)
+        parts.pulse.stop()
+        if failure is None:
+            await stop.phase("delivering results", parts.delivery.stop, _FOR_DRAIN)
+        await stop.phase("closing the listeners", lambda _: close(self._ports), _FOR_SYNC)
+        if (output := parts.output) is not None:
+            await stop.phase("closing connections", lambda _: output.stop(), _FOR_SYNC)
+        durable = await stop.phase("syncing logs", lambda _: parts.syncer.stop(), _FOR_CLOSE)
+        parts.lateness.stop()
+        if durable and self._disk_failure is None:
+            # To close the database is to trust the disk with what it holds.
+            durable = await stop.phase("closing the database", lambda _: self._premises.leave())
+        self._beat_loop.stop()
+        self._end(stop, durable)
+
+    def _end(self, stop: OrderedStop, durable: bool) -> None:
+        """Report what the stop has left, and set the exit code."""
+        parts = self._parts
+        busy = parts.threads.unfinished
+        if stop.left or busy:
+            self._log.warn(
+                "stopped in {seconds:.1f} s, without: {left}; calls in threads: {busy}",
+                seconds=stop.elapsed,
+                left=", ".join(stop.left) or "nothing",
+                busy=", ".join(busy) or "none",
+            )
+        else:
+            self._log.info("stopped in {seconds:.1f} s", seconds=stop.elapsed)
+        parts.threads.stop()
+        self._guard.enter("the end of the process")
+        if not durable or self._disk_failure is not None or self._start_failed:
+            atexit.register(_exit, 1)
+        elif busy:
+            atexit.register(_exit, 0)
+
+    def _start_threads(self) -> None:
+        try:
+            self._parts.threads.start()
+            self._guard.start()
+        except RuntimeError as error:
+            raise CannotStart(
+                f"{error}: raise the limit on tasks (TasksMax=, ulimit -u, or the container's)"
+            ) from None
+
+    def _disk_failed(self, sentence: str) -> None:
+        """Commit nothing any more, and end: after a restart the disk says what it has."""
+        self._log.critical("{sentence}; the agent ends", sentence=sentence)
+        self._parts.meter.sync_failed()
+        stopping = self._condition.health.status == "stopping"
+        self._condition.become(DISK_FAILED, sentence)
+        self._disk_failure = Cause("disk-failed", f"The agent ended: {sentence}.")
+        self._premises.store.freeze()
+        if not stopping:
+            self._stop_reactor()
+
+    def _on_stop_signal(self, name: str) -> None:
+        """Begin the stop; called in a signal handler, anywhere between two events."""
+        self._guard.arm()
+        self._parts.reactor.callFromThread(self._stop_by_signal, name)
+
+    def _stop_by_signal(self, name: str) -> None:
+        if self._stopping:
+            self._log.info("{name}: the agent is stopping already", name=name)
+        else:
+            self._log.info("{name}: the agent stops", name=name)
+            self._stop_reactor()
+
+    def _on_ignored_signal(self, name: str) -> None:
+        """Say that a signal does nothing; called in a signal handler."""
+        from twisted.internet import reactor
+
+        reactor.callFromThread(  # type: ignore[attr-defined]
+            self._log.info, "{name} is ignored", name=name
+        )
+
+    def _stop_reactor(self) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self._parts.reactor.stop()
+
+
+def _exit(code: int) -> None:
+    """End the process without waiting for threads, and without closing the database."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,108 @@
+"""The statistics of runs that are over: from the file beside the log, or made of the log again.
+
+What takes time is done off the reactor thread, and only once however many ask. Logs are read one
+at a time: each keeps a processor busy, and so holds up everything else.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.logger import Logger
+
+from goloagent.concurrency.single_flight import SingleFlight
+from goloagent.core.stats.run_stats import RunStatistics
+from goloagent.core.stats.summary import Summary
+from goloagent.jobs.job import Job
+from goloagent.results.line_counter import Tally
+from goloagent.wal.run_log import LogPathError, open_reader
+from goloagent.wal.stats_file import load_statistics, write_statistics
+
+BLOCK_BYTES = 1024 * 1024
+
+
+class Archive:
+    """The runs below `logs`; `in_thread` runs a function off the reactor thread."""
+
+    _log = Logger()
+
+    def __init__(self, logs: Path, in_thread: Callable[..., Deferred[Any]]) -> None:
+        self._logs = logs
+        self._in_thread = in_thread
+        self._rebuilding = DeferredLock()
+        self._stopped = False
+        self._summaries: SingleFlight[Summary] = SingleFlight()
+
+    def stop(self) -> None:
+        """End a rebuild between two blocks of its log; whoever waits for it gets an OSError."""
+        self._stopped = True
+
+    def summary(self, job: Job) -> Deferred[Summary]:
+        """Return the statistics of a job that is over, in a Deferred that may be cancelled.
+
+        It fails with FileNotFoundError when there is no log, LogPathError when something else
+        stands in its place, and OSError when it cannot be read.
+        """
+        return self._summaries.do(job.id, lambda: self._find(job))
+
+    def keep(self, job: Job, statistics: RunStatistics) -> Deferred[Summary]:
+        """Write the statistics of a run that has ended; until then, `summary` waits for them."""
+
+        async def keep() -> Summary:
+            summary: Summary = await self._in_thread(statistics.summary)
+            await self._write(job, summary)
+            return summary
+
+        return self._summaries.do(job.id, keep)
+
+    async def _find(self, job: Job) -> Summary:
+        run = (self._logs, job.spec.name, job.id)
+        kept: Summary | None = await self._in_thread(load_statistics, *run)
+        if kept is not None:
+            return kept
+        self._log.info("making the statistics of job {id} of its log", id=job.id)
+        made: Summary = await self._rebuilding.run(self._in_thread, self._rebuild, *run)
+        await self._write(job, made)
+        return made
+
+    async def _write(self, job: Job, summary: Summary) -> None:
+        """Write statistics; what cannot be written can be made again from the log."""
+        try:
+            await self._in_thread(write_statistics, self._logs, job.spec.name, job.id, summary)
+        except (OSError, LogPathError) as error:
+            self._log.warn(
+                "the statistics of job {id} are not kept: {error}", id=job.id, error=error
+            )
+
+    def _rebuild(self, logs: Path, name: str, job_id: str) -> Summary:
+        """Make the statistics of a log, in a thread."""
+        log = open_reader(logs, name, job_id)
+
+        def read(offset: int, count: int) -> bytes:
+            if self._stopped:
+                raise OSError(errno.ECANCELED, "the agent stops")
+            return log.read(offset, count)
+
+        try:
+            return rebuild(read).summary()
+        finally:
+            log.close()
+
+
+def rebuild(read: Callable[[int, int], bytes]) -> RunStatistics:
+    """Make the statistics of a run whose log is complete; takes 2 µs a result.
+
+    `read` returns up to so many bytes of the log from an offset; fewer only at its end.
+    """
+    statistics = RunStatistics()
+    tally = Tally(observe=statistics.add)
+    offset = 0
+    while block := read(offset, BLOCK_BYTES):
+        tally.feed(block)
+        offset += len(block)
+    tally.close()
+    return statistics

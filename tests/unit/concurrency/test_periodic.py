@@ -1,0 +1,226 @@
+"""Periodic tasks: an exception never ends one, no two calls overlap, and what is wrong is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import LoggedErrors
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+
+from goloagent.concurrency.periodic import Periodic, Tasks
+from goloagent.host.health import INTERNAL_ERROR, Condition
+from goloagent.host.systemd import Notifier
+
+
+class Work:
+    """Work that a test decides about; `times` are those of its calls."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.times: list[float] = []
+        self.do: Callable[[], Any] = lambda: None
+
+    def __call__(self) -> Any:
+        self.times.append(self.clock.seconds())
+        return self.do()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock at 0."""
+    return Clock()
+
+
+@pytest.fixture
+def work(clock: Clock) -> Work:
+    """Return work that succeeds."""
+    return Work(clock)
+
+
+def broken() -> None:
+    """Raise."""
+    raise ZeroDivisionError("broken.")
+
+
+async def broken_later() -> None:
+    """Raise in a coroutine."""
+    raise ZeroDivisionError("broken.")
+
+
+@pytest.mark.parametrize("how", [broken, broken_later, lambda: fail(ZeroDivisionError("broken."))])
+def test_an_exception_is_logged_and_the_task_runs_again(
+    clock: Clock, work: Work, logged_errors: LoggedErrors, how: Callable[[], Any]
+) -> None:
+    """However it fails: the next call comes at its time, and /health says so until it succeeds."""
+    task = Periodic(clock, 1.0, "task", work)
+    work.do = how
+    task.start()
+    clock.pump([1.0] * 3)
+    assert work.times == [1.0, 2.0, 3.0]
+    assert task.fault == ("The task task has failed 3 times in a row: ZeroDivisionError: broken.")
+    assert len(logged_errors.flush(ZeroDivisionError)) == 1
+    work.do = lambda: None
+    clock.advance(1.0)
+    assert task.fault is None
+    work.do = how
+    clock.advance(1.0)
+    assert task.fault is not None
+    assert len(logged_errors.flush(ZeroDivisionError)) == 1
+    assert not task.ended
+    task.stop()
+
+
+def test_a_task_that_fails_for_ever_is_logged_at_each_tenfold_count(
+    clock: Clock, work: Work, logged_errors: LoggedErrors
+) -> None:
+    """A thousand failures are four lines."""
+    task = Periodic(clock, 1.0, "task", work)
+    work.do = broken
+    task.start(now=True)
+    clock.pump([1.0] * 999)
+    assert len(logged_errors.flush(ZeroDivisionError)) == 4
+    task.stop()
+
+
+def test_calls_fall_on_multiples_and_missed_ones_are_skipped(clock: Clock, work: Work) -> None:
+    """What was missed while the reactor was busy is not made up for."""
+    task = Periodic(clock, 1.0, "task", work)
+    task.start()
+    clock.advance(1.0)
+    clock.advance(2.5)
+    assert task.late_seconds == 1.5
+    clock.advance(0.5)
+    assert task.late_seconds == 0
+    assert work.times == [1.0, 3.5, 4.0]
+    task.stop()
+
+
+@given(st.floats(0.001, 10), st.floats(0, 1e6), st.integers(1, 50))
+def test_each_interval_has_one_call(seconds: float, begin: float, calls: int) -> None:
+    """Rounding neither doubles a call nor leaves one out."""
+    clock = Clock()
+    clock.advance(begin)
+    work = Work(clock)
+    task = Periodic(clock, seconds, "task", work)
+    task.start()
+    for _ in range(calls):
+        [call] = clock.getDelayedCalls()
+        clock.advance(call.getTime() - clock.seconds())
+    assert len(work.times) == calls
+    assert abs(work.times[-1] - begin - calls * seconds) < 1e-6 * max(1.0, begin)
+    task.stop()
+
+
+def test_no_two_calls_at_once(clock: Clock, work: Work) -> None:
+    """While work is under way no other call is made; afterwards at the next multiple."""
+    task = Periodic(clock, 1.0, "task", work, max_seconds=3.0)
+    working: Deferred[None] = Deferred()
+    work.do = lambda: working
+    task.start()
+    clock.pump([1.0] * 4)
+    assert (work.times, task.fault) == ([1.0], None)
+    clock.advance(0.5)
+    assert task.fault == "The task task has been running for 4 s."
+    work.do = lambda: None
+    working.callback(None)
+    assert task.fault is None
+    clock.advance(0.5)
+    assert work.times == [1.0, 5.0]
+    task.stop()
+
+
+def test_a_stop_waits_for_the_work_under_way(clock: Clock, work: Work) -> None:
+    """It fires once the work has ended, and at once when none is under way; again and again."""
+    task = Periodic(clock, 1.0, "task", work)
+    task.start()
+    assert task.stop().called
+    working: Deferred[None] = Deferred()
+    work.do = lambda: working
+    task.start(now=True)
+    stops = [task.stop(), task.stop()]
+    assert not any(stop.called for stop in stops)
+    working.callback(None)
+    assert all(stop.called for stop in stops)
+    assert clock.getDelayedCalls() == []
+
+
+def test_a_cancelled_task_ends_without_an_error(clock: Clock, work: Work) -> None:
+    """Its work is cancelled, and that is no failure."""
+    task = Periodic(clock, 1.0, "task", work)
+    work.do = Deferred
+    task.start(now=True)
+    task.cancel()
+    assert (task.running, task.ended, task.fault) == (False, False, None)
+    assert clock.getDelayedCalls() == []
+
+
+def test_work_may_stop_its_own_task(clock: Clock, work: Work) -> None:
+    """The call is the last one."""
+    task = Periodic(clock, 1.0, "task", work)
+    work.do = task.stop
+    task.start()
+    clock.pump([1.0] * 2)
+    assert work.times == [1.0]
+
+
+def test_health_shows_a_failing_task(clock: Clock, work: Work, logged_errors: LoggedErrors) -> None:
+    """It is a notice: jobs are taken all the same."""
+    condition = Condition(Notifier(lambda _: None))
+    condition.ready()
+    task = Periodic(clock, 1.0, "retention", work)
+    condition.tasks.add(task)
+    work.do = broken
+    task.start(now=True)
+    health = condition.fares(lambda: None)
+    assert health.ready
+    assert health.notices == ("The task retention has failed once: ZeroDivisionError: broken.",)
+    work.do = lambda: None
+    clock.advance(1.0)
+    assert condition.fares(lambda: None).notices == ()
+    assert len(logged_errors.flush(ZeroDivisionError)) == 1
+    task.stop()
+
+
+def test_a_task_that_has_ended_makes_the_agent_unready(clock: Clock, work: Work) -> None:
+    """It has lost its timer."""
+    condition = Condition(Notifier(lambda _: None))
+    condition.ready()
+    task = Periodic(clock, 1.0, "sync", work)
+    condition.tasks.add(task)
+    task.start()
+    assert condition.fares(lambda: None).ready
+    [call] = clock.getDelayedCalls()
+    call.cancel()
+    health = condition.fares(lambda: None)
+    assert health.status == INTERNAL_ERROR
+    assert health.reason == "Restart the agent: it has lost what must always run (sync)."
+
+
+def test_a_task_has_not_ended_while_it_looks(clock: Clock, work: Work) -> None:
+    """A task may ask how all tasks are, itself among them."""
+    tasks = Tasks()
+    task = Periodic(clock, 1.0, "status", work)
+    tasks.add(task)
+    found: list[list[str]] = []
+    work.do = lambda: found.append(tasks.ended)
+    task.start(now=True)
+    clock.advance(1.0)
+    assert found == [[], []]
+    task.stop()
+
+
+def test_what_is_stopped_has_not_ended(clock: Clock, work: Work) -> None:
+    """A task that was never started, or was stopped, is not expected to run."""
+    tasks = Tasks()
+    task = Periodic(clock, 1.0, "task", work)
+    tasks.add(task)
+    assert tasks.ended == []
+    task.start()
+    task.stop()
+    assert (tasks.ended, tasks.faults) == ([], [])
+    assert succeed(None).called

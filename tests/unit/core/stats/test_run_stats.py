@@ -1,0 +1,159 @@
+"""The statistics of a run and of its last second, live and from the log."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.core.stats.results import result
+from unit.results.records import ORDINARY, lines
+
+from goloagent.core.stats.run_stats import RunStatistics
+from goloagent.core.stats.summary import Latency, Summary
+from goloagent.results.line_counter import Tally
+from goloagent.wal.stats_cache import rebuild
+
+
+def _lines(durations: list[int]) -> bytes:
+    return b"".join(
+        b'{"timestamp":"2024-01-01T00:00:00Z","status":200,"duration":%d}\n' % duration
+        for duration in durations
+    )
+
+
+def _live(pieces: list[bytes]) -> tuple[Tally, RunStatistics]:
+    statistics = RunStatistics()
+    tally = Tally(observe=statistics.add)
+    for piece in pieces:
+        tally.feed(piece)
+    tally.close()
+    return tally, statistics
+
+
+@given(items=st.lists(lines, max_size=8), ended=st.booleans(), data=st.data())
+def test_any_split_of_the_stream(items: list[bytes], ended: bool, data: st.DataObject) -> None:
+    """In pieces of any size, whole, and from the log, the same stream makes the same statistics."""
+    stdout = b"\n".join(items) + b"\n" * ended
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stdout)), max_size=8)))
+    ends = [*cuts, len(stdout)]
+    pieces = [stdout[a:b] for a, b in zip([0, *cuts], ends, strict=True)]
+    tally, statistics = _live(pieces)
+    summary = statistics.summary()
+    assert summary.results == tally.valid
+    assert sum(row.results for row in summary.rows) == tally.valid
+    assert _live([stdout])[1].summary() == summary
+    assert rebuild(lambda offset, count: stdout[offset : offset + min(count, 100)]).summary() == (
+        summary
+    )
+
+
+@given(parts=st.lists(st.lists(st.integers(0, 10**10), max_size=20), max_size=6))
+def test_ticks_do_not_change_the_whole(parts: list[list[int]]) -> None:
+    """Seconds that end make no difference to the run."""
+    ticked, whole = RunStatistics(), RunStatistics()
+    for part in parts:
+        records = [result(duration=duration) for duration in part]
+        ticked.add(records)
+        whole.add(records)
+        ticked.tick(1.0)
+    assert ticked.summary() == whole.summary()
+
+
+def test_progress() -> None:
+    """Rates and percentiles are those of the second that ended last; totals are of all."""
+    statistics = RunStatistics()
+    statistics.add([result(duration=5_000_000_000)] * 10)
+    statistics.tick(1.0)
+    statistics.add([result(duration=1000)] * 3 + [result(duration=3000, status=500)])
+    statistics.tick(2.0)
+    statistics.add([result(duration=9_000_000_000)])
+    progress = statistics.progress()
+    assert (progress.results, progress.errors) == (15, 1)
+    assert (progress.results_per_second, progress.errors_per_second) == (2.0, 0.5)
+    assert progress.last_second is not None
+    assert (progress.last_second.p50, progress.last_second.max) == (1e-6, 3e-6)
+    assert progress.whole_run is not None
+    assert (progress.whole_run.min, progress.whole_run.max) == (1e-6, 9.0)
+
+
+def test_progress_of_a_run_without_results() -> None:
+    """There is no latency to tell, and a second in which nothing came has none."""
+    statistics = RunStatistics()
+    assert statistics.progress().whole_run is None
+    statistics.add([result()])
+    statistics.tick(1.0)
+    statistics.tick(1.0)
+    progress = statistics.progress()
+    assert (progress.results_per_second, progress.last_second) == (0.0, None)
+    assert progress.whole_run is not None
+
+
+def test_a_summary() -> None:
+    """Latency is in seconds, and the percentiles are those of nearest rank."""
+    statistics = _live([_lines([number * 1_000_000 for number in range(1, 1001)])])[1]
+    latency = statistics.summary().latency
+    assert latency is not None
+    assert (latency.min, latency.mean, latency.max) == (0.001, 0.5005, 1.0)
+    percentiles = (latency.p50, latency.p90, latency.p95, latency.p99, latency.p999)
+    assert percentiles == pytest.approx((0.5, 0.9, 0.95, 0.99, 0.999), rel=0.001)
+
+
+def test_a_summary_in_turns() -> None:
+    """Results that come between two rows break nothing, and the totals have them."""
+    statistics = RunStatistics()
+    statistics.add([result(url=url) for url in "abc"])
+    turns = statistics.in_turns()
+    assert next(turns) is None
+    statistics.add([result(url=url) for url in "abcd"])
+    *nothing, summary = turns
+    assert nothing == [None, None]
+    assert summary is not None
+    assert (summary.results, [row.results for row in summary.rows]) == (7, [1, 2, 2])
+
+
+def test_a_summary_is_json() -> None:
+    """It is written as documented and read back as it was, also where there is nothing."""
+    statistics = _live([ORDINARY])[1]
+    summary = statistics.summary()
+    latency = dict.fromkeys(Latency.__struct_fields__, 0.001234567)
+    written = msgspec.json.encode(summary)
+    assert json.loads(written) == {
+        "results": 1,
+        "errors": 0,
+        "bytes": 5120,
+        "latency": latency,
+        "rows": [
+            {
+                "method": "GET",
+                "url": "http://localhost/a?x=1&y=2",
+                "status": 200,
+                "results": 1,
+                "errors": 0,
+                "bytes": 5120,
+                "latency": latency,
+            }
+        ],
+        "other": None,
+    }
+    empty = RunStatistics().summary()
+    for each in (summary, empty):
+        assert msgspec.json.decode(msgspec.json.encode(each), type=Summary) == each
+
+
+def test_what_only_the_grammar_reads() -> None:
+    """Names in any case, members that are there twice and nulls are counted as Go reads them."""
+    odd = (
+        b'{"TIMESTAMP":"2024-01-01T00:00:00Z","STATUS":500,"\\u017ftatus":201,"Url":"\\ud800",'
+        b'"method":null,"size":3,"SIZE":7,"DURATION":2000,"ERROR":{"a":[null]}}'
+    )
+    plain = b'{"timestamp":"2024-01-01T00:00:00Z","duration":null,"error":"x","Error":null}'
+    rows = _live([odd + b"\n" + plain])[1].summary().rows
+    told = [
+        (row.method, row.url, row.status, row.results, row.errors, row.bytes, row.latency)
+        for row in rows
+    ]
+    assert [row[:6] for row in told] == [("", "", 0, 1, 1, 0), ("", "\ufffd", 201, 1, 1, 7)]
+    assert [row[6].max for row in told if row[6]] == [0.0, 2e-6]

@@ -1,0 +1,404 @@
+"""The routes, asked as clients ask them."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import stat
+from datetime import datetime, timezone
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from unit.http import golo_cli
+from unit.http.in_memory import NOW, Agent, Answer
+
+from goloagent.host.readiness import Health, Protections
+from goloagent.http.api.jobs import QUEUE_LIMIT
+from goloagent.jobs.database import Binary
+from goloagent.jobs.job import Job, State
+from goloagent.outputs.status import CollectorStatus
+
+SCRIPT = b"#!/bin/sh\nexit 0\n"
+BINARY = Binary(id="b-1", sha256="0" * 64, size=10, uploaded_at=NOW)
+
+
+def ask(agent: Agent, start: str, body: bytes = b"", **headers: str) -> Answer:
+    """Send one request to localhost."""
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    head = [f"{start} HTTP/1.1", "Host: localhost:8081", f"Content-Length: {len(body)}", *lines]
+    return agent.ask("\r\n".join([*head, "", ""]).encode() + body)
+
+
+def queue(agent: Agent, **members: Any) -> Answer:
+    """Queue a job as golo-cli does."""
+    return agent.ask(golo_cli.queue(json.dumps(members).encode()))
+
+
+def test_an_upload_is_answered_once_the_disk_has_it(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes are synced, then the directories that name it, and its row."""
+    connection, synced = agent.connect(), list[tuple[bool, int, bytes]]()
+
+    def fsync(descriptor: int) -> None:
+        is_directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        named = len(list(agent.binaries.kept.iterdir()))
+        synced.append((is_directory, named, connection.received))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    connection.send(golo_cli.upload(SCRIPT))
+    assert synced == [(False, 0, b""), (True, 1, b""), (True, 1, b""), (False, 1, b"")]
+    assert connection.answer().status == 200
+
+
+def test_golo_cli_uploads(agent: Agent) -> None:
+    """The bytes of golo-cli of 2018 give 200 and the text that it reads the id from."""
+    answer = agent.ask(golo_cli.upload(SCRIPT))
+    [kept] = agent.files
+    assert UUID(kept.name).version == 4
+    assert answer.status == 200
+    assert answer.body == f'{{"binary": "{kept.name}"}}'.encode()
+    assert answer.headers["Content-Type"] == "application/json"
+    assert kept.read_bytes() == SCRIPT
+
+
+def test_golo_cli_queues(agent: Agent) -> None:
+    """The bytes of golo-cli of 2018, without a Content-Type, queue a job."""
+    agent.store.add_binary(BINARY)
+    answer = queue(agent, name="shop", users=5, duration=10, binary="b-1")
+    [job] = agent.submitted
+    assert answer.status == 201
+    assert answer.body == f'{{"queued": true, "id": "{job.id}"}}'.encode()
+    assert answer.headers["Location"] == f"/jobs/{job.id}"
+    assert UUID(job.id).version == 4
+    assert agent.store.queued() == [job]
+    assert job.queued_at == NOW
+    assert (job.spec.name, job.spec.users, job.spec.duration_seconds) == ("shop", 5, 10)
+
+
+def test_a_job_whose_commit_fails_is_not_run(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch, logged_errors: Any
+) -> None:
+    """A client that is answered 503 may queue the job again: it runs once."""
+    agent.store.add_binary(BINARY)
+    cancelled: list[Job] = []
+
+    def cancel(job: Job) -> bool:
+        cancelled.append(job)
+        return True
+
+    async def commit() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    agent.cancelled = cancel
+    monkeypatch.setattr(agent.syncer, "commit", commit)
+    assert queue(agent, binary="b-1").status == 503
+    assert cancelled == agent.store.queued()
+    assert len(cancelled) == len(logged_errors.flush()) == 1
+
+
+def test_ignored_members_are_named(agent: Agent) -> None:
+    """A client that misspells a member learns it from the answer; capitals are no misspelling."""
+    agent.store.add_binary(BINARY)
+    answer = queue(agent, Binary="b-1", USERS=3, durations=60, arg=1)
+    assert answer.status == 201, answer
+    assert json.loads(answer.body)["ignored"] == ["durations", "arg"]
+    [job] = agent.store.queued()
+    assert (job.spec.users, job.spec.duration_seconds) == (3, 0)
+
+
+def test_a_job_is_kept_before_it_is_announced(agent: Agent) -> None:
+    """Whoever is told of a job finds it in the store."""
+    agent.store.add_binary(BINARY)
+    found: list[Job | None] = []
+    agent.submitted = _Calls(lambda job: found.append(agent.store.get(job.id)))
+    queue(agent, binary="b-1")
+    assert len(found) == 1
+    assert isinstance(found[0], Job)
+
+
+class _Calls(list[Job]):
+    """A list that tells of what is appended."""
+
+    def __init__(self, tell: Any) -> None:
+        self._tell = tell
+
+    def append(self, job: Job) -> None:
+        self._tell(job)
+
+
+@pytest.mark.parametrize("binary", ["", "b-2", "../b-1", "b-1/", "B-1", "a\nb"])
+def test_an_unknown_binary_is_said(agent: Agent, binary: str) -> None:
+    """The id given is looked up as it is, and named in the answer of old."""
+    agent.store.add_binary(BINARY)
+    answer = queue(agent, binary=binary)
+    assert (answer.status, answer.body) == (400, f"{binary} is an invalid binary\n".encode())
+    assert agent.submitted == []
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"", "invalid JSON: "),
+        (b"{", "invalid JSON: "),
+        (b'{"binary": "b-1"} x', "invalid JSON: "),
+        (b"[]", "invalid JSON: "),
+        (b"\xff", "invalid JSON: not UTF-8 at byte 0"),
+        (b"\xef\xbb\xbf{}", "invalid JSON: "),
+        (b'{"users": NaN}', "invalid JSON: "),
+        (b'{"users": ' + b"9" * 5000 + b"}", "invalid JSON: "),
+        (b'{"binary": "\\ud800"}', "invalid JSON: "),
+        (b'{"name": "../x"}', "invalid name "),
+        (b'{"users": -1}', "invalid users -1"),
+    ],
+)
+def test_a_bad_job_says_why(agent: Agent, body: bytes, sentence: str) -> None:
+    """What cannot be a job is 400 with a sentence of what and where."""
+    answer = agent.ask(golo_cli.queue(body))
+    assert answer.status == 400
+    assert answer.body.decode().startswith(sentence)
+    assert agent.submitted == []
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.binary(max_size=60),
+        st.dictionaries(
+            st.sampled_from(["name", "users", "duration", "binary", "other"]),
+            st.recursive(
+                st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+                lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner),
+                max_leaves=5,
+            ),
+        ).map(lambda members: json.dumps(members).encode()),
+    )
+)
+def test_no_job_breaks_the_agent(agent: Agent, body: bytes) -> None:
+    """Whatever is queued without a binary is a 400."""
+    assert agent.ask(golo_cli.queue(body)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("content_type", "expected"),
+    [
+        ("application/json", 201),
+        ("application/json; charset=utf-8", 201),
+        ("application/vnd.golo+json", 201),
+        ("", 201),
+        ("text/plain", 415),
+        ("Text/Plain;charset=UTF-8", 415),
+        ("text/json", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("multipart/form-data; boundary=x", 415),
+    ],
+)
+def test_a_form_is_not_a_job(agent: Agent, content_type: str, expected: int) -> None:
+    """Types that a web page can send unasked are refused; JSON, and none at all, are taken."""
+    agent.store.add_binary(BINARY)
+    answer = ask(agent, "POST /queue", b'{"binary": "b-1"}', Content_Type=content_type)
+    assert answer.status == expected
+
+
+def test_the_queue_holds_32(agent: Agent) -> None:
+    """32 jobs wait beside the one that runs; the next is told when to come again."""
+    agent.store.add_binary(BINARY)
+    assert queue(agent, binary="b-1").status == 201
+    agent.submitted[0].state = State.RUNNING
+    for _ in range(QUEUE_LIMIT):
+        assert queue(agent, binary="b-1").status == 201
+    answer = queue(agent, binary="b-1")
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "30")
+    assert answer.body == b"the queue is full: 32 jobs are waiting\n"
+    agent.submitted[1].state = State.STARTING
+    assert queue(agent, binary="b-1").status == 201
+
+
+def test_a_full_disk_is_507(agent: Agent, logged_errors: Any) -> None:
+    """A job that SQLite has no room for is refused as such, and is not queued."""
+    agent.store.add_binary(BINARY)
+    database = agent.store._database
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    answers = [queue(agent, binary=BINARY.id, name="n" * 64) for _ in range(QUEUE_LIMIT)]
+    full = [answer for answer in answers if answer.status != 201]
+    assert full, "the database never became full"
+    assert {(answer.status, answer.body) for answer in full} == {
+        (507, b"the agent's disk is full: remove files from it, or lower --min-free\n")
+    }
+    assert len(logged_errors.flush()) == len(full)
+    assert len(agent.store.queued()) == len(agent.submitted) == len(answers) - len(full)
+
+
+def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
+    """The job resource is found where Location says, and follows the live job."""
+    agent.store.add_binary(BINARY)
+    location = queue(agent, name="shop", binary="b-1").headers["Location"]
+    job = agent.submitted[0]
+    answer = ask(agent, f"GET {location}")
+    shown = json.loads(answer.body)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
+    assert (shown["id"], shown["state"]) == (job.id, "queued")
+    assert shown["queued_at"] == "2026-01-02T03:04:05.600000Z"
+    job.state = State.RUNNING
+    job.calls.started = 7
+    shown = json.loads(ask(agent, f"GET {location}").body)
+    assert (shown["state"], shown["calls"]["in_flight"]) == ("running", 7)
+
+
+@pytest.mark.parametrize(
+    ("health", "status", "expected"),
+    [
+        (
+            Health(protections=Protections(run_as="nobody", min_free_bytes=7)),
+            200,
+            {
+                "status": "ready",
+                "reason": None,
+                "protections": {
+                    "processes": "process-group",
+                    "files": "owner",
+                    "run_as": "nobody",
+                    "token": False,
+                    "min_free_bytes": 7,
+                },
+                "notices": [],
+                "collector": {
+                    "url": None,
+                    "state": "none",
+                    "pending": 0,
+                    "since": None,
+                    "last_error": None,
+                },
+            },
+        ),
+        (
+            Health(
+                "stopping",
+                "the agent is stopping",
+                Protections("pid-namespace", "landlock", "me", True),
+                collector=CollectorStatus(
+                    "http://c:1",
+                    "retrying",
+                    5,
+                    datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc),
+                    "connection refused",
+                ),
+            ),
+            503,
+            {
+                "status": "stopping",
+                "reason": "the agent is stopping",
+                "protections": {
+                    "processes": "pid-namespace",
+                    "files": "landlock",
+                    "run_as": "me",
+                    "token": True,
+                    "min_free_bytes": 0,
+                },
+                "notices": [],
+                "collector": {
+                    "url": "http://c:1",
+                    "state": "retrying",
+                    "pending": 5,
+                    "since": "2026-01-02T03:04:05Z",
+                    "last_error": "connection refused",
+                },
+            },
+        ),
+    ],
+)
+def test_health_says_whether_and_why_not(
+    agent: Agent, health: Health, status: int, expected: dict[str, Any]
+) -> None:
+    """Ready is 200; anything else is 503 with its reason."""
+    agent.health = lambda: health
+    answer = ask(agent, "GET /health")
+    assert (answer.status, json.loads(answer.body)) == (status, expected)
+
+
+def test_head_is_get_without_a_body(agent: Agent) -> None:
+    """HEAD gives the headers of GET, for answers and for errors."""
+    for path in ("/health", "/jobs/unknown"):
+        get, head = ask(agent, f"GET {path}"), ask(agent, f"HEAD {path}")
+        assert head.status == get.status
+        assert head.headers["Content-Length"] == get.headers["Content-Length"]
+        assert get.body
+
+
+@pytest.mark.parametrize(
+    ("start", "allow"),
+    [
+        ("PUT /upload", "POST"),
+        ("GET /upload", "POST"),
+        ("DELETE /queue", "POST"),
+        ("POST /health", "GET, HEAD"),
+        ("PATCH /jobs/x", "DELETE, GET, HEAD"),
+        ("OPTIONS /queue", "POST"),
+        ("M! /queue", "POST"),
+    ],
+)
+def test_another_method_is_405(agent: Agent, start: str, allow: str) -> None:
+    """A known path with another method is 405 in the words of the Go agent, with Allow."""
+    answer = ask(agent, start)
+    method = start.split()[0]
+    assert (answer.status, answer.headers["Allow"]) == (405, allow)
+    assert answer.body == f'Method "{method}" is not supported\n'.encode()
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/x", "/x"),
+        ("/page/", "/page/"),
+        ("/page/none.js", "/page/none.js"),
+        ("/page/..%2Fpage.py", "/page/../page.py"),
+        ("/x?y=1", "/x"),
+        ("/a%20b%0A", r"/a b\n"),
+        ("/jobs/unknown", "/jobs/unknown"),
+        ("/jobs/%FF", r"/jobs/\xff"),
+    ],
+)
+def test_an_unknown_path_is_404(agent: Agent, path: str, shown: str) -> None:
+    """What is not there is named, quoted as Go quotes."""
+    answer = ask(agent, f"GET {path}")
+    assert (answer.status, answer.body) == (404, f'"{shown}" does not exist\n'.encode())
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_json_errors_for_who_accepts_json(agent: Agent) -> None:
+    """Errors of routes, of the router and at the door are problem details when JSON is accepted."""
+    for start, headers, status in (
+        ("POST /queue", {}, 400),
+        ("GET /nothing", {}, 404),
+        ("PUT /queue", {}, 405),
+        ("GET /health", {"Origin": "null"}, 403),
+    ):
+        answer = ask(agent, start, Accept="application/json", **headers)
+        assert answer.status == status
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert json.loads(answer.body)["status"] == status
+
+
+def test_a_defect_is_500_without_detail(agent: Agent, logged_errors: Any) -> None:
+    """An exception that nobody expected is logged once, and the client learns nothing of it."""
+
+    def fail() -> Health:
+        raise RuntimeError("secret")
+
+    agent.health = fail
+    answer = ask(agent, "GET /health")
+    assert (answer.status, answer.body) == (500, b"internal error\n")
+    assert len(logged_errors.flush(RuntimeError)) == 1
+
+
+def test_ids_are_fresh(agent: Agent) -> None:
+    """Two uploads of the same file get two ids."""
+    answers = [agent.ask(golo_cli.upload(SCRIPT)).body for _ in range(2)]
+    assert answers[0] != answers[1]
+    assert all(re.fullmatch(rb'\{"binary": "[0-9a-f-]{36}"\}', body) for body in answers)

@@ -1,0 +1,260 @@
+"""Statistics over HTTP: of jobs that wait, run and are over."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tracemalloc
+from typing import Any
+
+import attrs
+import pytest
+from twisted.internet.task import Clock
+from unit.http.in_memory import NOW, Agent, Answer, Connection
+
+from goloagent.core.stats.request_stats import MAX_ROWS
+from goloagent.core.stats.run_stats import RunStatistics
+from goloagent.http.api.statistics import ROWS_PER_TURN
+from goloagent.jobs.job import Job, State
+from goloagent.jobs.spec import JobSpec
+from goloagent.results.parser import read
+from goloagent.wal.run_log import RunLog
+
+RESULT = (
+    b'{"timestamp":"2026-01-02T03:04:05Z","method":"GET","url":"http://shop/%d","status":200,'
+    b'"size":7,"duration":2000000000}\n'
+)
+STATS = b"GET /jobs/one/stats HTTP/1.1\r\nHost: localhost\r\n\r\n"
+NOTHING = {
+    "results": 0,
+    "errors": 0,
+    "bytes": 0,
+    "latency": None,
+    "rows": [],
+    "rows_total": 0,
+    "other": None,
+}
+
+
+def put(agent: Agent, state: State, logged: bool = False) -> Job:
+    """Put a job into the store."""
+    job = Job("one", JobSpec("shop", 1, 1, "b"), NOW, state, logged=logged)
+    job.started_at = None if state is State.QUEUED else NOW
+    agent.store.add(job)
+    return job
+
+
+def check(answer: Answer, results: int) -> None:
+    """Check that the answer has so many results, each in a row of its own."""
+    assert answer.status == 200, answer
+    statistics = json.loads(answer.body)
+    assert (statistics["results"], statistics["errors"], statistics["bytes"]) == (
+        results,
+        0,
+        7 * results,
+    )
+    assert statistics["latency"]["max"] == 2
+    assert len(statistics["rows"]) == results
+    assert statistics["rows"][0]["url"] == "http://shop/0"
+    assert statistics["rows"][0]["latency"]["p99"] == 2
+
+
+def test_a_job_that_waits(agent: Agent) -> None:
+    """It has no results yet."""
+    put(agent, State.QUEUED)
+    assert json.loads(agent.ask(STATS).body) == NOTHING
+
+
+def test_a_job_that_was_cancelled_in_the_queue(agent: Agent) -> None:
+    """It never had results."""
+    put(agent, State.QUEUED).state = State.CANCELLED
+    assert json.loads(agent.ask(STATS).body) == NOTHING
+
+
+def test_the_job_that_runs(agent: Agent) -> None:
+    """It has the results that came until now."""
+    put(agent, State.RUNNING)
+    statistics = RunStatistics()
+    agent.running = lambda job: statistics
+    statistics.add(read(RESULT % 0 + RESULT % 1).results)
+    check(agent.ask(STATS), 2)
+
+
+class Turns(Clock):
+    """A clock that counts what waits for another turn of the reactor."""
+
+    count = 0
+
+    def callLater(self, when: float, *more: Any, **most: Any) -> Any:
+        self.count += when == 0
+        return super().callLater(when, *more, **most)
+
+
+def test_many_rows_take_turns(agent: Agent) -> None:
+    """The job goes on while its rows are summed up."""
+    agent.clock = turns = Turns()
+    put(agent, State.RUNNING)
+    statistics = RunStatistics()
+    agent.running = lambda job: statistics
+    statistics.add(read(b"".join(RESULT % n for n in range(MAX_ROWS))).results)
+    connection = agent.connect()
+    connection.send(STATS)
+    assert connection.received == b""
+    turns.advance(0)
+    assert turns.count == MAX_ROWS / ROWS_PER_TURN
+    check(connection.answer(), MAX_ROWS)
+
+
+def run_with(agent: Agent, *lines: bytes) -> RunStatistics:
+    """Put a running job into the store, and return its statistics."""
+    put(agent, State.RUNNING)
+    statistics = RunStatistics()
+    agent.running = lambda job: statistics
+    statistics.add(read(b"".join(lines)).results)
+    return statistics
+
+
+def get(agent: Agent, connection: Connection, query: str = "", **headers: str) -> Answer:
+    """Return the answer to one more request of a connection."""
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    head = [f"GET /jobs/one/stats{query} HTTP/1.1", "Host: localhost", *lines, "", ""]
+    connection.transport.clear()
+    connection.send("\r\n".join(head).encode())
+    agent.clock.advance(0)
+    return connection.answer()
+
+
+def test_they_are_made_once_a_second(agent: Agent) -> None:
+    """However many ask, the figures are summed up once a second; then again."""
+    statistics = run_with(agent, RESULT % 0)
+    connection = agent.connect()
+    check(get(agent, connection), 1)
+    statistics.add(read(RESULT % 1).results)
+    agent.clock.advance(0.9)
+    check(get(agent, connection), 1)
+    agent.clock.advance(0.2)
+    check(get(agent, connection), 2)
+
+
+def test_those_of_a_run_are_not_those_of_its_end(agent: Agent) -> None:
+    """What was told of a job that ran is not told of it when it is over, however soon."""
+    run_with(agent, RESULT % 0)
+    agent.logs.mkdir()
+    log = RunLog.create(agent.logs, "shop", "one")
+    log.append_stdout(RESULT % 0 + RESULT % 1)
+    log.close()
+    connection = agent.connect()
+    check(get(agent, connection), 1)
+    [job] = agent.store.unsettled()
+    job.state, job.logged = State.FINISHED, True
+    check(get(agent, connection), 2)
+
+
+SLOW = RESULT.replace(b"2000000000", b"9000000000")
+FAILED = RESULT.replace(b"200,", b"500,")
+
+
+@pytest.mark.parametrize(
+    ("query", "urls"),
+    [
+        ("", ["/1", "/2", "/0"]),
+        ("?rows=2", ["/1", "/2"]),
+        ("?rows=0", []),
+        ("?sort=errors&rows=1", ["/2"]),
+        ("?sort=p95&rows=1", ["/0"]),
+        ("?sort=p95&order=asc", ["/1", "/2", "/0"]),
+        ("?sort=url&order=asc", ["/0", "/1", "/2"]),
+        ("?sort=status&order=asc&rows=2", ["/1", "/0"]),
+        ("?sort=bytes", ["/1", "/2", "/0"]),
+    ],
+)
+def test_rows_are_sorted_and_cut(agent: Agent, query: str, urls: list[str]) -> None:
+    """A client gets the rows that it asks for, and is told how many there are."""
+    run_with(agent, SLOW % 0, *3 * [RESULT % 1], *2 * [FAILED % 2])
+    shown = json.loads(get(agent, agent.connect(), query).body)
+    assert [row["url"].removeprefix("http://shop") for row in shown["rows"]] == urls
+    assert (shown["results"], shown["errors"], shown["rows_total"]) == (6, 2, 3)
+
+
+@pytest.mark.parametrize("query", ["?rows=1001", "?rows=-1", "?sort=x", "?order=x", "?row=1"])
+def test_other_rows_are_refused(agent: Agent, query: str) -> None:
+    """What is no row is a 400 with its reason."""
+    put(agent, State.QUEUED)
+    answer = get(agent, agent.connect(), query)
+    assert answer.status == 400
+    assert answer.body.startswith(b"invalid query: ")
+
+
+def test_figures_that_a_client_has_are_not_sent_again(agent: Agent) -> None:
+    """The ETag is answered by 304 as long as the figures are the same, and only so long."""
+    statistics = run_with(agent, RESULT % 0)
+    connection = agent.connect()
+    etag = get(agent, connection).headers["ETag"]
+    agent.clock.advance(2)
+    again = get(agent, connection, If_None_Match=etag)
+    assert (again.status, again.body) == (304, b"")
+    statistics.add(read(RESULT % 1).results)
+    agent.clock.advance(2)
+    check(get(agent, connection, If_None_Match=etag), 2)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "compressed"),
+    [
+        ("gzip", True),
+        ("deflate, gzip;q=0.5, br", True),
+        ("GZIP", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.0", False),
+        ("br", False),
+        ("identity", False),
+    ],
+)
+def test_a_client_that_takes_gzip_gets_it(agent: Agent, accepted: str, compressed: bool) -> None:
+    """A long answer is a fraction of its size, and the same."""
+    run_with(agent, *(RESULT % n for n in range(100)))
+    plain = get(agent, agent.connect())
+    answer = get(agent, agent.connect(), Accept_Encoding=accepted)
+    assert plain.headers["Vary"] == answer.headers["Vary"] == "Accept-Encoding"
+    assert answer.headers.get("Content-Encoding") == ("gzip" if compressed else None)
+    if compressed:
+        assert len(answer.body) * 6 < len(plain.body)
+        answer = attrs.evolve(answer, body=gzip.decompress(answer.body))
+    assert answer.body == plain.body
+
+
+def test_what_is_cached_is_bounded(agent: Agent) -> None:
+    """Whatever is asked for, the answers to two queries of two jobs are all that is kept."""
+    run_with(agent, *(RESULT % n for n in range(1000)))
+    connection = agent.connect()
+    get(agent, connection)
+    tracemalloc.start()
+    for rows in range(300):
+        get(agent, connection, f"?rows={1000 - rows}")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 * 1024 * 1024
+
+
+def test_a_job_that_is_over(agent: Agent) -> None:
+    """Its statistics are those of its log, even while something of its run is left."""
+    put(agent, State.FINISHED, logged=True)
+    agent.running = lambda job: RunStatistics()
+    agent.logs.mkdir()
+    log = RunLog.create(agent.logs, "shop", "one")
+    log.append_stdout(RESULT % 0)
+    log.close()
+    check(agent.ask(STATS), 1)
+
+
+@pytest.mark.parametrize("logged", [False, True])
+def test_a_log_that_is_gone(agent: Agent, logged: bool) -> None:
+    """There are no statistics any more either."""
+    agent.logs.mkdir()
+    put(agent, State.FINISHED, logged)
+    assert agent.ask(STATS).status == 404
+
+
+def test_no_such_job(agent: Agent) -> None:
+    """There is nothing to tell of it."""
+    assert agent.ask(STATS.replace(b"one", b"two")).status == 404

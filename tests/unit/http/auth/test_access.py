@@ -1,0 +1,287 @@
+"""Who may use the agent."""
+
+from __future__ import annotations
+
+import ipaddress
+from base64 import b64encode
+
+import pytest
+
+from goloagent.http.auth.access import CHALLENGES, Access, HeaderValues
+from goloagent.http.problem import Problem
+
+TOKEN = "correct-horse"
+WITH_TOKEN = Access(token=TOKEN.encode())
+OPEN = Access(hosts=("agent.example",))
+
+
+def basic(user_and_password: str) -> str:
+    """Return the header by which a browser shows a user and a password."""
+    return f"Basic {b64encode(user_and_password.encode()).decode()}"
+
+
+def headers(*pairs: tuple[str, str]) -> HeaderValues:
+    """Return the look-up of a request's headers."""
+    return lambda name: [value for known, value in pairs if known == name]
+
+
+def status(access: Access, *pairs: tuple[str, str], peer: str | None = "127.0.0.1") -> int:
+    """Return what `access` says to a request with these headers: 200 when it may pass."""
+    try:
+        access.check(peer, headers(*pairs))
+    except Problem as problem:
+        return problem.status
+    return 200
+
+
+def test_the_token_opens() -> None:
+    """One header with the token passes, and the scheme's case does not matter (RFC 9110)."""
+    assert status(WITH_TOKEN, ("Authorization", f"Bearer {TOKEN}")) == 200
+    assert status(WITH_TOKEN, ("Authorization", f"bearer {TOKEN}")) == 200
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [],
+        [""],
+        ["Bearer"],
+        ["Bearer "],
+        ["Bearer wrong"],
+        [f"Bearer {TOKEN[:-1]}"],
+        [f"Bearer {TOKEN}x"],
+        [f"Bearer  {TOKEN}"],
+        [f"Bearer {TOKEN.upper()}"],
+        ["Bearer \xff\xe9"],
+        [f"Basic {TOKEN}"],
+        ["Basic"],
+        ["Basic "],
+        ["Basic \xff"],
+        ["Basic ===="],
+        [f"Basic {b64encode(TOKEN.encode()).decode()}"],
+        [basic(f"{TOKEN}:")],
+        [basic(f"user:{TOKEN[:-1]}")],
+        [basic(f"user:{TOKEN}x")],
+        [basic(f"user:x:{TOKEN}")],
+        [basic("user:")],
+        [f"{basic(f'user:{TOKEN}')}!"],
+        [basic(f"user:{TOKEN}").replace("Basic", "Bearer")],
+        [basic(f"user:{TOKEN}"), f"Bearer {TOKEN}"],
+        [TOKEN],
+        [f"Bearer {TOKEN}", f"Bearer {TOKEN}"],
+        [f"Bearer {TOKEN}", "Bearer wrong"],
+    ],
+)
+def test_anything_but_the_token_is_401(given: list[str]) -> None:
+    """No, a wrong, a partial, an empty and a repeated token are refused alike."""
+    with pytest.raises(Problem) as refusal:
+        WITH_TOKEN.check("127.0.0.1", headers(*(("Authorization", value) for value in given)))
+    assert refusal.value.status == 401
+    assert refusal.value.headers == {"WWW-Authenticate": CHALLENGES}
+    assert [challenge.split()[0] for challenge in CHALLENGES] == ["Bearer", "Basic"]
+
+
+@pytest.mark.parametrize("user", ["", "admin", "ädmin"])
+def test_the_token_opens_as_a_password(user: str) -> None:
+    """Browsers ask people for a password alone: with any user name it is the token."""
+    assert status(WITH_TOKEN, ("Authorization", basic(f"{user}:{TOKEN}"))) == 200
+    lower = basic(f"{user}:{TOKEN}").replace("Basic", "basic")
+    assert status(WITH_TOKEN, ("Authorization", lower)) == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("Sec-Fetch-Site", "same-origin", 200),
+        ("Sec-Fetch-Site", "none", 200),
+        ("Sec-Fetch-Site", "same-site", 403),
+        ("Sec-Fetch-Site", "cross-site", 403),
+        ("Origin", "http://agent-7.fleet:8081", 200),
+        ("Origin", "https://agent-7.fleet:8081", 200),
+        ("Origin", "http://agent-7.fleet", 403),
+        ("Origin", "http://evil.example", 403),
+        ("Origin", "null", 403),
+    ],
+)
+def test_a_password_speaks_for_no_other_site(name: str, value: str, expected: int) -> None:
+    """A browser adds the password by itself to what any page asks for (D5)."""
+    authorization = ("Authorization", basic(f"user:{TOKEN}"))
+    host = ("Host", "agent-7.fleet:8081")
+    assert status(WITH_TOKEN, authorization, host, (name, value)) == expected
+    assert status(WITH_TOKEN, host, (name, value)) == 401
+
+
+def test_the_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison is hmac.compare_digest's, not that of the interpreter."""
+    compared = []
+    monkeypatch.setattr("hmac.compare_digest", lambda *pair: bool(compared.append(pair)))
+    assert status(WITH_TOKEN, ("Authorization", f"Bearer {TOKEN}")) == 401
+    assert status(WITH_TOKEN, ("Authorization", basic(f"user:{TOKEN}"))) == 401
+    assert compared == [(TOKEN.encode(), TOKEN.encode())] * 2
+
+
+def test_an_empty_token_is_no_token() -> None:
+    """An empty token, which everyone has, cannot be configured; and no token is ever shown."""
+    with pytest.raises(ValueError, match="token"):
+        Access(token=b"")
+    assert TOKEN not in repr(WITH_TOKEN)
+
+
+def test_the_token_needs_no_host_and_no_origin() -> None:
+    """Who has the token may come under any name and from any page."""
+    foreign = [
+        ("Host", "evil.example"),
+        ("Origin", "http://other.example"),
+        ("Sec-Fetch-Site", "cross-site"),
+    ]
+    assert status(WITH_TOKEN, ("Authorization", f"Bearer {TOKEN}"), *foreign) == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "localhost:8081",
+        "LOCALHOST:8081",
+        "localhost:",
+        "127.0.0.1",
+        "127.0.0.1:8081",
+        "127.8.9.10:1",
+        "[::1]",
+        "[::1]:8081",
+        "::1",
+        "::1:8081",
+        "agent.example:8081",
+        "Agent.Example",
+    ],
+)
+def test_our_own_names_pass(host: str) -> None:
+    """Without a token: localhost, a loopback address or a configured name, with any port."""
+    assert status(OPEN, ("Host", host)) == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:8081",
+        "localhost.evil.example",
+        "evil.localhost",
+        "localhost.",
+        "notlocalhost",
+        "127.0.0.1.evil.example",
+        "127.1",
+        "2130706433",
+        "10.0.0.1:8081",
+        "0.0.0.0",
+        "[::]",
+        "::2",
+        "::1:port",
+        "2001:db8::1:8081",
+        "[::1",
+        "[localhost]evil",
+        "localhost:80:80",
+        "localhost:port",
+        "localhost@evil.example",
+        "user@localhost",
+        "",
+        ":8081",
+        "localh\xf6st",
+    ],
+)
+def test_a_rebound_name_is_403(host: str) -> None:
+    """Without a token, a Host that is not ours is what a rebound DNS name looks like."""
+    assert status(OPEN, ("Host", host)) == 403
+
+
+def test_an_agent_of_any_name_still_keeps_other_sites_out() -> None:
+    """Where names cannot be known every Host passes, and a page of another site does not."""
+    anywhere = Access(hosts=None)
+    assert status(anywhere, ("Host", "agent-7.fleet:8081")) == 200
+    foreign = ("Origin", "http://evil.example")
+    assert status(anywhere, ("Host", "agent-7.fleet:8081"), foreign) == 403
+
+
+def test_two_hosts_are_403() -> None:
+    """Which of two names a proxy went by cannot be known."""
+    assert status(OPEN, ("Host", "localhost"), ("Host", "localhost")) == 403
+
+
+def test_no_host_passes() -> None:
+    """HTTP/1.0 programs without a Host are not browsers."""
+    assert status(OPEN) == 200
+
+
+@pytest.mark.parametrize(
+    ("site", "expected"),
+    [
+        ("same-origin", 200),
+        ("none", 200),
+        ("same-site", 403),
+        ("cross-site", 403),
+        ("", 403),
+        ("SAME-ORIGIN", 403),
+        ("new-value", 403),
+    ],
+)
+def test_a_browser_says_which_site_it_speaks_for(site: str, expected: int) -> None:
+    """Only the agent's own pages and the address bar pass; an unknown value does not."""
+    assert status(OPEN, ("Host", "localhost:8081"), ("Sec-Fetch-Site", site)) == expected
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("http://localhost:8081", 200),
+        ("https://localhost:8081", 200),
+        ("HTTP://LocalHost:8081", 200),
+        ("http://localhost", 403),
+        ("http://localhost:8082", 403),
+        ("http://127.0.0.1:8081", 403),
+        ("http://evil.example", 403),
+        ("http://localhost:8081.evil.example", 403),
+        ("file://localhost:8081", 403),
+        ("null", 403),
+        ("", 403),
+    ],
+)
+def test_an_origin_must_be_ours(origin: str, expected: int) -> None:
+    """A page's origin is the Host it asks, with its port, or it is another site."""
+    assert status(OPEN, ("Host", "localhost:8081"), ("Origin", origin)) == expected
+
+
+def test_every_origin_must_be_ours() -> None:
+    """One good value does not excuse a bad one, and without a Host there is none to match."""
+    ours = ("Origin", "http://localhost")
+    assert status(OPEN, ("Host", "localhost"), ours, ("Origin", "null")) == 403
+    assert status(OPEN, ours) == 403
+    own, other = ("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "cross-site")
+    assert status(OPEN, ("Host", "localhost"), own, other) == 403
+
+
+@pytest.mark.parametrize(
+    ("peer", "expected"),
+    [
+        ("10.1.2.3", 200),
+        ("::ffff:10.1.2.3", 200),
+        ("2001:db8::5", 200),
+        (None, 200),
+        ("11.1.2.3", 403),
+        ("127.0.0.1", 403),
+        ("::ffff:11.1.2.3", 403),
+        ("2001:db9::5", 403),
+        ("fe80::1%eth0", 403),
+    ],
+)
+def test_networks_bound_the_peers(peer: str | None, expected: int) -> None:
+    """Only addresses in the networks connect, however written; a Unix socket has none."""
+    networks = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("2001:db8::/32"))
+    assert status(Access(networks=networks), ("Host", "localhost"), peer=peer) == expected
+
+
+def test_the_token_does_not_widen_the_networks() -> None:
+    """A peer outside the networks is refused even with the token."""
+    access = Access(token=TOKEN.encode(), networks=(ipaddress.ip_network("10.0.0.0/8"),))
+    authorization = ("Authorization", f"Bearer {TOKEN}")
+    assert status(access, authorization, peer="10.0.0.1") == 200
+    assert status(access, authorization, peer="192.0.2.1") == 403

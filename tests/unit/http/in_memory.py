@@ -1,0 +1,286 @@
+"""The agent's HTTP server without sockets: the real site, its connections held in memory."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import attrs
+from klein import Klein
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from goloagent.artifacts.store import Binaries
+from goloagent.artifacts.upload_space import UploadSpace
+from goloagent.core.stats.run_stats import RunStatistics
+from goloagent.host.readiness import Health
+from goloagent.http.api.binaries import BinaryRoutes
+from goloagent.http.api.health import HealthRoutes
+from goloagent.http.api.jobs import JobRoutes
+from goloagent.http.api.logs import LogRoutes
+from goloagent.http.api.metrics import MetricsRoutes
+from goloagent.http.api.router import api
+from goloagent.http.api.statistics import StatisticsRoutes
+from goloagent.http.auth.access import Access
+from goloagent.http.server.site import site
+from goloagent.http.streaming.broadcast import Broadcast
+from goloagent.http.streaming.events import EventRoutes
+from goloagent.http.ui.assets import PageRoutes
+from goloagent.jobs.database import Store
+from goloagent.jobs.job import Job
+from goloagent.jobs.repository import JobRepository
+from goloagent.outputs.status import DeliveryStatus
+from goloagent.wal.run_log import LogReader, open_reader
+from goloagent.wal.stats_cache import Archive
+from goloagent.wal.syncer import Syncer
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 600000, tzinfo=timezone.utc)
+MAX_UPLOAD_BYTES = 3 * 1024 * 1024
+
+
+@attrs.frozen
+class Answer:
+    """One HTTP answer, taken apart."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Wire(StringTransport):
+    """A transport that is full after `room` more writes, each of more than a little.
+
+    `shut` says that nothing more is written; `unsent` bytes wait to be taken by the client.
+    """
+
+    room: float = float("inf")
+    shut = False
+    unsent = 0
+    offset = 0
+    _tempDataLen = 0  # noqa: N815 (as in Twisted)
+
+    @property
+    def dataBuffer(self) -> bytes:
+        """What waits, as Twisted's own transports name it."""
+        return bytes(self.unsent)
+
+    def loseWriteConnection(self) -> None:
+        """Close for writing."""
+        self.shut = True
+
+    def write(self, data: bytes) -> None:
+        """Keep data, and pause the producer when there is no more room."""
+        super().write(data)
+        self.room -= len(data) > 1024
+        if self.room == 0 and self.producer is not None:
+            self.producer.pauseProducing()
+
+
+class Connection:
+    """A client's connection: what it sends reaches the site at once, what it got is kept."""
+
+    def __init__(self, factory: Any, peer: Any) -> None:
+        self.transport = Wire(peerAddress=peer)
+        self._clock = factory.reactor
+        self._protocol = factory.buildProtocol(peer)
+        self._protocol.makeConnection(self.transport)
+
+    def send(self, data: bytes) -> None:
+        """Deliver bytes, as long as the agent has not closed, as a socket would.
+
+        As many turns of the reactor follow as pipelined requests take.
+        """
+        if not self.transport.disconnecting:
+            self._protocol.dataReceived(data)
+        while self._protocol._waits_for_turn:
+            self._clock.advance(0)
+
+    def lose(self) -> None:
+        """Go away."""
+        self._protocol.connectionLost(Failure(ConnectionDone()))
+
+    def pause_after(self, writes: int) -> None:
+        """Read nothing more, so that after so many blocks the transport is full."""
+        self.transport.room = writes
+
+    def stall(self) -> None:
+        """Read nothing more, the transport being full already."""
+        assert self.transport.producer is not None
+        self.transport.producer.pauseProducing()
+
+    def resume(self) -> None:
+        """Read all, until the transport is full again: for another block, there is room."""
+        self.transport.room = 1
+        if self.transport.producer is not None:
+            self.transport.producer.resumeProducing()
+
+    @property
+    def aborted(self) -> bool:
+        """Whether the agent has dropped it."""
+        return self.transport.disconnected
+
+    @property
+    def received(self) -> bytes:
+        """All that the agent has sent."""
+        received: bytes = self.transport.value()
+        return received
+
+    @property
+    def closed(self) -> bool:
+        """Whether the agent has closed; it may go on to read what it discards."""
+        return self.transport.shut or self.transport.disconnecting
+
+    @property
+    def gone(self) -> bool:
+        """Whether the agent has closed in both directions."""
+        return self.transport.disconnecting or self.transport.disconnected
+
+    def chunks(self) -> tuple[bytes, bool]:
+        """Return the body so far of the one chunked answer, and whether it is complete."""
+        head, _, rest = self.received.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 "), head
+        assert b"Transfer-Encoding: chunked" in head
+        body = b""
+        while rest:
+            length, _, rest = rest.partition(b"\r\n")
+            if int(length, 16) == 0:
+                return body, True
+            body += rest[: int(length, 16)]
+            rest = rest[int(length, 16) + 2 :]
+        return body, False
+
+    def answers(self, *, bodies: bool = True) -> list[Answer]:
+        """Take the received bytes apart; without `bodies` as answers to HEAD."""
+        found = []
+        rest = self.received
+        while rest:
+            head, _, rest = rest.partition(b"\r\n\r\n")
+            first, *lines = head.decode("latin-1").split("\r\n")
+            headers: dict[str, str] = {}
+            for name, value in (line.split(": ", 1) for line in lines):
+                headers[name] = f"{headers[name]}, {value}" if name in headers else value
+            length = int(headers.get("Content-Length", "0")) if bodies else 0
+            found.append(Answer(int(first.split()[1]), headers, rest[:length]))
+            rest = rest[length:]
+        return found
+
+    def answer(self, *, bodies: bool = True) -> Answer:
+        """Return the one answer received."""
+        [answer] = self.answers(bodies=bodies)
+        return answer
+
+
+@attrs.define
+class Agent:
+    """The site over a real store and real binaries, and knobs for a test to turn."""
+
+    directory: Path
+    store: Store
+    binaries: Binaries
+    clock: Clock = attrs.Factory(Clock)
+    access: Access = attrs.Factory(Access)
+    health: Callable[[], Health] = Health
+    exposition: Callable[[str], tuple[str, bytes]] = lambda accept: ("text/plain", b"")
+    submitted: list[Job] = attrs.Factory(list)
+    cancelled: Callable[[Job], bool] = lambda job: True
+    delivery: DeliveryStatus = attrs.field(factory=DeliveryStatus)
+    abandon: Callable[[Job], int] = lambda job: 0
+    broadcast: Broadcast = attrs.field(init=False)
+    running: Callable[[Job], RunStatistics | None] = lambda job: None
+    in_thread: Callable[..., Any] = maybeDeferred
+    failures: list[str] = attrs.Factory(list)
+    upload_space: UploadSpace = attrs.Factory(lambda: UploadSpace(lambda: sys.maxsize))
+    jobs: JobRepository = attrs.field(init=False)
+    syncer: Syncer = attrs.field(init=False)
+
+    @jobs.default
+    def _make_jobs(self) -> JobRepository:
+        return JobRepository(self.store, [], lambda job: None, self.failures.append)
+
+    @syncer.default
+    def _make_syncer(self) -> Syncer:
+        return Syncer(
+            self.clock,
+            lambda *call: self.in_thread(*call),
+            self.store,
+            self.binaries,
+            self.jobs.save_again,
+            self.failures.append,
+        )
+
+    @broadcast.default
+    def _make_broadcast(self) -> Broadcast:
+        return Broadcast(lambda job: self.delivery)
+
+    def connect(self, peer: Any = IPv4Address("TCP", "127.0.0.1", 40000)) -> Connection:  # noqa: B008
+        """Open a connection from `peer`."""
+        factory = site(
+            self.application(),
+            self.access,
+            self.binaries,
+            MAX_UPLOAD_BYTES,
+            self.clock,
+            self.in_thread,
+            upload_space=self.upload_space,
+        )
+        return Connection(factory, peer)
+
+    def application(self) -> Klein:
+        """Return the routes."""
+        return api(
+            BinaryRoutes(self.binaries, self.syncer),
+            JobRoutes(
+                store=self.store,
+                jobs=self.jobs,
+                commits=self.syncer,
+                submit=lambda: self.submitted.append(self.store.queued()[-1]),
+                cancel=lambda job: self.cancelled(job),
+                now=lambda: NOW,
+                delivery=lambda job: self.delivery,
+                abandon=lambda job: self.abandon(job),
+                health=lambda: self.health(),
+            ),
+            HealthRoutes(lambda: self.health()),
+            LogRoutes(self.store, self._open_log, self.clock),
+            EventRoutes(self.store, self.broadcast, self.clock),
+            StatisticsRoutes(
+                self.store,
+                lambda job: self.running(job),
+                Archive(self.logs, self.in_thread).summary,
+                self.clock,
+            ),
+            PageRoutes(),
+            MetricsRoutes(lambda accept: self.exposition(accept)),
+            token=self.access.token is not None,
+        )
+
+    @property
+    def logs(self) -> Path:
+        """The directory of logs."""
+        return self.directory / "logs"
+
+    def _open_log(self, job: Job, file: str) -> LogReader:
+        return open_reader(self.logs, job.spec.name, job.id, file)
+
+    def ask(self, data: bytes) -> Answer:
+        """Return the answer to one request, sent on a connection of its own."""
+        connection = self.connect()
+        connection.send(data)
+        answer = connection.answer(bodies=not data.startswith(b"HEAD "))
+        connection.lose()
+        return answer
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file of an upload, complete or not; a content belongs to the links to it."""
+        kept = list(self.binaries.kept.iterdir())
+        linked = {path.resolve() for path in kept}
+        contents = [path for path in self.binaries.contents.iterdir() if path not in linked]
+        return sorted([*self.binaries.incoming.iterdir(), *kept, *contents])

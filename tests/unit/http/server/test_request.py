@@ -1,0 +1,483 @@
+"""A request is let in or turned away before its body, on the real site's own connections."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address, UNIXAddress
+from unit.http import golo_cli
+from unit.http.in_memory import MAX_UPLOAD_BYTES, Agent, Connection
+
+from goloagent.host.readiness import Health
+from goloagent.http.auth.access import CHALLENGES, Access
+from goloagent.jobs.spec import MAX_REQUEST_BYTES
+
+TOKEN = b"correct-horse"
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post"]
+PATHS = ["/upload", "/queue", "/jobs/x", "/jobs/x/events", "/jobs/x/out.log", "/jobs/x/stats"]
+PATHS += ["/binaries", "/metrics", "/openapi.json", "/health", "/", "/page/main.js", "/none", "*"]
+FORM = b"Content-Type: multipart/form-data; boundary=b"
+PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n#!/bin/sh\n'
+END = b"\r\n--b--\r\n"
+
+
+def head(start: bytes, *lines: bytes) -> bytes:
+    """Return a request's headers, addressed to localhost."""
+    return b"\r\n".join([start + b" HTTP/1.1", b"Host: localhost:8081", *lines, b"", b""])
+
+
+def begin_upload(agent: Agent, *lines: bytes) -> Connection:
+    """Begin an upload that announces 2 MiB, without a byte of its body."""
+    connection = agent.connect()
+    connection.send(head(b"POST /upload", b"Content-Length: 2097152", FORM, *lines))
+    return connection
+
+
+def chunk(data: bytes) -> bytes:
+    """Return one chunk of a chunked body."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_without_the_token_every_route_and_method_is_401(agent: Agent, method: str) -> None:
+    """Whatever is asked, without the token it is 401, before the body, and nothing is stored."""
+    agent.access = Access(token=TOKEN)
+    for path in PATHS:
+        connection = agent.connect(IPv4Address("TCP", "192.0.2.1", 40000))
+        connection.send(head(f"{method} {path}".encode(), b"Content-Length: 500", FORM))
+        answer = connection.answer(bodies=method != "HEAD")
+        assert answer.status == 401
+        assert answer.headers["WWW-Authenticate"] == ", ".join(CHALLENGES)
+        assert answer.headers["Connection"] == "close"
+        connection.send(PART)
+        connection.lose()
+    assert agent.files == []
+    assert agent.submitted == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_web_page_gets_403_for_every_method(agent: Agent, method: str) -> None:
+    """Without a token, what a browser sends for another site is refused, whatever the method."""
+    for line in (
+        b"Host: evil.example",
+        b"Origin: http://evil.example",
+        b"Sec-Fetch-Site: cross-site",
+    ):
+        connection = agent.connect()
+        connection.send(head(f"{method} /upload".encode(), line, b"Content-Length: 500"))
+        assert connection.answer(bodies=method != "HEAD").status == 403
+        connection.lose()
+    assert agent.files == []
+
+
+@pytest.mark.parametrize(
+    ("peer", "expected"),
+    [
+        (IPv4Address("TCP", "10.0.0.1", 1), 200),
+        (IPv4Address("TCP", "192.0.2.1", 1), 403),
+        (UNIXAddress(None), 200),
+    ],
+)
+def test_the_networks_are_asked_about_the_peer(agent: Agent, peer: Any, expected: int) -> None:
+    """The connection's own peer counts; a Unix socket has no network."""
+    agent.access = Access(networks=(ipaddress.ip_network("10.0.0.0/8"),))
+    connection = agent.connect(peer)
+    connection.send(head(b"GET /health", b"X-Forwarded-For: 10.0.0.1"))
+    assert connection.answer().status == expected
+    connection.lose()
+
+
+def test_a_refused_client_can_read_the_answer(agent: Agent) -> None:
+    """What was announced is read to its end, and thrown away, so that no reset hides the answer."""
+    agent.access = Access(token=TOKEN)
+    connection = begin_upload(agent)
+    refusal = connection.received
+    assert connection.answer().status == 401
+    for _ in range(2):
+        connection.send(b"x" * 1048576)
+    assert not connection.gone
+    assert connection.received == refusal
+    connection.lose()
+    assert agent.clock.getDelayedCalls() == []
+
+
+def test_a_refused_client_that_stalls_is_closed(agent: Agent) -> None:
+    """A refused client that sends nothing more is read for five seconds, and not longer."""
+    agent.access = Access(token=TOKEN)
+    connection = begin_upload(agent)
+    agent.clock.advance(4.9)
+    assert not connection.gone
+    agent.clock.advance(0.1)
+    assert connection.gone
+    connection.lose()
+
+
+def test_a_refused_client_that_never_ends_is_closed(agent: Agent) -> None:
+    """However slowly and however much it sends, a refused client is read for a minute."""
+    agent.access = Access(token=TOKEN)
+    connection = agent.connect()
+    connection.send(head(b"POST /upload", b"Transfer-Encoding: chunked", FORM))
+    for _ in range(59):
+        agent.clock.advance(1)
+        connection.send(b"x")
+    assert not connection.gone
+    agent.clock.advance(1)
+    assert connection.gone
+    assert connection.answer().status == 401
+    connection.lose()
+
+
+def test_nothing_behind_a_refused_request_is_served(agent: Agent) -> None:
+    """When the whole refused body has come, what follows is thrown away."""
+    agent.access = Access(token=TOKEN)
+    connection = agent.connect()
+    connection.send(
+        head(b"POST /queue", b"Content-Length: 4") + b"{}\r\n" + head(b"GET /health") * 2
+    )
+    assert connection.answer().status == 401
+    assert connection.closed
+    connection.lose()
+    assert agent.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        (b"POST /nothing", 404),
+        (b"PUT /upload", 405),
+        (b"GET /upload", 405),
+        (b"DELETE /queue", 405),
+        (b"POST /jobs/x/out.log", 405),
+    ],
+)
+def test_a_body_for_no_route_is_refused_before_it_comes(
+    agent: Agent, start: bytes, expected: int
+) -> None:
+    """That there is no such path or method is said at the end of the headers."""
+    connection = agent.connect()
+    connection.send(head(start, b"Content-Length: 50000000"))
+    answer = connection.answer()
+    assert answer.status == expected
+    assert ("Allow" in answer.headers) == (expected == 405)
+    connection.lose()
+
+
+@pytest.mark.parametrize(
+    ("start", "phrase"),
+    [
+        (b"POST /upload", b"401 Unauthorized: a valid bearer token is required"),
+        (b"POST /queue", b"401 Unauthorized"),
+    ],
+)
+def test_the_status_line_of_an_upload_says_why(agent: Agent, start: bytes, phrase: bytes) -> None:
+    """golo-cli shows no more of an upload's answer than its status line."""
+    agent.access = Access(token=TOKEN)
+    connection = agent.connect()
+    connection.send(head(start, b"Content-Length: 5"))
+    assert connection.received.startswith(b"HTTP/1.1 " + phrase + b"\r\n")
+    connection.lose()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_upload_leaves_small_blocks_behind(agent: Agent, chunked: bool) -> None:
+    """Only while an upload comes are blocks of 1 MiB read, and so much left to wait for.
+
+    In so many chunks of a byte the parser would take seconds.
+    """
+    connection = agent.connect()
+    body = PART + END
+    size = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
+    connection.send(head(b"POST /upload", size, FORM))
+    assert chunked or connection.transport.bufferSize == 1024 * 1024
+    assert not chunked or not hasattr(connection.transport, "bufferSize")
+    connection.send(chunk(body) + b"0\r\n\r\n" if chunked else body)
+    assert connection.answer().status == 200
+    assert connection.transport.bufferSize == 65536
+    connection.lose()
+
+
+def test_a_refused_upload_leaves_small_blocks_behind(agent: Agent) -> None:
+    """What is thrown away is read in small blocks."""
+    connection = begin_upload(agent)
+    connection.send(PART + b"\r\n" + PART)
+    assert connection.answer().status == 400
+    assert connection.transport.bufferSize == 65536
+    connection.lose()
+
+
+HEALTH = b"GET /health"
+
+
+def test_health_is_known_on_this_host_without_the_token(agent: Agent) -> None:
+    """A health check on this host learns whether the agent is ready, and nothing else."""
+    agent.access = Access(token=TOKEN, networks=(ipaddress.ip_network("10.0.0.0/8"),))
+    for reason, expected in ((None, (200, "ready")), ("full", (503, "unready"))):
+        agent.health = lambda reason=reason: Health("disk-full" if reason else "ready", reason)
+        for peer in (IPv4Address("TCP", "127.0.0.1", 1), UNIXAddress(None)):
+            connection = agent.connect(peer)
+            connection.send(head(HEALTH))
+            answer = connection.answer()
+            assert (answer.status, json.loads(answer.body)["status"]) == expected
+            assert len(json.loads(answer.body)) == 1
+            connection.lose()
+    assert agent.ask(head(b"HEAD /health")).status == 503
+
+
+@pytest.mark.parametrize(
+    ("peer", "start", "lines"),
+    [
+        ("192.0.2.1", HEALTH, []),
+        ("127.0.0.1", HEALTH, [b"Authorization: Bearer wrong"]),
+        ("127.0.0.1", HEALTH, [b"Authorization:"]),
+        ("127.0.0.1", HEALTH, [b"Origin: http://localhost:8081"]),
+        ("127.0.0.1", HEALTH, [b"Sec-Fetch-Site: cross-site"]),
+        ("127.0.0.1", HEALTH, [b"X-Forwarded-For: 192.0.2.1"]),
+        ("127.0.0.1", HEALTH, [b"Forwarded: for=192.0.2.1"]),
+        ("127.0.0.1", HEALTH, [b"Host: evil.example"]),
+        ("127.0.0.1", b"POST /health", []),
+        ("127.0.0.1", b"GET /jobs", []),
+        ("127.0.0.1", b"GET /health/", []),
+        ("127.0.0.1", b"GET /%68ealth", []),
+    ],
+)
+def test_nothing_else_is_known_without_the_token(
+    agent: Agent, peer: str, start: bytes, lines: list[bytes]
+) -> None:
+    """Another host, a wrong token, a web page, a rebound name, a proxy, another route: 401."""
+    agent.access = Access(token=TOKEN)
+    connection = agent.connect(IPv4Address("TCP", peer, 1))
+    connection.send(head(start, *lines))
+    assert connection.answer().status == 401
+    connection.lose()
+
+
+def test_a_refused_client_may_leave_first(agent: Agent) -> None:
+    """A refused client that closes leaves no timer behind."""
+    agent.access = Access(token=TOKEN)
+    connection = begin_upload(agent)
+    connection.lose()
+    assert agent.clock.getDelayedCalls() == []
+
+
+def test_continue_is_sent_to_who_may(agent: Agent) -> None:
+    """A client that waits for 100 before its body gets it when it is let in."""
+    connection = begin_upload(agent, b"Expect: 100-continue")
+    assert connection.received == b"HTTP/1.1 100 Continue\r\n\r\n"
+    connection.lose()
+
+
+def test_no_continue_follows_a_refusal(agent: Agent) -> None:
+    """A client that waits for 100 gets only the refusal."""
+    agent.access = Access(token=TOKEN)
+    connection = begin_upload(agent, b"Expect: 100-continue")
+    assert connection.answer().status == 401
+    assert b"100" not in connection.received
+    connection.lose()
+
+
+@pytest.mark.parametrize(
+    ("start", "limit"),
+    [
+        (b"POST /queue", MAX_REQUEST_BYTES),
+        (b"GET /health", MAX_REQUEST_BYTES),
+        (b"POST /upload", MAX_UPLOAD_BYTES),
+        (b"POST /uplo%61d?x=1", MAX_UPLOAD_BYTES),
+    ],
+)
+def test_a_body_announced_too_long_is_413(agent: Agent, start: bytes, limit: int) -> None:
+    """Content-Length alone decides, before the body: one byte above the limit is too long."""
+    for length, expected in ((limit + 1, 413), (10**30, 413), (limit, None)):
+        connection = agent.connect()
+        connection.send(head(start, b"Content-Length: %d" % length, FORM))
+        assert [answer.status for answer in connection.answers()] == [expected][: bool(expected)]
+        connection.lose()
+
+
+def test_a_chunked_body_is_counted(agent: Agent) -> None:
+    """Without a length the bytes are counted, and the answer comes as soon as they are too many."""
+    connection = agent.connect()
+    connection.send(head(b"POST /queue", b"Transfer-Encoding: chunked"))
+    connection.send(chunk(b" " * MAX_REQUEST_BYTES))
+    assert connection.received == b""
+    connection.send(chunk(b" "))
+    assert connection.answer().status == 413
+    connection.send(chunk(b" " * 1000) + b"0\r\n\r\n")
+    assert connection.closed
+    connection.lose()
+
+
+def test_a_chunked_upload_above_the_limit_is_removed(agent: Agent) -> None:
+    """An upload that turns out too long while chunked is 413, and its file is gone at once."""
+    connection = agent.connect()
+    connection.send(head(b"POST /upload", b"Transfer-Encoding: chunked", FORM))
+    connection.send(chunk(PART))
+    assert len(agent.files) == 1
+    for _ in range(MAX_UPLOAD_BYTES // 65536):
+        connection.send(chunk(b"x" * 65536))
+    assert connection.answer().status == 413
+    assert agent.files == []
+    connection.lose()
+
+
+def test_a_chunked_upload_is_taken(agent: Agent) -> None:
+    """Clients that stream without a length can upload too."""
+    connection = agent.connect()
+    body = PART + END
+    connection.send(head(b"POST /upload", b"Transfer-Encoding: chunked", FORM))
+    connection.send(b"".join(chunk(body[i : i + 3]) for i in range(0, len(body), 3)) + b"0\r\n\r\n")
+    assert connection.answer().status == 200
+    assert agent.files[0].read_bytes() == b"#!/bin/sh\n"
+    connection.lose()
+
+
+def test_an_upload_goes_to_disk_as_it_comes(agent: Agent) -> None:
+    """The bytes are in the file while the upload is under way, and nowhere else."""
+    connection = begin_upload(agent)
+    connection.send(PART)
+    [part] = agent.files
+    assert part.read_bytes() == b"#!/bin/sh\n"
+    connection.send(b"x" * 65536)
+    assert part.stat().st_size == len(b"#!/bin/sh\n") + 65536
+    connection.lose()
+
+
+def test_a_client_that_leaves_mid_upload_leaves_nothing(agent: Agent) -> None:
+    """When the connection is lost the incomplete file is removed at once."""
+    connection = begin_upload(agent)
+    connection.send(PART)
+    assert len(agent.files) == 1
+    connection.lose()
+    assert agent.files == []
+
+
+def test_an_upload_that_falls_silent_is_dropped(agent: Agent) -> None:
+    """An upload that stops coming is 408 after ten seconds, and its incomplete file is gone."""
+    connection = begin_upload(agent)
+    connection.send(PART)
+    agent.clock.advance(9.9)
+    assert len(agent.files) == 1
+    agent.clock.advance(0.1)
+    assert connection.answer().status == 408
+    assert agent.files == []
+    connection.lose()
+
+
+def test_a_bad_chunk_removes_the_upload(agent: Agent) -> None:
+    """Broken framing in an upload is 400, the connection closes and the file goes."""
+    connection = agent.connect()
+    connection.send(head(b"POST /upload", b"Transfer-Encoding: chunked", FORM))
+    connection.send(chunk(PART) + b"zz\r\n")
+    assert connection.answer().status == 400
+    assert connection.closed
+    connection.lose()
+    assert agent.files == []
+
+
+def test_a_bad_upload_is_refused_before_its_end(agent: Agent) -> None:
+    """What cannot become a binary is answered as soon as that is certain, not after 2 MiB."""
+    connection = begin_upload(agent)
+    connection.send(PART + b"\r\n" + PART)
+    answer = connection.answer()
+    assert (answer.status, answer.body) == (400, b'more than one part "file"\n')
+    assert agent.files == []
+    connection.lose()
+
+
+def test_pipelined_requests_are_answered_in_order(agent: Agent) -> None:
+    """Three requests in one write, an upload among them, get their answers in that order."""
+    connection = agent.connect()
+    connection.send(head(b"GET /health") + golo_cli.upload(b"#!/bin/sh\n") + head(b"GET /nothing"))
+    assert [answer.status for answer in connection.answers()] == [200, 200, 404]
+    assert not connection.closed
+    connection.lose()
+
+
+def test_an_upload_does_not_open_the_next_request(agent: Agent) -> None:
+    """The long limit is that of one upload, not of its connection."""
+    connection = agent.connect()
+    connection.send(golo_cli.upload(b"#!/bin/sh\n"))
+    connection.send(head(b"POST /queue", b"Content-Length: %d" % (MAX_REQUEST_BYTES + 1)))
+    assert [answer.status for answer in connection.answers()] == [200, 413]
+    connection.lose()
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"GET /health HTTP/1.1\r\n\r\n", 400),
+        (b"GET /health HTTP/1.0\r\n\r\n", 200),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nHost: " + b"a" * 300 + b"..\xff\r\n\r\n", 200),
+    ],
+)
+def test_with_the_token_one_host_is_required_and_any_will_do(
+    agent: Agent, data: bytes, expected: int
+) -> None:
+    """HTTP/1.1 asks for exactly one Host; what it says is not looked at when there is a token."""
+    agent.access = Access(token=TOKEN)
+    start, _, rest = data.partition(b"\r\n")
+    answer = agent.ask(start + b"\r\nAuthorization: Bearer " + TOKEN + b"\r\n" + rest)
+    assert answer.status == expected
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"Content-Length: 2", b"Content-Length: 2"],
+        [b"Content-Length: 2", b"Transfer-Encoding: chunked"],
+        [b"Transfer-Encoding: chunked", b"Content-Length: 2"],
+        [b"Content-Length: +2"],
+        [b"Content-Length: -2"],
+        [b"Transfer-Encoding: gzip, chunked"],
+        [b"X-Bad: a\x00b"],
+        [b"Bad Name: x"],
+        [b"X-Long: " + b"x" * 9000] * 2,
+    ],
+)
+def test_ambiguous_framing_is_400(agent: Agent, lines: list[bytes]) -> None:
+    """What two servers could read in two ways is refused, and the connection closed."""
+    connection = agent.connect()
+    connection.send(head(b"POST /queue", *lines) + b"{}")
+    assert connection.answers()[0].status == 400
+    assert connection.closed
+    connection.lose()
+
+
+segments = st.one_of(
+    st.sampled_from(["upload", "queue", "jobs", "health", "", ".", "..", "%2F", "%ff", "*", "|"]),
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=5),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    method=st.one_of(st.sampled_from(METHODS), st.text("AZaz09!#$%&'*+-.^_`|~", min_size=1)),
+    parts=st.lists(segments, min_size=1, max_size=5),
+    slash=st.sampled_from(["/", "", "//", "http://localhost/"]),
+)
+def test_odd_paths_and_methods_are_client_errors(
+    agent: Agent, method: str, parts: list[str], slash: str
+) -> None:
+    """No path and no method is redirected, ends in a 5xx or stops the next request."""
+    target = (slash + "/".join(parts)) or "/"
+    connection = agent.connect()
+    connection.send(head(f"{method} {target}".encode()))
+    [answer] = connection.answers(bodies=method != "HEAD")
+    assert answer.status in {200, 400, 404, 405, 415}
+    connection.lose()
+    assert agent.ask(head(b"GET /health")).status == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [b"//upload", b"/upload/", b"/%2Fupload", b"/jobs//x", b"/jobs/", b"//", b"/\xb0"],
+)
+def test_a_path_beside_a_route_is_404(agent: Agent, path: bytes) -> None:
+    """Paths that a router would clean up and redirect do not exist."""
+    answer = agent.ask(head(b"POST " + path, b"Content-Length: 0"))
+    assert (answer.status, answer.headers.get("Location")) == (404, None)

@@ -1,0 +1,94 @@
+"""How much is sent at once: it grows by what is used up and taken, and shrinks by what fails."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goloagent.outputs.batch_size import (
+    BATCH_RESULTS,
+    FIRST_PATIENCE,
+    MAX_BATCH_RESULTS,
+    BatchSize,
+    Limit,
+)
+from goloagent.results.parser import MAX_BODY_BYTES
+
+
+def test_only_full_batches_grow() -> None:
+    """Any number of quick small batches say nothing of larger ones."""
+    size = BatchSize()
+    for _ in range(1000):
+        size.taken(BATCH_RESULTS - 1, 1000, 0.001)
+    assert size.results.size == BATCH_RESULTS
+    size.taken(BATCH_RESULTS, 1000, 0.001)
+    assert size.results.size == 2 * BATCH_RESULTS
+
+
+def test_a_slow_batch_is_halved_down_to_the_ordinary_one() -> None:
+    """A collector that takes a second for it gets less at once, but never less than 256."""
+    size = BatchSize()
+    for _ in range(3):
+        size.taken(size.results.size, 1000, 0.5)
+    for expected in (1024, 512, 256, 256):
+        size.taken(size.results.size, 1000, 1.0)
+        assert size.results.size == expected
+
+
+def test_what_failed_is_tried_again_seldom() -> None:
+    """Half of it is sent until it was taken many times; then more, and if that fails, later."""
+    limit = Limit(1024, MAX_BATCH_RESULTS)
+    waits = []
+    limit.failed(1024)
+    for _ in range(5):
+        count = 0
+        while limit.size < 1024:
+            limit.taken(limit.size, full=True)
+            count += 1
+        waits.append(count)
+        limit.failed(1024)
+    assert waits == [FIRST_PATIENCE * 2**n for n in range(5)]
+
+
+def test_an_outage_is_forgotten_soon() -> None:
+    """However often a batch failed in it, some thirty full ones later it is as large again."""
+    limit = Limit(4096, MAX_BATCH_RESULTS)
+    size = limit.size
+    for _ in range(100):
+        limit.failed(size)
+        size = limit.size
+    assert size == 1
+    count = 0
+    while limit.size < 4096:
+        limit.taken(limit.size, full=True)
+        count += 1
+    assert count <= 12 + FIRST_PATIENCE
+
+
+def test_a_refused_body_is_remembered() -> None:
+    """The next ones are half of the smallest that was refused, whatever came in between."""
+    size = BatchSize()
+    for refused in (16_000, 64_000, 1_000_000):
+        size.too_large(refused)
+    assert size.body.size == 8000
+    size.taken(10, 3000, 0.1)
+    assert size.body.size == 8000
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["taken", "failed", "too large"]), st.integers(1, MAX_BODY_BYTES))
+    )
+)
+def test_a_size_is_never_none_or_beyond_its_maximum(history: list[tuple[str, int]]) -> None:
+    """Whatever happens, something is sent, and never more than a body holds."""
+    size = BatchSize()
+    for what, amount in history:
+        if what == "taken":
+            size.taken(min(amount, size.results.size), amount, amount % 3)
+        elif what == "failed":
+            size.failed(min(amount, MAX_BATCH_RESULTS))
+        else:
+            size.too_large(amount)
+        assert 1 <= size.results.size <= MAX_BATCH_RESULTS
+        assert 1 <= size.body.size <= MAX_BODY_BYTES

@@ -1,0 +1,116 @@
+"""Without a collector results are counted, and nothing of what another start must send is lost."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+from twisted.internet.task import Clock
+
+from goloagent.jobs.job import Job, Results, State
+from goloagent.jobs.spec import JobSpec
+from goloagent.outputs.no_output import SAVE_SECONDS, NoOutput
+
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+
+
+class World:
+    """An agent without a collector, and what it saves."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.saved: list[Results] = []
+        self.output = NoOutput(self.clock, lambda job: self.saved.append(job.results))
+        self.output.start()
+
+
+@pytest.fixture
+def world() -> World:
+    """Return a world in which nothing has happened."""
+    return World()
+
+
+def a_job(state: State, results: Results | None = None) -> Job:
+    """Make a job in a state, with an account."""
+    job = Job("job", JobSpec("shop", 1, 1, "binary"), START, state)
+    job.results = results or Results()
+    return job
+
+
+def counted(job: Job, read: int, invalid: int, end: int) -> None:
+    """Have the log of a job be counted up to a byte."""
+    job.results.read, job.results.invalid = read, invalid
+    job.flawless = range(0, end)
+
+
+def test_nothing_waits(world: World) -> None:
+    """What is counted counts as abandoned at once, and the account holds at any moment."""
+    job = a_job(State.RUNNING)
+    world.output.begin(job)
+    for read, invalid, end in ((1, 0, 10), (5, 2, 50), (9, 2, 90)):
+        counted(job, read, invalid, end)
+        world.output.grow(job)
+        results = job.results
+        assert results.pending == results.delivered == results.rejected == 0
+        assert (results.abandoned, results.committed) == (results.valid, end)
+    counted(job, 10, 3, 99)
+    job.state = State.FINISHED
+    world.output.end(job)
+    assert (job.results.abandoned, job.results.committed) == (7, 99)
+    assert job.settled
+    assert world.output.status(job).state == "none"
+    assert world.output.state == "ok"
+
+
+def test_it_is_saved_now_and_then_and_at_the_end(world: World) -> None:
+    """However quickly a log grows."""
+    job = a_job(State.RUNNING)
+    world.output.begin(job)
+    for _ in range(100):
+        world.clock.advance(SAVE_SECONDS / 10)
+        world.output.grow(job)
+    assert 10 <= len(world.saved) <= 11
+    world.output.end(job)
+    assert len(world.saved) <= 12
+
+
+def test_a_run_is_saved_with_its_first_results(world: World) -> None:
+    """However soon it follows another one: after a kill it would wait for a collector."""
+    for number in range(2):
+        job = a_job(State.RUNNING)
+        world.output.begin(job)
+        counted(job, 1, 0, 10)
+        world.output.grow(job)
+        assert len(world.saved) == number + 1
+
+
+def test_what_a_kill_has_left_is_counted(world: World) -> None:
+    """The tail of a run that began without a collector waits for none."""
+    job = a_job(State.INTERRUPTED, Results(read=9, abandoned=5, committed=50))
+    world.output.begin(job)
+    world.output.end(job)
+    assert (job.results.pending, job.results.abandoned) == (0, 9)
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        Results(read=9),
+        Results(read=9, delivered=5, committed=50),
+        Results(read=9, delivered=4, rejected=1, abandoned=1, committed=50),
+    ],
+)
+def test_what_waits_for_a_collector_waits_on(world: World, results: Results) -> None:
+    """A start without a collector, by mistake or for a while, drops nothing."""
+    job = a_job(State.FINISHED, results)
+    pending = results.pending
+    world.output.begin(job)
+    world.output.end(job)
+    assert job.results.pending == pending
+    assert world.saved == []
+    status = world.output.status(job)
+    assert (status.state, world.output.state) == ("holding", "holding")
+    assert "no collector" in (status.last_error or "")
+    assert world.output.give_up(job) == pending
+    assert job.settled
+    assert world.output.state == "ok"

@@ -1,0 +1,118 @@
+"""Promises of delivery that take an hour, or every place in a batch: R5, R6 and R7 on a clock."""
+
+from __future__ import annotations
+
+from itertools import chain, pairwise
+
+import pytest
+from unit.outputs.test_worker import OK, Push, World, results
+
+from goloagent.outputs.batch_size import BATCH_RESULTS
+from goloagent.outputs.retry import (
+    LONGEST_DELAY_SECONDS,
+    LONGEST_RETRY_AFTER_SECONDS,
+    PROBE_SECONDS,
+    Answer,
+)
+
+HOUR_SECONDS = 3600
+STEP_SECONDS = 0.05
+MOST_REQUESTS = 300
+MOST_EXTRA_REQUESTS = 16
+WRONG_SECONDS = 30
+
+
+def pass_time(world: World, seconds: float, step_seconds: float = STEP_SECONDS) -> None:
+    """Let so much time go by, in steps that no delay can hide in."""
+    world.clock.pump([step_seconds] * round(seconds / step_seconds))
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(error="no answer: refused"), Answer(status=503), Answer(status=429)], ids=str
+)
+def test_r5_an_hour_of_outage_is_few_requests(answer: Answer) -> None:
+    """With full jitter up to 30 s an hour has at most 300 requests, and no regular beat."""
+    world = World()
+    world.answer = lambda push: answer
+    world.grow(world.begin(), results(BATCH_RESULTS))
+    pass_time(world, HOUR_SECONDS)
+    times = [push.seconds for push in world.pushes]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    print(f"R5: {answer}: {len(times)} requests an hour, gaps {min(gaps):.1f} to {max(gaps):.1f} s")
+    assert len(times) <= MOST_REQUESTS
+    assert max(gaps) <= LONGEST_DELAY_SECONDS + 2 * STEP_SECONDS
+    assert len({round(gap) for gap in gaps[10:]}) > 10, "the requests have a beat"
+    # Each is the first batch again, or the beginning of it.
+    assert {push.key.rpartition("-")[0] for push in world.pushes} == {"job-1/0"}
+    assert max(len(push.body) for push in world.pushes) == len(world.pushes[0].body)
+
+
+@pytest.mark.parametrize(
+    ("asked", "waited"), [(7.0, 7.0), (300.0, 300.0), (86400.0, LONGEST_RETRY_AFTER_SECONDS)]
+)
+def test_r5_retry_after_is_honoured(asked: float, waited: float) -> None:
+    """The collector may ask for a wait of up to 300 s, and gets it."""
+    world = World()
+    world.answer = lambda push: Answer(status=503, retry_after=asked)
+    world.grow(world.begin(), results(BATCH_RESULTS))
+    pass_time(world, waited - 2 * STEP_SECONDS)
+    assert len(world.pushes) == 1
+    pass_time(world, 4 * STEP_SECONDS)
+    print(f"R5: Retry-After {asked:.0f}: tried again after {world.pushes[1].seconds:.1f} s")
+    assert len(world.pushes) == 2
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_r6_a_refused_result_at_each_place(status: int) -> None:
+    """Wherever in the batch it is, it alone is rejected, within 16 extra requests."""
+    worst = 0
+    for place in range(BATCH_RESULTS):
+        world = World()
+
+        def answer(push: Push, place: int = place) -> Answer:
+            return Answer(status=status) if place in push.ids else OK
+
+        world.answer = answer
+        job = world.begin()
+        world.grow(job, results(BATCH_RESULTS))
+        world.settle()
+        assert (job.results.delivered, job.results.rejected) == (BATCH_RESULTS - 1, 1), place
+        delivered = [push.ids for push in world.pushes if place not in push.ids]
+        assert list(chain.from_iterable(delivered)) == [
+            n for n in range(BATCH_RESULTS) if n != place
+        ]
+        assert len(world.logs[job.id].rejected) == 1
+        worst = max(worst, len(world.pushes) - 1)
+    print(f"R6: {status} for one of {BATCH_RESULTS}, at each place: {worst} extra requests at most")
+    assert worst <= MOST_EXTRA_REQUESTS
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(Answer(status=status) for status in (401, 403, 404, 405, 407, 301, 302, 307)),
+        Answer(error="certificate verify failed", certificate=True),
+    ],
+    ids=str,
+)
+def test_r7_a_wrong_setting_loses_nothing(answer: Answer) -> None:
+    """It holds with a probe every 30 s, says so, and delivers everything once it is mended."""
+    world = World()
+    world.answer = lambda push: answer
+    job = world.begin()
+    world.grow(job, results(BATCH_RESULTS))
+    pass_time(world, WRONG_SECONDS / 2)
+    world.end(job, results(BATCH_RESULTS, BATCH_RESULTS))
+    pass_time(world, WRONG_SECONDS / 2 - STEP_SECONDS)
+    probes = len(world.pushes)
+    assert world.status(job).state == "holding"
+    assert job.results.delivered == job.results.rejected == 0
+    world.answer = lambda push: OK
+    pass_time(world, PROBE_SECONDS)
+    world.settle()
+    lost = 2 * BATCH_RESULTS - len(set(world.ids()))
+    print(f"R7: {answer} for {WRONG_SECONDS} s: {probes} requests, lost {lost}")
+    assert probes == 1
+    assert lost == 0
+    assert (job.results.delivered, job.results.rejected) == (2 * BATCH_RESULTS, 0)
+    assert world.status(job).state == "ok"

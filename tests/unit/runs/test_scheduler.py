@@ -1,0 +1,378 @@
+"""The queue's jobs, one at a time and in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import LoggedErrors
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from unit.runs.one_run import NOW
+
+from goloagent.core.host_fault import HostFault
+from goloagent.jobs.database import Store
+from goloagent.jobs.job import Cause, Job, State
+from goloagent.jobs.spec import JobSpec
+from goloagent.runs import outcome
+from goloagent.runs.scheduler import (
+    END_SURVIVORS_SECONDS,
+    FIRST_RETRY_SECONDS,
+    MAX_RETRY_SECONDS,
+    Supervisor,
+)
+
+FAULT = HostFault("no-tasks", "No process can be started.")
+
+
+class FakeRun:
+    """A run that ends when it is told."""
+
+    def __init__(self, job: Job, at_once: bool) -> None:
+        self.job = job
+        self.over: Deferred[None] = Deferred()
+        self.at_once = at_once
+        self.cancelled: list[Cause] = []
+        self.fault: HostFault | None = None
+        self.launched_yet = False
+        self.is_over = False
+
+    def start(self) -> Deferred[None]:
+        self.job.state = State.STARTING
+        if self.at_once:
+            self.end()
+        return self.over
+
+    def cancel(self, cause: Cause) -> None:
+        self.cancelled.append(cause)
+
+    def end(self) -> None:
+        self.is_over = True
+        self.job.state = State.FINISHED
+        self.launched_yet = True
+        self.over.callback(None)
+
+    def put_back(self, fault: HostFault | None = FAULT) -> None:
+        self.is_over = True
+        self.job.state, self.fault = State.QUEUED, fault
+        self.over.callback(None)
+
+
+class Queue:
+    """A store with a queue, and the runs a supervisor made of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = Store(path)
+        self.runs: list[FakeRun] = []
+        self.at_once = False
+        self.clearing: Deferred[None] = succeed(None)
+        self.clock = Clock()
+        self.full = False
+        self.supervisor = Supervisor(
+            self.store, self._make_run, self._end_survivors, lambda: NOW, self.clock, self._save
+        )
+
+    def add(self, *names: str) -> None:
+        """Queue jobs, telling the supervisor of each."""
+        for name in names:
+            self.store.add(Job(name, JobSpec(name, 1, 1, "binary"), NOW))
+            self.supervisor.look()
+
+    @property
+    def ran(self) -> list[str]:
+        """The jobs that were started, in order."""
+        return [run.job.id for run in self.runs]
+
+    def _save(self, job: Job) -> None:
+        if self.full:
+            raise OSError(28, "full")
+        self.store.save(job)
+
+    def _make_run(self, job: Job) -> FakeRun:
+        self.runs.append(FakeRun(job, self.at_once))
+        return self.runs[-1]
+
+    def _end_survivors(self, job: Job) -> Deferred[None]:
+        return self.clearing
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[Queue]:
+    """The queue of the test."""
+    queue = Queue(tmp_path / "agent.sqlite")
+    yield queue
+    queue.store.close()
+
+
+def test_nothing_before_the_start(queue: Queue) -> None:
+    """Jobs that are queued while the agent recovers wait."""
+    queue.add("a")
+    assert queue.ran == []
+    queue.supervisor.start()
+    assert queue.ran == ["a"]
+
+
+def test_one_at_a_time_in_order(queue: Queue) -> None:
+    """The next job starts when the last is over, and the one queued first is next."""
+    queue.supervisor.start()
+    queue.add("a", "b", "c")
+    assert queue.ran == ["a"]
+    queue.runs[0].end()
+    assert queue.ran == ["a", "b"]
+    queue.add("d")
+    queue.runs[1].end()
+    queue.runs[2].end()
+    queue.runs[3].end()
+    assert queue.ran == ["a", "b", "c", "d"]
+    queue.add("e")
+    assert queue.ran[-1] == "e"
+
+
+def test_jobs_that_end_at_once(queue: Queue) -> None:
+    """A whole queue of jobs that are refused at once is gone through, each once."""
+    names = [f"job-{number}" for number in range(32)]
+    queue.at_once = True
+    queue.add(*names)
+    queue.supervisor.start()
+    assert queue.ran == names
+
+
+def test_a_run_that_breaks(queue: Queue, logged_errors: LoggedErrors) -> None:
+    """It is logged, and the next job runs."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    queue.runs[0].over.errback(ZeroDivisionError("a bug"))
+    assert queue.ran == ["a", "b"]
+    broken = queue.runs[0].job
+    assert (broken.state, broken.cause and broken.cause.reason) == (State.FAILED, "internal-error")
+    assert len(logged_errors.flush(ZeroDivisionError)) == 1
+
+
+def test_survivors_are_ended_first(queue: Queue) -> None:
+    """The next job starts, and the agent may end, when nothing of the last one is left."""
+    queue.supervisor.start()
+    queue.add("a", "b", "c")
+    queue.clearing = Deferred()
+    queue.runs[0].end()
+    assert queue.ran == ["a"]
+    queue.clearing.callback(None)
+    assert queue.ran == ["a", "b"]
+    queue.clearing = Deferred()
+    queue.runs[1].end()
+    stopped = queue.supervisor.stop()
+    assert not stopped.called
+    queue.clearing.callback(None)
+    assert stopped.called
+
+
+def test_survivors_that_cannot_be_ended(queue: Queue, logged_errors: LoggedErrors) -> None:
+    """It is logged, and the next job runs."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    queue.clearing.addCallback(lambda _: 1 / 0)
+    queue.runs[0].end()
+    assert queue.ran == ["a", "b"]
+    assert len(logged_errors.flush(ZeroDivisionError)) == 1
+
+
+def test_stop_without_a_run(queue: Queue) -> None:
+    """An idle supervisor has stopped at once, and starts nothing any more."""
+    queue.supervisor.start()
+    assert queue.supervisor.stop().called
+    queue.add("a")
+    assert queue.ran == []
+
+
+def test_stop_waits_for_the_run(queue: Queue) -> None:
+    """The running job is brought to its end, and those that wait are left for the next life."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    stopped = queue.supervisor.stop()
+    assert queue.runs[0].cancelled == [outcome.AGENT_STOPPED]
+    assert not stopped.called
+    queue.runs[0].end()
+    assert stopped.called
+    assert queue.ran == ["a"]
+    assert [job.id for job in queue.store.queued()] == ["b"]
+
+
+def test_stop_when_the_run_breaks(queue: Queue, logged_errors: LoggedErrors) -> None:
+    """A run that breaks in its end does not keep the agent from its own."""
+    queue.supervisor.start()
+    queue.add("a")
+    stopped = queue.supervisor.stop()
+    queue.runs[0].over.errback(ZeroDivisionError("a bug"))
+    assert stopped.called
+    assert logged_errors.flush(ZeroDivisionError)
+
+
+def test_cancelling_a_job_that_waits(queue: Queue) -> None:
+    """It is over at once and never runs; the one that runs goes on."""
+    queue.supervisor.start()
+    queue.add("one", "two")
+    two = queue.store.get("two")
+    assert two is not None
+    queue.supervisor.cancel(two)
+    assert (two.state, two.cause, two.ended_at) == (State.CANCELLED, outcome.CANCELLED, NOW)
+    assert queue.runs[0].cancelled == []
+    queue.runs[0].end()
+    assert queue.ran == ["one"]
+
+
+def test_cancelling_the_job_that_runs(queue: Queue) -> None:
+    """Its run is told, and it is over when the run says so."""
+    queue.supervisor.start()
+    queue.add("one")
+    queue.supervisor.cancel(queue.runs[0].job)
+    assert queue.runs[0].cancelled == [outcome.CANCELLED]
+    assert queue.runs[0].job.state is State.STARTING
+
+
+def test_a_cancel_that_cannot_be_kept(queue: Queue) -> None:
+    """The job is over at once all the same, and whoever wants that hears that it is not kept."""
+    queue.add("one")
+    [job] = queue.store.queued()
+    queue.full = True
+    assert queue.supervisor.cancel(job) is False
+    assert job.state is State.CANCELLED
+    queue.supervisor.start()
+    assert queue.ran == []
+
+
+def test_a_job_of_an_earlier_life_is_left_to_the_recovery(queue: Queue) -> None:
+    """To cancel what a kill left running, before it is counted, settles nothing."""
+    left = Job("left", JobSpec("left", 1, 1, "binary"), NOW, state=State.RUNNING)
+    queue.store.add(left)
+    queue.supervisor.cancel(left)
+    assert left.state is State.RUNNING
+    assert queue.store.get("left") is left
+
+
+def test_a_job_without_a_run_is_over_by_a_cancel(queue: Queue) -> None:
+    """However it came to be so: a cancel always has an effect."""
+    queue.supervisor.start()
+    left = Job("left", JobSpec("left", 1, 1, "binary"), NOW, state=State.STOPPING)
+    queue.store.add(left)
+    assert queue.supervisor.cancel(left)
+    assert (left.state, left.cause) == (State.CANCELLED, outcome.CANCELLED)
+
+
+# The machine's fault.
+
+
+def test_the_hosts_fault_pauses_the_queue(queue: Queue) -> None:
+    """No job fails by it: the first one is tried again, at doubling intervals, until it runs."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    delay = FIRST_RETRY_SECONDS
+    for attempt in range(1, 10):
+        queue.runs[-1].put_back()
+        assert queue.supervisor.fault == FAULT
+        queue.add(f"another {attempt}")
+        queue.clock.advance(delay - 0.01)
+        assert queue.ran == ["a"] * attempt
+        queue.clock.advance(0.01)
+        assert queue.ran == ["a"] * (attempt + 1)
+        delay = min(2 * delay, MAX_RETRY_SECONDS)
+    assert queue.supervisor.fault == FAULT
+    queue.runs[-1].launched_yet = True
+    assert queue.supervisor.fault is None
+    queue.runs[-1].end()
+    assert queue.ran[-1] == "b"
+    queue.runs[-1].put_back()
+    queue.clock.advance(FIRST_RETRY_SECONDS)
+    assert queue.ran[-2:] == ["b", "b"]
+
+
+def test_a_cancel_while_the_queue_is_paused(queue: Queue) -> None:
+    """The job is over at once, and the next one is tried at once; without one there is no fault."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    queue.runs[0].put_back()
+    [first, second] = queue.store.queued()
+    assert queue.supervisor.cancel(first)
+    assert first.state is State.CANCELLED
+    assert queue.ran == ["a", "b"]
+    queue.runs[1].put_back()
+    queue.supervisor.cancel(second)
+    assert queue.supervisor.fault is None
+    assert queue.clock.getDelayedCalls() == []
+
+
+def test_a_cancel_while_a_job_that_went_back_is_cleared_up(queue: Queue) -> None:
+    """It is not lost on a run that is over: the job does not run again."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    queue.clearing = Deferred()
+    queue.runs[0].put_back()
+    [first, second] = queue.store.queued()
+    assert queue.supervisor.cancel(first)
+    assert (first.state, first.cause) == (State.CANCELLED, outcome.CANCELLED)
+    queue.clearing.callback(None)
+    queue.clock.advance(FIRST_RETRY_SECONDS)
+    assert queue.ran == ["a", "b"]
+    assert second.state is State.STARTING
+
+
+def test_a_cancel_of_a_later_job_while_the_queue_is_paused(queue: Queue) -> None:
+    """The pause of the first one goes on."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    queue.runs[0].put_back()
+    [_, second] = queue.store.queued()
+    queue.supervisor.cancel(second)
+    assert (queue.ran, queue.supervisor.fault) == (["a"], FAULT)
+
+
+def test_stop_while_the_queue_is_paused(queue: Queue) -> None:
+    """The agent ends at once, and every job stays in the queue."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    queue.runs[0].put_back()
+    assert queue.supervisor.stop().called
+    assert queue.clock.getDelayedCalls() == []
+    assert [job.id for job in queue.store.queued()] == ["a", "b"]
+
+
+def test_a_job_that_goes_back_as_the_agent_stops(queue: Queue) -> None:
+    """It stays in the queue, and there is nothing wrong with the machine."""
+    queue.supervisor.start()
+    queue.add("a")
+    stopped = queue.supervisor.stop()
+    queue.runs[0].put_back(fault=None)
+    assert stopped.called
+    assert queue.supervisor.fault is None
+    assert queue.ran == ["a"]
+
+
+def test_a_clearing_up_that_hangs(queue: Queue, logged_errors: LoggedErrors) -> None:
+    """The next job waits for it no longer than its bound."""
+    queue.supervisor.start()
+    queue.add("a", "b")
+    queue.clearing = Deferred()
+    queue.runs[0].end()
+    queue.clock.advance(END_SURVIVORS_SECONDS)
+    assert queue.ran == ["a", "b"]
+    assert len(logged_errors.flush()) == 1
+
+
+@pytest.mark.parametrize("what", ["_make_run", "_end_survivors"])
+def test_whatever_breaks_the_queue_goes_on(
+    queue: Queue, logged_errors: LoggedErrors, what: str
+) -> None:
+    """A run that cannot even be made is over; what cannot be cleared up is left."""
+
+    def broken(job: Job) -> None:
+        raise RuntimeError("can't start new thread")
+
+    usual = getattr(queue.supervisor, what)
+    setattr(queue.supervisor, what, broken)
+    queue.at_once = True
+    queue.supervisor.start()
+    queue.add("a")
+    assert {job.id for job in queue.store.queued()} == set()
+    setattr(queue.supervisor, what, usual)
+    queue.add("b")
+    assert queue.ran[-1] == "b"
+    assert logged_errors.flush(RuntimeError)

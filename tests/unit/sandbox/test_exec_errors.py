@@ -1,0 +1,127 @@
+"""What keeps a program from being executed, told by name."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+from goloagent.sandbox.exec_errors import explain
+
+
+def elf(loader: bytes | None = None, machine: int = 62, wide: bool = True) -> bytes:
+    """Return the head of an ELF program, and its loader's path."""
+    table, size = (64, 56) if wide else (52, 32)
+    text = b"" if loader is None else loader + b"\0"
+    offset = table + size
+    if wide:
+        head = struct.pack(
+            "<16sHHIQQQIHHHHHH",
+            b"\x7fELF\x02\x01\x01",
+            2,
+            machine,
+            1,
+            0,
+            table,
+            0,
+            0,
+            64,
+            size,
+            int(bool(text)),
+            0,
+            0,
+            0,
+        )
+        segment = struct.pack("<IIQQQQQQ", 3, 4, offset, 0, 0, len(text), len(text), 1)
+    else:
+        head = struct.pack(
+            "<16sHHIIIIIHHHHHH",
+            b"\x7fELF\x01\x01\x01",
+            2,
+            machine,
+            1,
+            0,
+            table,
+            0,
+            0,
+            52,
+            size,
+            int(bool(text)),
+            0,
+            0,
+            0,
+        )
+        segment = struct.pack("<8I", 3, offset, 0, 0, len(text), len(text), 4, 1)
+    return head + segment + text
+
+
+@pytest.mark.parametrize(
+    ("program", "number", "told"),
+    [
+        (
+            b"#!/usr/bin/python3\r\nprint(1)\r\n",
+            errno.ENOENT,
+            "its interpreter '/usr/bin/python3\\r' does not exist: the script has Windows line ends"
+            " (CRLF), it needs LF",
+        ),
+        (
+            b"#!/opt/jdk/bin/java\n",
+            errno.ENOENT,
+            "its interpreter /opt/jdk/bin/java: No such file or directory",
+        ),
+        (
+            b"#! \t/opt/gone -u\nx",
+            errno.ENOENT,
+            "its interpreter /opt/gone: No such file or directory",
+        ),
+        (b"#!/opt/gone", errno.ENOENT, "its interpreter /opt/gone: No such file or directory"),
+        (b"#!/usr\n", errno.EACCES, "its interpreter /usr is a directory"),
+        (b"#!/etc/passwd\n", errno.EACCES, "its interpreter /etc/passwd may not be executed"),
+        (
+            elf(b"/lib/ld-musl-none.so.1"),
+            errno.ENOENT,
+            "its loader /lib/ld-musl-none.so.1: No such file or directory; it may be made for"
+            " another C library",
+        ),
+        (
+            elf(b"/lib/ld-none.so.2", 3, wide=False),
+            errno.ENOENT,
+            "its loader /lib/ld-none.so.2: No such file or directory; it may be made for another"
+            " C library",
+        ),
+        (elf(machine=22), errno.ENOEXEC, f"it is made for s390x, and this is {os.uname().machine}"),
+        (b"#!\n", errno.ENOEXEC, None),
+        (b"\x7fELF", errno.ENOEXEC, None),
+        (b"", errno.ENOEXEC, None),
+        (elf()[:70], errno.ENOEXEC, None),
+    ],
+)
+def test_a_program(tmp_path: Path, program: bytes, number: int, told: str | None) -> None:
+    """Which file is missing, or cannot be used, is told; nothing is where nothing more is known."""
+    path = tmp_path / "loadtest"
+    path.write_bytes(program)
+    path.chmod(0o755)
+    found = explain(str(path), number)
+    assert found == (told and told.replace("this is x86_64", "this is x86-64"))
+
+
+def test_the_interpreters_own_interpreter(tmp_path: Path) -> None:
+    """The kernel goes on from one to the next, and so does the look."""
+    inner = tmp_path / "inner"
+    inner.write_text("#!/opt/gone\n")
+    inner.chmod(0o755)
+    outer = tmp_path / "outer"
+    outer.write_text(f"#!{inner}\n")
+    assert explain(str(outer), errno.ENOENT) == (
+        "its interpreter /opt/gone: No such file or directory"
+    )
+    inner.write_text(f"#!{inner}\n")
+    assert explain(str(outer), errno.ELOOP) is None
+
+
+def test_a_program_that_cannot_be_read(tmp_path: Path) -> None:
+    """Nothing more than the system's error is known."""
+    assert explain(str(tmp_path / "gone"), errno.EACCES) is None

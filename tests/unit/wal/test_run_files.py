@@ -1,0 +1,82 @@
+"""The files of a run are never reached through a link, wherever on the way it was planted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from unit.runs.one_run import NOW, RESULT
+
+from goloagent.jobs.job import Job
+from goloagent.jobs.spec import JobSpec
+from goloagent.outputs.batch import Batch
+from goloagent.outputs.dead_letter import open_for_delivery
+from goloagent.outputs.retry import Answer
+from goloagent.wal.run_files import Logs
+from goloagent.wal.run_log import LogPathError, RunLog
+
+JOB = Job("id", JobSpec("shop", 1, 1, "b"), NOW)
+BATCH = Batch(0, len(RESULT), RESULT)
+REFUSED = Answer(400, "no")
+
+USES: dict[str, Callable[[Logs], object]] = {
+    "size": lambda logs: logs.size(JOB),
+    "open": lambda logs: logs.open(JOB).close(),
+    "open_for_delivery": lambda logs: open_for_delivery(logs, JOB).reject(BATCH, REFUSED),
+    "account": lambda logs: logs.keep_account(JOB),
+}
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Logs:
+    """The logs of a run, and the same elsewhere."""
+    for root in ("logs", "elsewhere"):
+        (tmp_path / root).mkdir()
+        log = RunLog.create(tmp_path / root, "shop", "id")
+        log.append_stdout(RESULT)
+        log.close()
+    return Logs(tmp_path / "logs")
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
+def test_what_a_run_has_is_used(logs: Logs, use: Callable[[Logs], object]) -> None:
+    """Without links all is well."""
+    use(logs)
+    assert logs.size(JOB) == len(RESULT)
+
+
+@pytest.mark.parametrize("place", ["shop", "shop/id", "shop/id/out.log"])
+@pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
+def test_no_link_is_followed(logs: Logs, use: Callable[[Logs], object], place: str) -> None:
+    """Neither in the last place nor on the way: nothing elsewhere is read or written."""
+    planted, elsewhere = logs.root / place, logs.root.parent / "elsewhere" / place
+    planted.rename(logs.root / "aside")
+    planted.symlink_to(elsewhere)
+    there = sorted(elsewhere.parent.rglob("*"))
+    if use is USES["account"] and place.endswith("out.log"):
+        use(logs)  # it is another file
+    else:
+        with pytest.raises((LogPathError, OSError)):
+            use(logs)
+    assert sorted(elsewhere.parent.rglob("*")) == there
+
+
+@pytest.mark.parametrize("odd", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("../out.log")])
+def test_what_stands_in_the_place_of_the_refused_results(
+    logs: Logs, odd: Callable[[Path], object]
+) -> None:
+    """It is an error, at once."""
+    odd(logs.root / "shop" / "id" / "rejected.jsonl")
+    with pytest.raises(OSError, match=r"rejected.jsonl|directory"):
+        open_for_delivery(logs, JOB).reject(BATCH, REFUSED)
+
+
+@pytest.mark.parametrize("place", ["shop", "shop/id", "shop/id/out.log"])
+def test_the_size_of_what_is_no_log_is_an_error_of_the_disk(logs: Logs, place: str) -> None:
+    """The metric of it is left out then, as for a log that is gone; the others are shown."""
+    (logs.root / place).rename(logs.root / "aside")
+    os.mkfifo(logs.root / place)
+    with pytest.raises(FileNotFoundError):
+        logs.size(JOB)

@@ -1,0 +1,176 @@
+"""The statistics of runs that are over: kept beside the log, or made of it again, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+from unit.runs.one_run import NOW, RESULT
+
+from goloagent.core.stats.run_stats import RunStatistics
+from goloagent.core.stats.summary import Summary
+from goloagent.jobs.job import Job, State
+from goloagent.jobs.spec import JobSpec
+from goloagent.results.parser import read
+from goloagent.wal.run_log import LogPathError, LogReader, RunLog
+from goloagent.wal.stats_cache import Archive
+from goloagent.wal.stats_file import STATS, load_statistics, write_statistics
+
+
+class Threads:
+    """Runs what it is given when it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Callable[[], Any], Deferred[Any]]] = []
+        self.names: list[str] = []
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        """Keep a function for later."""
+        done: Deferred[Any] = Deferred()
+        self.waiting.append((lambda: function(*arguments), done))
+        self.names.append(function.__name__.strip("_"))
+        return done
+
+    def one(self) -> None:
+        """Run what has waited longest."""
+        function, done = self.waiting.pop(0)
+        try:
+            done.callback(function())
+        except Exception:
+            done.errback()
+
+    def all(self) -> None:
+        """Run all."""
+        while self.waiting:
+            self.one()
+
+
+@pytest.fixture
+def threads() -> Threads:
+    """Return threads that wait."""
+    return Threads()
+
+
+@pytest.fixture
+def archive(tmp_path: Path, threads: Threads) -> Archive:
+    """Return an archive of `tmp_path`."""
+    return Archive(tmp_path, threads.run)
+
+
+def ran(logs: Path, job_id: str = "one", results: int = 3) -> Job:
+    """Leave a run that printed results."""
+    log = RunLog.create(logs, "shop", job_id)
+    log.append_stdout(RESULT * results)
+    log.close()
+    return Job(job_id, JobSpec("shop", 1, 1, "b"), NOW, State.FINISHED, logged=True)
+
+
+def outcome(deferred: Deferred[Summary]) -> list[Any]:
+    """Return a list that will have what comes."""
+    found: list[Any] = []
+    deferred.addBoth(found.append)
+    return found
+
+
+def test_what_was_kept(tmp_path: Path, archive: Archive, threads: Threads) -> None:
+    """Statistics beside the log are told, the log left alone."""
+    job = ran(tmp_path)
+    write_statistics(tmp_path, "shop", "one", RunStatistics().summary())
+    (summary,) = _told(archive, threads, job)
+    assert summary.results == 0
+    assert threads.names == ["load_statistics"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"results": -1}', b"\xff"])
+def test_what_is_damaged(tmp_path: Path, archive: Archive, threads: Threads, damage: bytes) -> None:
+    """It is made of the log again, and kept."""
+    job = ran(tmp_path)
+    (tmp_path / "shop" / "one" / STATS).write_bytes(damage)
+    (summary,) = _told(archive, threads, job)
+    assert summary.results == 3
+    assert load_statistics(tmp_path, "shop", "one") == summary
+
+
+def test_many_who_ask_at_once(tmp_path: Path, archive: Archive, threads: Threads) -> None:
+    """The log is read once for all of them, whoever goes away meanwhile."""
+    job = ran(tmp_path)
+    asked = [archive.summary(job) for _ in range(50)]
+    asked[0].cancel()
+    found = [outcome(deferred) for deferred in asked]
+    threads.all()
+    assert isinstance(found[0][0], Failure)
+    assert found[0][0].check(CancelledError)
+    assert [summary.results for (summary,) in found[1:]] == [3] * 49
+    assert threads.names == ["load_statistics", "rebuild", "write_statistics"]
+
+
+def test_a_run_that_has_just_ended(tmp_path: Path, archive: Archive, threads: Threads) -> None:
+    """Whoever asks while its statistics are written gets them; its log is not read for that."""
+    job, statistics = ran(tmp_path), RunStatistics()
+    statistics.add(read(RESULT * 3).results)
+    kept, asked = outcome(archive.keep(job, statistics)), outcome(archive.summary(job))
+    assert asked == []
+    threads.all()
+    assert asked == kept == [statistics.summary()]
+    assert threads.names == ["summary", "write_statistics"]
+    assert load_statistics(tmp_path, "shop", "one") == statistics.summary()
+
+
+def test_one_log_at_a_time(tmp_path: Path, archive: Archive, threads: Threads) -> None:
+    """Of several runs whose statistics are missing, one is read after the other."""
+    found = [outcome(archive.summary(ran(tmp_path, str(n), results=n))) for n in range(3)]
+    for _ in range(3):
+        threads.one()
+    assert threads.names.count("rebuild") == 1
+    threads.all()
+    assert [summary.results for (summary,) in found] == [0, 1, 2]
+
+
+def test_what_cannot_be_kept(tmp_path: Path, archive: Archive, threads: Threads) -> None:
+    """It is told all the same."""
+    job = ran(tmp_path)
+    (tmp_path / "shop" / "one" / STATS).symlink_to("/dev/null")
+    (summary,) = _told(archive, threads, job)
+    assert summary.results == 3
+
+
+def test_a_log_that_is_gone(tmp_path: Path, archive: Archive, threads: Threads) -> None:
+    """All who asked are told so, and whoever asks later anew."""
+    (tmp_path / "shop" / "one").mkdir(parents=True)
+    job = Job("one", JobSpec("shop", 1, 1, "b"), NOW, State.FINISHED, logged=True)
+    for _ in range(2):
+        (failure,) = _told(archive, threads, job)
+        assert failure.check(FileNotFoundError)
+    (tmp_path / "shop" / "one" / "out.log").symlink_to("/etc/passwd")
+    (failure,) = _told(archive, threads, job)
+    assert failure.check(LogPathError)
+
+
+def _told(archive: Archive, threads: Threads, job: Job) -> list[Any]:
+    found = outcome(archive.summary(job))
+    threads.all()
+    return found
+
+
+def test_a_stop_ends_a_rebuild_between_two_blocks(
+    tmp_path: Path, archive: Archive, threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for it, or comes later, is told that the agent stops."""
+    blocks: list[int] = []
+    read = LogReader.read
+
+    def counted(reader: LogReader, offset: int, count: int) -> bytes:
+        blocks.append(offset)
+        archive.stop()
+        return read(reader, offset, count)
+
+    monkeypatch.setattr(LogReader, "read", counted)
+    for job_id in ("one", "two"):
+        (failure,) = _told(archive, threads, ran(tmp_path, job_id))
+        assert failure.check(OSError)
+        assert "the agent stops" in failure.getErrorMessage()
+    assert blocks == [0]
