@@ -172,12 +172,12 @@ async def test_jobs_are_cancelled(agent: Agent, browser: Browser, shop: Path) ->
         waiting.get_by_role("button", name="Cancel second").click()
         dialog = page.get_by_role("dialog")
         assert "second" in dialog.inner_text()
-        assert page.evaluate("document.activeElement.textContent") == "Keep it"
+        assert page.evaluate("document.activeElement.textContent") == "Keep the job"
         page.keyboard.press("Escape")
         dialog.wait_for(state="hidden")
         waiting.get_by_role("button", name="Cancel second").click()
         dialog.get_by_role("button", name="Cancel the job").click()
-        page.get_by_text("Nothing waits.").wait_for()
+        page.get_by_text("The queue is empty.").wait_for()
         state_is(page, "running")
         page.locator("#cancel").click()
         dialog.get_by_role("button", name="Cancel the job").click()
@@ -249,7 +249,7 @@ async def test_text_of_jobs_stays_text(
         page.locator("#stats td.url", has_text=HOSTILE[1]).wait_for()
         assert fits(page)
         page.locator("#log-tail", has_text=HOSTILE[1]).wait_for()
-        page.locator("#warnings", has_text="of stdout is no result: ").wait_for()
+        page.locator("#warnings", has_text="of stdout is not a result: ").wait_for()
         state_is(page, "finished")
         page.locator("#warnings", has_text="lines of stdout are no results").wait_for()
         page.get_by_text("err.log", exact=True).click()
@@ -289,7 +289,7 @@ async def test_history_has_pages_and_filters(agent: Agent, browser: Browser, sho
         page.get_by_role("link", name="job-7").click()
         state_is(page, "cancelled")
         assert field(page, "name") == "job-7"
-        page.get_by_role("link", name="Show what runs now").click()
+        page.get_by_role("link", name="Back to the running job").click()
         state_is(page, "running")
         page.go_back()
         state_is(page, "cancelled")
@@ -338,11 +338,11 @@ async def test_charts_are_read_by_keyboard_and_break_at_gaps(
         visit(page, agent)
         drawn = page.evaluate(
             """async () => {
-                const { path, roundStep } = await import("./page/chart.js");
+                const { linePath, roundStep } = await import("./page/chart.js");
                 const same = (number) => number;
                 const at = (...times) => times.map((time) => ({ time: time * 1000, value: 1 }));
                 const missing = [...at(1), { time: 2000, value: null }, ...at(3)];
-                const draw = (samples) => path(samples, "value", (time) => time / 1000, same);
+                const draw = (samples) => linePath(samples, "value", (time) => time / 1000, same);
                 return [draw(at(1, 2, 3)), draw(at(1, 2, 9, 10)), draw(missing), draw([]),
                         [0.3, 1, 1.1, 24.5, 990].map(roundStep)];
             }"""
@@ -383,12 +383,12 @@ async def test_it_outlives_the_agent(agent: Agent, browser: Browser, shop: Path)
         visit(page, agent)
         state_is(page, "running")
         browser.meanwhile(agent.kill())
-        page.get_by_text("The agent does not answer").wait_for()
+        page.get_by_text("The agent does not respond").wait_for()
         browser.meanwhile(agent.start())
         state_is(page, "interrupted")
-        page.get_by_text("The agent does not answer").wait_for(state="detached")
+        page.get_by_text("The agent does not respond").wait_for(state="detached")
         submit(page, shop, "next", duration=600)
-        page.get_by_role("link", name="Show what runs now").or_(
+        page.get_by_role("link", name="Back to the running job").or_(
             page.locator("#job-name", has_text="next")
         ).first.wait_for()
 

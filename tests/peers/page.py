@@ -56,7 +56,7 @@ def submit(page: Page, program: Path, name: str, duration: int) -> None:
     page.get_by_label("File").set_input_files(str(program))
     page.locator("#form").get_by_label("Name").fill(name)
     page.locator("#form").get_by_label("Users").fill("5")
-    page.locator("#form").get_by_label("Duration, s").fill(str(duration))
+    page.locator("#form").get_by_label("Duration (s)").fill(str(duration))
     page.get_by_role("button", name="Upload and queue").click()
 
 

@@ -119,7 +119,9 @@ class LogRoutes:
         """
         if not job.logged:
             if job.state.over and job.started_at is not None:
-                raise Problem(404, f"job {job.id} has no log, or has it no more")
+                raise Problem(
+                    404, f"job {job.id} has no log: never started, or removed by retention"
+                )
             return None
         try:
             return self.open_log(job, file)

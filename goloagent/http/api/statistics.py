@@ -133,7 +133,7 @@ class StatisticsRoutes:
         if not job.state.over or job.started_at is None:
             return RunStatistics().summary()
         if not job.logged:
-            raise Problem(404, f"job {job.id} has no log, or has it no more")
+            raise Problem(404, f"job {job.id} has no log: never started, or removed by retention")
         try:
             return await self.past(job)
         except FileNotFoundError:

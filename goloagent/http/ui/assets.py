@@ -1,12 +1,10 @@
-"""The page at ``/`` for people: files of this package, in memory, told apart by their names.
+"""Serve the web page at ``/``: static files of this package, held in memory.
 
-They are served under a policy that lets a browser take nothing from anywhere else and run nothing
-that is not one of them. Does not know what the page does: it is a client of the API like any other.
+Their Content-Security-Policy makes the browser load and run these files only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.resources import files
 
 import attrs
@@ -22,7 +20,7 @@ _TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-_UNCHANGED = Reply("It is what the ETag in If-None-Match names.", media_type="")
+_UNCHANGED = Reply("The file has the ETag in If-None-Match.", media_type="")
 _POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -32,7 +30,7 @@ _POLICY = {
     "base-uri": "'none'",
     "form-action": "'none'",
     "frame-ancestors": "'none'",
-    # No string becomes markup, whatever a load test has printed.
+    # The browser refuses to make markup or code of a string, such as the output of a load test.
     "require-trusted-types-for": "'script'",
     "trusted-types": "'none'",
 }
@@ -42,32 +40,31 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Kept by the browser, and asked for again each time: an agent may be upgraded under a page.
+    # The browser revalidates its copy on each use because the agent may have been upgraded.
     "Cache-Control": "no-cache",
 }
 
 
 def assets() -> dict[str, Representation]:
     """Return the files of the page by name."""
-    return dict(_read())
-
-
-def _read() -> Iterator[tuple[str, Representation]]:
-    for file in files("goloagent.http.ui").joinpath("page").iterdir():
-        media_type = _TYPES.get(file.name.rpartition(".")[2])
-        if media_type is not None:
-            yield file.name, Representation(file.read_bytes(), media_type)
+    found = files("goloagent.http.ui").joinpath("page").iterdir()
+    media_types = {file: _TYPES.get(file.name.rpartition(".")[2]) for file in found}
+    return {
+        file.name: Representation(file.read_bytes(), media_type)
+        for file, media_type in media_types.items()
+        if media_type is not None
+    }
 
 
 @attrs.frozen
 class PageRoutes:
-    """``/`` and what it is made of."""
+    """The page at ``/`` and its files below ``/page/``."""
 
     files: dict[str, Representation] = attrs.field(factory=assets)
 
     @operation("GET", "/", {200: Reply("The page.", media_type=_TYPES["html"]), 304: _UNCHANGED})
     def get_page(self, request: Request) -> bytes:
-        """Show what the agent does, for people."""
+        """Serve the web page."""
         return self._serve(request, "index.html")
 
     @operation(
@@ -81,10 +78,10 @@ class PageRoutes:
             ),
             304: _UNCHANGED,
         },
-        errors={404: "The page has no such part."},
+        errors={404: "The page has no such file."},
     )
     def get_part(self, request: Request, name: str) -> bytes:
-        """Serve a part of the page."""
+        """Serve a file of the web page."""
         return self._serve(request, name)
 
     def _serve(self, request: Request, name: str) -> bytes:

@@ -1,64 +1,76 @@
-// The agent's API over HTTP. Knows routes and errors, and nothing of the page. Every path is relative
-// to the page, so that all of it works below the prefix of a proxy, too.
+// Client of the agent's HTTP API. Paths are relative to the page so that they work below a proxy's prefix.
 
-/** What the agent refused, in its own words. */
-export class Refused extends Error {
-  constructor(status, sentence) {
-    super(sentence);
-    this.status = status;
-  }
-}
+/** An error response; `message` is its detail. */
+export class ApiError extends Error {}
 
-function refusal(status, body, otherwise) {
+function apiError(body, statusText) {
   try {
-    return new Refused(status, JSON.parse(body).detail || otherwise);
+    return new ApiError(JSON.parse(body).detail || statusText);
   } catch {
-    return new Refused(status, body.trim() || otherwise);
+    return new ApiError(body.trim() || statusText);
   }
 }
 
-async function ask(path, options = {}) {
+async function send(path, options = {}) {
   const headers = { Accept: "application/json", ...options.headers };
-  const answer = await fetch(path, { ...options, headers, redirect: "error" });
-  const body = await answer.text();
-  if (!answer.ok) throw refusal(answer.status, body, answer.statusText);
-  return JSON.parse(body);
+  const response = await fetch(path, { ...options, headers, redirect: "error" });
+  if (!response.ok) throw apiError(await response.text(), response.statusText);
+  return response;
+}
+
+async function sendForJson(path, options) {
+  return (await send(path, options)).json();
 }
 
 function jobPath(id) {
   return `jobs/${encodeURIComponent(id)}`;
 }
 
-/** List jobs: `{jobs, next}`; parameters that are empty are not given. */
-export function listJobs(parameters) {
-  const given = Object.entries(parameters).filter(([, value]) => value);
-  return ask(`jobs?${new URLSearchParams(given)}`);
+/** Return what to show for a failed request. */
+export function errorMessage(error) {
+  return error instanceof ApiError ? error.message : "The agent does not respond.";
 }
 
-export function showJob(id) {
-  return ask(jobPath(id));
+/** Return the response, or null if the agent answers with an error. */
+export async function orNull(response) {
+  try {
+    return await response;
+  } catch (error) {
+    if (error instanceof ApiError) return null;
+    throw error;
+  }
+}
+
+/** List jobs as `{jobs, next}`; empty parameters are omitted. */
+export function listJobs(parameters) {
+  const set = Object.entries(parameters).filter(([, value]) => value);
+  return sendForJson(`jobs?${new URLSearchParams(set)}`);
+}
+
+export function getJob(id) {
+  return sendForJson(jobPath(id));
 }
 
 export function cancelJob(id) {
-  return ask(jobPath(id), { method: "DELETE" });
+  return sendForJson(jobPath(id), { method: "DELETE" });
 }
 
-/** Return the statistics of a job, with the rows of a query. */
-export function showStatistics(id, query) {
-  return ask(`${jobPath(id)}/stats?${query}`);
+/** Return a job's statistics; `query` selects and sorts the rows. */
+export function getStatistics(id, query) {
+  return sendForJson(`${jobPath(id)}/stats?${query}`);
 }
 
 export function listBinaries() {
-  return ask("binaries?limit=50");
+  return sendForJson("binaries?limit=50");
 }
 
 export function queueJob(request) {
   const headers = { "Content-Type": "application/json" };
-  return ask("queue", { method: "POST", headers, body: JSON.stringify(request) });
+  return sendForJson("queue", { method: "POST", headers, body: JSON.stringify(request) });
 }
 
-/** Return the health, which is told with a status of failure as well when it is bad. */
-export async function showHealth() {
+/** Return the agent's health; the status is 503 if it is not ready. */
+export async function getHealth() {
   return (await fetch("health", { headers: { Accept: "application/json" } })).json();
 }
 
@@ -66,28 +78,27 @@ export function logPath(id, file) {
   return `${jobPath(id)}/${file}`;
 }
 
-/** Return the last bytes of a log. */
-export async function logTail(id, file, most) {
-  const answer = await fetch(`${logPath(id, file)}?offset=${-most}`);
-  if (!answer.ok) throw refusal(answer.status, await answer.text(), answer.statusText);
-  return new Uint8Array(await answer.arrayBuffer());
+/** Return the last `maxBytes` of a log. */
+export async function getLogTail(id, file, maxBytes) {
+  const response = await send(`${logPath(id, file)}?offset=${-maxBytes}`);
+  return new Uint8Array(await response.arrayBuffer());
 }
 
 export function openEvents(id) {
   return new EventSource(`${jobPath(id)}/events`);
 }
 
-/** Upload a file and return the id of the binary; `progress` is told which part has been sent. */
-export function upload(file, progress) {
+/** Upload a file and return the id of the binary; `onProgress` gets the part sent, 0 to 1. */
+export function upload(file, onProgress) {
   return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest(); // fetch does not tell how far an upload is
+    const request = new XMLHttpRequest(); // fetch does not report the progress of an upload
     request.open("POST", "upload");
     request.setRequestHeader("Accept", "application/json");
-    request.upload.onprogress = (event) => progress(event.loaded / event.total);
-    request.onerror = () => reject(new Refused(0, "the connection was lost"));
+    request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
+    request.onerror = () => reject(new ApiError("The connection was lost."));
     request.onload = () => {
       if (request.status === 200) resolve(JSON.parse(request.responseText).binary);
-      else reject(refusal(request.status, request.responseText, request.statusText));
+      else reject(apiError(request.responseText, request.statusText));
     };
     const form = new FormData();
     form.append("file", file);

@@ -1,38 +1,37 @@
-// Asks before a job is cancelled, and cancels it.
+// The dialog that confirms the cancellation of a job.
 
-import { cancelJob, Refused } from "./api.js";
-import { fill } from "./dom.js";
+import { cancelJob, errorMessage } from "./api.js";
+import { setFields } from "./dom.js";
 
-export class Cancellation {
-  /** `done()` is called after a job was cancelled. */
-  constructor(dialog, done) {
+export class CancelDialog {
+  /** `onClose()` is called after either button has closed the dialog. */
+  constructor(dialog, onClose) {
     this.dialog = dialog;
-    this.done = done;
+    this.onClose = onClose;
     this.id = null;
     for (const button of dialog.querySelectorAll("button")) {
       button.addEventListener("click", () => this.close(button.value));
     }
   }
 
-  /** Ask about `job`. */
-  ask(job) {
+  open(job) {
     this.id = job.id;
-    const waits = job.state === "queued";
-    const text = waits
-      ? "It waits in the queue and will not run."
-      : "Calls in flight may return, then it ends. Its results so far are kept and delivered.";
-    fill(this.dialog, { name: job.name, text, error: "" });
+    const text =
+      job.state === "queued"
+        ? "It is waiting in the queue. Cancel it and it will not run."
+        : "The job stops after calls in flight return (up to 3 s). Its results so far are kept and delivered.";
+    setFields(this.dialog, { name: job.name, text, error: "" });
     this.dialog.showModal();
   }
 
-  async close(answer) {
+  async close(choice) {
     try {
-      if (answer === "cancel") await cancelJob(this.id);
+      if (choice === "cancel") await cancelJob(this.id);
     } catch (error) {
-      fill(this.dialog, { error: error instanceof Refused ? error.message : "The agent does not answer." });
+      setFields(this.dialog, { error: errorMessage(error) });
       return;
     }
     this.dialog.close();
-    this.done();
+    this.onClose();
   }
 }

@@ -1,33 +1,32 @@
-// Makes and fills elements. Strings only ever become text: what jobs say is never markup.
+// Creates and updates elements. Strings become text nodes, never markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
 function build(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
-    if (value === true) node.setAttribute(name, "");
-    else if (value !== false && value != null) node.setAttribute(name, value);
+    if (value != null) node.setAttribute(name, value);
   }
   node.append(...children);
   return node;
 }
 
-/** Return a new element; children are nodes or text. */
+/** Create an element; children are nodes or text. */
 export function element(tag, attributes = {}, ...children) {
   return build(document.createElement(tag), attributes, children);
 }
 
-/** Return a new SVG element. */
-export function drawing(tag, attributes = {}, ...children) {
+/** Create an SVG element. */
+export function svgElement(tag, attributes = {}, ...children) {
   return build(document.createElementNS(SVG, tag), attributes, children);
 }
 
-/** Set a node's text, leaving it alone (and what is selected in it) when it is that already. */
+/** Set a node's text; an unchanged text keeps the user's selection. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
 /** Set the texts of the `data-field`s below `root`. */
-export function fill(root, texts) {
+export function setFields(root, texts) {
   for (const [field, text] of Object.entries(texts)) {
     setText(root.querySelector(`[data-field="${field}"]`), text);
   }
@@ -39,24 +38,27 @@ export function setChip(node, state) {
   node.dataset.state = state;
 }
 
-/**
- * Make `parent` show `items` in order, keeping the elements of those that stay: focus and
- * selection outlive an update.
- */
-export function list(parent, items, key, create, update) {
-  const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
-  let place = parent.firstElementChild;
+/** Show `items` in order as children of `parent`; items with a known key keep their element, and so focus and selection. */
+export function updateList(parent, items, keyOf, create, update = () => {}) {
+  const previous = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  let position = parent.firstElementChild;
   for (const item of items) {
-    const id = String(key(item));
-    let child = known.get(id);
+    const key = String(keyOf(item));
+    let child = previous.get(key);
     if (child === undefined) {
       child = create(item);
-      child.dataset.key = id;
+      child.dataset.key = key;
     }
-    known.delete(id);
-    if (child === place) place = place.nextElementSibling;
-    else parent.insertBefore(child, place);
+    previous.delete(key);
+    if (child === position) position = position.nextElementSibling;
+    else parent.insertBefore(child, position);
     update(child, item);
   }
-  for (const child of known.values()) child.remove();
+  for (const child of previous.values()) child.remove();
+}
+
+/** Show notices, `{level, text}` with the level `warn` or `bad`. */
+export function showNotices(parent, notices) {
+  const key = ({ level, text }) => `${level} ${text}`;
+  updateList(parent, notices, key, ({ level, text }) => element("p", { class: "notice", "data-level": level }, text));
 }

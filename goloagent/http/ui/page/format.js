@@ -1,47 +1,47 @@
-// Numbers, durations and times as people read them. Nothing is known where there is a dash.
+// Formats numbers, durations and times. A dash stands for an unknown value.
 
-const NOTHING = "–";
+const UNKNOWN = "–";
 
 /** Write a whole number with separators. */
 export function count(number) {
-  return number == null ? NOTHING : number.toLocaleString("en");
+  return number == null ? UNKNOWN : number.toLocaleString("en");
 }
 
-/** Write how many a second. */
+/** Write a rate per second. */
 export function rate(number) {
-  if (number == null) return NOTHING;
+  if (number == null) return UNKNOWN;
   return number.toLocaleString("en", { maximumFractionDigits: number < 10 ? 1 : 0 });
 }
 
-/** Write three digits at least and no exponent. */
+/** Write at least three digits and no exponent. */
 function digits(number) {
   return number.toFixed(number < 9.995 ? 2 : number < 99.95 ? 1 : 0);
 }
 
-/** Write a latency, given in seconds, with its unit. */
+/** Write a latency with its unit. */
 export function latency(seconds) {
-  if (seconds == null) return NOTHING;
+  if (seconds == null) return UNKNOWN;
   if (seconds === 0) return "0";
   if (seconds < 0.9995e-3) return `${digits(seconds * 1e6)} µs`;
   if (seconds < 0.9995) return `${digits(seconds * 1e3)} ms`;
   return `${digits(seconds)} s`;
 }
 
-/** Write a tick of an axis of latencies: the same units, no digits that say nothing. */
+/** Write a latency at an axis: the same units, without trailing zeros. */
 export function latencyTick(seconds) {
   if (seconds === 0) return "0";
   const [factor, unit] = seconds < 1e-3 ? [1e6, "µs"] : seconds < 1 ? [1e3, "ms"] : [1, "s"];
   return `${Number((seconds * factor).toPrecision(6))} ${unit}`;
 }
 
-/** Write a tick of an axis of rates. */
+/** Write a rate at an axis. */
 export function rateTick(number) {
   if (number >= 1e6) return `${Number((number / 1e6).toPrecision(6))} M`;
   if (number >= 1e4) return `${Number((number / 1e3).toPrecision(6))} k`;
   return Number(number.toPrecision(6)).toLocaleString("en");
 }
 
-/** Write a length of time. */
+/** Write a duration. */
 export function duration(seconds) {
   const whole = Math.round(seconds);
   if (whole < 120) return `${whole} s`;
@@ -52,34 +52,34 @@ export function duration(seconds) {
 
 /** Write a number of bytes. */
 export function bytes(number) {
-  if (number == null) return NOTHING;
+  if (number == null) return UNKNOWN;
   if (number < 1024) return `${number} B`;
   const power = Math.min(4, Math.floor(Math.log2(number) / 10));
   return `${digits(number / 1024 ** power)} ${["B", "KiB", "MiB", "GiB", "TiB"][power]}`;
 }
 
-/** Write a part as a percentage; one that is not zero never looks like it. */
-export function share(part, whole) {
-  if (!whole) return NOTHING;
+/** Write a part as a percentage; a part above zero is never written as zero. */
+export function percentage(part, whole) {
+  if (!whole) return UNKNOWN;
   const percent = (100 * part) / whole;
   if (part && percent < 0.01) return "< 0.01 %";
   return `${percent.toFixed(percent < 10 ? 2 : 1)} %`;
 }
 
 /** Write a time of day. */
-export function clock(time) {
+export function timeOfDay(time) {
   return new Date(time).toLocaleTimeString("en-GB");
 }
 
-/** Write a time: of day when it was today, with the date otherwise. */
-export function moment(time) {
+/** Write a time of today, or a date and time. */
+export function dateTime(time) {
   const date = new Date(time);
-  if (date.toDateString() === new Date().toDateString()) return clock(date);
+  if (date.toDateString() === new Date().toDateString()) return timeOfDay(date);
   const day = date.toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
-  return `${day} ${clock(date).slice(0, 5)}`;
+  return `${day} ${timeOfDay(date).slice(0, 5)}`;
 }
 
-/** Shorten an id to what tells it from others at a glance. */
-export function short(id) {
+/** Shorten an id to its first eight digits. */
+export function shortId(id) {
   return id.slice(0, 8);
 }

@@ -1,25 +1,13 @@
-// All jobs, the newest first, a page at a time.
+// The table of all jobs, newest first, one page at a time.
 
 import { listJobs } from "./api.js";
-import { element, list, setChip, setText } from "./dom.js";
-import { count, moment } from "./format.js";
+import { element, setChip, setText, updateList } from "./dom.js";
+import { count, dateTime } from "./format.js";
 import { load } from "./state.js";
 
-const PAGE = 20;
+const PAGE_SIZE = 20;
 
-function update(row, job) {
-  const [state, name, load_, queued, results, failed, why] = row.children;
-  setChip(state.firstChild, job.state);
-  setText(name.firstChild, job.name);
-  setText(load_, load(job));
-  setText(queued, moment(job.queued_at));
-  setText(results, count(job.results.read));
-  setText(failed, count(job.calls.failed));
-  setText(why, job.message ?? "");
-  why.title = job.message ?? "";
-}
-
-function create(job) {
+function createRow(job) {
   return element(
     "tr",
     {},
@@ -29,11 +17,21 @@ function create(job) {
     element("td", { class: "time" }),
     element("td", { class: "number" }),
     element("td", { class: "number wide" }),
-    element("td", { class: "why wide" }),
+    element("td", { class: "message wide" }),
   );
 }
 
-export class History {
+function updateRow(row, job) {
+  const [state, name, ...cells] = row.children;
+  setChip(state.firstChild, job.state);
+  setText(name.firstChild, job.name);
+  const message = job.message ?? "";
+  const texts = [load(job), dateTime(job.queued_at), count(job.results.read), count(job.calls.failed), message];
+  cells.forEach((cell, index) => setText(cell, texts[index]));
+  cells.at(-1).title = message;
+}
+
+export class JobHistory {
   constructor(root) {
     const find = (id) => root.querySelector(`#${id}`);
     this.body = root.querySelector("tbody");
@@ -43,37 +41,37 @@ export class History {
     this.newer = find("newer");
     this.older = find("older");
     this.filter = find("filter");
-    this.begins = [""]; // what each page up to this one comes `before`
+    this.cursors = [""]; // `before` of each page up to the current one
     this.next = "";
     this.filter.addEventListener("submit", (event) => event.preventDefault());
-    this.filter.addEventListener("input", () => this.turn([""]));
-    this.newer.addEventListener("click", () => this.turn(this.begins.slice(0, -1)));
-    this.older.addEventListener("click", () => this.turn([...this.begins, this.next]));
+    this.filter.addEventListener("input", () => this.go([""]));
+    this.newer.addEventListener("click", () => this.go(this.cursors.slice(0, -1)));
+    this.older.addEventListener("click", () => this.go([...this.cursors, this.next]));
   }
 
-  turn(begins) {
-    this.begins = begins;
+  go(cursors) {
+    this.cursors = cursors;
     return this.update();
   }
 
-  /** Ask for the page anew. */
+  /** Fetch the current page. */
   async update() {
-    const { begins } = this;
-    const { state, name } = Object.fromEntries(new FormData(this.filter));
-    const { jobs, next } = await listJobs({ state, name, limit: PAGE, before: begins.at(-1) });
-    const asked = Object.fromEntries(new FormData(this.filter));
-    if (begins !== this.begins || asked.state !== state || asked.name !== name) return;
-    list(this.body, jobs, (job) => job.id, create, update);
+    const { cursors } = this;
+    const filter = () => Object.fromEntries(new FormData(this.filter));
+    const { state, name } = filter();
+    const { jobs, next } = await listJobs({ state, name, limit: PAGE_SIZE, before: cursors.at(-1) });
+    if (cursors !== this.cursors || filter().state !== state || filter().name !== name) return;
+    updateList(this.body, jobs, (job) => job.id, createRow, updateRow);
     this.next = next ? jobs.at(-1).id : "";
     this.empty.hidden = jobs.length > 0;
-    setText(this.empty, state || name ? "No such job." : "No jobs yet.");
-    this.pages.hidden = begins.length === 1 && !next;
-    this.newer.disabled = begins.length === 1;
+    setText(this.empty, state || name ? "No job matches." : "No jobs yet.");
+    this.pages.hidden = cursors.length === 1 && !next;
+    this.newer.disabled = cursors.length === 1;
     this.older.disabled = !next;
-    setText(this.page, `page ${begins.length}`);
+    setText(this.page, `page ${cursors.length}`);
   }
 
-  /** Mark the job that is shown. */
+  /** Mark the job that the page shows. */
   mark(id) {
     for (const row of this.body.children) {
       if (row.dataset.key === id) row.setAttribute("aria-current", "true");

@@ -1,23 +1,22 @@
-// The end of a log, asked for again each second: that costs the same however fast the log grows,
-// and takes no connection for good.
+// The end of a log, polled: the cost does not depend on the log's size, and no connection stays open.
 
-import { logPath, logTail, Refused } from "./api.js";
+import { ApiError, getLogTail, logPath } from "./api.js";
 import { setText } from "./dom.js";
 
 const TAIL_BYTES = 16 * 1024;
 const LINE_FEED = 10;
 
-/** Decode the end of a log, without the part of a line with which it may begin. */
-export function lines(tail, most) {
-  const whole = tail.length < most ? tail : tail.subarray(tail.indexOf(LINE_FEED) + 1);
-  return new TextDecoder().decode(whole);
+/** Decode the end of a log without a partial first line. */
+function decodeTail(tail) {
+  const lines = tail.length < TAIL_BYTES ? tail : tail.subarray(tail.indexOf(LINE_FEED) + 1);
+  return new TextDecoder().decode(lines);
 }
 
 export class LogTail {
   constructor(root) {
     this.root = root;
     this.tail = root.querySelector("#log-tail");
-    this.whole = root.querySelector("#log-whole");
+    this.full = root.querySelector("#log-full");
     this.follow = root.querySelector("#log-follow");
     this.files = [...root.querySelectorAll('input[name="log"]')];
     this.id = null;
@@ -34,7 +33,7 @@ export class LogTail {
     return this.files.find((input) => input.checked).value;
   }
 
-  /** Show the end of a job's log; a job that was never started has none. */
+  /** Show the end of a job's log; a job that never started has none. */
   async show({ id, started_at: started }) {
     this.root.hidden = !started;
     if (id !== this.id) {
@@ -48,16 +47,13 @@ export class LogTail {
   async update() {
     const { id, file } = this;
     if (id === null || !this.follow.checked) return;
-    this.whole.href = logPath(id, file);
-    const text = await logTail(id, file, TAIL_BYTES).then(
-      (tail) => lines(tail, TAIL_BYTES),
-      (error) => {
-        if (error instanceof Refused) return error.message;
-        throw error;
-      },
-    );
+    this.full.href = logPath(id, file);
+    const text = await getLogTail(id, file, TAIL_BYTES).then(decodeTail, (error) => {
+      if (error instanceof ApiError) return error.message;
+      throw error;
+    });
     if (id !== this.id || file !== this.file) return;
-    setText(this.tail, text || "Nothing yet.");
+    setText(this.tail, text || "The log is empty.");
     this.tail.classList.toggle("none", !text);
     this.tail.scrollTop = this.tail.scrollHeight;
   }

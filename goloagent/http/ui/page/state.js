@@ -1,20 +1,18 @@
-// Where a job stands, and what it is to do, in a few words.
+// A job's state and load.
 
 import { count, duration } from "./format.js";
 
-const LIVE = ["starting", "running", "stopping"];
+const ACTIVE = ["starting", "running", "stopping"];
 
-/** Whether a job is running, or about to begin or end. */
-export function isLive(job) {
-  return LIVE.includes(job.state);
+export function isActive(job) {
+  return ACTIVE.includes(job.state);
 }
 
-/** Whether a job has ended. */
-export function isOver(job) {
-  return !isLive(job) && job.state !== "queued";
+export function hasEnded(job) {
+  return !isActive(job) && job.state !== "queued";
 }
 
-/** Return a job's load as a few words. */
+/** Write a job's load: users and duration. */
 export function load(job) {
   return `${count(job.users)} ${job.users === 1 ? "user" : "users"} × ${duration(job.duration)}`;
 }

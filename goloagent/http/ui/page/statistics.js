@@ -1,81 +1,83 @@
-// The table of a job's results by method, URL and status, sorted by any column: the agent sorts, and
-// sends only what is shown.
+// The table of a job's results by method, URL and status. The agent sorts; only the first rows are sent.
 
-import { element, list, setText } from "./dom.js";
+import { element, setText, updateList } from "./dom.js";
 import { bytes, count, latency } from "./format.js";
 
-const SHOWN = 100;
+const MAX_ROWS = 100;
 
-const percentile = (key) => ({ label: key, sort: key, of: (row) => row.latency?.[key], text: latency });
+const word = (key, label, column) => ({ key, label, format: (text) => text || "–", ...column });
+const number = (key, label, column) => ({ key, label, format: count, class: "number", ...column });
+const percentile = (key) => number(key, key, { format: latency, value: (row) => row.latency?.[key] });
 
 const COLUMNS = [
-  { label: "Method", sort: "method", of: (row) => row.method, text: (method) => method || "–", words: true },
-  { label: "URL", sort: "url", of: (row) => row.url, text: (url) => url || "–", words: true, name: "url" },
-  { label: "Status", sort: "status", of: (row) => row.status, text: (status) => String(status) },
-  { label: "Results", sort: "results", of: (row) => row.results, text: count },
-  { label: "Errors", sort: "errors", of: (row) => row.errors, text: count, alarming: true },
+  word("method", "Method"),
+  word("url", "URL", { class: "url" }),
+  number("status", "Status", { format: String }),
+  number("results", "Results"),
+  number("errors", "Errors"),
   percentile("p50"),
   percentile("p95"),
   percentile("p99"),
   percentile("max"),
-  { label: "Bytes", sort: "bytes", of: (row) => row.bytes, text: bytes },
+  number("bytes", "Bytes", { format: bytes }),
 ];
 
+const rowKey = ({ method, url, status }) => JSON.stringify([method, url, status]);
+
+function createRow() {
+  return element("tr", {}, ...COLUMNS.map((column) => element("td", { class: column.class })));
+}
+
+function updateRow(node, row) {
+  COLUMNS.forEach(({ key, format, value = (row) => row[key] }, index) => {
+    const cell = node.children[index];
+    setText(cell, format(value(row)));
+    if (key === "url") cell.title = row.url;
+    if (key === "errors") cell.classList.toggle("bad", Boolean(row.errors));
+  });
+}
+
 export class StatisticsTable {
-  /** `sorted()` is called when the rows are to be asked for in another order: see `query`. */
-  constructor(root, sorted) {
+  /** `onSort()` is called when `query` has changed. */
+  constructor(root, onSort) {
     this.root = root;
-    this.changed = sorted;
+    this.onSort = onSort;
     this.note = root.querySelector('[data-field="stats-note"]');
     this.body = root.querySelector("tbody");
-    this.sorted = COLUMNS.find(({ label }) => label === "Results");
-    this.descending = true;
-    this.heads = COLUMNS.map((column) => this.head(column));
-    root.querySelector("thead tr").append(...this.heads);
+    this.sort = "results";
+    this.order = "desc";
+    this.headings = COLUMNS.map((column) => this.createHeading(column));
+    root.querySelector("thead tr").append(...this.headings);
   }
 
-  head(column) {
-    const button = element("button", { type: "button" }, column.label);
-    button.addEventListener("click", () => this.sort(column));
-    return element("th", { scope: "col", class: column.words ? null : "number" }, button);
+  createHeading({ key, label, class: name }) {
+    const button = element("button", { type: "button" }, label);
+    button.addEventListener("click", () => this.sortBy(key));
+    return element("th", { scope: "col", class: name === "number" ? name : null }, button);
   }
 
-  sort(column) {
-    this.descending = this.sorted === column ? !this.descending : true;
-    this.sorted = column;
-    this.changed();
+  sortBy(key) {
+    this.order = this.sort === key && this.order === "desc" ? "asc" : "desc";
+    this.sort = key;
+    this.onSort();
   }
 
-  /** Which rows to ask for. */
+  /** The query that selects and sorts the rows. */
   get query() {
-    return `rows=${SHOWN}&sort=${this.sorted.sort}&order=${this.descending ? "desc" : "asc"}`;
+    return `rows=${MAX_ROWS}&sort=${this.sort}&order=${this.order}`;
   }
 
-  /** Show statistics, or nothing when there are none. */
+  /** Show statistics, or hide the table if they are null or empty. */
   show(statistics) {
     const rows = statistics?.rows ?? [];
     this.root.hidden = rows.length === 0;
-    this.heads.forEach((head, index) => {
-      const order = this.descending ? "descending" : "ascending";
-      head.setAttribute("aria-sort", COLUMNS[index] === this.sorted ? order : "none");
+    this.headings.forEach((heading, index) => {
+      const order = this.order === "desc" ? "descending" : "ascending";
+      heading.setAttribute("aria-sort", COLUMNS[index].key === this.sort ? order : "none");
     });
     const other = statistics?.other ? [{ ...statistics.other, method: "", url: "all others", status: "" }] : [];
-    const key = (row) => JSON.stringify([row.method, row.url, row.status]);
-    list(this.body, [...rows, ...other], key, () => this.row(), (node, row) => this.update(node, row));
+    updateList(this.body, [...rows, ...other], rowKey, createRow, updateRow);
     const total = statistics?.rows_total ?? 0;
     setText(this.note, total > rows.length ? `${count(rows.length)} of ${count(total)} rows` : "");
-  }
-
-  row() {
-    return element("tr", {}, ...COLUMNS.map(({ words, name }) => element("td", { class: name ?? (words ? null : "number") })));
-  }
-
-  update(node, row) {
-    COLUMNS.forEach(({ of, text, name, alarming }, index) => {
-      const cell = node.children[index];
-      setText(cell, text(of(row)));
-      if (name === "url") cell.title = of(row);
-      if (alarming) cell.classList.toggle("bad", Boolean(of(row)));
-    });
   }
 }

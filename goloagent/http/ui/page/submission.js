@@ -1,15 +1,15 @@
-// The form that uploads a load test, or takes one that is there, and queues a job.
+// The form that uploads a load test, or selects an uploaded one, and queues a job.
 
-import { listBinaries, queueJob, Refused, upload } from "./api.js";
-import { element, list, setText } from "./dom.js";
-import { bytes, moment, short } from "./format.js";
+import { errorMessage, listBinaries, orNull, queueJob, upload } from "./api.js";
+import { element, setText, updateList } from "./dom.js";
+import { bytes, dateTime, shortId } from "./format.js";
 
-export class Submission {
-  /** `queued(id)` is told of each new job. */
-  constructor(form, queued) {
+export class SubmissionForm {
+  /** `onQueued(id)` is called for each new job. */
+  constructor(form, onQueued) {
     this.form = form;
     this.fields = form.elements;
-    this.queued = queued;
+    this.onQueued = onQueued;
     this.file = form.querySelector("#file-field");
     this.progress = form.querySelector("#upload");
     this.button = form.querySelector("button");
@@ -20,51 +20,48 @@ export class Submission {
       event.preventDefault();
       this.submit();
     });
-    this.fields.binary.addEventListener("change", () => this.choose());
-    this.fields.binary.addEventListener("focus", () => this.offer());
+    this.fields.binary.addEventListener("change", () => this.updateFileField());
+    this.fields.binary.addEventListener("focus", () => this.updateBinaries());
   }
 
-  /** Offer the binaries that the agent has. */
-  async offer() {
-    try {
-      this.binaries = (await listBinaries()).binaries;
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-    }
+  /** Fetch and offer the uploaded binaries. */
+  async updateBinaries() {
+    this.binaries = (await orNull(listBinaries()))?.binaries ?? this.binaries;
     this.showBinaries();
   }
 
-  showBinaries(wanted = this.fields.binary.value) {
-    const known = this.binaries.map(({ id, size, uploaded_at }) => ({
+  showBinaries(selected = this.fields.binary.value) {
+    const known = this.binaries.map(({ id, size, uploaded_at: uploaded }) => ({
       id,
-      text: `${short(id)} · ${bytes(size)} · ${moment(uploaded_at)}`,
+      text: `${shortId(id)} · ${bytes(size)} · ${dateTime(uploaded)}`,
     }));
-    const missing = wanted && !known.some(({ id }) => id === wanted) ? [{ id: wanted, text: short(wanted) }] : [];
-    list(
+    const isMissing = selected && !known.some(({ id }) => id === selected);
+    const missing = isMissing ? [{ id: selected, text: shortId(selected) }] : [];
+    updateList(
       this.fields.binary,
       [{ id: "", text: "Upload a file…" }, ...missing, ...known],
       ({ id }) => id,
       ({ id }) => element("option", { value: id }),
       (option, { text }) => setText(option, text),
     );
-    this.fields.binary.value = wanted;
-    this.choose();
+    this.fields.binary.value = selected;
+    this.updateFileField();
   }
 
-  choose() {
-    const stored = this.fields.binary.value !== "";
-    this.file.hidden = stored;
-    this.fields.file.required = !stored;
-    setText(this.button, stored ? "Queue" : "Upload and queue");
+  updateFileField() {
+    const isUploaded = this.fields.binary.value !== "";
+    this.file.hidden = isUploaded;
+    this.fields.file.required = !isUploaded;
+    setText(this.button, isUploaded ? "Queue" : "Upload and queue");
   }
 
-  /** Fill in what `job` was asked for. */
-  repeat(job) {
+  /** Copy the settings of `job` into the form. */
+  copy(job) {
     this.showBinaries(job.binary);
     this.fields.name.value = job.name;
     this.fields.users.value = job.users;
     this.fields.duration.value = job.duration;
-    setText(this.status, `As ${job.name} of ${moment(job.queued_at)}.`);
+    setText(this.status, `Settings copied from ${job.name} (${dateTime(job.queued_at)}).`);
     setText(this.error, "");
     this.form.scrollIntoView({ block: "nearest" });
     this.button.focus();
@@ -79,10 +76,10 @@ export class Submission {
       request.binary = binary.value || (await this.upload(file.files[0]));
       const { id } = await queueJob(request);
       setText(this.status, "Queued.");
-      this.queued(id);
+      this.onQueued(id);
     } catch (error) {
       setText(this.status, "");
-      setText(this.error, error instanceof Refused ? error.message : "The agent does not answer.");
+      setText(this.error, errorMessage(error));
     } finally {
       this.progress.hidden = true;
       this.button.disabled = false;

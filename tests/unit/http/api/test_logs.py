@@ -168,7 +168,10 @@ def test_a_log_that_is_gone(agent: Agent, written: Written, query: str) -> None:
     assert ask(agent, f"/jobs/one/out.log{query}").status == 404
     agent.store.forget_log("one")
     answer = ask(agent, f"/jobs/one/out.log{query}")
-    assert (answer.status, answer.body) == (404, b"job one has no log, or has it no more\n")
+    assert (answer.status, answer.body) == (
+        404,
+        b"job one has no log: never started, or removed by retention\n",
+    )
 
 
 def test_what_is_no_log(agent: Agent, written: Written) -> None:

@@ -116,4 +116,4 @@ def test_the_installed_package_has_the_page() -> None:
     if Path(str(installed.locate_file("goloagent/__init__.py"))) != Path(goloagent.__file__):
         pytest.skip("the package under test is not the installed one")
     brought = {str(path) for path in installed.files or ()}
-    assert {f"goloagent/http/ui/assets/{name}" for name in FILES} <= brought
+    assert {f"goloagent/http/ui/page/{name}" for name in FILES} <= brought
