@@ -34,11 +34,12 @@ FUZZ_SECONDS ?= 60
 fuzz: $(VENV)/fuzz.installed ## look for bytes that break a parser, FUZZ_SECONDS for each: some 6 minutes
 	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
 
-lint: $(VENV)/lint.installed ## ruff, mypy --strict and the import rules
+lint: $(VENV)/lint.installed ## ruff, mypy --strict, the import rules and the words of docs/style.txt
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/style.py
 
 docs: $(VENV)/test.installed ## render docs/lifecycle.md and the tables of docs/operations.md
 	$(BIN)/python docs/lifecycle.py
