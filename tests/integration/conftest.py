@@ -15,7 +15,7 @@ import pytest_twisted
 from golang import build
 from peers import debian as fresh
 from peers.agent import Agent
-from peers.browser import Browser, missing
+from peers.browser import Browser, missing_dependency
 from peers.collector import Collector
 from peers.notes import Notes
 from peers.page import SHOP
@@ -84,12 +84,12 @@ def browser() -> Iterator[Browser]:
     """A browser; the test fails for errors and violations of the policy on its console."""
     from twisted.internet import reactor
 
-    what = missing()
+    what = missing_dependency()
     if what is not None:
         pytest.skip(what)
     browser = Browser(reactor)
     yield browser
-    assert browser.complaints == []
+    assert browser.console_errors == []
 
 
 @pytest.fixture(scope="session")

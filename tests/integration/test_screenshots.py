@@ -1,4 +1,4 @@
-"""The pictures of the page in docs/, taken anew with ``GOLO_SCREENSHOTS=docs``."""
+"""Take the screenshots of the page in docs/; run with ``GOLO_SCREENSHOTS=docs``."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.browser import Browser
-from peers.page import DESKTOP, PHONE, state_is, until, visit
+from peers.page import DESKTOP, PHONE, visit, wait_for_state, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 DIRECTORY = os.environ.get("GOLO_SCREENSHOTS")
 
-# More than a minute of the charts.
-ENOUGH = "Number.parseInt(document.querySelector('[data-field=elapsed]').textContent) >= 75"
+# The charts show more than a minute.
+CHARTS_ARE_FILLED = "Number.parseInt(document.querySelector('[data-field=elapsed]').textContent) >= 75"
 
 LOGIN_FAILS = """
 import sys
@@ -33,7 +33,7 @@ sys.exit(1)
 async def test_screenshots(
     agent: Agent, browser: Browser, shop: Path, script: Callable[..., Path]
 ) -> None:
-    """A job that runs, on a desktop and on a phone in the dark, and one that has failed."""
+    """Capture a running job on a desktop and on a phone in dark mode, and a failed job."""
     binary = await agent.upload(shop)
     await agent.settled(await agent.queue("checkout", binary, duration=5))
     failed = await agent.queue("login", script(LOGIN_FAILS), duration=60)
@@ -44,16 +44,16 @@ async def test_screenshots(
 
     def scenario(page: Page) -> None:
         visit(page, agent)
-        state_is(page, "running")
+        wait_for_state(page, "running")
         page.get_by_text("err.log", exact=True).click()
-        until(page, ENOUGH, timeout_seconds=120)
+        wait_until(page, CHARTS_ARE_FILLED, timeout_seconds=120)
         page.screenshot(path=f"{DIRECTORY}/page.png", full_page=True)
         page.emulate_media(color_scheme="dark")
         page.set_viewport_size(PHONE)
-        until(page, "document.querySelector('#rate-chart svg').clientWidth < 360")
+        wait_until(page, "document.querySelector('#rate-chart svg').clientWidth < 360")
         page.screenshot(path=f"{DIRECTORY}/page-phone.png")
         page.goto(f"{page.url}#{failed}")
-        state_is(page, "failed")
+        wait_for_state(page, "failed")
         page.screenshot(path=f"{DIRECTORY}/page-failed.png")
 
     await browser.run(scenario, viewport=DESKTOP)

@@ -1,12 +1,13 @@
-"""A real browser, headless Chromium, driven through Playwright in a thread beside the reactor.
+"""Headless Chromium, driven by Playwright in a thread of its own.
 
-Playwright's plain API blocks and has an event loop of its own, and the reactor must go on: each
-scenario is a function that runs in one thread from the browser's start to its end.
+Playwright's synchronous API blocks, so each scenario is a function that runs in one thread from the
+start of its browser to the end.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -22,8 +23,8 @@ _T = TypeVar("_T")
 TIMEOUT_SECONDS = 20
 
 
-def missing() -> str | None:
-    """Return what is missing for a browser, None when there is one."""
+def missing_dependency() -> str | None:
+    """Return what the browser needs and is not installed, or None."""
     if "sync_playwright" not in globals():
         return "Playwright is not installed"
     return None if _chromium() else "Chromium is not installed"
@@ -34,32 +35,32 @@ def _chromium() -> str | None:
 
 
 class Browser:
-    """Runs scenarios, each in a new browser; `complaints` are what its console held against us."""
+    """Run scenarios, each in a new browser; `console_errors` collects errors and warnings."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self.complaints: list[str] = []
+        self.console_errors: list[str] = []
 
     async def run(self, scenario: Callable[[Page], _T], *arguments: str, **context: Any) -> _T:
-        """Return what `scenario` returns for a page.
+        """Return the result of `scenario` for a new page.
 
         Args:
-            arguments: of Chromium's command line.
-            context: as for Playwright's ``new_context``.
+            arguments: options for Chromium's command line.
+            context: options for Playwright's ``new_context``.
 
         """
         return await deferToThread(self._run, scenario, arguments, context)
 
-    def meanwhile(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        """Return what a coroutine returns; for scenarios, which are not in the reactor's thread."""
+    def run_in_reactor(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine from a scenario, in the reactor's thread, and return its result."""
         return blockingCallFromThread(self._reactor, ensureDeferred, coroutine)
 
-    def expected(self, text: str) -> None:
-        """Assert that there were complaints, all with `text` in them, and forget them."""
-        assert self.complaints, f"nobody complains of {text}"
-        others = [complaint for complaint in self.complaints if text not in complaint]
-        assert others == []
-        self.complaints.clear()
+    def expect_errors(self, pattern: str) -> None:
+        """Check that there are console errors and that `pattern` is in each, then clear them."""
+        assert self.console_errors, f"no console error matches {pattern}"
+        others = [error for error in self.console_errors if not re.search(pattern, error)]
+        assert others == [], others
+        self.console_errors.clear()
 
     def _run(
         self, scenario: Callable[[Page], _T], arguments: tuple[str, ...], context: dict[str, Any]
@@ -74,12 +75,12 @@ class Browser:
             try:
                 page = browser.new_context(**context).new_page()
                 page.set_default_timeout(TIMEOUT_SECONDS * 1000)
-                page.on("console", self._hear)
-                page.on("pageerror", lambda error: self.complaints.append(str(error)))
+                page.on("console", self._record_message)
+                page.on("pageerror", lambda error: self.console_errors.append(str(error)))
                 return scenario(page)
             finally:
                 browser.close()
 
-    def _hear(self, message: Any) -> None:
+    def _record_message(self, message: Any) -> None:
         if message.type in ("error", "warning"):
-            self.complaints.append(f"{message.text} {message.location.get('url', '')}")
+            self.console_errors.append(f"{message.text} {message.location.get('url', '')}")

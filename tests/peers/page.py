@@ -1,4 +1,4 @@
-"""The page at / as a person uses it, by what is seen on it, and a load test to watch on it."""
+"""Steps on the web page in a browser, and a load test to run from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,32 @@ if TYPE_CHECKING:
 PHONE = {"width": 360, "height": 780}
 DESKTOP = {"width": 1360, "height": 900}
 
-# A shop's journey, made up: five requests of different URLs, some of which fail.
+# Returns the texts whose contrast with their background is below WCAG 2's minimum of 4.5 to 1.
+LOW_CONTRAST_TEXTS = """() => {
+    const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+    const luminance = (color) => {
+        const [r, g, b] = color.map((part) => linear(part / 255));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const numbers = (color) => (color.match(/[\\d.]+/g) ?? []).map(Number);
+    const background = (node) => {
+        const color = numbers(getComputedStyle(node).backgroundColor);
+        return color.length === 3 ? color : background(node.parentElement);
+    };
+    const isText = (child) => child.nodeType === Node.TEXT_NODE && child.data.trim();
+    const visible = [...document.querySelectorAll("body *")].filter((node) =>
+        [...node.childNodes].some(isText) && node.checkVisibility() && !node.matches(":disabled"));
+    const contrast = (node) => {
+        const style = getComputedStyle(node);
+        const color = numbers(node instanceof SVGElement ? style.fill : style.color);
+        const [dark, light] = [color, background(node)].map(luminance).sort((a, b) => a - b);
+        return (light + 0.05) / (dark + 0.05);
+    };
+    return visible.filter((node) => contrast(node) < 4.5)
+        .map((node) => `${node.textContent.slice(0, 40)}: ${contrast(node)}`);
+}"""
+
+# A made-up journey through a shop: five requests to different URLs; a few of them fail.
 SHOP = """
 import random, sys, time
 sys.path.insert(0, {checkout!r})
@@ -32,10 +57,10 @@ begin = time.monotonic()
 
 def journey():
     swell = 1 + 0.5 * abs(((time.monotonic() - begin) / 20) % 2 - 1)
-    for method, url, typical, failing in STEPS:
-        seconds = typical * swell * random.lognormvariate(0, 0.35)
+    for method, url, typical_seconds, failure_rate in STEPS:
+        seconds = typical_seconds * swell * random.lognormvariate(0, 0.35)
         time.sleep(seconds)
-        status = 503 if random.random() < failing else 200
+        status = 503 if random.random() < failure_rate else 200
         report(method=method, url=url, status=status, size=2048, duration_seconds=seconds)
     if seconds > 0.06:
         now = time.strftime("%H:%M:%S")
@@ -46,13 +71,13 @@ serve(journey)
 
 
 def visit(page: Page, agent: Agent, rest: str = "") -> None:
-    """Open the page and wait until it knows the agent."""
+    """Open the page and wait until it shows that the agent is ready."""
     page.goto(f"http://127.0.0.1:{agent.port}/{rest}")
     page.get_by_text("ready", exact=True).wait_for()
 
 
-def submit(page: Page, program: Path, name: str, duration: int) -> None:
-    """Upload a load test and queue a job by the form."""
+def submit_form(page: Page, program: Path, name: str, duration: int) -> None:
+    """Upload a load test and queue a job with the form."""
     page.get_by_label("File").set_input_files(str(program))
     page.locator("#form").get_by_label("Name").fill(name)
     page.locator("#form").get_by_label("Users").fill("5")
@@ -60,25 +85,25 @@ def submit(page: Page, program: Path, name: str, duration: int) -> None:
     page.get_by_role("button", name="Upload and queue").click()
 
 
-def state_is(page: Page, state: str) -> None:
-    """Wait until the job that is shown is in `state`."""
+def wait_for_state(page: Page, state: str) -> None:
+    """Wait until the shown job is in `state`."""
     page.locator(f'#job .chip[data-state="{state}"]').wait_for(timeout=40_000)
 
 
 def field(page: Page, name: str) -> str:
-    """Return what a field of the job says."""
+    """Return the text of a field of the shown job."""
     return page.locator(f'#job [data-field="{name}"]').inner_text()
 
 
 def fits(page: Page) -> bool:
-    """Return whether the page needs no scrolling sideways."""
+    """Return whether the page is no wider than the window."""
     return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def until(page: Page, condition: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-    """Wait until an expression of JavaScript is true.
+def wait_until(page: Page, condition: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    """Wait until a JavaScript expression is true.
 
-    Playwright's own way would have the page evaluate a string, which its policy forbids.
+    Playwright's `wait_for_function` evaluates strings, which the page's security policy forbids.
     """
     end = time.monotonic() + timeout_seconds
     while not page.evaluate(condition):

@@ -115,7 +115,7 @@ async def test_another_site_can_do_nothing(
         return attack(page, f"http://127.0.0.1:{agent.port}", binary)
 
     told = await browser.run(scenario, "--host-resolver-rules=MAP evil.example 127.0.0.1")
-    browser.complaints.clear()  # the browser's own, of what it kept the page from
+    browser.console_errors.clear()  # the browser's own, of what it kept the page from
     assert [line for line in told if not re.search("refused| opaque 0| 403$", line)] == []
     # They did reach the agent, which refused them.
     assert {"POST /upload", "POST /queue", "GET /jobs"} <= set(refused(agent))
@@ -137,7 +137,7 @@ async def test_a_rebound_name_can_do_nothing(
         return attack(page, url, binary)
 
     told = await browser.run(scenario, "--host-resolver-rules=MAP rebound.example 127.0.0.1")
-    browser.complaints.clear()
+    browser.console_errors.clear()
     # But for what a browser sends nobody in this mode.
     assert [line for line in told if not line.endswith("403")] == ["/jobs/x no-cors refused"]
     await nothing_happened(agent, before)
@@ -170,7 +170,7 @@ async def test_another_site_cannot_use_the_password(
 
     credentials = {"username": "me", "password": "correct-horse"}
     told = await browser.run(scenario, http_credentials=credentials)
-    browser.complaints.clear()
+    browser.console_errors.clear()
     assert [line for line in told if not re.search("refused| opaque 0| 403$", line)] == []
     assert {"POST /upload", "POST /queue"} <= set(refused(idle_agent))
     await nothing_happened(idle_agent, before)
