@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A load test: each journey of a user is one GET, on a connection that its thread keeps open."""
+"""A load test in which each journey of a user is one GET. Each thread keeps its connection open."""
 
 import http.client
 import threading
@@ -15,7 +15,7 @@ mine = threading.local()
 
 
 def run() -> None:
-    """Make one request and report it; what goes wrong is reported too, and fails the call."""
+    """Make one request and report it. A failed request is reported too, and fails the call."""
     if not hasattr(mine, "connection"):
         mine.connection = http.client.HTTPConnection(target.netloc, timeout=30)
     status, size, error = 0, -1, None
@@ -25,7 +25,7 @@ def run() -> None:
         response = mine.connection.getresponse()
         status, size = response.status, len(response.read())
     except (OSError, http.client.HTTPException) as failure:
-        # Closed, it connects anew for the next request.
+        # The next request opens a new connection.
         mine.connection.close()
         error = failure
     seconds = time.perf_counter() - start

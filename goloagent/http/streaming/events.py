@@ -50,7 +50,7 @@ class EventRoutes:
         errors={404: "There is no such job."},
     )
     def get_events(self, request: Request, job_id: str) -> Deferred[None] | bytes:
-        """Tell what becomes of a job, as it happens.
+        """Stream a job's events as they happen.
 
         The id of an event is the job's state, so that who comes again is told the last one once.
         """
