@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 DIRECTORY = os.environ.get("GOLO_SCREENSHOTS")
 
 # The charts show more than a minute.
-CHARTS_ARE_FILLED = "Number.parseInt(document.querySelector('[data-field=elapsed]').textContent) >= 75"
+CHARTS_ARE_FILLED = (
+    "Number.parseInt(document.querySelector('[data-field=elapsed]').textContent) >= 75"
+)
 
 LOGIN_FAILS = """
 import sys
