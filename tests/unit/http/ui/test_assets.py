@@ -1,4 +1,4 @@
-"""The page's files over HTTP, and the policy they come under."""
+"""The files of the web page over HTTP, and their security policy."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ FILES = sorted(assets())
 PATHS = ["/", *(f"/page/{name}" for name in FILES)]
 
 
-def ask(agent: Agent, start: str, *lines: str) -> Answer:
-    """Return the answer to a request without a body."""
-    head = [f"{start} HTTP/1.1", "Host: localhost:8081", *lines, "", ""]
+def ask(agent: Agent, request_line: str, *headers: str) -> Answer:
+    """Return the response to a request without a body."""
+    head = [f"{request_line} HTTP/1.1", "Host: localhost:8081", *headers, "", ""]
     return agent.ask("\r\n".join(head).encode())
 
 
-def test_the_page_is_html_and_what_it_names_is_there(agent: Agent) -> None:
-    """Every reference of the page and of its modules is to a file that is served."""
+def test_references_of_the_page_are_served(agent: Agent) -> None:
+    """The page and its modules refer to each file that is served, and to no other."""
     page = ask(agent, "GET /")
     assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     named = set(re.findall(r'(?:src|href)="page/([^"]+)"', page.body.decode()))
@@ -35,53 +35,50 @@ def test_the_page_is_html_and_what_it_names_is_there(agent: Agent) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_each_file_has_its_type_and_the_policy(agent: Agent, path: str) -> None:
-    """A browser guesses no type, keeps nothing unasked, and fetches and runs only our files."""
-    answer = ask(agent, f"GET {path}")
+def test_media_type_and_security_policy(agent: Agent, path: str) -> None:
+    """Browsers use the given type, revalidate their copy, and load and run our files only."""
+    response = ask(agent, f"GET {path}")
     types = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-    assert answer.status == 200
-    assert answer.headers["Content-Type"].startswith(types.get(path.split(".")[-1], "text/html"))
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Cache-Control"] == "no-cache"
-    policy = dict(
-        directive.split(" ", 1)
-        for directive in answer.headers["Content-Security-Policy"].split("; ")
-    )
-    sources = {name: policy.pop(f"{name}-src") for name in ("script", "style", "connect", "img")}
-    assert set(sources.values()) == {"'self'"}
+    assert response.status == 200
+    assert response.headers["Content-Type"].startswith(types.get(path.split(".")[-1], "text/html"))
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Cache-Control"] == "no-cache"
+    header = response.headers["Content-Security-Policy"]
+    policy = dict(directive.split(" ", 1) for directive in header.split("; "))
+    for name in ("script-src", "style-src", "connect-src", "img-src"):
+        assert policy[name] == "'self'"
     for name in ("default-src", "base-uri", "form-action", "frame-ancestors"):
         assert policy[name] == "'none'"
-    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    assert "unsafe" not in header
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_what_a_browser_has_is_not_sent_again(agent: Agent, path: str) -> None:
-    """The ETag of a file answers 304 without a body, under the same policy; another gets all."""
+def test_conditional_requests(agent: Agent, path: str) -> None:
+    """A known ETag is 304 without a body under the same policy; another is the whole file."""
     first = ask(agent, f"GET {path}")
-    again = ask(agent, f"GET {path}", f"If-None-Match: {first.headers['ETag']}")
-    assert (again.status, again.body) == (304, b"")
-    assert again.headers["Content-Security-Policy"] == first.headers["Content-Security-Policy"]
+    known = ask(agent, f"GET {path}", f"If-None-Match: {first.headers['ETag']}")
+    assert (known.status, known.body) == (304, b"")
+    assert known.headers["Content-Security-Policy"] == first.headers["Content-Security-Policy"]
     other = ask(agent, f"GET {path}", 'If-None-Match: "other"')
     assert (other.status, other.body) == (200, first.body)
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_head_tells_the_same_without_a_body(agent: Agent, path: str) -> None:
-    """HEAD answers with the headers of GET."""
+def test_head_has_the_headers_of_get(agent: Agent, path: str) -> None:
+    """HEAD sends the headers of GET and no body."""
     connection = agent.connect()
     connection.send(f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-    head, _, body = connection.received.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200 ")
-    assert body == b""
-    same = ("Content-Type", "Content-Length", "ETag", "Content-Security-Policy")
-    told, full = connection.answer(bodies=False), ask(agent, f"GET {path}")
-    assert [told.headers[name] for name in same] == [full.headers[name] for name in same]
+    assert connection.received.partition(b"\r\n\r\n")[2] == b""
+    head, get = connection.answer(bodies=False), ask(agent, f"GET {path}")
+    assert head.status == 200
+    for name in ("Content-Type", "Content-Length", "ETag", "Content-Security-Policy"):
+        assert head.headers[name] == get.headers[name]
     connection.lose()
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_the_page_is_only_read(agent: Agent, method: str) -> None:
-    """Any other method is 405."""
+def test_other_methods_are_rejected(agent: Agent, method: str) -> None:
+    """Methods other than GET and HEAD are 405."""
     for path in PATHS:
         answer = ask(agent, f"{method} {path}", "Content-Length: 0")
         assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
@@ -89,16 +86,16 @@ def test_the_page_is_only_read(agent: Agent, method: str) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_the_page_needs_the_token(agent: Agent, path: str) -> None:
-    """Not a byte of the page is told to who has no token (D4)."""
+    """Every file of the page is 401 without the token (D4)."""
     agent.access = Access(token=b"correct-horse")
     assert ask(agent, f"GET {path}").status == 401
     assert ask(agent, f"GET {path}", "Authorization: Basic OmNvcnJlY3QtaG9yc2U=").status == 200
 
 
-def test_the_page_writes_no_markup() -> None:
-    """Nothing in the page's scripts can make markup or code of a text, and no file has any inline.
+def test_scripts_create_no_markup() -> None:
+    """No script turns text into markup or code, and no file contains inline scripts or styles.
 
-    A browser under our policy refuses it too; this also names the line.
+    The security policy makes browsers reject both; this test names the file.
     """
     sinks = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc"
     inline = r"<script(?![^>]* src=)|<style|\sstyle=|\son[a-z]+="
@@ -107,13 +104,13 @@ def test_the_page_writes_no_markup() -> None:
         assert re.findall(pattern, asset.body.decode()) == [], name
 
 
-def test_the_installed_package_has_the_page() -> None:
-    """The wheel brings every file of the page."""
+def test_installed_package_contains_the_page() -> None:
+    """The installed package contains every file of the page."""
     try:
         installed = distribution("golo-agent")
     except PackageNotFoundError:
         pytest.skip("golo-agent is not installed: it is imported from a checkout")
     if Path(str(installed.locate_file("goloagent/__init__.py"))) != Path(goloagent.__file__):
         pytest.skip("the package under test is not the installed one")
-    brought = {str(path) for path in installed.files or ()}
-    assert {f"goloagent/http/ui/page/{name}" for name in FILES} <= brought
+    installed_files = {str(path) for path in installed.files or ()}
+    assert {f"goloagent/http/ui/page/{name}" for name in FILES} <= installed_files
