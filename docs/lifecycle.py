@@ -1,4 +1,4 @@
-"""Render docs/lifecycle.md from the table in goloagent.runs.transitions, for ``make docs``."""
+"""Render docs/lifecycle.md from the transitions of a run, for ``make docs``."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from goloagent.runs.transitions import TABLE, Effect, Event, Phase
 
 PAGE = Path(__file__).with_suffix(".md")
 
-_INTRODUCTION = """\
-# The life of a job
+_INTRODUCTION = f"""\
+# The states of a job
 
-A job waits in the queue (`queued`), runs through the phases below, and ends as `finished`,
-`failed`, `cancelled` or `interrupted`. What happens in a phase, and what follows, is the table
-`goloagent/runs/transitions.py`; this page is rendered from it by `make docs`.
+A job waits in the queue (`queued`), runs through the phases below, and ends as `finished`, `failed`,
+`cancelled` or `interrupted`. `goloagent/runs/transitions.py` has the table of all transitions; `make docs`
+renders this page from it.
 
-A job is `finished` when it ran for its duration and at least one call succeeded. Otherwise its
-first cause decides: somebody's wish makes it `cancelled`, the agent's end `interrupted`, everything
-else `failed` (`goloagent/runs/outcome.py`).
+A job is `finished` if it ran for its duration and at least one call succeeded. Otherwise its first failure
+decides: a user's cancel yields `cancelled`, an agent shutdown `interrupted`, any other failure `failed`
+(`goloagent/runs/outcome.py`).
 
-## Why the end has so many phases
+## Why the end has several phases
 
-A load test prints a result *after* the call that caused it has returned. So the end is unhurried:
-no further call is made and those in flight may return (`RETURNING`); stdout may fall quiet
-(`SETTLING`); only then comes SIGTERM (`TERMINATING`), and SIGKILL for whatever did not heed it
-(`KILLING`). Pipes are read to their end before the job is over (`DRAINING`).
+A load test prints a result *after* the call that caused it has returned. So the end has several phases: stop
+issuing calls and wait for those in flight (`{Phase.RETURNING.name}`), wait until stdout is idle
+(`{Phase.SETTLING.name}`), send SIGTERM (`{Phase.TERMINATING.name}`), and send SIGKILL to the remaining
+processes (`{Phase.KILLING.name}`). The job is over when its pipes are read to their end
+(`{Phase.DRAINING.name}`).
 
-A broken RPC connection waits a moment (`PARTING`): when the process has crashed, its exit is the
-better reason.
+After the loss of the RPC connection the agent waits a moment (`{Phase.PARTING.name}`): if the process has
+crashed, its exit is the better reason.
 """
 
 
@@ -44,11 +45,11 @@ def _diagram() -> list[str]:
             arrows.setdefault((phase, step.phase), []).append(event.name.lower())
     lines = [f"    {a.name} --> {b.name}: {', '.join(events)}" for (a, b), events in arrows.items()]
     return [
-        "## The picture",
+        "## The diagram",
         "",
         "```mermaid",
         "stateDiagram-v2",
-        "    [*] --> PREPARING: its turn",
+        "    [*] --> PREPARING: first in the queue",
         *lines,
         "    OVER --> [*]",
         "```",
@@ -63,10 +64,10 @@ def _phases() -> list[str]:
         if phase.state is not None
     ]
     return [
-        "## How long a phase may last",
+        "## Timeouts",
         "",
-        "In the second figure somebody waits for the end: a cancelled job, an agent that stops.",
-        f"Stdout is quiet after {bounds.quiet_seconds:g} s without a byte.",
+        "The second number applies to a cancelled job and to a shutdown of the agent.",
+        f"Stdout is idle after {bounds.quiet_seconds:g} s without a byte.",
         "",
         "| phase | state in the API | seconds |",
         "|---|---|---|",
@@ -88,15 +89,15 @@ def _rows() -> list[str]:
         for (phase, event), step in TABLE.items()
     ]
     return [
-        "## The table",
+        "## The transitions",
         "",
-        "| in this phase | when this happens | go to | and do |",
+        "| phase | event | next phase | actions |",
         "|---|---|---|---|",
         *rows,
         "",
         "Events: " + "; ".join(f"`{event.name}` {event.value}" for event in Event) + ".",
         "",
-        "Effects: " + "; ".join(f"`{effect.name}` {effect.value}" for effect in Effect) + ".",
+        "Actions: " + "; ".join(f"`{effect.name}` {effect.value}" for effect in Effect) + ".",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Renders the tables of docs/operations.md: routes, metrics, signals. ``make docs`` writes them."""
+"""Render the tables of docs/operations.md: routes, metrics and signals, for ``make docs``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAGE = Path(__file__).with_name("operations.md")
 
 
 def render(page: str) -> str:
-    """Return the page with its tables as they are to be."""
+    """Return the page with its tables replaced."""
     tables = {"routes": _routes(), "metrics": _metrics(), "signals": _signals()}
     for name, table in tables.items():
         body = "\n".join(table)
@@ -54,11 +54,14 @@ def _routes() -> Iterator[str]:
         yield f"| `{operation.method} {path}` | {summary} | {answers} |"
     yield ""
     always = [f"{status} ({meaning[0].lower()}{meaning[1:-1]})" for status, meaning in _always()]
-    yield f"Anywhere: {'; '.join(always)}."
+    yield f"Any route: {'; '.join(always)}."
 
 
 def _always() -> list[tuple[int, str]]:
-    unrouted = {404: "There is nothing.", 405: "Another method is allowed, as Allow says."}
+    unrouted = {
+        404: "The path does not exist.",
+        405: "The method is not allowed; Allow lists those that are.",
+    }
     return sorted({**EVERYWHERE, **unrouted}.items())
 
 
