@@ -84,7 +84,7 @@ class Options(usage.Options):
             "token-file",
             None,
             None,
-            "file with the bearer token that every request must bear (default: none)",
+            "file with the bearer token required on every request (default: none)",
         ),
         (
             "run-as",
@@ -115,17 +115,17 @@ class Options(usage.Options):
             "min-free",
             None,
             "128MiB",
-            "free space, of at most a tenth of the disk, below which no job runs",
+            "minimum free disk space to run a job; capped at 10 % of the filesystem",
         ),
         ("keep-days", None, "30", "days after which the log of a delivered run is removed"),
         ("keep-size", None, "50GiB", "size of all delivered runs' logs; the oldest are removed"),
         ("keep-jobs", None, "100000", "jobs in the history; the oldest without a log are removed"),
-        ("max-connections", None, "256", "connections that may be open, of all clients"),
+        ("max-connections", None, "256", "most connections in all"),
         (
             "max-connections-per-peer",
             None,
             "32",
-            "connections that may be open from one address, or from one IPv6 /64",
+            "most connections from one address or one IPv6 /64",
         ),
     )
     optFlags = (

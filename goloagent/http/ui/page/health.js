@@ -18,7 +18,7 @@ function describeProtections({ processes, files, run_as: user, token, min_free_b
       : "Only file permissions protect the agent's files from load tests.",
     user && `Load tests run as user ${user}.`,
     token ? "Every request needs the bearer token." : "Requests need no token.",
-    minFreeBytes && `No job runs while less than ${bytes(minFreeBytes)} of disk space is free.`,
+    minFreeBytes && `No job runs while free disk space is below ${bytes(minFreeBytes)} (or 10 % of the disk, if less).`,
   ].filter(Boolean);
 }
 
