@@ -18,13 +18,8 @@ async function send(path, options = {}) {
   return response;
 }
 
-async function sendForJson(path, options) {
-  return (await send(path, options)).json();
-}
-
-function jobPath(id) {
-  return `jobs/${encodeURIComponent(id)}`;
-}
+const sendForJson = async (path, options) => (await send(path, options)).json();
+const jobPath = (id) => `jobs/${encodeURIComponent(id)}`;
 
 /** Return what to show for a failed request. */
 export function errorMessage(error) {
@@ -47,22 +42,13 @@ export function listJobs(parameters) {
   return sendForJson(`jobs?${new URLSearchParams(set)}`);
 }
 
-export function getJob(id) {
-  return sendForJson(jobPath(id));
-}
-
-export function cancelJob(id) {
-  return sendForJson(jobPath(id), { method: "DELETE" });
-}
+export const getJob = (id) => sendForJson(jobPath(id));
+export const cancelJob = (id) => sendForJson(jobPath(id), { method: "DELETE" });
 
 /** Return a job's statistics; `query` selects and sorts the rows. */
-export function getStatistics(id, query) {
-  return sendForJson(`${jobPath(id)}/stats?${query}`);
-}
+export const getStatistics = (id, query) => sendForJson(`${jobPath(id)}/stats?${query}`);
 
-export function listBinaries() {
-  return sendForJson("binaries?limit=50");
-}
+export const listBinaries = () => sendForJson("binaries?limit=50");
 
 export function queueJob(request) {
   const headers = { "Content-Type": "application/json" };
@@ -70,13 +56,9 @@ export function queueJob(request) {
 }
 
 /** Return the agent's health; the status is 503 if it is not ready. */
-export async function getHealth() {
-  return (await fetch("health", { headers: { Accept: "application/json" } })).json();
-}
+export const getHealth = async () => (await fetch("health", { headers: { Accept: "application/json" } })).json();
 
-export function logPath(id, file) {
-  return `${jobPath(id)}/${file}`;
-}
+export const logPath = (id, file) => `${jobPath(id)}/${file}`;
 
 /** Return the last `maxBytes` of a log. */
 export async function getLogTail(id, file, maxBytes) {
@@ -84,9 +66,7 @@ export async function getLogTail(id, file, maxBytes) {
   return new Uint8Array(await response.arrayBuffer());
 }
 
-export function openEvents(id) {
-  return new EventSource(`${jobPath(id)}/events`);
-}
+export const openEvents = (id) => new EventSource(`${jobPath(id)}/events`);
 
 /** Upload a file and return the id of the binary; `onProgress` gets the part sent, 0 to 1. */
 export function upload(file, onProgress) {

@@ -2,6 +2,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+export const byId = (id) => document.getElementById(id);
+
 function build(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value != null) node.setAttribute(name, value);

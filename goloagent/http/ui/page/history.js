@@ -1,7 +1,7 @@
 // The table of all jobs, newest first, one page at a time.
 
 import { listJobs } from "./api.js";
-import { element, setChip, setText, updateList } from "./dom.js";
+import { byId, element, setChip, setText, updateList } from "./dom.js";
 import { count, dateTime } from "./format.js";
 import { load } from "./state.js";
 
@@ -33,20 +33,14 @@ function updateRow(row, job) {
 
 export class JobHistory {
   constructor(root) {
-    const find = (id) => root.querySelector(`#${id}`);
     this.body = root.querySelector("tbody");
-    this.empty = find("history-empty");
-    this.page = find("history-page");
-    this.pages = find("pages");
-    this.newer = find("newer");
-    this.older = find("older");
-    this.filter = find("filter");
+    this.filter = byId("filter");
     this.cursors = [""]; // `before` of each page up to the current one
     this.next = "";
     this.filter.addEventListener("submit", (event) => event.preventDefault());
     this.filter.addEventListener("input", () => this.go([""]));
-    this.newer.addEventListener("click", () => this.go(this.cursors.slice(0, -1)));
-    this.older.addEventListener("click", () => this.go([...this.cursors, this.next]));
+    byId("newer").addEventListener("click", () => this.go(this.cursors.slice(0, -1)));
+    byId("older").addEventListener("click", () => this.go([...this.cursors, this.next]));
   }
 
   go(cursors) {
@@ -63,12 +57,12 @@ export class JobHistory {
     if (cursors !== this.cursors || filter().state !== state || filter().name !== name) return;
     updateList(this.body, jobs, (job) => job.id, createRow, updateRow);
     this.next = next ? jobs.at(-1).id : "";
-    this.empty.hidden = jobs.length > 0;
-    setText(this.empty, state || name ? "No job matches." : "No jobs yet.");
-    this.pages.hidden = cursors.length === 1 && !next;
-    this.newer.disabled = cursors.length === 1;
-    this.older.disabled = !next;
-    setText(this.page, `page ${cursors.length}`);
+    byId("history-empty").hidden = jobs.length > 0;
+    setText(byId("history-empty"), state || name ? "No job matches." : "No jobs yet.");
+    byId("pages").hidden = cursors.length === 1 && !next;
+    byId("newer").disabled = cursors.length === 1;
+    byId("older").disabled = !next;
+    setText(byId("history-page"), `page ${cursors.length}`);
   }
 
   /** Mark the job that the page shows. */

@@ -1,7 +1,7 @@
 // The panel of one job: its state, figures, charts, and the reason for its end.
 
 import { Chart } from "./chart.js";
-import { setChip, setFields, showNotices } from "./dom.js";
+import { byId, setChip, setFields, showNotices } from "./dom.js";
 import * as format from "./format.js";
 import { hasEnded, isActive, load } from "./state.js";
 
@@ -77,23 +77,8 @@ function warnings(job) {
 export class JobPanel {
   constructor(root) {
     this.root = root;
-    const find = (id) => root.querySelector(`#${id}`);
-    this.empty = find("no-job");
-    this.body = find("job-body");
-    this.chip = root.querySelector('[data-field="state"]');
-    this.elapsed = find("elapsed");
-    this.progress = root.querySelector(".run");
-    this.reason = find("reason");
-    this.stderr = find("stderr");
-    this.delivery = find("delivery");
-    this.warnings = find("warnings");
-    this.back = find("back");
-    this.cancel = find("cancel");
-    this.charts = find("charts");
-    this.errors = find("tile-errors");
-    this.pending = find("tile-pending");
-    this.rate = new Chart(find("rate-chart"), RATE_CHART);
-    this.latency = new Chart(find("latency-chart"), LATENCY_CHART);
+    this.rate = new Chart(byId("rate-chart"), RATE_CHART);
+    this.latency = new Chart(byId("latency-chart"), LATENCY_CHART);
   }
 
   /**
@@ -101,37 +86,37 @@ export class JobPanel {
    * `samples`: the last minutes of an active or just ended job.
    */
   show(job, { isPinned, running, samples, statistics }) {
-    this.empty.hidden = job !== null;
-    this.body.hidden = job === null;
-    setFields(this.empty, isPinned ? NOT_FOUND : NO_JOBS);
+    byId("no-job").hidden = job !== null;
+    byId("job-body").hidden = job === null;
+    setFields(byId("no-job"), isPinned ? NOT_FOUND : NO_JOBS);
     if (job === null) return;
-    this.back.hidden = !isPinned || isActive(job) || !running;
+    byId("back").hidden = !isPinned || isActive(job) || !running;
     setFields(this.root, { role: role(job, isPinned), name: job.name, meta: metadata(job) });
     this.showState(job, samples.at(-1));
     this.showProblems(job);
     this.showFigures(job, isActive(job) ? samples.at(-1) : undefined, statistics);
-    this.charts.hidden = !isActive(job) && samples.length === 0;
+    byId("charts").hidden = !isActive(job) && samples.length === 0;
     this.rate.show(samples);
     this.latency.show(samples);
   }
 
   showState(job, sample) {
-    setChip(this.chip, job.state);
-    this.cancel.hidden = hasEnded(job) || job.state === "stopping";
-    this.progress.hidden = !isActive(job);
+    setChip(byId("job-state"), job.state);
+    byId("cancel").hidden = hasEnded(job) || job.state === "stopping";
+    byId("run").hidden = !isActive(job);
     const seconds = sample && job.started_at ? (sample.time - Date.parse(job.started_at)) / 1000 : null;
     const elapsed = seconds === null ? null : Math.min(job.duration, Math.max(0, seconds));
-    this.elapsed.value = elapsed === null || !job.duration ? 0 : elapsed / job.duration;
+    byId("elapsed").value = elapsed === null || !job.duration ? 0 : elapsed / job.duration;
     const text = elapsed === null ? "" : `${duration(elapsed)} of ${duration(job.duration)}`;
     setFields(this.root, { elapsed: job.state === "stopping" ? "stopping…" : text });
   }
 
   showProblems(job) {
     const stderr = (job.stderr_tail ?? "").trimEnd();
-    this.reason.hidden = !job.reason;
-    this.reason.dataset.state = job.state;
-    this.stderr.hidden = !stderr;
-    this.delivery.hidden = !isStuck(job);
+    byId("reason").hidden = !job.reason;
+    byId("reason").dataset.state = job.state;
+    byId("stderr").hidden = !stderr;
+    byId("delivery").hidden = !isStuck(job);
     setFields(this.root, {
       message: job.message ?? "",
       reason: job.reason ?? "",
@@ -139,7 +124,7 @@ export class JobPanel {
       stderr,
       delivery: isStuck(job) ? deliveryProblem(job) : "",
     });
-    showNotices(this.warnings, warnings(job).map((text) => ({ level: "warn", text })));
+    showNotices(byId("warnings"), warnings(job).map((text) => ({ level: "warn", text })));
   }
 
   /** Show the last second of an active job, `sample`, or the totals of any other. */
@@ -167,7 +152,7 @@ export class JobPanel {
       "pending-note": deliveryNote(job),
       "whole-run": total?.max == null ? "" : `Latency of the whole run: ${percentiles.join(" · ")}`,
     });
-    this.errors.classList.toggle("bad", Boolean(errors));
-    this.pending.classList.toggle("warn", isStuck(job));
+    byId("tile-errors").classList.toggle("bad", Boolean(errors));
+    byId("tile-pending").classList.toggle("warn", isStuck(job));
   }
 }

@@ -1,7 +1,7 @@
 // The end of a log, polled: the cost does not depend on the log's size, and no connection stays open.
 
 import { ApiError, getLogTail, logPath } from "./api.js";
-import { setText } from "./dom.js";
+import { byId, setText } from "./dom.js";
 
 const TAIL_BYTES = 16 * 1024;
 const LINE_FEED = 10;
@@ -15,9 +15,8 @@ function decodeTail(tail) {
 export class LogTail {
   constructor(root) {
     this.root = root;
-    this.tail = root.querySelector("#log-tail");
-    this.full = root.querySelector("#log-full");
-    this.follow = root.querySelector("#log-follow");
+    this.tail = byId("log-tail");
+    this.follow = byId("log-follow");
     this.files = [...root.querySelectorAll('input[name="log"]')];
     this.id = null;
     for (const input of this.files) {
@@ -47,7 +46,7 @@ export class LogTail {
   async update() {
     const { id, file } = this;
     if (id === null || !this.follow.checked) return;
-    this.full.href = logPath(id, file);
+    byId("log-full").href = logPath(id, file);
     const text = await getLogTail(id, file, TAIL_BYTES).then(decodeTail, (error) => {
       if (error instanceof ApiError) return error.message;
       throw error;

@@ -2,7 +2,7 @@
 
 import { errorMessage, getHealth, getJob, getStatistics, listJobs, orNull } from "./api.js";
 import { CancelDialog } from "./cancellation.js";
-import { setText } from "./dom.js";
+import { byId, setText } from "./dom.js";
 import { JobEvents } from "./events.js";
 import { rate } from "./format.js";
 import { HealthPanel } from "./health.js";
@@ -17,18 +17,17 @@ import { SubmissionForm } from "./submission.js";
 const POLL_MS = 2000;
 const LOG_POLL_MS = 1000;
 
-const find = (id) => document.getElementById(id);
-const panel = new JobPanel(find("job"));
-const statisticsTable = new StatisticsTable(find("stats"), () => {
+const panel = new JobPanel(byId("job"));
+const statisticsTable = new StatisticsTable(byId("stats"), () => {
   completeId = null;
   poll();
 });
-const log = new LogTail(find("log"));
+const log = new LogTail(byId("log"));
 const history = new JobHistory(document.querySelector(".history"));
-const healthPanel = new HealthPanel(find("health"), find("notices"));
-const cancelDialog = new CancelDialog(find("cancel-dialog"), poll);
-const queue = new Queue(find("queue"), find("queue-count"), find("queue-empty"), (job) => cancelDialog.open(job));
-const form = new SubmissionForm(find("form"), (id) => {
+const healthPanel = new HealthPanel(byId("health"), byId("notices"));
+const cancelDialog = new CancelDialog(byId("cancel-dialog"), poll);
+const queue = new Queue((job) => cancelDialog.open(job));
+const form = new SubmissionForm(byId("form"), (id) => {
   form.updateBinaries();
   // Show the new job if no other runs.
   if (!jobs.some(isActive)) location.hash = id;
@@ -42,7 +41,7 @@ const events = new JobEvents({
     poll();
   },
   onSample: show,
-  onConnection: (isOpen) => setText(find("stream"), isOpen ? "" : "Connection lost. Reconnecting…"),
+  onConnection: (isOpen) => setText(byId("stream"), isOpen ? "" : "Connection lost. Reconnecting…"),
 });
 
 let jobs = [];
@@ -135,8 +134,8 @@ async function pollForever() {
 
 document.addEventListener("visibilitychange", () => document.hidden || poll());
 window.addEventListener("hashchange", () => updateJob().then(show, poll));
-find("cancel").addEventListener("click", () => shown && cancelDialog.open(shown));
-find("again").addEventListener("click", () => shown && form.copy(shown));
+byId("cancel").addEventListener("click", () => shown && cancelDialog.open(shown));
+byId("again").addEventListener("click", () => shown && form.copy(shown));
 form.updateBinaries();
 pollForever();
 pollLog();

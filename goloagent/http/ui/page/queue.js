@@ -1,23 +1,20 @@
 // The queued jobs in the order in which they will run.
 
-import { element, setText, updateList } from "./dom.js";
+import { byId, element, setText, updateList } from "./dom.js";
 import { dateTime } from "./format.js";
 import { load } from "./state.js";
 
 export class Queue {
   /** `onCancel(job)` is called when a job's cancel button is pressed. */
-  constructor(root, count, empty, onCancel) {
-    this.root = root;
-    this.count = count;
-    this.empty = empty;
+  constructor(onCancel) {
     this.onCancel = onCancel;
   }
 
   /** Show `jobs`, newest first. */
   show(jobs) {
-    setText(this.count, jobs.length ? String(jobs.length) : "");
-    this.empty.hidden = jobs.length > 0;
-    updateList(this.root, [...jobs].reverse(), (job) => job.id, (job) => this.createItem(job));
+    setText(byId("queue-count"), jobs.length ? String(jobs.length) : "");
+    byId("queue-empty").hidden = jobs.length > 0;
+    updateList(byId("queue"), [...jobs].reverse(), (job) => job.id, (job) => this.createItem(job));
   }
 
   createItem(job) {

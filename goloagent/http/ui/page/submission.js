@@ -1,7 +1,7 @@
 // The form that uploads a load test, or selects an uploaded one, and queues a job.
 
 import { errorMessage, listBinaries, orNull, queueJob, upload } from "./api.js";
-import { element, setText, updateList } from "./dom.js";
+import { byId, element, setText, updateList } from "./dom.js";
 import { bytes, dateTime, shortId } from "./format.js";
 
 export class SubmissionForm {
@@ -10,11 +10,7 @@ export class SubmissionForm {
     this.form = form;
     this.fields = form.elements;
     this.onQueued = onQueued;
-    this.file = form.querySelector("#file-field");
-    this.progress = form.querySelector("#upload");
     this.button = form.querySelector("button");
-    this.status = form.querySelector("#form-status");
-    this.error = form.querySelector("#form-error");
     this.binaries = [];
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -50,7 +46,7 @@ export class SubmissionForm {
 
   updateFileField() {
     const isUploaded = this.fields.binary.value !== "";
-    this.file.hidden = isUploaded;
+    byId("file-field").hidden = isUploaded;
     this.fields.file.required = !isUploaded;
     setText(this.button, isUploaded ? "Queue" : "Upload and queue");
   }
@@ -61,8 +57,8 @@ export class SubmissionForm {
     this.fields.name.value = job.name;
     this.fields.users.value = job.users;
     this.fields.duration.value = job.duration;
-    setText(this.status, `Settings copied from ${job.name} (${dateTime(job.queued_at)}).`);
-    setText(this.error, "");
+    setText(byId("form-status"), `Settings copied from ${job.name} (${dateTime(job.queued_at)}).`);
+    setText(byId("form-error"), "");
     this.form.scrollIntoView({ block: "nearest" });
     this.button.focus();
   }
@@ -70,28 +66,28 @@ export class SubmissionForm {
   async submit() {
     const { binary, file, name, users, duration } = this.fields;
     const request = { name: name.value, users: users.valueAsNumber, duration: duration.valueAsNumber };
-    setText(this.error, "");
+    setText(byId("form-error"), "");
     this.button.disabled = true;
     try {
       request.binary = binary.value || (await this.upload(file.files[0]));
       const { id } = await queueJob(request);
-      setText(this.status, "Queued.");
+      setText(byId("form-status"), "Queued.");
       this.onQueued(id);
     } catch (error) {
-      setText(this.status, "");
-      setText(this.error, errorMessage(error));
+      setText(byId("form-status"), "");
+      setText(byId("form-error"), errorMessage(error));
     } finally {
-      this.progress.hidden = true;
+      byId("upload").hidden = true;
       this.button.disabled = false;
     }
   }
 
   async upload(file) {
-    this.progress.hidden = false;
-    this.progress.value = 0;
-    setText(this.status, `Uploading ${bytes(file.size)}…`);
+    byId("upload").hidden = false;
+    byId("upload").value = 0;
+    setText(byId("form-status"), `Uploading ${bytes(file.size)}…`);
     return upload(file, (part) => {
-      this.progress.value = part;
+      byId("upload").value = part;
     });
   }
 }
