@@ -1,14 +1,14 @@
-# One virtual environment, made on first use and again when setup.py changes.
+# The virtual environment is created on first use and updated when setup.py changes.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: help demo test bench soak package fuzz lint docs clean
 
-help: ## list what make can do
+help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-# A plain install, not an editable one: that hides Twisted plugins.
+# Not an editable install, because it hides Twisted plugins.
 $(VENV)/%.installed: setup.py pyproject.toml $(shell find goloagent twisted -type f ! -name '*.pyc')
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
@@ -18,23 +18,23 @@ $(VENV)/%.installed: setup.py pyproject.toml $(shell find goloagent twisted -typ
 demo: $(VENV)/demo.installed ## run a ten-second load test, end to end, on this machine
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/test.installed ## run every test, with a real Go load test and a real twistd: some 15 minutes
+test: $(VENV)/test.installed ## run the tests, with a real Go load test and a real twistd: 15 minutes
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
-bench: $(VENV)/test.installed ## measure the agent beside Go: some 4 minutes, with BENCH_FULL=1 an hour
+bench: $(VENV)/test.installed ## compare the agent with Go: 4 minutes, with BENCH_FULL=1 an hour
 	$(BIN)/python -m bench
 
-soak: $(VENV)/test.installed ## the promises of docs/reliability.md and the API at full length: some 30 minutes
+soak: $(VENV)/test.installed ## test the promises of docs/reliability.md and the API at full length: 30 minutes
 	GOLO_SOAK=1 $(BIN)/pytest -rP tests/integration/promises tests/integration/test_openapi.py
 
 package: $(VENV)/package.installed ## build the wheel, the sdist and, on Debian, the .deb into dist/
 	etc/package.sh $(abspath $(BIN)/python)
 
 FUZZ_SECONDS ?= 60
-fuzz: $(VENV)/fuzz.installed ## look for bytes that break a parser, FUZZ_SECONDS for each: some 6 minutes
+fuzz: $(VENV)/fuzz.installed ## find bytes that break a parser, FUZZ_SECONDS for each: 6 minutes
 	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
 
-lint: $(VENV)/lint.installed ## ruff, mypy --strict, the import rules and the words of docs/style.txt
+lint: $(VENV)/lint.installed ## check with ruff, mypy --strict, the import rules and the words of docs/style.txt
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -45,5 +45,5 @@ docs: $(VENV)/test.installed ## render docs/lifecycle.md and the tables of docs/
 	$(BIN)/python docs/lifecycle.py
 	$(BIN)/python docs/tables.py
 
-clean: ## remove what make made
+clean: ## remove generated files
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -29,13 +29,13 @@ MEASUREMENTS = (
 
 
 def main() -> None:
-    """Measure what is asked for: everything by default."""
+    """Run the measurements of the arguments, by default all."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("measurement", nargs="*", help=f"of {', '.join(MEASUREMENTS)}")
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
     scales = parser.add_mutually_exclusive_group()
-    scales.add_argument("--tiny", action="store_true", help="only to see that it works")
-    scales.add_argument("--full", action="store_true", help="at full length, as with BENCH_FULL=1")
+    scales.add_argument("--tiny", action="store_true", help="check that it works")
+    scales.add_argument("--full", action="store_true", help="at full length, like BENCH_FULL=1")
     arguments = parser.parse_args()
     if unknown := set(arguments.measurement) - set(MEASUREMENTS):
         parser.error(f"no such measurement: {', '.join(sorted(unknown))}")
@@ -52,13 +52,13 @@ def main() -> None:
     load = os.getloadavg()
     print(f"\n{table(rows)}\n\nload average at the end: {load[0]:.2f} {load[1]:.2f} {load[2]:.2f}")
     print(f"Python {platform.python_version()}\n{verdict(rows)}")
-    told = {
+    report = {
         "load_average": load,
         "python": platform.python_version(),
         "rows": [asdict(row) | {"reached": row.reached} for row in rows],
     }
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    arguments.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

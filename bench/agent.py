@@ -1,4 +1,4 @@
-"""The agent as an operator runs it: a real twistd, reached by HTTP, watched through /proc."""
+"""A real agent, run by twistd, used over HTTP and measured through /proc."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OVER = ("finished", "failed", "cancelled", "interrupted")
 
 @dataclass(frozen=True)
 class Moment:
-    """A job's counts at a moment, and the CPU time that the agent had taken by then."""
+    """A job's counts and the agent's CPU time at a moment."""
 
     time: float
     cpu: float
@@ -48,8 +48,8 @@ class Agent:
 
     @property
     def cpu_seconds(self) -> float:
-        """The CPU time of the process with all its threads, none of which ever ends."""
-        # To the nanosecond, where /proc/<pid>/stat counts ticks of 10 ms.
+        """The CPU time of the process with all its threads, none of which ends."""
+        # In nanoseconds, while /proc/<pid>/stat counts ticks of 10 ms.
         tasks = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
         return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
@@ -60,26 +60,26 @@ class Agent:
         assert found is not None
         return int(found[1]) / 1024
 
-    def forget_peak(self) -> None:
-        """Have VmHWM begin anew."""
+    def reset_peak(self) -> None:
+        """Reset VmHWM."""
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
 
     def lags(self) -> dict[float, float]:
-        """Return how often the event loop was late by at most so many seconds."""
+        """Return the histogram of event-loop lag: counts by upper bound in seconds."""
         text = self.ask("GET", "/metrics").decode()
         return {float(bound): float(count) for bound, count in _LAG.findall(text)}
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> bytes:
-        """Make a request; return the answer's body."""
+        """Send a request and return the body of the response."""
         request = urllib.request.Request(
             f"http://{self.address}{path}", data=body, method=method, headers=headers
         )
-        with urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS) as answer:
-            told: bytes = answer.read()
-            return told
+        with urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS) as response:
+            content: bytes = response.read()
+            return content
 
     def upload(self, program: Path) -> str:
-        """Upload a small program; return the binary's id."""
+        """Upload a small program and return the binary's id."""
         boundary = uuid.uuid4().hex
         body = b"".join(form(boundary, program.name, [program.read_bytes()]))
         kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
@@ -88,7 +88,7 @@ class Agent:
 
     @contextmanager
     def job(self, program: Path, users: int) -> Iterator[str]:
-        """Run a job of the program, cancelled at the end; entered once calls return."""
+        """Run a job of the program and cancel it at the end; enter when calls return."""
         wanted = {"name": "bench", "users": users, "duration": 3600, "binary": self.upload(program)}
         kind = {"Content-Type": "application/json"}
         job_id = json.loads(self.ask("POST", "/queue", json.dumps(wanted).encode(), **kind))["id"]
@@ -99,8 +99,8 @@ class Agent:
             self.ask("DELETE", f"/jobs/{job_id}")
             self.wait(lambda: self.show(job_id)["state"] in _OVER)
 
-    def settle(self, job_id: str) -> None:
-        """Return once the collector has all results of a job."""
+    def wait_delivered(self, job_id: str) -> None:
+        """Wait until the collector has all results of a job."""
         self.wait(lambda: self.show(job_id)["results"]["pending"] == 0)
 
     def show(self, job_id: str) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class Agent:
         return shown
 
     def moment(self, job_id: str) -> Moment:
-        """Return how far a job has come."""
+        """Return a job's counts now."""
         job = self.show(job_id)
         calls = job["calls"]["ok"] + job["calls"]["failed"]
         results = job["results"]
@@ -118,20 +118,20 @@ class Agent:
         )
 
     def wait(self, condition: Callable[[], bool], seconds: float = _PATIENCE_SECONDS) -> None:
-        """Return once a condition holds.
+        """Wait until a condition holds.
 
         Raises:
-            RuntimeError: it does not in time, or the agent has ended.
+            RuntimeError: the timeout has passed, or the agent has exited.
         """
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end or self.process.poll() is not None:
-                raise RuntimeError("what was waited for does not come")
+                raise RuntimeError("the agent did not reach the expected state")
             time.sleep(_POLL_SECONDS)
 
-    def measure(self, job_id: str, seconds: float, settle_seconds: float = 0.5) -> Span:
-        """Watch a job for so long, once it has gone on for a while."""
-        time.sleep(settle_seconds)
+    def measure(self, job_id: str, seconds: float, warmup_seconds: float = 0.5) -> Span:
+        """Measure a job over a duration, after a warm-up."""
+        time.sleep(warmup_seconds)
         begin = self.moment(job_id)
         time.sleep(seconds)
         return Span(begin, self.moment(job_id))
@@ -139,17 +139,17 @@ class Agent:
 
 @dataclass(frozen=True)
 class Span:
-    """What happened between two moments."""
+    """The time between two moments."""
 
     begin: Moment
     end: Moment
 
     def rate(self, what: str) -> float:
-        """How many `calls`, `read` or `delivered` there were in a second."""
+        """Return the number of `calls`, `read` or `delivered` per second."""
         return self._grown(what) / (self.end.time - self.begin.time)
 
     def cost(self, what: str) -> float:
-        """How many microseconds of the agent's CPU time each took."""
+        """Return the agent's CPU time for each of them, in microseconds."""
         return (self.end.cpu - self.begin.cpu) * 1e6 / max(1, self._grown(what))
 
     def _grown(self, what: str) -> float:
@@ -168,16 +168,16 @@ def form(boundary: str, name: str, blocks: list[bytes]) -> Iterator[bytes]:
 
 
 def lag_within(part: float, before: dict[float, float], after: dict[float, float]) -> float:
-    """Return within how many seconds so large a part of the lags between two moments was."""
+    """Return the bound in seconds below which a part of the lags between two moments was."""
     late = {bound: after[bound] - before[bound] for bound in after}
     return min(bound for bound, count in late.items() if count >= part * late[float("inf")])
 
 
 def need_disk(directory: Path, count: int) -> None:
-    """See that there is room for so many bytes.
+    """Check that a number of bytes is free.
 
     Raises:
-        RuntimeError: there is not.
+        RuntimeError: less is free.
     """
     free = shutil.disk_usage(directory).free
     if free < count:
@@ -186,9 +186,9 @@ def need_disk(directory: Path, count: int) -> None:
 
 @contextmanager
 def start(directory: Path, collector: str = "127.0.0.1:9", **more: str) -> Iterator[Agent]:
-    """Run an agent that keeps everything below a directory; entered when it is ready.
+    """Run an agent with all files below a directory; enter when it is ready.
 
-    By default nobody is at the collector's address. `more` are options, as `max_log`.
+    No server listens on the default address of the collector. `more` are options such as `max_log`.
     """
     address = peer.free_address()
     host, _, port = address.partition(":")

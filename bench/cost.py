@@ -14,7 +14,7 @@ _USERS = 25
 
 
 def measure(directory: Path, size: Size) -> Iterator[Row]:
-    """Have 25 users make requests of a target on this machine, in turn with all that Go does."""
+    """Let 25 users send requests to a local target, alternating with the Go agent."""
     collector, target = peer.free_address(), peer.free_address()
     spans, peers = [], []
     with peer.server("collect", collector), peer.server("target", target):
@@ -26,10 +26,10 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
                 where = (peer.free_address(), f"http://{collector}/", directory / "go.log")
                 peers.append(peer.run("whole", get, *where, _USERS, size.seconds))
     costs = [span.cost("delivered") for span in spans]
-    go_costs = [told["cpu"] * 1e6 / max(1, told["done"]) for told in peers]
+    go_costs = [report["cpu"] * 1e6 / max(1, report["done"]) for report in peers]
     rates = [span.rate("delivered") for span in spans]
-    go_rates = [told["done"] / told["seconds"] for told in peers]
+    go_rates = [report["done"] / report["seconds"] for report in peers]
     name = f"cost of a result, {_USERS} users"
     yield Row(name, median(costs), "µs/result", target=15, at_least=False)
-    yield Row.beside(f"{name}, beside Go's", costs, "µs/result", go_costs, 1, at_least=False)
-    yield Row.beside("results meanwhile, beside Go's", rates, "results/s", go_rates)
+    yield Row.compared(f"{name}, relative to Go's", costs, "µs/result", go_costs, 1, at_least=False)
+    yield Row.compared("results meanwhile, relative to Go's", rates, "results/s", go_rates)

@@ -1,4 +1,4 @@
-"""The whole way: results per second from the pipe to a collector that answers at once."""
+"""Delivery: results per second from the pipe to a collector that responds at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.size import Size
 
 
 def measure(directory: Path, size: Size) -> Iterator[Row]:
-    """Deliver a flood, in turn with Go's reading alone."""
+    """Deliver a flood, alternating with Go's reading alone."""
     printer = peer.load_test(directory, "print", 5000, 10)
     address = peer.free_address()
     pairs = []
@@ -20,8 +20,8 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
         for _ in range(size.rounds):
             with running.job(printer, 4) as job_id:
                 span = running.measure(job_id, size.seconds)
-            running.settle(job_id)
-            told = scan(directory, size.seconds)
-            pairs.append((span.rate("delivered"), told["done"] / told["seconds"]))
+            running.wait_delivered(job_id)
+            report = scan(directory, size.seconds)
+            pairs.append((span.rate("delivered"), report["done"] / report["seconds"]))
     ours, go = zip(*pairs, strict=True)
-    yield Row.beside("the whole way, beside Go's reading", ours, "results/s", go, 2)
+    yield Row.compared("reading and delivery, relative to Go's reading", ours, "results/s", go, 2)

@@ -1,6 +1,6 @@
-"""Driving: calls per second and CPU per call, beside Go's own net/rpc client.
+"""Driving: calls per second and CPU per call, compared with Go's own net/rpc client.
 
-And beside a client that only counts: what the load test itself can do on this machine bounds both.
+Both are compared with a client that only counts replies, which shows the limit of the load test.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from bench import agent, peer
 from bench.row import Row
 from bench.size import Size
 
-# Users, and the targets of the rates' ratio and of the costs'.
+# Number of users: the targets of the ratio of rates and of the ratio of costs.
 _TARGETS: dict[int, tuple[float | None, float | None]] = {
     1: (None, None),
     25: (1.1, 0.8),
@@ -23,22 +23,25 @@ _TARGETS: dict[int, tuple[float | None, float | None]] = {
 
 
 def measure(directory: Path, size: Size) -> Iterator[Row]:
-    """Drive a load test whose call does nothing, by the agent, by Go and as fast as can be."""
+    """Drive a load test whose call does nothing by the agent and by both clients."""
     noop = peer.load_test(directory, "noop")
     with agent.start(directory) as running:
         for users, (rate_target, cost_target) in _TARGETS.items():
             rounds = [_round(running, noop, users, size.seconds) for _ in range(size.rounds)]
             ours, go, most = zip(*rounds, strict=True)
             name = f"driving, {users:,} users"
-            yield Row.beside(name, _rates(ours), "calls/s", _rates(go), rate_target)
-            yield Row.beside(
+            yield Row.compared(name, _rates(ours), "calls/s", _rates(go), rate_target)
+            yield Row.compared(
                 f"cost of {name}", _costs(ours), "µs/call", _costs(go), cost_target, False
             )
-            yield Row.beside(
-                f"{name}, beside a client that only counts", _rates(ours), "calls/s", _rates(most)
+            yield Row.compared(
+                f"{name}, relative to a client that only counts",
+                _rates(ours),
+                "calls/s",
+                _rates(most),
             )
-            yield Row.beside(
-                f"Go's own {name}, beside a client that only counts",
+            yield Row.compared(
+                f"Go's own {name}, relative to a client that only counts",
                 _rates(go),
                 "calls/s",
                 _rates(most),
@@ -46,7 +49,7 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
 
 
 class _Driven(NamedTuple):
-    """Calls a second, and microseconds of the client's CPU time for each."""
+    """Calls per second, and the client's CPU time for each in microseconds."""
 
     rate: float
     cost: float
@@ -55,7 +58,7 @@ class _Driven(NamedTuple):
 def _round(
     running: agent.Agent, noop: Path, users: int, seconds: float
 ) -> tuple[_Driven, _Driven, _Driven]:
-    """Drive by the agent, by Go's client and by one that only counts, in turn."""
+    """Drive by the agent, by Go's client and by one that only counts, one after the other."""
     with running.job(noop, users) as job_id:
         span = running.measure(job_id, seconds)
     ours = _Driven(span.rate("calls"), span.cost("calls"))
@@ -65,8 +68,8 @@ def _round(
 def _peer(kind: str, users: int, seconds: float) -> _Driven:
     address = peer.free_address()
     with peer.server("noop", GOLO_RPC_ADDR=address):
-        told = peer.run(kind, address, users, seconds)
-    return _Driven(told["done"] / told["seconds"], told["cpu"] * 1e6 / told["done"])
+        report = peer.run(kind, address, users, seconds)
+    return _Driven(report["done"] / report["seconds"], report["cpu"] * 1e6 / report["done"])
 
 
 def _rates(driven: tuple[_Driven, ...]) -> list[float]:

@@ -1,4 +1,4 @@
-"""Fairness: how long others wait for the agent while it reads at full speed."""
+"""Fairness: latency of the API while the agent reads at full speed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.size import Size
 
 
 def measure(directory: Path, size: Size) -> Iterator[Row]:
-    """Ask for the health a hundred times a second."""
+    """Request /health a hundred times a second."""
     printer = peer.load_test(directory, "print", 5000, 10)
     collector = peer.free_address()
     with (
@@ -21,10 +21,10 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
     ):
         before = running.lags()
         begin = running.moment(job_id)
-        told = peer.run("probe", f"http://{running.address}/health", 2 * size.seconds)
+        report = peer.run("probe", f"http://{running.address}/health", 2 * size.seconds)
         span = agent.Span(begin, running.moment(job_id))
         after = running.lags()
     lag = agent.lag_within(0.99, before, after)
-    yield Row("p99 of GET /health", told["p99"] * 1e3, "ms", target=50, at_least=False)
+    yield Row("p99 of GET /health", report["p99"] * 1e3, "ms", target=50, at_least=False)
     yield Row("p99 of event-loop lag, at most", lag * 1e3, "ms", target=50, at_least=False)
     yield Row("lines read meanwhile", span.rate("read"), "lines/s")

@@ -1,4 +1,4 @@
-"""How it grows: what a line costs over a long run, and a call over the number of users."""
+"""Growth: the cost of a line over a long run, and of a call over the number of users."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from bench.row import Row
 from bench.size import Size
 
 _USERS = (1, 10, 100, 1000, 10_000, 100_000)
-# Below so many users the events of the reactor are shared by few.
+# With fewer users, few replies share an event of the reactor.
 _FLAT_FROM_USERS = 100
-# What is flat.
-_MOST = 1.25
+# The maximum ratio of a cost that does not grow.
+_MAX_RATIO = 1.25
 
 
 def measure(directory: Path, size: Size) -> Iterator[Row]:
-    """Read one long run, then drive a load test whose call does nothing with ever more users."""
+    """Read one long run, then drive a load test whose call does nothing, by number of users."""
     yield from _lines(directory, size.run_lines)
     noop = peer.load_test(directory, "noop")
     costs: dict[int, float] = {}
@@ -29,21 +29,21 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
     yield from _rows("call", "users", costs, middle=1000, flat=flat)
 
 
-def _lines(directory: Path, most: int) -> Iterator[Row]:
-    """Tell what a line costs when so many were read before it."""
-    agent.need_disk(directory, 1000 * most)
-    counts = [10**power for power in range(4, len(str(most)))]
+def _lines(directory: Path, maximum: int) -> Iterator[Row]:
+    """Measure the cost of a line by the number of lines before it."""
+    agent.need_disk(directory, 1000 * maximum)
+    counts = [10**power for power in range(4, len(str(maximum)))]
     printer = peer.load_test(directory, "print", 1000, 1000)
     with (
         agent.start(directory, max_log="100GiB", keep_size="100GiB") as running,
         running.job(printer, 1) as job_id,
     ):
-        # All are looked at in the same way, as to look costs something, too.
+        # Poll throughout, because polling has a cost, too.
         moments = [running.moment(job_id)]
 
         def reached() -> bool:
             moments.append(running.moment(job_id))
-            return moments[-1].read >= 3 * most
+            return moments[-1].read >= 3 * maximum
 
         running.wait(reached, seconds=3600)
     costs = {}
@@ -57,14 +57,14 @@ def _lines(directory: Path, most: int) -> Iterator[Row]:
 def _rows(
     what: str, of: str, costs: dict[int, float], middle: int, flat: list[int]
 ) -> Iterator[Row]:
-    """Put each cost beside that in the middle; those of `flat` are not to be much higher."""
+    """Compare each cost with the one in the middle; those of `flat` have a target."""
     for count, cost in costs.items():
         yield Row(
-            f"cost of a {what}, {count:,} {of} beside {middle:,}",
+            f"cost of a {what}, {count:,} {of} relative to {middle:,}",
             cost,
             "µs",
             costs[middle],
             cost / costs[middle],
-            target=_MOST if count in flat and count != middle else None,
+            target=_MAX_RATIO if count in flat and count != middle else None,
             at_least=False,
         )

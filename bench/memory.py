@@ -10,12 +10,12 @@ from bench.row import Row
 from bench.size import Size
 
 _OUTAGE_SECONDS = 5
-# One of the printer's has less than 200, and what it prints at the end is not known before.
+# A line of the printer has less than 200; the rest is a reserve for what it prints at the end.
 _LINE_BYTES = 250
 
 
 def measure(directory: Path, size: Size) -> Iterator[Row]:
-    """Read lines with a collector that is away between a third and later."""
+    """Read lines, with an outage of the collector after the first million or half of them."""
     printer = peer.load_test(directory, "print", 1000, 1000)
     address = peer.free_address()
     begin = min(1_000_000, size.lines // 2)
@@ -44,7 +44,7 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
         cost_early, cost_late = agent.Span(zero, first), agent.Span(outage, last)
     millions = size.lines / 1e6
     yield Row(f"memory after {millions:g} M lines", late, "MiB RSS", target=96, at_least=False)
-    yield Row("memory, the most", peak, "MiB RSS")
+    yield Row("memory, maximum", peak, "MiB RSS")
     yield Row(
         f"memory, growth from {begin / 1e6:g} M lines",
         late - early,
@@ -53,7 +53,7 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
         at_least=False,
     )
     yield Row(
-        "cost of a line, all later lines beside the first",
+        "cost of a line, later lines relative to the first",
         cost_late.cost("read"),
         "µs/line",
         cost_early.cost("read"),

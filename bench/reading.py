@@ -1,4 +1,4 @@
-"""Reading: lines from a pipe into out.log, beside what the Go agent did, and beside `cat`."""
+"""Reading: lines from a pipe into out.log, compared with the Go agent and with `cat`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.size import Size
 
 
 def measure(directory: Path, size: Size) -> Iterator[Row]:
-    """Read the same flood by each in turn, then the real agent's whole process."""
+    """Read the same flood by each reader, then by the whole agent."""
     rounds = [
         (
             _rate(_reader(directory, size.seconds, "plain")),
@@ -29,16 +29,16 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
     ]
     plain, counted, go, cat = zip(*rounds, strict=True)
     for what, rates, peers, target in [
-        ("reading, beside Go's scanner and json", plain, go, 5.0),
-        ("reading with statistics, beside Go's scanner and json", counted, go, 3.5),
-        ("reading, beside `cat`", plain, cat, None),
+        ("reading, relative to Go's scanner and json", plain, go, 5.0),
+        ("reading with statistics, relative to Go's scanner and json", counted, go, 3.5),
+        ("reading, relative to `cat`", plain, cat, None),
     ]:
-        yield Row.beside(what, rates, "lines/s", peers, target)
+        yield Row.compared(what, rates, "lines/s", peers, target)
     printer = peer.load_test(directory, "print", 5000, 10)
     with agent.start(directory) as running, running.job(printer, 4) as job_id:
         span = running.measure(job_id, size.seconds)
     yield Row(
-        "reading, the whole agent, nobody at the collector's",
+        "reading, the whole agent, without a collector",
         span.rate("read"),
         "lines/s",
         median(go),
@@ -47,20 +47,20 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
 
 
 def scan(directory: Path, seconds: float) -> dict[str, Any]:
-    """Have Go read a flood; return its report."""
+    """Read a flood by Go and return its report."""
     command = f"{peer.program()} flood {seconds} | {peer.program()} scan {directory}/scanned"
-    told: dict[str, Any] = json.loads(subprocess.check_output(["sh", "-c", command]))
-    return told
+    report: dict[str, Any] = json.loads(subprocess.check_output(["sh", "-c", command]))
+    return report
 
 
 def _reader(directory: Path, seconds: float, kind: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "bench.reader", str(directory / "logs"), str(seconds), kind]
-    told: dict[str, Any] = json.loads(subprocess.check_output(command))
-    return told
+    report: dict[str, Any] = json.loads(subprocess.check_output(command))
+    return report
 
 
 def _cat(directory: Path, seconds: float) -> float:
-    """Return how many lines a second `cat` writes to a file."""
+    """Return the lines per second that `cat` writes to a file."""
     written = directory / "copied"
     begin = time.perf_counter()
     subprocess.run(["sh", "-c", f"{peer.program()} flood {seconds} | cat > {written}"], check=True)
@@ -72,6 +72,6 @@ def _cat(directory: Path, seconds: float) -> float:
     return lines / elapsed
 
 
-def _rate(told: dict[str, Any]) -> float:
-    rate: float = told["done"] / told["seconds"]
+def _rate(report: dict[str, Any]) -> float:
+    rate: float = report["done"] / report["seconds"]
     return rate

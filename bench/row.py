@@ -1,4 +1,4 @@
-"""The rows of the table: what was measured, beside what, and whether it reaches its target."""
+"""The rows of the table: a number, its peer, and whether it reaches its target."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Row:
-    """One figure; `ratio` is to the peer's figure, and None where there is no peer.
+    """One number; `ratio` is to the peer's number, and None without a peer.
 
-    The target is of the ratio where there is one, else of the figure; `at_least` says which side
-    of it is good. Without a target the row is for information.
+    The target applies to the ratio if there is one, else to the number. It is a minimum if
+    `at_least`, else a maximum. A row without a target is for information.
     """
 
     what: str
@@ -24,7 +24,7 @@ class Row:
     at_least: bool = True
 
     @classmethod
-    def beside(
+    def compared(
         cls,
         what: str,
         ours: Sequence[float],
@@ -33,13 +33,13 @@ class Row:
         target: float | None = None,
         at_least: bool = True,
     ) -> Row:
-        """Make the row of figures that were measured in turn with those of a peer."""
+        """Make a row of numbers that were measured alternating with those of a peer."""
         ratio = median(own / their for own, their in zip(ours, theirs, strict=True))
         return cls(what, median(ours), unit, median(theirs), ratio, target, at_least)
 
     @property
     def reached(self) -> bool | None:
-        """Whether the target is reached; None without one."""
+        """Whether the target is reached, None without one."""
         if self.target is None:
             return None
         value = self.figure if self.ratio is None else self.ratio
@@ -47,7 +47,7 @@ class Row:
 
 
 def verdict(rows: Sequence[Row]) -> str:
-    """Say which targets were not reached."""
+    """Return a sentence about the targets that were not reached."""
     missed = [row.what for row in rows if row.reached is False]
     targets = sum(row.reached is not None for row in rows)
     if not missed:

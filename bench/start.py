@@ -1,4 +1,4 @@
-"""Start: from the start of twistd to its first answer, with and without a history."""
+"""Start: from the start of twistd to the first response, with and without a history."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from goloagent.wal.run_files import Logs
 from goloagent.wal.run_log import RunLog
 
 _LINE = b'{"url":"http://127.0.0.1/","method":"GET","timestamp":"2026-01-02T15:04:05Z"}\n'
-# Less than --keep-days: with 10,000 jobs, one in two minutes.
+# Less than --keep-days; with 10,000 jobs, one every two minutes.
 _HISTORY = timedelta(days=14)
 _NAMES = 20
 
 
 def measure(directory: Path, size: Size) -> Iterator[Row]:
-    """Start agents in turn, one with an empty history and one with a long one."""
+    """Start agents with an empty and a long history, alternating."""
     empty, full = directory / "empty", directory / "full"
     empty.mkdir()
     make_history(full, size.jobs)
     pairs = [(_start(empty), _start(full)) for _ in range(2 * size.rounds - 1)]
     without, with_jobs = zip(*pairs, strict=True)
     history = f"start with {size.jobs:,} jobs in history"
-    yield Row("start, to the first answer", median(without), "s", target=1.0, at_least=False)
+    yield Row("start, to the first response", median(without), "s", target=1.0, at_least=False)
     yield Row(history, median(with_jobs), "s", target=1.0, at_least=False)
-    yield Row.beside(f"{history}, beside none", with_jobs, "s", without, 1.2, at_least=False)
+    yield Row.compared(f"{history}, relative to none", with_jobs, "s", without, 1.2, at_least=False)
 
 
 def make_history(directory: Path, jobs: int) -> None:
-    """Leave what an agent leaves that has run so many jobs, of which half have their logs yet."""
+    """Write the state and logs of an agent that has run jobs; half of them still have logs."""
     logs, state = Logs(directory / "logs"), directory / "state"
     state.mkdir(parents=True)
     logs.root.mkdir()
@@ -56,7 +56,7 @@ def make_history(directory: Path, jobs: int) -> None:
         spec = JobSpec(f"shop-{number % _NAMES}", 25, 60, binary.id)
         job = Job(str(uuid4()), spec, queued)
         store.add(job)
-        _run(job, number % 10 == 0)
+        _finish(job, number % 10 == 0)
         if number >= jobs // 2:
             job.logged = True
             log = RunLog.create(logs.root, spec.name, job.id)
@@ -67,12 +67,12 @@ def make_history(directory: Path, jobs: int) -> None:
     store.close()
 
 
-def _run(job: Job, in_vain: bool) -> None:
-    """Have a job be over and settled, as one that all of its results are delivered of."""
+def _finish(job: Job, failed: bool) -> None:
+    """Set a job to its final state, with all results delivered."""
     job.started_at = job.queued_at + timedelta(seconds=1)
     job.ended_at = job.started_at + timedelta(seconds=61)
-    job.state = State.FAILED if in_vain else State.FINISHED
-    job.cause = outcome.AGENT_STOPPED if in_vain else None
+    job.state = State.FAILED if failed else State.FINISHED
+    job.cause = outcome.AGENT_STOPPED if failed else None
     job.exit = Exit(signal="SIGTERM")
     job.stderr_tail = "a line of stderr\n" * 5
     job.calls = Calls(10, 10, 0)
@@ -80,7 +80,7 @@ def _run(job: Job, in_vain: bool) -> None:
 
 
 def _start(directory: Path) -> float:
-    """Return how many seconds a start takes."""
+    """Return the seconds that a start takes."""
     begin = time.perf_counter()
     with agent.start(directory):
         return time.perf_counter() - begin

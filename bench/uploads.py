@@ -1,4 +1,4 @@
-"""Uploads: beside `cp` of the same file, and what they take of memory."""
+"""Uploads: their rate compared with `cp` of the same file, and their memory."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _BOUNDARY = "----------------bench"
 
 
 def measure(directory: Path, size: Size) -> Iterator[Row]:
-    """Upload a file of random bytes and copy it, in turn, each to the disk."""
+    """Upload a file of random bytes and copy it, alternating, both synced to the disk."""
     agent.need_disk(directory, 3 * size.upload_mib * _BLOCK_BYTES)
     file = directory / "large"
     pairs, lags = [], []
     with agent.start(directory, max_upload="2GiB") as running:
-        running.upload(_small(directory))  # what is imported or kept once is no growth
+        running.upload(_small(directory))  # so that imports and caches do not count as growth
         before = running.memory("VmRSS")
-        running.forget_peak()
+        running.reset_peak()
         for _ in range(size.rounds):
             _write(file, size.upload_mib)
-            _copy(file)  # each after a copy, which leaves memory that is quickly had
+            _copy(file)  # each after a copy, which leaves free memory in the same state
             late, begin = running.lags(), time.perf_counter()
             binary = _upload(running, file)
             uploaded = time.perf_counter() - begin
@@ -43,14 +43,16 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
             )
             running.ask("DELETE", f"/binaries/{binary}")
     ours, theirs = zip(*pairs, strict=True)
-    yield Row.beside(f"upload of {size.upload_mib} MiB, beside cp", ours, "MiB/s", theirs, 0.3)
+    yield Row.compared(
+        f"upload of {size.upload_mib} MiB, relative to cp", ours, "MiB/s", theirs, 0.3
+    )
     yield Row("upload, growth of memory", growth, "MiB", target=16, at_least=False)
     lag = max(lags) * 1e3
     yield Row("upload, event-loop lag, at most", lag, "ms", target=100, at_least=False)
 
 
 def _write(file: Path, mib: int) -> None:
-    # New content each time: an upload of known content would keep no second copy.
+    # New content each time, because known content would not be stored again.
     with file.open("wb") as written:
         written.write(b"#!/bin/sh\n")
         for _ in range(mib):
@@ -65,7 +67,7 @@ def _small(directory: Path) -> Path:
 
 
 def _copy(file: Path) -> None:
-    """Copy it, to the disk, and let go of the copy."""
+    """Copy a file to the disk and remove the copy."""
     copy = file.with_suffix(".copy")
     subprocess.run(["cp", file, copy], check=True)
     subprocess.run(["sync", copy], check=True)

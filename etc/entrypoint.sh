@@ -1,7 +1,7 @@
 #!/bin/sh
-# Starts the agent in its container, with the options given. Nobody outside reaches a container's own
-# loopback, so if no --listen is given the agent listens on all interfaces: with the token that is
-# mounted, or with --token-file or --no-auth spelled out. Without any of these it stays on loopback.
+# Start the agent in its container, with the given options. Other hosts cannot reach a container's
+# loopback, so without --listen the agent listens on all interfaces, if a token is mounted or
+# --token-file or --no-auth is given. Otherwise it listens on loopback.
 set -eu
 token=/run/secrets/golo-agent-token
 listens=no authenticates=no

@@ -9,7 +9,7 @@ job "golo-agent" {
       }
     }
 
-    # Results that the collector has not taken yet outlive an allocation on the same client here.
+    # Pending results survive here until the next allocation on the same client.
     ephemeral_disk {
       sticky = true
       size   = 10240
@@ -28,8 +28,8 @@ job "golo-agent" {
 
     task "agent" {
       driver = "docker"
-      # A stopping agent ends its load test and delivers its results: 20 s at most.
-      # A client allows no more, unless its max_kill_timeout is raised.
+      # An agent needs 20 s at most to stop its load test and deliver its results.
+      # A larger value needs a larger max_kill_timeout of the client.
       kill_timeout = "30s"
 
       config {

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Builds a wheel and an sdist by the given Python, and a .deb by Debian's tools, into dist/ or into
-# the directory given.
+# Build a wheel and an sdist by the given Python, and a .deb by Debian's tools, into dist/ or the given
+# directory.
 set -eu
 python=$1
 cd "$(dirname "$0")/.."
 dist=$(mkdir -p "${2:-dist}" && cd "${2:-dist}" && pwd)
 "$python" -m build --quiet --outdir "$dist"
 version=$("$python" -c 'from goloagent import VERSION; print(VERSION)')
-# Built beside the checkout's own files: dpkg-buildpackage wants debian/ at the top.
+# Build outside the checkout, because dpkg-buildpackage needs debian/ at the top.
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 source=$build/golo-agent-$version

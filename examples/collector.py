@@ -1,14 +1,14 @@
-"""A small collector that keeps results: ``python examples/collector.py --help``.
+"""A small collector that stores results: ``python examples/collector.py --help``.
 
 ``POST /push/<name>`` takes a JSON array of results, as golo-agent sends them, and appends each as a
-line to ``<directory>/<name>.jsonl``. It answers 200 after they are synced to disk, and stores each
-result once: golo-agent repeats a batch if an answer was lost, perhaps in other pieces. What was not
-answered before a crash is removed at the next start, since the agent sends it again.
+line to ``<directory>/<name>.jsonl``. It responds 200 after they are synced to disk, and stores each
+result once: golo-agent repeats a batch if a response was lost, perhaps in other pieces. Results
+without a response before a crash are removed at the next start, because the agent sends them again.
 
-``GET /summary/<name>`` returns, as JSON, how many results and errors a name has, over how many
-seconds, and latencies in milliseconds.
+``GET /summary/<name>`` returns, as JSON, the number of results and errors of a name, the seconds
+that they cover, and latencies in milliseconds.
 
-It needs Python 3.10 or newer and nothing else. It has no password: who reaches it may push.
+It needs Python 3.10 or newer and no package. It has no authentication: every client may push.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ IDLE_SECONDS = 120
 
 
 class Refused(Exception):
-    """A request that cannot be answered with 200: a status and a sentence."""
+    """A request is refused, with a status and a sentence."""
 
 
 class Results:
@@ -51,7 +51,7 @@ class Results:
         self._index_path = directory / f"{stem}.index"
         self._results = self.path.open("ab", buffering=0)
         self._index = self._index_path.open("ab", buffering=0)
-        # By job: where batches end in its out.log, and how many of its results are stored by then.
+        # By job: the ends of batches in its out.log, and the number of results stored up to each.
         self._ends: dict[str, list[int]] = {}
         self._counts: dict[str, list[int]] = {}
         self._size = 0
@@ -59,13 +59,13 @@ class Results:
         _sync_directory(directory)
 
     def push(self, key: str | None, results: list[bytes]) -> int:
-        """Store those of a batch that are not stored yet; return how many they were.
+        """Store the new results of a batch and return their number.
 
         `key` is ``<job id>/<first byte>-<last byte>`` of the job's out.log. A job's results come in
-        order, so those that a batch repeats are its first ones.
+        order, so repeated results are the first ones of a batch.
 
         Raises:
-            OSError: the disk does not take them; nothing of the batch is stored then.
+            OSError: the disk failed, and nothing of the batch is stored.
         """
         job, first, last = _parse_key(key)
         ends, counts = self._ends.setdefault(job, []), self._counts.setdefault(job, [])
@@ -93,16 +93,16 @@ class Results:
         self._size = size
 
     def _note(self, job: str, end: int, count: int) -> None:
-        """Remember how many results of a job are stored up to a byte of its out.log."""
+        """Record the number of results of a job that are stored up to a byte of its out.log."""
         ends, counts = self._ends[job], self._counts[job]
         place = bisect_right(ends, end)
         if not place or ends[place - 1] != end:
             ends.insert(place, end)
-            # Of a repeated batch that ends within one that is stored.
+            # A repeated batch may end within a stored one.
             counts.insert(place, count)
 
     def _recover(self) -> None:
-        """Read the index; remove what a crash has left behind its last whole line."""
+        """Read the index and truncate both files after its last whole line."""
         whole = 0
         for line in self._index_path.read_bytes().splitlines(keepends=True):
             if not line.endswith(b"\n"):
@@ -214,7 +214,7 @@ def _microseconds(timestamp: str) -> str:
 
 
 class Collector(ThreadingHTTPServer):
-    """Listens; keeps results below `directory`."""
+    """An HTTP server that stores results below `directory`."""
 
     daemon_threads = True
 
@@ -226,12 +226,12 @@ class Collector(ThreadingHTTPServer):
         self._lock = threading.Lock()
 
     def push(self, name: str, key: str | None, results: list[bytes]) -> int:
-        """Store a batch; return how many of its results are new."""
+        """Store a batch and return the number of its new results."""
         with self._lock:
             try:
                 return self._open(name).push(key, results)
             except OSError:
-                # What the disk has is read again by the next push.
+                # The next push reads the files again.
                 self._names.pop(name, None)
                 raise
 
@@ -248,12 +248,12 @@ class Collector(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one client."""
+    """Handle the requests of one client."""
 
     server: Collector
     protocol_version = "HTTP/1.1"
     timeout = IDLE_SECONDS
-    wbufsize = -1  # an answer is sent in one piece
+    wbufsize = -1  # send a response in one piece
 
     def do_POST(self) -> None:
         """Store a batch."""
@@ -282,7 +282,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(refused.args[0], refused.args[1] + "\n")
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log refusals alone."""
+        """Log refusals only."""
         if code != 200:
             super().log_request(code, size)
 
@@ -301,12 +301,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """Listen, say where on the first line of stdout, and serve until SIGTERM or SIGINT."""
+    """Listen, print the URL as the first line of stdout, and serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(description="Keeps results of golo-agent as JSON lines.")
     parser.add_argument("port", nargs="?", type=int, default=8082, help="0: any free one (8082)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument(
-        "--directory", type=Path, default=Path("results"), help="where results are kept (results)"
+        "--directory", type=Path, default=Path("results"), help="directory of the results (results)"
     )
     options = parser.parse_args()
     options.directory.mkdir(parents=True, exist_ok=True)

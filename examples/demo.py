@@ -1,4 +1,4 @@
-"""Runs a real load test through golo-agent, end to end, on this machine: ``make demo``.
+"""Run a real load test through golo-agent, end to end, on this machine: ``make demo``.
 
 A small target, a small collector and the agent are started on free ports and ``http_get.py`` runs
 for ten seconds; then what the target served is compared with what the collector received.
@@ -32,7 +32,7 @@ START_SECONDS, STOP_SECONDS, END_SECONDS = 20, 30, 60
 OVER = {"finished", "failed", "cancelled", "interrupted"}
 
 console = Console()
-local = build_opener(ProxyHandler({}))  # whatever proxy this machine uses, it is not for us
+local = build_opener(ProxyHandler({}))  # ignore proxies for local addresses
 
 
 class DemoError(Exception):
@@ -41,8 +41,8 @@ class DemoError(Exception):
 
 @contextmanager
 def running(*command: str | Path, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """Run a program; however the block is left, it is ended and waited for."""
-    # A session of its own: Ctrl-C reaches the demo alone, which then ends its programs in order.
+    """Run a program, and stop it when the block ends."""
+    # A new session, so that Ctrl-C reaches the demo only, which then stops its programs in order.
     program = subprocess.Popen([*map(str, command)], text=True, start_new_session=True, **options)
     try:
         yield program
@@ -58,7 +58,7 @@ def running(*command: str | Path, **options: Any) -> Iterator[subprocess.Popen[s
 
 @contextmanager
 def serving(script: str, *options: str | Path) -> Iterator[str]:
-    """Run one of the example servers on a free port; yield its URL, which is its first line."""
+    """Run an example server on a free port and yield its URL, which it prints first."""
     command = [sys.executable, HERE / script, "0", *options]
     with running(*command, stdout=subprocess.PIPE) as program:
         url = program.stdout.readline().strip()
@@ -69,7 +69,7 @@ def serving(script: str, *options: str | Path) -> Iterator[str]:
 
 @contextmanager
 def agent(directory: Path, collector: str) -> Iterator[str]:
-    """Run the agent, with all it keeps below `directory`; yield its URL once it is ready."""
+    """Run an agent with all files below `directory` and yield its URL once it is ready."""
     port, rpc_port = free_port(), free_port()
     url = f"http://127.0.0.1:{port}"
     options = {
@@ -78,7 +78,7 @@ def agent(directory: Path, collector: str) -> Iterator[str]:
         "--collector": collector,
         "--logs": directory / "logs",
         "--state": directory / "state",
-        # As root it would be nobody, who may not be allowed to run this Python.
+        # The default for root is `nobody`, who may lack access to this Python.
         "--run-as": pwd.getpwuid(os.geteuid()).pw_name,
     }
     words = [word for option in options.items() for word in option]
@@ -95,20 +95,20 @@ def agent(directory: Path, collector: str) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as trial:
         return trial.getsockname()[1]
 
 
 def ready(url: str) -> bool:
-    """Whether the agent at `url` takes jobs."""
+    """Return whether the agent at `url` accepts jobs."""
     with suppress(OSError):
         return ask(f"{url}/health")["status"] == "ready"
     return False
 
 
 def ask(url: str, body: bytes | None = None, media_type: str = "application/json") -> Any:
-    """GET, or POST when there is a body; return the answer's JSON."""
+    """GET, or POST with a body, and return the response's JSON."""
     with local.open(Request(url, body, {"Content-Type": media_type}), timeout=10) as response:
         return json.load(response)
 
@@ -158,7 +158,7 @@ def watch(url: str) -> dict[str, Any]:
 
 
 def report(job: dict[str, Any], served: int, received: dict[str, Any]) -> None:
-    """Print the table of what happened."""
+    """Print a table of the run."""
     table = Table(title=f"{USERS} users, {SECONDS} seconds", show_header=False)
     table.add_row("requests served by the target", f"{served:,}")
     table.add_row("results delivered", f"{received['results']:,}")

@@ -1,4 +1,4 @@
-// A load test in Go, with the standard library alone: each journey of a user is one GET.
+// A load test in Go, with the standard library only: each journey of a user is one GET.
 //
 //	CGO_ENABLED=0 go build -o my-loadtest http_get.go
 package main
@@ -40,13 +40,13 @@ var (
 	journeys atomic.Int64
 	client   = &http.Client{
 		Timeout: 30 * time.Second,
-		// A connection for each user, kept open.
+		// Each user keeps a connection open.
 		Transport: &http.Transport{MaxIdleConnsPerHost: 10_000},
 	}
 	stdout sync.Mutex
 )
 
-// Run is one journey of one user; it is called again and again, by many users at once.
+// Run is one journey of one user. It is called repeatedly and concurrently.
 func (*Server) Run(*Empty, *Empty) error {
 	made := result{
 		SequenceID: strconv.FormatInt(journeys.Add(1), 10),

@@ -1,7 +1,7 @@
 """A small HTTP server to aim a load test at: ``python examples/target.py PORT`` (0: any free port).
 
-Every ``GET`` is answered with a few bytes and counted; ``GET /served`` tells the count and is not
-counted itself.
+It responds to every ``GET`` with a few bytes and counts it. ``GET /served`` returns the count and
+is not counted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from twisted.web.server import Request, Site
 
 
 class Target(Resource):
-    """Counts what it serves."""
+    """Serve and count requests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Target(Resource):
 
 
 def main() -> None:
-    """Listen, say where on the first line of stdout, and serve until SIGTERM."""
+    """Listen, print the URL as the first line of stdout, and serve until SIGTERM."""
     site = Site(Target())
     port = reactor.listenTCP(int(sys.argv[1]), site, interface="127.0.0.1", backlog=1024)
     print(f"http://127.0.0.1:{port.getHost().port}", flush=True)

@@ -1,5 +1,5 @@
-// peers is what the agent is measured against and with, one subcommand each: the work of a Go agent (client, scan, whole),
-// the most that any client can have of a load test (bound), load tests (noop, hold, print, get), and what stands around them (collect, target, flood, probe).
+// peers has a subcommand for each program that the bench runs besides the agent: parts of a Go agent (client, scan, whole),
+// the fastest possible client (bound), load tests (noop, hold, print, get), and their surroundings (collect, target, flood, probe).
 package main
 
 import (
@@ -51,7 +51,7 @@ func seconds(text string) time.Duration {
 	return time.Duration(value * float64(time.Second))
 }
 
-// moment is a time, and the CPU time that this process had taken by then.
+// moment is a time and the CPU time of this process at it.
 type moment struct {
 	time time.Time
 	cpu  time.Duration
@@ -65,7 +65,7 @@ func now() moment {
 	return moment{time.Now(), time.Duration(usage.Utime.Nano() + usage.Stime.Nano())}
 }
 
-// report prints what was done since a moment, in how long and with how much CPU time.
+// report prints the number of things done since a moment, the seconds and the CPU time.
 func report(done int64, begin moment) {
 	end := now()
 	json.NewEncoder(os.Stdout).Encode(map[string]float64{
@@ -73,7 +73,7 @@ func report(done int64, begin moment) {
 	})
 }
 
-// scan does with a load test's stdout what the Go agent of 2018 did: a line at a time into the log, decoded.
+// scan reads a load test's stdout as the Go agent of 2018 did: it writes each line to the log and decodes it.
 func scan(path string) {
 	begin := now()
 	var lines int64
@@ -81,7 +81,7 @@ func scan(path string) {
 	report(lines, begin)
 }
 
-// read scans lines into a file, and hands on those that are results.
+// read scans lines into a file and passes on those that are results.
 func read(lines io.Reader, path string, take func(line []byte)) {
 	file, err := os.Create(path)
 	if err != nil {
@@ -103,7 +103,7 @@ func read(lines io.Reader, path string, take func(line []byte)) {
 	}
 }
 
-// block makes so many lines as a load test prints them, of so many URLs.
+// block returns lines as a load test prints them, spread over a number of URLs.
 func block(lines, urls int) []byte {
 	var made []byte
 	for i := 0; i < lines; i++ {
@@ -115,7 +115,7 @@ func block(lines, urls int) []byte {
 	return made
 }
 
-// flood prints for so long, as fast as the reader takes it.
+// flood prints for a duration, as fast as the reader reads.
 func flood(duration time.Duration) {
 	lines := block(5000, 10)
 	for begin := time.Now(); time.Since(begin) < duration; {

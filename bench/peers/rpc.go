@@ -65,8 +65,8 @@ func keepCalling(connection *rpc.Client, users int, calls *atomic.Int64) func() 
 	}
 }
 
-// bound calls as fast as a client can: it sends bytes made beforehand, as many calls as replies have come, counts the
-// replies by their length, and knows nothing of them. No client can have more of the load test.
+// bound calls as fast as any client can: it sends prepared bytes, as many calls as it has received replies, and counts
+// replies by their length without decoding them. Its rate is the limit of the load test.
 func bound(address string, users int, duration time.Duration) {
 	// The first call and the further ones of docs/protocol.md; the same number each time, three bytes wide.
 	const first = "\x2f\xff\x81\x03\x01\x01\x07Request\x01\xff\x82\x00\x01\x02\x01\x0dServiceMethod\x01\x0c\x00" +
@@ -105,7 +105,7 @@ func bound(address string, users int, duration time.Duration) {
 	report(replies, begin)
 }
 
-// dial connects, once somebody listens.
+// dial connects as soon as the server listens.
 func dial(address string) net.Conn {
 	connection, err := net.Dial("tcp", address)
 	for begin := time.Now(); err != nil; connection, err = net.Dial("tcp", address) {

@@ -22,10 +22,9 @@ const (
 	settleDelay  = 500 * time.Millisecond
 )
 
-// whole does all that the Go agent of 2018 does with a load test: runs it, drives it, reads what it prints, and posts
-// each result to the collector. It spends its time as that agent does: a goroutine for each call, and one more for each
-// line's write to the log; every result decoded, passed on by value, and encoded again. It reports what was delivered in
-// so long, once that has gone on for a while.
+// whole works as the Go agent of 2018: it runs a load test, drives it, reads its stdout, and posts each result to the
+// collector, with a goroutine for each call and for each line's write to the log; every result is decoded, passed on by
+// value, and encoded again. It reports the number of results delivered in a duration, after a warm-up.
 func whole(loadTest, address, collector, path string, users int, duration time.Duration) {
 	command := exec.Command(loadTest)
 	command.Env = append(os.Environ(), "GOLO_RPC_ADDR="+address)
