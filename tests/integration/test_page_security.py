@@ -1,0 +1,90 @@
+"""The web page in Chromium with hostile output of load tests, and with a token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest_twisted
+from peers.agent import Agent
+from peers.browser import Browser
+from peers.page import PHONE, fits, submit_form, visit, wait_for_state, wait_until
+
+import goloagent
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+CHECKOUT = str(Path(goloagent.__file__).parents[1])
+
+HOSTILE = [
+    "<img src=x onerror=window.caught=1>",
+    "</pre><script>window.caught=1</script>",
+    "\u202eevil\u202c \x1b[31mred\x1b[0m \x00 {{7*7}} ${7*7}",
+    "https://evil.example/" + "x" * 4000,
+    "javascript:window.caught=1",
+]
+REPORTS_HOSTILE_TEXTS = f"""
+import sys, time
+sys.path.insert(0, {CHECKOUT!r})
+from goloagent.sdk import report, serve
+
+def journey():
+    for text in {HOSTILE!r}:
+        report(method=text[:20], url=text, status=200, size=1, duration_seconds=0.001, error=text)
+        print(text, flush=True)
+        print(text, file=sys.stderr, flush=True)
+    time.sleep(0.2)
+
+serve(journey)
+"""
+
+
+@pytest_twisted.ensureDeferred
+async def test_output_of_load_tests_is_shown_as_text(
+    agent: Agent, browser: Browser, script: Callable[..., Path]
+) -> None:
+    """Markup and scripts in URLs, methods, logs and warnings are shown and never executed."""
+
+    def scenario(page: Page) -> None:
+        visit(page, agent)
+        submit_form(page, script(REPORTS_HOSTILE_TEXTS), "x" * 64, duration=4)
+        wait_for_state(page, "running")
+        page.locator("#stats td.url", has_text=HOSTILE[0]).wait_for()
+        page.locator("#stats td.url", has_text=HOSTILE[1]).wait_for()
+        assert fits(page)
+        page.locator("#log-tail", has_text=HOSTILE[1]).wait_for()
+        page.locator("#warnings", has_text="of stdout is not a result: ").wait_for()
+        wait_for_state(page, "finished")
+        page.locator("#warnings", has_text="lines of stdout are no").wait_for()
+        page.get_by_text("err.log", exact=True).click()
+        page.locator("#log-tail", has_text=HOSTILE[0]).wait_for()
+        assert page.locator("main img, main script, main iframe, main b").count() == 0
+        assert page.evaluate("window.caught") is None
+        assert fits(page)
+
+    await browser.run(scenario, viewport=PHONE)
+
+
+@pytest_twisted.ensureDeferred
+async def test_token_is_the_password(
+    idle_agent: Agent, browser: Browser, shop: Path, tmp_path: Path
+) -> None:
+    """Without the password the page is 401; with it everything works, live figures included."""
+    token = tmp_path / "token"
+    token.write_text("correct-horse\n", encoding="ascii")
+    token.chmod(0o600)
+    idle_agent.options["--token-file"] = str(token)
+    await idle_agent.start()
+    rejected = await idle_agent.request("GET", "/", headers={"Authorization": "none"})
+    assert (rejected.status, rejected.text) == (401, "a valid bearer token is required\n")
+    assert rejected.headers["www-authenticate"] == 'Basic realm="golo-agent", charset="UTF-8"'
+
+    def scenario(page: Page) -> None:
+        visit(page, idle_agent)
+        submit_form(page, shop, "shop", duration=600)
+        wait_until(page, "document.querySelector('#rate-chart .line.a')?.getAttribute('d')")
+        page.locator("#log-tail", has_text="https://shop.example/").wait_for()
+
+    await browser.run(scenario, http_credentials={"username": "me", "password": "correct-horse"})
