@@ -12,24 +12,24 @@ PAGE = Path(__file__).with_suffix(".md")
 _INTRODUCTION = f"""\
 # The states of a job
 
-A job waits in the queue (`queued`), runs through the phases below, and ends as `finished`, `failed`,
-`cancelled` or `interrupted`. `goloagent/runs/transitions.py` has the table of all transitions; `make docs`
-renders this page from it.
+A job waits in the queue (`queued`), runs through the phases below, and ends as `finished`,
+`failed`, `cancelled` or `interrupted`. `goloagent/runs/transitions.py` has the table of all
+transitions; `make docs` renders this page from it.
 
-A job is `finished` if it ran for its duration and at least one call succeeded. Otherwise its first failure
-decides: a user's cancel yields `cancelled`, an agent shutdown `interrupted`, any other failure `failed`
-(`goloagent/runs/outcome.py`).
+A job is `finished` if it ran for its duration and at least one call succeeded. Otherwise its
+first failure decides: a user's cancel yields `cancelled`, an agent shutdown `interrupted`, any
+other failure `failed` (`goloagent/runs/outcome.py`).
 
 ## Why the end has several phases
 
-A load test prints a result *after* the call that caused it has returned. So the end has several phases: stop
-issuing calls and wait for those in flight (`{Phase.RETURNING.name}`), wait until stdout is idle
-(`{Phase.SETTLING.name}`), send SIGTERM (`{Phase.TERMINATING.name}`), and send SIGKILL to the remaining
-processes (`{Phase.KILLING.name}`). The job is over when its pipes are read to their end
-(`{Phase.DRAINING.name}`).
+A load test prints a result *after* the call that caused it has returned. So the end has several
+phases: stop issuing calls and wait for those in flight (`{Phase.RETURNING.name}`), wait until
+stdout is idle (`{Phase.SETTLING.name}`), send SIGTERM (`{Phase.TERMINATING.name}`), and send
+SIGKILL to the remaining processes (`{Phase.KILLING.name}`). The job is over when its pipes are
+read to their end (`{Phase.DRAINING.name}`).
 
-After the loss of the RPC connection the agent waits a moment (`{Phase.PARTING.name}`): if the process has
-crashed, its exit is the better reason.
+After the loss of the RPC connection the agent waits a moment (`{Phase.PARTING.name}`): if the
+process has crashed, its exit is the better reason.
 """
 
 

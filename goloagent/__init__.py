@@ -1,3 +1,3 @@
 """golo-agent: a daemon that turns any executable into a load test."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
