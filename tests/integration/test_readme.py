@@ -118,7 +118,7 @@ def test_the_sdk_runs_on_every_python(python: str, tmp_path: Path) -> None:
     """From the zip file alone, without any package: it is imported, and reports."""
     archive.install(tmp_path)
     script = (
-        "from goloagent import sdk, serving\n"
+        "from goloagent import sdk\nfrom goloagent.sdk import server\n"
         "sdk.report(method='GET', url='u', status=200, duration_seconds=1)\n"
         "assert sdk.split_address('[::1]:80') == ('::1', 80)\n"
         "assert 'zip' in sdk.__file__\n"
