@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 RULES = ROOT / "docs" / "style.txt"
 BASELINE = ROOT / "docs" / "style-baseline.txt"
 FILES = re.compile(r".*\.(py|md|go|js|html|css)|etc/.*|Makefile")
-OWN = ("docs/style.py", "tests/unit/test_style.py")
+OWN = ("docs/style.py", "tests/unit/test_docs.py")
 
 
 class Rule(NamedTuple):

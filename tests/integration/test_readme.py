@@ -1,4 +1,4 @@
-"""The load tests that the README shows run as it says, with nothing else installed."""
+"""Run the load tests of the README, with nothing else installed."""
 
 from __future__ import annotations
 

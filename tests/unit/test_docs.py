@@ -1,0 +1,95 @@
+"""Compare the documentation with the code, and test the checker of its style."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from peers.readme import python_example
+
+from goloagent.runs.transitions import TABLE, Phase
+
+ROOT = Path(__file__).parents[2]
+DOCS, TESTS = ROOT / "docs", ROOT / "tests"
+
+
+def load(name: str) -> ModuleType:
+    """Import a program of docs/, which is not a package."""
+    description = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    assert description is not None
+    assert description.loader is not None
+    module = importlib.util.module_from_spec(description)
+    description.loader.exec_module(module)
+    return module
+
+
+def test_the_readme_shows_the_example() -> None:
+    """The load test in the README is examples/http_get.py, which is tested."""
+    assert python_example() == (ROOT / "examples" / "http_get.py").read_text(encoding="utf-8")
+
+
+def test_the_lifecycle_page_is_rendered_from_the_table() -> None:
+    """The page is current, has a row for each transition, and draws an arrow to each phase."""
+    page = load("lifecycle")
+    text = page.render()
+    assert page.PAGE.read_text(encoding="utf-8") == text, "run `make docs`"
+    rows = re.findall(r"^\| ([A-Z_]+) \| ([A-Z_]+) \| ([A-Z_]+) \|", text, re.MULTILINE)
+    assert rows == [(p.name, e.name, then.phase.name) for (p, e), then in TABLE.items()]
+    arrows = re.findall(r"^    (\S+) --> ([A-Z_]+|\[\*\])", text, re.MULTILINE)
+    assert {there for _, there in arrows} == {phase.name for phase in Phase} | {"[*]"}
+
+
+def test_the_tables_of_the_operations_page_are_rendered() -> None:
+    """The tables are current, and the page names no metric that is not in them."""
+    tables = load("tables")
+    page = tables.PAGE.read_text(encoding="utf-8")
+    assert page == tables.render(page), "run `make docs`"
+    known = set(re.findall(r"^\| `(golo_agent_\w+)", page, re.MULTILINE))
+    named = {name.removesuffix("_bucket") for name in re.findall(r"golo_agent_\w+", page)}
+    assert named == known
+
+
+def test_every_promise_has_a_test() -> None:
+    """Each row of docs/reliability.md names test files that exist."""
+    page = (DOCS / "reliability.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [A-Z][0-9]+ \| .*", page, re.MULTILINE)
+    assert rows
+    for row in rows:
+        named = re.findall(r"`([a-z0-9_/]+(?:\.py|/))`", row.split(" | ")[2])
+        assert named, row
+        for path in named:
+            assert any((TESTS / below / path).exists() for below in ("", "integration")), path
+
+
+def test_every_bad_input_has_a_test() -> None:
+    """Each row of the last table of docs/security.md names test functions that exist."""
+    table = (DOCS / "security.md").read_text(encoding="utf-8").partition("## Bad input")[2]
+    rows = re.findall(r"^\| .*", table, re.MULTILINE)[1:]
+    assert rows
+    for row in rows:
+        named = re.findall(r"`([a-z/_]+\.py)::(test_\w+)`", row)
+        assert named, row
+        for path, name in named:
+            assert re.search(rf"^(async )?def {name}\(", (TESTS / path).read_text(), re.M), row
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "found"),
+    [
+        ("a.md", "Rest.\nThe files are not to\nbe had.", [(2, "not to be had")]),
+        ("a.py", "x = 1\n# Closed for\n# ever: see below.", [(2, "for ever")]),
+        ("a.md", "No port is open. What cannot be used ends it.", [(1, "What cannot")]),
+        ("a.md", "## What is promised\n\nWhat is a run?", []),
+        ("a.py", "LONGEST_WAIT = 1", [(1, "LONGEST_WAIT")]),
+        ("a.md", "LONGEST_WAIT", []),
+        ("a.md", "As root: `--run-as nobody`.", []),
+    ],
+)
+def test_retired_words_are_found(path: str, text: str, found: list[tuple[int, str]]) -> None:
+    """Phrases are found across lines, names in code only; questions and headings pass."""
+    style = load("style")
+    rules = style.read_rules(style.RULES.read_text(encoding="utf-8"))
+    assert [finding[:2] for finding in style.check(path, text, rules)] == found
