@@ -1,8 +1,8 @@
 """Find retired phrases and names in the repository's text, for ``make lint``.
 
 ``docs/style.txt`` lists them, each with what to write in its place. Files below a path of
-``docs/style-baseline.txt`` are not mended yet: without arguments they are skipped. With arguments,
-``python docs/style.py PATH...``, every file below the paths is checked.
+``docs/style-baseline.txt`` are exempt. ``python docs/style.py PATH...`` checks every file below the
+paths, exempt or not.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ FILES = re.compile(r".*\.(py|md|go|js|html|css)|etc/.*|Makefile")
 OWN = ("docs/style.py", "tests/unit/test_docs.py")
 
 
-class Rule(NamedTuple):
-    """A retired word, and what to write in its place; rules of names hold in code alone."""
+class Section(NamedTuple):
+    """Rules as one pattern, with a group `r<n>` for each, and what to write for the nth."""
 
     pattern: re.Pattern[str]
-    instead: str
+    instead: list[str]
     in_code: bool
 
 
@@ -37,22 +37,20 @@ class Finding(NamedTuple):
     instead: str
 
 
-def read_rules(text: str) -> list[Rule]:
+def read_sections(text: str) -> list[Section]:
     """Parse lines of ``pattern -> instead`` in the sections of ``docs/style.txt``.
 
     Patterns are regular expressions of whole words; a space also matches a line break.
     """
-    rules, section = [], ""
-    for line in text.splitlines():
-        if line.startswith("[") and line.endswith("]"):
-            section = line
-        elif line and not line.startswith("#"):
-            pattern, _, instead = line.partition(" -> ")
-            spaced = pattern.replace(" ", r"\s")
-            flags = re.IGNORECASE if section == "[phrases]" else 0
-            compiled = re.compile(rf"(?<!\w)(?:{spaced})(?!\w)", flags)
-            rules.append(Rule(compiled, instead, section == "[names]"))
-    return rules
+    sections = []
+    for part in re.split(r"^(?=\[\w+\]$)", text, flags=re.MULTILINE)[1:]:
+        title, *lines = part.splitlines()
+        rules = [line.split(" -> ", 1) for line in lines if line and not line.startswith("#")]
+        groups = "|".join(f"(?P<r{n}>{pattern})" for n, (pattern, _) in enumerate(rules))
+        flags = re.IGNORECASE if title == "[phrases]" else 0
+        pattern = re.compile(rf"\b(?=\w)(?:{groups})(?!\w)".replace(" ", r"\s"), flags)
+        sections.append(Section(pattern, [instead for _, instead in rules], title == "[names]"))
+    return sections
 
 
 def unwrap(path: str, text: str) -> str:
@@ -62,16 +60,19 @@ def unwrap(path: str, text: str) -> str:
     return re.sub(r"\n[ \t]*(?:(?:#:?|//|\*)[ \t]+)?", "\n", re.sub(r"(?<=  )# ", ". ", text))
 
 
-def check(path: str, text: str, rules: list[Rule]) -> list[Finding]:
+def check(path: str, text: str, sections: list[Section]) -> list[Finding]:
     """Return the retired words in the text of a file, in order."""
     text, is_code = unwrap(path, text), path.endswith((".py", ".go", ".js"))
-    findings = [
-        Finding(text.count("\n", 0, found.start()) + 1, " ".join(found[0].split()), rule.instead)
-        for rule in rules
-        if is_code or not rule.in_code
-        for found in rule.pattern.finditer(text)
-    ]
-    return sorted(findings)
+    return sorted(
+        Finding(
+            text.count("\n", 0, found.start()) + 1,
+            " ".join(found[0].split()),
+            section.instead[int(str(found.lastgroup)[1:])],
+        )
+        for section in sections
+        if is_code or not section.in_code
+        for found in section.pattern.finditer(text)
+    )
 
 
 def files() -> Iterator[str]:
@@ -89,7 +90,7 @@ def is_below(path: str, parents: list[str]) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Print every finding outside the baseline, or below the arguments; return the exit code."""
-    rules = read_rules(RULES.read_text(encoding="utf-8"))
+    sections = read_sections(RULES.read_text(encoding="utf-8"))
     baseline = [] if arguments else BASELINE.read_text(encoding="utf-8").split()
     chosen = [argument.rstrip("/") for argument in arguments]
     unused = set(baseline)
@@ -97,7 +98,7 @@ def main(arguments: list[str]) -> int:
     for path in files():
         if not (ROOT / path).is_file() or (chosen and not is_below(path, chosen)):
             continue
-        findings = check(path, (ROOT / path).read_text(encoding="utf-8"), rules)
+        findings = check(path, (ROOT / path).read_text(encoding="utf-8"), sections)
         if is_below(path, baseline):
             if findings:
                 unused -= {parent for parent in baseline if is_below(path, [parent])}
@@ -106,7 +107,7 @@ def main(arguments: list[str]) -> int:
             failed = True
             print(f"{path}:{line}: {text} -> {instead}")
     for parent in sorted(unused):
-        print(f"docs/style-baseline.txt: {parent} is mended; remove its line")
+        print(f"docs/style-baseline.txt: {parent} is clean; remove its line")
     return int(failed)
 
 
