@@ -1,7 +1,7 @@
-"""Fuzzers of all that reads what strangers wrote: each module has `seeds` and `check`.
+"""Fuzz the parsers of untrusted input: each module has `seeds` and `check`.
 
-`check` takes any bytes and fails when a promise of the parser is broken. ``make fuzz`` has atheris
-look for such bytes; tests/unit/test_fuzz.py runs `check` over the seeds, and over what was found.
+`check` takes any bytes and fails if the parser breaks an invariant. ``make fuzz`` searches for such
+bytes by atheris; tests/unit/test_fuzz.py runs `check` over the seeds and over former findings.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ TARGETS = ("gob", "form", "output", "spec", "log", "http")
 
 
 def cut(data: bytes) -> tuple[bytes, int]:
-    """Return an input without its first byte, and the size of pieces that this byte asks for."""
+    """Return an input without its first byte, and the size of pieces that this byte encodes."""
     return data[1:], data[0] + 1 if data else 1
 
 

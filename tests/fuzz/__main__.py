@@ -1,7 +1,7 @@
-"""Fuzz each target for a while: ``python -m fuzz [--seconds N] [TARGET ...]``.
+"""Fuzz each target: ``python -m fuzz [--seconds N] [TARGET ...]``.
 
-What breaks a target is kept beside the corpus, in the directory that is printed, and shown in the
-form in which it goes into tests/unit/test_fuzz.py.
+Findings are stored next to the corpus, in the directory that is printed, and shown in the form in
+which they go into tests/unit/test_fuzz.py.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DONE = re.compile(r"Done (\d+) runs in (\d+) second")
 
 
 def fuzz(name: str, seconds: int, directory: Path) -> bool:
-    """Run one target, print what came of it, and tell whether it stood."""
+    """Run one target, print the outcome, and return whether nothing was found."""
     corpus = directory / name
     corpus.mkdir()
     for number, seed in enumerate(importlib.import_module(f"fuzz.{name}").seeds()):

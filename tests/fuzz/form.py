@@ -17,7 +17,7 @@ BOUNDARY = b"b"
 
 
 class Incoming:
-    """An upload in memory; keeps what the agent would."""
+    """An upload in memory, with the checks of the agent."""
 
     def __init__(self) -> None:
         self.id = str(UUID(int=0))
@@ -69,7 +69,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def check(data: bytes) -> None:
-    """Parse it whole and in pieces: the same file or a refusal, and nothing is left open."""
+    """Parse it whole and in pieces: both yield the same file or refusal, and leave nothing open."""
     body, size = cut(data)
     whole = upload(body, len(body) + 1)
     assert whole == upload(body, size), (whole, upload(body, size))

@@ -1,4 +1,4 @@
-"""What a load test sends on its RPC connection: Go's net/rpc, read by either end."""
+"""The RPC connection: Go's net/rpc, read by the client and by the server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CALLS = 64
 
 
 def seeds() -> Iterator[bytes]:
-    """Yield what Go's client and server wrote, whole connections and replies of every shape."""
+    """Yield bytes of Go's client and server: whole connections, and replies of every shape."""
     recorded = exchanges()
     for stream in (
         b"".join(one.request for one in recorded),
@@ -26,7 +26,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def check(data: bytes) -> None:
-    """Read it whole and in pieces: the same calls or replies, or a ProtocolError, nothing else."""
+    """Read it whole and in pieces: both yield the same calls or replies, or a ProtocolError."""
     stream, size = cut(data)
     assert _replies(stream, len(stream) + 1) == _replies(stream, size)
     assert _calls(stream, len(stream) + 1) == _calls(stream, size)
@@ -40,7 +40,7 @@ def _replies(stream: bytes, size: int) -> tuple[int, list[str], bool]:
         try:
             replies = client.receive(piece)
         except ProtocolError:
-            # What came before in the same chunk is not told, so it cannot be compared.
+            # Replies before the error in the same chunk are not returned, so do not compare them.
             return 0, [], True
         ok += replies.ok
         errors += replies.errors

@@ -1,4 +1,4 @@
-"""What comes on an HTTP connection, up to and through the routes: any bytes at all."""
+"""An HTTP connection with all routes, given any bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def seeds() -> Iterator[bytes]:
-    """Yield requests of every kind, alone and behind each other."""
+    """Yield requests of every kind, single and pipelined."""
     chunked = b"POST /queue HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     for data in (
         _GET,

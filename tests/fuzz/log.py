@@ -1,4 +1,4 @@
-"""A run's log as delivery reads it: the cursor, which may begin anywhere and meet a growing log."""
+"""A run's log as delivery reads it: a cursor that begins anywhere, while the log grows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WINDOW_BYTES = 64
 
 
 def seeds() -> Iterator[bytes]:
-    """Yield logs, each behind two bytes: how much is taken at once, and how the log grows."""
+    """Yield logs, each behind two bytes: the size of reads, and how the log grows."""
     line = GOOD % 1
     for log in (
         line + b"\n",
@@ -49,7 +49,7 @@ def check(data: bytes) -> None:
             if complete:
                 break
     assert end == len(log)
-    # A line longer than a window is none to this cursor, whose window is the longest result's.
+    # This cursor skips lines longer than its window, which is the size of the longest result.
     expected = [line for _, line in model(log, 0, True) if line is not None]
     assert [line for line in expected if len(line) < WINDOW_BYTES] == [
         line for line in taken if len(line) < WINDOW_BYTES

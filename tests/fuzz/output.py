@@ -1,4 +1,4 @@
-"""What a load test prints: blocks of lines, of which some are results."""
+"""The stdout of a load test: blocks of lines, some of which are results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from goloagent.results import go_json, parser
 
 
 def seeds() -> Iterator[bytes]:
-    """Yield results, and what only looks like one."""
+    """Yield results and near misses."""
     yield records.ORDINARY
     for timestamp in (*records.TIMESTAMPS, *records.LAX_TIMESTAMPS, *records.WRONG_TIMESTAMPS):
         yield f'{{"timestamp":"{timestamp}"}}'.encode()

@@ -1,4 +1,4 @@
-"""The body of ``POST /queue``: a JSON object that asks for a job."""
+"""The body of ``POST /queue``: a job as a JSON object."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from goloagent.jobs.spec import (
 
 
 def seeds() -> Iterator[bytes]:
-    """Yield jobs, and what is none."""
+    """Yield valid and invalid jobs."""
     yield b'{"name":"checkout","users":25,"duration":60,"binary":"6c2f"}'
     yield b'{"name":"","users":0,"duration":604800,"binary":null,"more":{"a":[1.5,true]}}'
     yield b'{"users":null,"duration":-1,"users":100000}'
@@ -29,7 +29,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def check(data: bytes) -> None:
-    """Read a job within all bounds, or refuse it with one sentence that can be sent."""
+    """Read a job within all limits, or refuse it with one sentence that can be sent."""
     try:
         spec, ignored = parse(data)
     except InvalidSpec as error:

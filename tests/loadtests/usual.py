@@ -32,7 +32,7 @@ os.write(copy, Path("/bin/true").read_bytes())
 subprocess.run([f"/proc/self/fd/{copy}"], pass_fds=[copy], check=True)
 mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()
 
-# What the system has for everybody.
+# Files that every user may use.
 os.close(pty.openpty()[1])
 with Path("/dev/urandom").open("rb") as random:
     Path("/dev/null").write_bytes(random.read(8))

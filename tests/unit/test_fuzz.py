@@ -1,4 +1,4 @@
-"""What the fuzzers hold the parsers to holds for their seeds, and for what they once found."""
+"""Run the fuzzers' checks over their seeds and over former findings."""
 
 from __future__ import annotations
 

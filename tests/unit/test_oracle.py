@@ -51,5 +51,5 @@ def test_each_fault_is_named(
 
 
 def test_a_rejected_result_is_not_lost() -> None:
-    """What the agent reports as rejected counts as accounted for."""
+    """Results that the agent reports as rejected are accounted for."""
     assert judge(EMITTED, LOG, [(key(1, 3), ["1", "2", "3"])], rejected=["4"]).exact

@@ -1,5 +1,5 @@
-// counter prints a fixed number of numbered results, one for each call, and then goes on answering calls in silence.
-// Whatever signal reaches it is noted on stderr with the time since its first call; SIGTERM ends it.
+// counter prints a fixed number of numbered results, one for each call, and then answers calls without printing.
+// It notes each signal on stderr with the time since its first call; SIGTERM ends it.
 //
 // Built with -ldflags "-X main.NAME=VALUE ...":
 //
@@ -26,10 +26,10 @@ import (
 
 var count, spoil, refuse, abort string
 
-// How long a call takes that prints nothing.
+// The duration of a call that prints nothing.
 const pause = 5 * time.Millisecond
 
-// What a line that is no result may look like; each costs only itself.
+// Lines that are not results; each costs only itself.
 var spoilt = []string{
 	"plain text",
 	`{"status": 200, "timestamp": `,

@@ -1,9 +1,9 @@
-// numbered prints numbered results in blocks, and notes apart from stdout what it is about to print: what no log, no agent and no collector can know.
+// numbered prints numbered results in blocks, and notes each block in a file before it prints it, independently of log, agent and collector.
 //
 // In the directory -notes it adds a line with its job's id to the file starts, and to the file <job id> a line for each block: the last number in it and the
 // nanoseconds since the first call. A job's id is the name of the directory that it runs in.
 //
-// The first call begins the printing. Calls return at once, or, when stdout sets the pace, not before all is printed.
+// The first call starts the printing. Calls return at once or, if stdout limits the rate, after all is printed.
 package main
 
 import (
@@ -31,14 +31,14 @@ const (
 
 var (
 	notes    = flag.String("notes", "", "directory of the notes")
-	count    = flag.Int("count", 0, "how many lines to print; below 0: until told to end")
+	count    = flag.Int("count", 0, "how many lines to print; below 0: until SIGTERM")
 	rate     = flag.Int("rate", 0, "lines per second; 0: as fast as stdout takes them")
 	spoil    = flag.Bool("spoil", false, "make every tenth line no result")
 	abort    = flag.Bool("abort", false, "abort when all is printed")
 	stubborn = flag.Bool("stubborn", false, "ignore SIGTERM")
 )
 
-// What a line that is no result may look like; each costs only itself.
+// Lines that are not results; each costs only itself.
 var spoilt = [][]byte{
 	[]byte("plain text"),
 	[]byte(`{"status": NaN, "timestamp": "` + stamp + `"}`),
