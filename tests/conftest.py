@@ -1,6 +1,6 @@
-"""Every test also fails for what pytest-twisted passes over.
+"""Fail every test on faults that pytest-twisted ignores.
 
-That is: failures nobody took, logged errors, and delayed calls left behind.
+These are unhandled failures of Deferreds, logged errors, and pending delayed calls.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 
 _REACTOR_TURNS = 5
 
-# How long an example takes says nothing where machines are shared.
+# On shared machines the duration of an example means nothing.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_finish() -> None:
-    """Spare the collection after each test what was there before the first."""
+    """Exclude objects from before the first test from the collection after each test."""
     gc.collect()
     gc.freeze()
 
 
 class LoggedErrors:
-    """The errors that were logged during a test; those a test expects it takes out with `flush`."""
+    """The errors logged during a test; a test removes expected ones by `flush`."""
 
     def __init__(self) -> None:
         self._events: list[LogEvent] = []
 
     def __call__(self, event: LogEvent) -> None:
-        """Keep an event of level error or above."""
+        """Store an event of level error or above."""
         if event.get("log_level", LogLevel.info) >= LogLevel.error or event.get("isError"):
             self._events.append(event)
 
     def flush(self, *types: type[BaseException]) -> list[LogEvent]:
-        """Return the events whose failure is of one of `types` (none: any), and forget them.
+        """Return and remove the events whose failure is of one of `types` (default: any).
 
-        A Deferred's failure that nobody took is logged when it is collected: that happens here.
+        Unhandled failures of Deferreds are logged by the collection that this starts.
         """
         gc.collect()
         flushed = [event for event in self._events if not types or _is_of(event, types)]
@@ -62,7 +62,7 @@ def _text(event: LogEvent) -> str:
 
 @pytest.fixture(autouse=True)
 def logged_errors() -> Iterator[LoggedErrors]:
-    """Fail the test for logged errors, failures nobody took and delayed calls left behind."""
+    """Fail the test on logged errors, unhandled failures and pending delayed calls."""
     from twisted.internet import reactor
 
     errors = LoggedErrors()

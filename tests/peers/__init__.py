@@ -1,1 +1,1 @@
-"""What stands around the agent in the integration tests, all of it real."""
+"""Programs around the agent in the integration tests, all of them real."""

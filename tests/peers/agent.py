@@ -1,4 +1,4 @@
-"""The agent as its users run it: a real ``twistd golo-agent`` on free ports, reached by HTTP."""
+"""A real agent: ``twistd golo-agent`` on free ports, used over HTTP."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from peers.ports import free_port
 
 TWISTD = Path(sys.executable).parent / "twistd"
 _POLL_SECONDS = 0.05
-# From SIGTERM: the load test's grace and what the delivery of the last results may take.
+# From SIGTERM: the load test's grace and the delivery of the last results.
 _STOP_SECONDS = 30
 # Machines are shared, and a disk may take seconds for the syncs of a start.
 _START_SECONDS = 60
@@ -38,7 +38,7 @@ _START_SECONDS = 60
 
 @attrs.frozen
 class Answer:
-    """What the agent answered."""
+    """A response of the agent."""
 
     status: int
     text: str
@@ -111,10 +111,10 @@ class Agent:
             "--collector": collector.url,
             "--logs": str(self.logs),
             "--state": str(self.state),
-            # As root it would be nobody, who cannot read below pytest's directories.
+            # The default for root is `nobody`, who cannot read below pytest's directories.
             "--run-as": pwd.getpwuid(os.geteuid()).pw_name,
         }
-        # Options that `options` cannot have, as they are there already.
+        # Repeated options, which `options` cannot have.
         self.more: tuple[str, ...] = ()
         self.become: tuple[str, ...] = ()
         self.jobs: list[str] = []
@@ -140,7 +140,7 @@ class Agent:
 
     @property
     def log(self) -> str:
-        """What the agent has written to stdout and stderr in all its lives."""
+        """The stdout and stderr of all processes of the agent."""
         now = b"" if self._process is None else self._process.stdout + self._process.stderr
         return (self._log + now).decode(errors="replace")
 
@@ -209,15 +209,15 @@ class Agent:
 
     @property
     def descriptors(self) -> int:
-        """How many files and connections the running agent has open."""
+        """The number of open files and connections of the running agent."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     async def close(self) -> None:
-        """Let go of the HTTP connections."""
+        """Close the HTTP connections."""
         await self._pool.closeCachedConnections()
 
     async def request(self, method: str, path: str, **more: Any) -> Answer:
-        """Make any request; `more` is as for treq. The token is sent where one is needed."""
+        """Send a request, with the token if the agent needs one; `more` is passed to treq."""
         headers = more.pop("headers", {})
         if "--token-file" in self.options:
             token = Path(self.options["--token-file"]).read_text().strip()
@@ -233,7 +233,7 @@ class Agent:
 
     async def upload(self, program: Path) -> str:
         """Upload a load test and return the id of the binary."""
-        # Whoever sends it closes it: it may still be sent when a refusal has come.
+        # treq closes the file, which it may still send after a refusal has arrived.
         file = program.open("rb")
         answer = await self.request(
             "POST", "/upload", files={"file": (program.name, "application/octet-stream", file)}

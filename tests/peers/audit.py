@@ -1,7 +1,7 @@
-"""The accounting assertion: what the agent has on record of every job agrees with its log.
+"""Assert that the agent's records of every job agree with its log and with the collector.
 
-Reads the database and the logs of an agent, running or not, and what the collector took; asks the
-agent nothing. What a result is, it takes from `goloagent.results.parser`.
+It reads the database and the logs of an agent, running or not, and the collector's batches, without
+a request to the agent. `goloagent.results.parser` decides which lines are results.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _complaints(row: dict[str, Any], path: Path, taken: list[Batch]) -> list[str
         if batch.body != array(valid[start] for start in inside):
             found.append(f"the batch {batch.key} does not hold what its key says")
         settled.difference_update(inside)
-    # What was given up may have been taken all the same, when its answer was not heard.
+    # Abandoned results may have been taken if the response was lost.
     if not row["rejected"] <= len(settled) <= row["rejected"] + row["abandoned"]:
         found.append(f"{len(settled)} results before what is committed were never taken")
     return found

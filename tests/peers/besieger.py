@@ -79,7 +79,7 @@ class Deaf(Besieger):
 
 
 class Chatter:
-    """What is sent on each connection, in its order; `seconds` passes between two parts."""
+    """The parts that each connection sends in order, one every `seconds`."""
 
     def __init__(self, parts: tuple[bytes, ...], again: bytes, seconds: float) -> None:
         self._parts, self._again, self._seconds = parts, again, seconds

@@ -69,7 +69,7 @@ class Server:
         self.port = self._port.getHost().port
         self.url = f"{scheme}://127.0.0.1:{self.port}"
         self.script: Callable[[Any], None] = lambda peer: peer.transport.write(NO_CONTENT)
-        # What it answers before a request is whole, closing its ears.
+        # A response sent before the request is complete, after which it stops reading.
         self.hasty: bytes | None = None
         self.requests: list[bytes] = []
         self.open: list[Peer] = []

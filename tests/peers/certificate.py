@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 
 def self_signed(address: str) -> bytes:
-    """Return a certificate for an IP address, signed by nobody but itself, and its key, as PEM."""
+    """Return a self-signed certificate for an IP address, and its key, as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     now = datetime.now(timezone.utc)

@@ -1,4 +1,4 @@
-"""A go-lo collector: takes ``POST /push/<name>``, keeps every batch, misbehaves when told to."""
+"""A go-lo collector: accepts ``POST /push/<name>``, stores every batch, misbehaves on request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 @attrs.frozen
 class Batch:
-    """One push as it arrived, and what it was answered."""
+    """One push as it arrived, and its response."""
 
     name: str
     body: bytes
@@ -28,12 +28,12 @@ class Batch:
 
     @property
     def taken(self) -> bool:
-        """Whether the agent was told that these results are stored."""
+        """Whether the response was that these results are stored."""
         return isinstance(self.answer, int) and 200 <= self.answer < 300
 
     @property
     def stored(self) -> bool:
-        """Whether these results are stored, told or not."""
+        """Whether these results are stored, with or without a response."""
         return self.taken or self.answer is Misbehaviour.STORE_AND_DROP
 
     @property
@@ -55,7 +55,7 @@ class Batch:
 
 
 class _Numbered(msgspec.Struct):
-    """As much of a result as a collector at full speed looks at."""
+    """The part of a result that a collector decodes at full speed."""
 
     number: str | None = msgspec.field(name="sequenceID", default=None)
 
@@ -64,7 +64,7 @@ _decode = msgspec.json.Decoder(list[_Numbered]).decode
 
 
 class Misbehaviour(Enum):
-    """What a collector may do instead of answering."""
+    """Faults of a collector in place of a response."""
 
     HANG = "hang"
     DROP = "drop"

@@ -1,6 +1,6 @@
 """A fresh Debian with systemd, run as a machine of its own in namespaces of the kernel.
 
-What is written in it is in memory, above the directory that it was made in, and gone with it.
+Its files are in memory, in an overlay above the directory that it was made in.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import attrs
 from goloagent.sandbox import cgroup
 
 BOOT_SECONDS = 60
-# What it takes to build the Debian package and a fresh Debian to install it in.
+# Programs that build the Debian package and a fresh Debian to install it in.
 TOOLS = {
     "/usr/bin/pip3": "python3-pip",
     "dh": "debhelper",
@@ -97,7 +97,7 @@ def boot(root: Path, aside: Path, package: Path) -> Iterator[Machine]:
         aside: an empty directory but for ``etc``, which is laid over the machine's.
 
     Raises:
-        Unable: that is not to be had here.
+        Unable: this machine cannot run one.
     """
     (aside / "memory").mkdir()
     parent = cgroup.ours()

@@ -1,4 +1,4 @@
-"""What the load test ``numbered`` notes apart from stdout: the truth about what was printed."""
+"""Notes of the load test ``numbered``, which are independent of its stdout."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import attrs
 
 @attrs.frozen
 class Notes:
-    """The directory that a built `numbered` is told to write its notes to."""
+    """A built `numbered`, and the directory of its notes."""
 
     program: Path
     directory: Path
 
     def script(self, **flags: int | bool) -> Path:
-        """Write a script to upload that becomes `numbered` with these flags."""
+        """Write a script to upload that runs `numbered` with these flags."""
         words = [f"-{flag}={str(value).lower()}" for flag, value in flags.items()]
         command = shlex.join([str(self.program), f"-notes={self.directory}", *words])
         path = self.directory / "loadtest"

@@ -16,14 +16,14 @@ import attrs
 
 @attrs.frozen
 class Verdict:
-    """What became of the results of one run, each by its number in the order of its kind."""
+    """The outcome of the results of one run, each by its number."""
 
     lost: list[str]
     """Written to out.log, never taken by the collector."""
     repeated: list[str]
     """Taken more than once, once for every time after the first."""
     unrecognised: list[str]
-    """Repeats outside the bytes of every key seen before: no collector could know them again."""
+    """Repeats outside the bytes of every key seen before, which no collector could recognise."""
     missing: list[str]
     """Emitted, and not in out.log although a later one is: a hole."""
     unwritten: list[str]

@@ -1,4 +1,4 @@
-"""Ports for peers that must be told theirs before they listen."""
+"""Free ports, for peers that need a number before they listen."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A program that asks an agent for /health and measures: a process of its own, waiting for nobody.
+"""Measure the latency of an agent's /health, in a separate process.
 
     python prober.py PORT SECONDS
 
-It asks every 10 ms over one connection, and prints how long each answer took, in milliseconds, as a
+It sends a request every 10 ms over one connection, and prints the latencies in milliseconds as a
 JSON array.
 """
 
@@ -18,7 +18,7 @@ _EVERY_SECONDS = 0.01
 
 
 def main(port: int, seconds: float) -> None:
-    """Ask for so long."""
+    """Send requests for a number of seconds."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     wait = threading.Event().wait
     took = []

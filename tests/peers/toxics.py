@@ -1,7 +1,7 @@
-"""A TCP proxy between agent and collector that makes the network as bad as a test wants it.
+"""A TCP proxy between agent and collector with the faults of a bad network.
 
-Each `Toxic` poisons the connections it is given for; the others are passed on as they are. Named
-after the toxics of Toxiproxy where those exist.
+Each `Toxic` applies to the connections it is given for; others are forwarded unchanged. The names
+are those of Toxiproxy where it has the fault.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ENDLESS_BYTES = 10**9
 
 
 class Toxic(Enum):
-    """What is wrong with a connection."""
+    """A fault of a connection."""
 
     LATENCY = "everything arrives 0.2 s late"
     SLICER = "everything arrives in pieces of 1000 bytes"
