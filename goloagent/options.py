@@ -1,7 +1,6 @@
-"""``twistd golo-agent``: its options, and the service made of them.
+"""The options of ``twistd golo-agent`` and the service that they configure.
 
-Everything that can be known to be wrong without opening anything ends here, in one line and before
-the daemon forks.
+Invalid values end the start here, with one line and before the daemon forks. Nothing is opened.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from goloagent import VERSION, settings
 from goloagent.settings import Settings, WrongOption
 
 _TWISTD_PIDFILE = "twistd.pid"
-# Of strconv.ParseBool.
+# As in Go's strconv.ParseBool.
 _GO_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "FALSE", "false", "False"), False
 )
@@ -27,7 +26,7 @@ DEFAULT_LISTEN = "tcp:8081:interface=127.0.0.1"
 
 
 class Options(usage.Options):
-    """The command line; `settings` holds its meaning once it is parsed."""
+    """The command line; `settings` has its values after parsing."""
 
     synopsis = "[options]"
     longdesc = (
@@ -39,28 +38,28 @@ class Options(usage.Options):
             "collector",
             None,
             "http://localhost:8082",
-            "URL of the collector; results are pushed to URL/push/<name>; none: keep them as logs",
+            "URL of the collector; results are posted to URL/push/<name>; none: only log them",
         ),
         (
             "collector-ca",
             None,
             None,
-            "file (PEM) of the authorities that an https collector's certificate may be of "
+            "file (PEM) with the authorities of an https collector's certificate "
             "(default: the system's)",
         ),
         (
             "collector-cert",
             None,
             None,
-            "file (PEM) of the client certificate for an https collector, the key in it or in "
-            "--collector-key",
+            "file (PEM) with the client certificate for an https collector, and its key unless "
+            "--collector-key has it",
         ),
-        ("collector-key", None, None, "file (PEM) of the key of --collector-cert"),
+        ("collector-key", None, None, "file (PEM) with the key of --collector-cert"),
         (
             "collector-token-file",
             None,
             None,
-            "file with the bearer token for the collector; read again when it changes",
+            "file containing the bearer token for the collector; read again when it changes",
         ),
         (
             "logs",
@@ -78,39 +77,39 @@ class Options(usage.Options):
             "rpc",
             None,
             "127.0.0.1:9999",
-            "HOST:PORT where a load test serves RPC; it also gets it as GOLO_RPC_ADDR",
+            "HOST:PORT where load tests serve RPC; passed to them as GOLO_RPC_ADDR",
         ),
         (
             "token-file",
             None,
             None,
-            "file with the bearer token required on every request (default: none)",
+            "file containing the bearer token required on every request (default: none)",
         ),
         (
             "run-as",
             None,
             None,
-            "user that load tests run as (default: the agent's own; nobody when it is root)",
+            "user of the load tests (default: the agent's user; `nobody` if that is root)",
         ),
         (
             "containment",
             None,
             settings.AUTO,
-            f"what ends all of a load test's processes: {', '.join(settings.CONTAINMENTS)}",
+            f"isolation backend of load tests: {', '.join(settings.ISOLATION_BACKENDS)}",
         ),
         (
             "max-upload",
             None,
             "512MiB",
-            "largest binary, in bytes or with KiB, MiB, GiB, kB, MB, GB",
+            "maximum size of a binary, in bytes or with KiB, MiB, GiB, kB, MB, GB",
         ),
         (
             "max-binaries",
             None,
             "10GiB",
-            "size of all binaries; the oldest that no job needs are removed",
+            "maximum size of all binaries; the oldest unused ones are removed",
         ),
-        ("max-log", None, "10GiB", "length of one run's log that ends the job"),
+        ("max-log", None, "10GiB", "maximum size of a run's log; a job that reaches it ends"),
         (
             "min-free",
             None,
@@ -118,19 +117,29 @@ class Options(usage.Options):
             "minimum free disk space to run a job; capped at 10 % of the filesystem",
         ),
         ("keep-days", None, "30", "days after which the log of a delivered run is removed"),
-        ("keep-size", None, "50GiB", "size of all delivered runs' logs; the oldest are removed"),
-        ("keep-jobs", None, "100000", "jobs in the history; the oldest without a log are removed"),
-        ("max-connections", None, "256", "most connections in all"),
+        (
+            "keep-size",
+            None,
+            "50GiB",
+            "maximum size of all delivered runs' logs; the oldest are removed",
+        ),
+        (
+            "keep-jobs",
+            None,
+            "100000",
+            "maximum number of jobs in the history; the oldest without a log are removed",
+        ),
+        ("max-connections", None, "256", "maximum number of connections"),
         (
             "max-connections-per-peer",
             None,
             "32",
-            "most connections from one address or one IPv6 /64",
+            "maximum number of connections from one address or one IPv6 /64",
         ),
     )
     optFlags = (
         ("insecure", None, "accept a collector whose TLS certificate does not verify"),
-        ("no-auth", None, "allow a listener beyond this host without a token"),
+        ("no-auth", None, "allow other hosts to connect without a token"),
     )
 
     settings: Settings
@@ -145,11 +154,11 @@ class Options(usage.Options):
         self._listen.append(endpoint)
 
     def opt_allow_from(self, cidr: str) -> None:
-        """Network of peers that may connect, by CIDR; may be repeated (default: any)."""
+        """Network of clients that may connect, in CIDR; may be repeated (default: any)."""
         self._allow_from.append(cidr)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Parse the command line, or end the start with one line on stderr."""
+        """Parse the command line, or exit with one line on stderr."""
         try:
             super().parseOptions([*_two_dashes(sys.argv[1:] if options is None else options)])
             self.settings = self._settings()
@@ -157,10 +166,10 @@ class Options(usage.Options):
             raise SystemExit(f"golo-agent: {error}") from None
 
     def postOptions(self) -> None:
-        """Have a twistd in the foreground write no pid file unless one is named.
+        """Disable twistd's pid file in the foreground unless one is named.
 
-        After a kill the file would name another process, and prevent the next start. What keeps two
-        agents apart is the lock of the state directory.
+        After a kill the file would name another process and prevent the next start. The lock of the
+        state directory excludes a second agent.
         """
         twistd = self.parent
         if twistd is not None and twistd["nodaemon"] and twistd["pidfile"] == _TWISTD_PIDFILE:
@@ -207,7 +216,7 @@ class Options(usage.Options):
             no_auth=bool(self["no-auth"]),
             allow_from=tuple(settings.network(text) for text in self._allow_from),
             run_as=_run_as(self["run-as"]),
-            containment=settings.containment(self["containment"]),
+            containment=settings.isolation_backend(self["containment"]),
             max_upload_bytes=settings.size_bytes("--max-upload", self["max-upload"]),
             max_binaries_bytes=settings.size_bytes("--max-binaries", self["max-binaries"]),
             max_log_bytes=settings.size_bytes("--max-log", self["max-log"]),
@@ -223,10 +232,10 @@ class Options(usage.Options):
 
 
 def _two_dashes(arguments: Sequence[str]) -> Iterator[str]:
-    """Give the options of the go-lo agent as ours: Go takes ``-x`` for ``--x``, and ``-x=true``.
+    """Convert options of the go-lo agent: Go accepts ``-x`` for ``--x``, and ``-x=true``.
 
     Raises:
-        UsageError: ``-insecure`` has a value that is not a boolean of Go's.
+        UsageError: ``-insecure`` has a value that is not a boolean in Go.
     """
     for argument in arguments:
         option, equals, value = argument.partition("=")
@@ -242,7 +251,7 @@ def _two_dashes(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def _run_as(name: str | None) -> str | None:
-    """Return the user to change to, or None to stay."""
+    """Return the user to change to, or None for the agent's own."""
     root = os.geteuid() == 0
     name = name or ("nobody" if root else None)
     if name is None:
@@ -260,7 +269,7 @@ def _run_as(name: str | None) -> str | None:
 
 
 def makeService(options: Options) -> IService:
-    """Return the agent as a service. Opens nothing: twistd may still fork."""
+    """Return the agent as a service, without opening anything, because twistd may still fork."""
     from goloagent.host.terminal import Terminal
     from goloagent.service import Agent
 

@@ -1,4 +1,4 @@
-"""The options' values with their units: text in, values out, or one clear sentence. Pure."""
+"""The values of the options with their units, parsed from text. Pure."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ _UNITS = {
 }
 NONE = "none"
 AUTO = "auto"
-CONTAINMENTS = (AUTO, "pid-namespace", "cgroup", "process-group")
+ISOLATION_BACKENDS = (AUTO, "pid-namespace", "cgroup", "process-group")
 _SIZE = re.compile(r"(\d{1,19})\s*([A-Za-z]*)", re.ASCII)
-# What a file's length, a limit of a process and a column of the database can hold.
+# The maximum of a file's length, of a process limit and of a database column.
 MAX_BYTES = 2**63 - 1
 MAX_DAYS = 36_500
 
 
 class WrongOption(Exception):
-    """An option's value cannot be used; the message names the option and says why."""
+    """An option's value is invalid; the message names the option and the reason."""
 
 
 @attrs.frozen
 class CollectorSettings:
-    """Where results are delivered to, and by which certificates and token.
+    """The collector, with its certificates and token.
 
     Args:
-        insecure: accept whatever certificate the collector shows.
-        ca: certificates that have signed the collector's, or None: those the system trusts.
-        certificate: the certificate to show, with its key in `key` or else in the same file.
+        insecure: accept any certificate of the collector.
+        ca: certificates of the authorities, or None for the system's.
+        certificate: the client certificate; its key is in `key` or else in the same file.
     """
 
     url: HttpUrl
@@ -63,22 +63,22 @@ class CollectorSettings:
 
     @property
     def secrets(self) -> tuple[Path, ...]:
-        """The files that only the agent may read."""
+        """The files that load tests may not read."""
         files = (self.key or self.certificate, self.token_file)
         return tuple(path for path in files if path is not None)
 
     @property
     def certificates(self) -> tuple[Path, ...]:
-        """The files that anybody may read and only the agent may change."""
+        """The files that load tests may read and not change."""
         files = (self.ca, self.certificate if self.key is not None else None)
         return tuple(path for path in files if path is not None)
 
 
 @attrs.frozen
 class Settings:
-    """What the agent was started with, checked as far as that goes without touching anything.
+    """The values of all options, checked without opening anything.
 
-    Without a `collector` results are counted and kept in the logs.
+    Without a `collector` results are counted and stay in the logs.
     """
 
     collector: CollectorSettings | None
@@ -109,7 +109,7 @@ class Settings:
 
     @property
     def own_paths(self) -> tuple[Path, ...]:
-        """What is the agent's alone: its directories, and the files of its tokens and TLS keys."""
+        """The paths denied to load tests: directories, token files and TLS keys."""
         keys = (Endpoint.parse(text).private_key for text in self.listen)
         secrets = () if self.collector is None else self.collector.secrets
         files = (self.token_file, *keys, *secrets)
@@ -125,10 +125,10 @@ def collector(
     key: str | None = None,
     token_file: str | None = None,
 ) -> CollectorSettings | None:
-    """Read the options of the collector, which go together; None for no collector.
+    """Parse the options of the collector; None for no collector.
 
     Raises:
-        WrongOption: one of them cannot be used, or not with another.
+        WrongOption: one of them is invalid, or conflicts with another.
     """
     of_tls = {"--collector-ca": ca, "--collector-cert": certificate, "--collector-key": key}
     given = [name for name, value in of_tls.items() if value is not None]
@@ -162,10 +162,10 @@ def _path(text: str | None) -> Path | None:
 
 
 def collector_url(text: str) -> HttpUrl:
-    """Read the collector's URL: http or https, with a host, without user, query and fragment.
+    """Parse the collector's URL: http or https, with a host, without user, query and fragment.
 
     Raises:
-        WrongOption: it is something else, or nothing could be delivered there.
+        WrongOption: it is invalid, or cannot be connected to.
     """
     shown = re.sub(r"//[^/]*@", "//...@", text)
     try:
@@ -173,15 +173,15 @@ def collector_url(text: str) -> HttpUrl:
     except AddressError as error:
         raise WrongOption(f"--collector {shown}: {error}") from None
     if url.userinfo is not None:
-        raise WrongOption(f"--collector {shown}: a user and password have no place in it")
+        raise WrongOption(f"--collector {shown}: credentials in the URL are not supported")
     return url
 
 
 def rpc_address(text: str) -> tuple[str, int]:
-    """Read HOST:PORT; an IPv6 host stands in brackets.
+    """Parse HOST:PORT, an IPv6 host in brackets.
 
     Raises:
-        WrongOption: it is something else.
+        WrongOption: it is invalid.
     """
     try:
         host, port = split(text)
@@ -196,10 +196,10 @@ def rpc_address(text: str) -> tuple[str, int]:
 
 
 def size_bytes(option: str, text: str) -> int:
-    """Read a size such as ``512MiB``, ``2GB`` or a plain number of bytes.
+    """Parse a size such as ``512MiB``, ``2GB`` or a plain number of bytes.
 
     Raises:
-        WrongOption: it is something else, 0, or more than 2^63 - 1 bytes.
+        WrongOption: it is invalid, 0, or more than 2^63 - 1 bytes.
     """
     match = _SIZE.fullmatch(text.strip())
     unit = _UNITS.get(match[2].upper()) if match else None
@@ -210,27 +210,27 @@ def size_bytes(option: str, text: str) -> int:
     return int(match[1]) * unit
 
 
-def containment(text: str) -> str:
-    """Read the name of a containment, or ``auto``.
+def isolation_backend(text: str) -> str:
+    """Parse the name of an isolation backend, or ``auto``.
 
     Raises:
-        WrongOption: there is none of that name.
+        WrongOption: it is unknown.
     """
-    if text not in CONTAINMENTS:
-        raise WrongOption(f"--containment {text}: not one of {', '.join(CONTAINMENTS)}")
+    if text not in ISOLATION_BACKENDS:
+        raise WrongOption(f"--containment {text}: not one of {', '.join(ISOLATION_BACKENDS)}")
     return text
 
 
 def _is_whole(text: str) -> bool:
-    """Tell whether a text is a whole number of at most six digits."""
+    """Return whether a text is a whole number of at most six digits."""
     return text.isascii() and text.isdigit() and len(text) <= 6
 
 
 def days(option: str, text: str) -> int:
-    """Read a whole number of days.
+    """Parse a whole number of days.
 
     Raises:
-        WrongOption: it is something else, or longer than a date can be counted back.
+        WrongOption: it is invalid or above `MAX_DAYS`.
     """
     if not _is_whole(text) or int(text) > MAX_DAYS:
         raise WrongOption(f"{option} {text}: not a number of days from 0 to {MAX_DAYS}")
@@ -238,10 +238,10 @@ def days(option: str, text: str) -> int:
 
 
 def jobs(option: str, text: str) -> int:
-    """Read how many jobs the history keeps.
+    """Parse a number of jobs.
 
     Raises:
-        WrongOption: it is no whole number, or 0.
+        WrongOption: it is not a whole number from 1.
     """
     if not _is_whole(text) or int(text) == 0:
         raise WrongOption(f"{option} {text}: not a number of jobs from 1 to 999999")
@@ -249,10 +249,10 @@ def jobs(option: str, text: str) -> int:
 
 
 def connections(option: str, text: str) -> int:
-    """Read how many connections may be open.
+    """Parse a number of connections.
 
     Raises:
-        WrongOption: it is no whole number, or 0.
+        WrongOption: it is not a whole number from 1.
     """
     if not _is_whole(text) or int(text) == 0:
         raise WrongOption(f"{option} {text}: not a number of connections from 1 to 999999")
@@ -260,7 +260,7 @@ def connections(option: str, text: str) -> int:
 
 
 def network(text: str) -> IpNetwork:
-    """Read a CIDR network or a single address.
+    """Parse a CIDR network or a single address.
 
     Raises:
         WrongOption: it is neither.
@@ -280,10 +280,10 @@ def network(text: str) -> IpNetwork:
 
 
 def listener(text: str) -> Endpoint:
-    """Read the description of an endpoint to listen on.
+    """Parse an endpoint to listen on.
 
     Raises:
-        WrongOption: it describes none.
+        WrongOption: it is invalid.
     """
     try:
         return Endpoint.parse(text)

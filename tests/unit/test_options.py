@@ -14,7 +14,7 @@ from goloagent.core.address import HttpUrl
 from goloagent.options import Options
 from goloagent.settings import CollectorSettings
 
-SOMEBODY = pwd.getpwall()[-1].pw_name
+ORDINARY_USER = pwd.getpwall()[-1].pw_name
 
 
 def parse(*arguments: str) -> Options:
@@ -25,7 +25,7 @@ def parse(*arguments: str) -> Options:
 
 
 def refusal(*arguments: str) -> str:
-    """Return the one line that ends the start."""
+    """Return the one line with which the start fails."""
     with pytest.raises(SystemExit) as ended:
         parse(*arguments)
     line = ended.value.code
@@ -37,13 +37,13 @@ def refusal(*arguments: str) -> str:
 
 @pytest.fixture
 def user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the agent be somebody who is not root."""
-    monkeypatch.setattr(os, "geteuid", lambda: pwd.getpwnam(SOMEBODY).pw_uid)
+    """Run the agent as an ordinary user."""
+    monkeypatch.setattr(os, "geteuid", lambda: pwd.getpwnam(ORDINARY_USER).pw_uid)
 
 
 @pytest.fixture
 def root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the agent be root."""
+    """Run the agent as root."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
 
@@ -146,24 +146,24 @@ def test_wrong_command_line(arguments: list[str], says: str) -> None:
         (["none", "--collector-token-file", "f"], "--collector-token-file: there is no collector"),
         (["none", "--collector-ca", "f"], "--collector-ca: there is no collector"),
         (["None"], "--collector None: not an http"),
-        (["http://u:secret@c"], "a user and password have no place in it"),
+        (["http://u:secret@c"], "credentials in the URL are not supported"),
     ],
 )
 def test_options_of_the_collector_go_together(arguments: list[str], says: str) -> None:
-    """One that would be without effect, or lacks another, is refused in one line."""
+    """An option without effect, or that lacks another, is refused in one line."""
     line = refusal("--collector", *arguments)
     assert says in line
     assert "secret" not in line
 
 
 def test_no_collector() -> None:
-    """Whoever only wants numbers says so."""
+    """`none` means no collector."""
     assert parse("--collector", "none").settings.collector is None
     assert parse("--collector", "none", "--insecure").settings.collector is None
 
 
-def test_what_load_tests_must_not_reach() -> None:
-    """The key and token for the collector are the agent's alone; certificates may be read."""
+def test_paths_denied_to_load_tests() -> None:
+    """Keys and tokens for the collector are denied to load tests; certificates may be read."""
     one = parse(
         *("--collector", "https://c", "--collector-ca", "/ca", "--collector-cert", "/cert"),
         *("--collector-key", "/key", "--collector-token-file", "/token"),
@@ -176,21 +176,21 @@ def test_what_load_tests_must_not_reach() -> None:
 
 
 @pytest.mark.parametrize("option", [("--no-auth",), ("--token-file", "/token")])
-def test_a_listener_for_others(option: tuple[str, ...]) -> None:
-    """A listener beyond this host is allowed with a token, or when that is spelled out."""
+def test_a_listener_for_other_hosts(option: tuple[str, ...]) -> None:
+    """Other hosts may connect with a token, or with --no-auth."""
     assert parse("--listen", "tcp:8081", *option).settings.listen == ("tcp:8081",)
 
 
 def test_root_runs_load_tests_as_nobody(root: None) -> None:
-    """An agent that is root gives load tests away, unless it is told not to."""
+    """An agent that is root changes the user of load tests, unless --run-as is root."""
     assert parse().settings.run_as == "nobody"
-    assert parse("--run-as", SOMEBODY).settings.run_as == SOMEBODY
+    assert parse("--run-as", ORDINARY_USER).settings.run_as == ORDINARY_USER
     assert parse("--run-as", "root").settings.run_as is None
 
 
 def test_users_run_load_tests_themselves(user: None) -> None:
-    """Who is not root can name nobody but himself."""
-    assert parse("--run-as", SOMEBODY).settings.run_as is None
+    """An ordinary user can only run load tests as themselves."""
+    assert parse("--run-as", ORDINARY_USER).settings.run_as is None
     assert "only root" in refusal("--run-as", "root")
 
 

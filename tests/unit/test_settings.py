@@ -60,7 +60,7 @@ def test_collector_url(text: str, to_text: str) -> None:
     ],
 )
 def test_wrong_collector_url(text: str) -> None:
-    """What is not the URL of an HTTP server is refused in a line that names the option."""
+    """An invalid URL is refused in a line that names the option."""
     with pytest.raises(WrongOption, match=r"^--collector ") as wrong:
         collector_url(text)
     assert "\n" not in str(wrong.value)
@@ -196,14 +196,14 @@ def test_network() -> None:
     "text", ["", "10.0.0.1/8", "10.0.0.0/33", "example.org", "10.0", "fe80::%eth0/64", " ::1"]
 )
 def test_wrong_network(text: str) -> None:
-    """A network with bits of a host set is somebody's mistake and refused."""
+    """A network with host bits is refused."""
     with pytest.raises(WrongOption, match=r"^--allow-from "):
         network(text)
 
 
 @pytest.mark.parametrize("text", ["tcp:http", "stdio:", "tcp:8081:interface=::1"])
 def test_wrong_listener(text: str) -> None:
-    """A description of no endpoint is refused in a line that names the option."""
+    """An invalid endpoint is refused in a line that names the option."""
     with pytest.raises(WrongOption, match=r"^--listen "):
         listener(text)
 
@@ -225,6 +225,6 @@ READERS: tuple[Callable[[str], object], ...] = (
     text=st.text(max_size=40) | st.from_regex(r"[\w\[\]:./=\\%?#@-]{0,40}"),
 )
 def test_any_text(read: Callable[[str], object], text: str) -> None:
-    """Whatever is written there has a meaning or is refused, and breaks nothing."""
+    """Any text is parsed or refused."""
     with suppress(WrongOption):
         read(text)
