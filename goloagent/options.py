@@ -1,6 +1,7 @@
 """The options of ``twistd golo-agent`` and the service that they configure.
 
 Invalid values end the start here, with one line and before the daemon forks. Nothing is opened.
+The table of options makes this module long.
 """
 
 from __future__ import annotations
@@ -24,6 +25,80 @@ _GO_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | di
 )
 DEFAULT_LISTEN = "tcp:8081:interface=127.0.0.1"
 
+# Each option with its default and help.
+_VALUES = (
+    (
+        "collector",
+        "http://localhost:8082",
+        "URL of the collector; results are posted to URL/push/<name>; none: only log them",
+    ),
+    (
+        "collector-ca",
+        None,
+        "file (PEM) with the authorities of an https collector's certificate (default: the "
+        "system's)",
+    ),
+    (
+        "collector-cert",
+        None,
+        "file (PEM) with the client certificate for an https collector, and its key unless "
+        "--collector-key has it",
+    ),
+    ("collector-key", None, "file (PEM) with the key of --collector-cert"),
+    (
+        "collector-token-file",
+        None,
+        "file containing the bearer token for the collector; read again when it changes",
+    ),
+    ("logs", "/var/log/loadtest-agent", "directory of each load test's stdout and stderr"),
+    ("state", "/var/lib/golo-agent", "directory of the job database and the uploaded binaries"),
+    (
+        "rpc",
+        "127.0.0.1:9999",
+        "HOST:PORT where load tests serve RPC; passed to them as GOLO_RPC_ADDR",
+    ),
+    (
+        "token-file",
+        None,
+        "file containing the bearer token required on every request (default: none)",
+    ),
+    (
+        "run-as",
+        None,
+        "user of the load tests (default: the agent's user; `nobody` if that is root)",
+    ),
+    (
+        "containment",
+        settings.AUTO,
+        f"isolation backend of load tests: {', '.join(settings.ISOLATION_BACKENDS)}",
+    ),
+    (
+        "max-upload",
+        "512MiB",
+        "maximum size of a binary, in bytes or with KiB, MiB, GiB, kB, MB, GB",
+    ),
+    ("max-binaries", "10GiB", "maximum size of all binaries; the oldest unused ones are removed"),
+    ("max-log", "10GiB", "maximum size of a run's log; a job that reaches it ends"),
+    (
+        "min-free",
+        "128MiB",
+        "minimum free disk space to run a job; capped at 10 % of the filesystem",
+    ),
+    ("keep-days", "30", "days after which the log of a delivered run is removed"),
+    ("keep-size", "50GiB", "maximum size of all delivered runs' logs; the oldest are removed"),
+    (
+        "keep-jobs",
+        "100000",
+        "maximum number of jobs in the history; the oldest without a log are removed",
+    ),
+    ("max-connections", "256", "maximum number of connections"),
+    (
+        "max-connections-per-peer",
+        "32",
+        "maximum number of connections from one address or one IPv6 /64",
+    ),
+)
+
 
 class Options(usage.Options):
     """The command line; `settings` has its values after parsing."""
@@ -33,110 +108,7 @@ class Options(usage.Options):
         "Runs uploaded load tests one at a time and delivers each of their results to a collector."
     )
 
-    optParameters = (
-        (
-            "collector",
-            None,
-            "http://localhost:8082",
-            "URL of the collector; results are posted to URL/push/<name>; none: only log them",
-        ),
-        (
-            "collector-ca",
-            None,
-            None,
-            "file (PEM) with the authorities of an https collector's certificate "
-            "(default: the system's)",
-        ),
-        (
-            "collector-cert",
-            None,
-            None,
-            "file (PEM) with the client certificate for an https collector, and its key unless "
-            "--collector-key has it",
-        ),
-        ("collector-key", None, None, "file (PEM) with the key of --collector-cert"),
-        (
-            "collector-token-file",
-            None,
-            None,
-            "file containing the bearer token for the collector; read again when it changes",
-        ),
-        (
-            "logs",
-            None,
-            "/var/log/loadtest-agent",
-            "directory of each load test's stdout and stderr",
-        ),
-        (
-            "state",
-            None,
-            "/var/lib/golo-agent",
-            "directory of the job database and the uploaded binaries",
-        ),
-        (
-            "rpc",
-            None,
-            "127.0.0.1:9999",
-            "HOST:PORT where load tests serve RPC; passed to them as GOLO_RPC_ADDR",
-        ),
-        (
-            "token-file",
-            None,
-            None,
-            "file containing the bearer token required on every request (default: none)",
-        ),
-        (
-            "run-as",
-            None,
-            None,
-            "user of the load tests (default: the agent's user; `nobody` if that is root)",
-        ),
-        (
-            "containment",
-            None,
-            settings.AUTO,
-            f"isolation backend of load tests: {', '.join(settings.ISOLATION_BACKENDS)}",
-        ),
-        (
-            "max-upload",
-            None,
-            "512MiB",
-            "maximum size of a binary, in bytes or with KiB, MiB, GiB, kB, MB, GB",
-        ),
-        (
-            "max-binaries",
-            None,
-            "10GiB",
-            "maximum size of all binaries; the oldest unused ones are removed",
-        ),
-        ("max-log", None, "10GiB", "maximum size of a run's log; a job that reaches it ends"),
-        (
-            "min-free",
-            None,
-            "128MiB",
-            "minimum free disk space to run a job; capped at 10 % of the filesystem",
-        ),
-        ("keep-days", None, "30", "days after which the log of a delivered run is removed"),
-        (
-            "keep-size",
-            None,
-            "50GiB",
-            "maximum size of all delivered runs' logs; the oldest are removed",
-        ),
-        (
-            "keep-jobs",
-            None,
-            "100000",
-            "maximum number of jobs in the history; the oldest without a log are removed",
-        ),
-        ("max-connections", None, "256", "maximum number of connections"),
-        (
-            "max-connections-per-peer",
-            None,
-            "32",
-            "maximum number of connections from one address or one IPv6 /64",
-        ),
-    )
+    optParameters = tuple((name, None, default, text) for name, default, text in _VALUES)
     optFlags = (
         ("insecure", None, "accept a collector whose TLS certificate does not verify"),
         ("no-auth", None, "allow other hosts to connect without a token"),
@@ -221,12 +193,14 @@ class Options(usage.Options):
             max_binaries_bytes=settings.size_bytes("--max-binaries", self["max-binaries"]),
             max_log_bytes=settings.size_bytes("--max-log", self["max-log"]),
             min_free_bytes=settings.size_bytes("--min-free", self["min-free"]),
-            keep_jobs=settings.jobs("--keep-jobs", self["keep-jobs"]),
+            keep_jobs=settings.count("--keep-jobs", self["keep-jobs"], "jobs"),
             keep_days=settings.days("--keep-days", self["keep-days"]),
             keep_bytes=settings.size_bytes("--keep-size", self["keep-size"]),
-            max_connections=settings.connections("--max-connections", self["max-connections"]),
-            max_connections_per_peer=settings.connections(
-                "--max-connections-per-peer", self["max-connections-per-peer"]
+            max_connections=settings.count(
+                "--max-connections", self["max-connections"], "connections"
+            ),
+            max_connections_per_peer=settings.count(
+                "--max-connections-per-peer", self["max-connections-per-peer"], "connections"
             ),
         )
 

@@ -1,4 +1,7 @@
-"""The values of the options with their units, parsed from text. Pure."""
+"""The values of the options with their units, parsed from text. Pure.
+
+The module is long because it has a parser for each kind of option.
+"""
 
 from __future__ import annotations
 
@@ -221,42 +224,21 @@ def isolation_backend(text: str) -> str:
     return text
 
 
-def _is_whole(text: str) -> bool:
-    """Return whether a text is a whole number of at most six digits."""
-    return text.isascii() and text.isdigit() and len(text) <= 6
+def count(option: str, text: str, unit: str, minimum: int = 1, maximum: int = 999_999) -> int:
+    """Parse a whole number of a unit, such as ``jobs``.
+
+    Raises:
+        WrongOption: it is not a whole number within the limits.
+    """
+    is_whole = text.isascii() and text.isdigit() and len(text) <= len(str(maximum))
+    if not is_whole or not minimum <= int(text) <= maximum:
+        raise WrongOption(f"{option} {text}: not a number of {unit} from {minimum} to {maximum}")
+    return int(text)
 
 
 def days(option: str, text: str) -> int:
-    """Parse a whole number of days.
-
-    Raises:
-        WrongOption: it is invalid or above `MAX_DAYS`.
-    """
-    if not _is_whole(text) or int(text) > MAX_DAYS:
-        raise WrongOption(f"{option} {text}: not a number of days from 0 to {MAX_DAYS}")
-    return int(text)
-
-
-def jobs(option: str, text: str) -> int:
-    """Parse a number of jobs.
-
-    Raises:
-        WrongOption: it is not a whole number from 1.
-    """
-    if not _is_whole(text) or int(text) == 0:
-        raise WrongOption(f"{option} {text}: not a number of jobs from 1 to 999999")
-    return int(text)
-
-
-def connections(option: str, text: str) -> int:
-    """Parse a number of connections.
-
-    Raises:
-        WrongOption: it is not a whole number from 1.
-    """
-    if not _is_whole(text) or int(text) == 0:
-        raise WrongOption(f"{option} {text}: not a number of connections from 1 to 999999")
-    return int(text)
+    """Parse a number of days; see `count`."""
+    return count(option, text, "days", minimum=0, maximum=MAX_DAYS)
 
 
 def network(text: str) -> IpNetwork:

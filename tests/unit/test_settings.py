@@ -18,9 +18,8 @@ from goloagent.settings import (
     Settings,
     WrongOption,
     collector_url,
-    connections,
+    count,
     days,
-    jobs,
     listener,
     network,
     rpc_address,
@@ -169,9 +168,9 @@ def test_wrong_size(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "many", "1000000", "٣"])
 def test_wrong_number_of_connections(text: str) -> None:
     """A bound is a number, and no bound at all cannot be asked for by mistake."""
-    assert connections("--max-connections", "999999") == 999_999
+    assert count("--max-connections", "999999", "connections") == 999_999
     with pytest.raises(WrongOption, match=r"^--max-connections "):
-        connections("--max-connections", text)
+        count("--max-connections", text, "connections")
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1.5", "many", "36501", "999999", "٣", "9" * 5000])
@@ -212,10 +211,9 @@ READERS: tuple[Callable[[str], object], ...] = (
     collector_url,
     rpc_address,
     network,
-    lambda text: connections("--max-connections", text),
+    lambda text: count("--max-connections", text, "connections"),
     lambda text: size_bytes("--max-upload", text),
     lambda text: days("--keep-days", text),
-    lambda text: jobs("--keep-jobs", text),
     listener,
 )
 
