@@ -17,15 +17,15 @@ from twisted.internet.protocol import ProcessProtocol
 from bench import peer
 from goloagent.concurrency.cooperation import take_turn
 from goloagent.core.stats.run_stats import RunStatistics
-from goloagent.sandbox.pipe_reader import BlockReader
-from goloagent.wal.result_writer import Recorder
-from goloagent.wal.run_log import RunLog
+from goloagent.sandbox.pipe_reader import PipeReader
+from goloagent.wal.result_writer import ResultWriter
+from goloagent.wal.run_log import RunLogWriter
 
 
 class Reader(ProcessProtocol):
     """Write a flood to the log."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: ResultWriter) -> None:
         self._recorder = recorder
 
     def outReceived(self, data: bytes) -> None:
@@ -42,12 +42,12 @@ def main(logs: Path, seconds: str, with_statistics: bool) -> dict[str, Any]:
     """Read a flood to its end; return the number of lines, the seconds and the CPU time."""
     observe = RunStatistics().add if with_statistics else None
     logs.mkdir(exist_ok=True)
-    recorder = Recorder(RunLog.create(logs, "bench", str(time.time_ns())), observe)
+    recorder = ResultWriter(RunLogWriter.create(logs, "bench", str(time.time_ns())), observe)
     command = [str(peer.program()), "flood", seconds]
     cpu, begin = time.process_time(), time.perf_counter()
     reader = Reader(recorder)
     reactor.spawnProcess(reader, command[0], command)  # type: ignore[attr-defined]
-    BlockReader(reader.transport, 1)
+    PipeReader(reader.transport, 1)
     reactor.run()  # type: ignore[attr-defined]
     recorder.close()
     assert not recorder.tally.invalid

@@ -13,11 +13,11 @@ from bench import agent
 from bench.row import Row
 from bench.size import Size
 from goloagent.jobs.database import Binary, Store
-from goloagent.jobs.job import Calls, Exit, Job, Results, State
+from goloagent.jobs.job import CallCounts, Exit, Job, ResultCounts, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.runs import outcome
-from goloagent.wal.run_files import Logs
-from goloagent.wal.run_log import RunLog
+from goloagent.wal.run_files import RunFiles
+from goloagent.wal.run_log import RunLogWriter
 
 _LINE = b'{"url":"http://127.0.0.1/","method":"GET","timestamp":"2026-01-02T15:04:05Z"}\n'
 # Less than --keep-days; with 10,000 jobs, one every two minutes.
@@ -40,7 +40,7 @@ def measure(directory: Path, size: Size) -> Iterator[Row]:
 
 def make_history(directory: Path, jobs: int) -> None:
     """Write the state and logs of an agent that has run jobs; half of them still have logs."""
-    logs, state = Logs(directory / "logs"), directory / "state"
+    logs, state = RunFiles(directory / "logs"), directory / "state"
     state.mkdir(parents=True)
     logs.root.mkdir()
     store = Store(state / "golo-agent.sqlite")
@@ -58,11 +58,11 @@ def make_history(directory: Path, jobs: int) -> None:
         store.add(job)
         _finish(job, number % 10 == 0)
         if number >= jobs // 2:
-            job.logged = True
-            log = RunLog.create(logs.root, spec.name, job.id)
+            job.has_log = True
+            log = RunLogWriter.create(logs.root, spec.name, job.id)
             log.append_stdout(_LINE * job.results.read)
             log.close()
-            logs.keep_account(job)
+            logs.write_manifest(job)
         store.save(job)
     store.close()
 
@@ -75,8 +75,8 @@ def _finish(job: Job, failed: bool) -> None:
     job.cause = outcome.AGENT_STOPPED if failed else None
     job.exit = Exit(signal="SIGTERM")
     job.stderr_tail = "a line of stderr\n" * 5
-    job.calls = Calls(10, 10, 0)
-    job.results = Results(read=10, delivered=10, committed=10 * len(_LINE))
+    job.calls = CallCounts(10, 10, 0)
+    job.results = ResultCounts(read=10, delivered=10, committed=10 * len(_LINE))
 
 
 def _start(directory: Path) -> float:

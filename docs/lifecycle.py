@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from goloagent.runs.timeouts import Bounds
-from goloagent.runs.transitions import TABLE, Effect, Event, Phase
+from goloagent.runs.timeouts import Timeouts
+from goloagent.runs.transitions import TRANSITIONS, Action, Event, Phase
 
 PAGE = Path(__file__).with_suffix(".md")
 
@@ -40,7 +40,7 @@ def render() -> str:
 
 def _diagram() -> list[str]:
     arrows: dict[tuple[Phase, Phase], list[str]] = {}
-    for (phase, event), step in TABLE.items():
+    for (phase, event), step in TRANSITIONS.items():
         if step.phase is not phase:
             arrows.setdefault((phase, step.phase), []).append(event.name.lower())
     lines = [f"    {a.name} --> {b.name}: {', '.join(events)}" for (a, b), events in arrows.items()]
@@ -57,7 +57,7 @@ def _diagram() -> list[str]:
 
 
 def _phases() -> list[str]:
-    bounds = Bounds()
+    bounds = Timeouts()
     rows = [
         f"| {phase.name} | {phase.state.value} | {_seconds(bounds, phase)} |"
         for phase in Phase
@@ -75,10 +75,13 @@ def _phases() -> list[str]:
     ]
 
 
-def _seconds(bounds: Bounds, phase: Phase) -> str:
+def _seconds(bounds: Timeouts, phase: Phase) -> str:
     if phase is Phase.RUNNING:
         return "the job's duration"
-    usual, cancelled = bounds.of(phase, 0, cancelled=False), bounds.of(phase, 0, cancelled=True)
+    usual, cancelled = (
+        bounds.for_phase(phase, 0, cancelled=False),
+        bounds.for_phase(phase, 0, cancelled=True),
+    )
     return f"{usual:g}" if usual == cancelled else f"{usual:g} / {cancelled:g}"
 
 
@@ -86,7 +89,7 @@ def _rows() -> list[str]:
     rows = [
         f"| {phase.name} | {event.name} | {step.phase.name} "
         f"| {', '.join(effect.name for effect in step.effects)} |"
-        for (phase, event), step in TABLE.items()
+        for (phase, event), step in TRANSITIONS.items()
     ]
     return [
         "## The transitions",
@@ -97,7 +100,7 @@ def _rows() -> list[str]:
         "",
         "Events: " + "; ".join(f"`{event.name}` {event.value}" for event in Event) + ".",
         "",
-        "Actions: " + "; ".join(f"`{effect.name}` {effect.value}" for effect in Effect) + ".",
+        "Actions: " + "; ".join(f"`{effect.name}` {effect.value}" for effect in Action) + ".",
     ]
 
 

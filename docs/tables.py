@@ -14,9 +14,9 @@ from twisted.internet.task import Clock
 
 import goloagent.http
 from goloagent.host.signals import ACTIONS, Action
-from goloagent.http.api.endpoint import Operation, declared_by
+from goloagent.http.api.endpoint import Endpoint, endpoints_of
 from goloagent.http.api.openapi import EVERYWHERE
-from goloagent.metrics.exporter import Meter, Present
+from goloagent.metrics.exporter import Gauges, PrometheusExporter
 
 PAGE = Path(__file__).with_name("operations.md")
 
@@ -36,12 +36,12 @@ def render(page: str) -> str:
     return page
 
 
-def operations() -> Iterator[tuple[Operation, str]]:
+def operations() -> Iterator[tuple[Endpoint, str]]:
     """Yield every operation that `goloagent.http` declares, with its summary."""
     for module in pkgutil.walk_packages(goloagent.http.__path__, "goloagent.http."):
         for routes in vars(importlib.import_module(module.name)).values():
             if isinstance(routes, type) and routes.__module__ == module.name:
-                for operation, function in declared_by(routes):
+                for operation, function in endpoints_of(routes):
                     yield operation, " ".join((function.__doc__ or "").partition("\n\n")[0].split())
 
 
@@ -67,14 +67,14 @@ def _always() -> list[tuple[int, str]]:
 
 def _metrics() -> Iterator[str]:
     yield from ["| metric | type | meaning |", "|---|---|---|"]
-    present = Present(
+    present = Gauges(
         ready=lambda: True,
         jobs=dict,
         delivery=lambda: "ok",
         log_bytes=lambda job: 0,
         free_bytes=lambda: {"logs": 0, "state": 0},
     )
-    meter = Meter(Clock(), lambda: datetime.now(timezone.utc), present)
+    meter = PrometheusExporter(Clock(), lambda: datetime.now(timezone.utc), present)
     for family in text_string_to_metric_families(meter.exposition("")[1].decode()):
         if family.name.startswith("golo_agent_"):
             labels = sorted({key for one in family.samples for key in one.labels} - {"le"})

@@ -245,11 +245,11 @@ def _run_as(name: str | None) -> str | None:
 def makeService(options: Options) -> IService:
     """Return the agent as a service, without opening anything, because twistd may still fork."""
     from goloagent.host.terminal import Terminal
-    from goloagent.service import Agent
+    from goloagent.service import AgentService
 
     parent = options.parent  # twistd's options
     daemon = parent is not None and not (parent["nodaemon"] or parent["debug"])
-    return Agent(options.settings, Terminal.keep(daemon, _logs_to_stdout(parent)))
+    return AgentService(options.settings, Terminal.keep(daemon, _logs_to_stdout(parent)))
 
 
 def _logs_to_stdout(twistd: usage.Options | None) -> bool:

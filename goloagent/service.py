@@ -18,16 +18,16 @@ from twisted.python.failure import Failure
 from goloagent.concurrency.periodic import Periodic
 from goloagent.host.announcement import announce
 from goloagent.host.checks import CHECK_SECONDS
-from goloagent.host.cpu_scheduling import give_way
-from goloagent.host.health import DISK_FAILED, START_FAILED, Condition
+from goloagent.host.cpu_scheduling import use_batch_scheduling
+from goloagent.host.health import DISK_FAILED, START_FAILED, HealthState
 from goloagent.host.listeners import close, listen
-from goloagent.host.preflight import take
+from goloagent.host.preflight import acquire
 from goloagent.host.signals import Signals
-from goloagent.host.startup_error import CannotStart
+from goloagent.host.startup_error import StartupError
 from goloagent.host.stop import Guard, OrderedStop
 from goloagent.host.systemd import notifier
 from goloagent.host.terminal import Terminal
-from goloagent.jobs.job import Cause
+from goloagent.jobs.job import FailureReason
 from goloagent.runs import outcome
 from goloagent.sandbox.reaper import REAP_SECONDS, Reaper
 from goloagent.settings import Settings
@@ -48,7 +48,7 @@ STATUS_SECONDS = 1.0
 BEAT_SECONDS = 10.0
 
 
-class Agent(Service):
+class AgentService(Service):
     """The agent with `settings`; opens nothing before it is started.
 
     Args:
@@ -61,9 +61,9 @@ class Agent(Service):
         self._settings = settings
         self._terminal = terminal
         self._notifier = notifier(os.environ, os.getpid())
-        self._condition = Condition(self._notifier)
+        self._condition = HealthState(self._notifier)
         self._ports: list[IListeningPort] = []
-        self._disk_failure: Cause | None = None
+        self._disk_failure: FailureReason | None = None
         self._start_failed = False
         self._stopping = False
         self._signals = Signals(self._on_stop_signal, self._on_ignored_signal)
@@ -90,12 +90,12 @@ class Agent(Service):
         super().startService()
 
     def _open(self) -> None:
-        self._premises = take(self._settings, now)
+        self._premises = acquire(self._settings, now)
         self._parts = Composition(
             self._settings, self._premises, self._condition, self._disk_failed
         )
         self._signals.hold()
-        give_way()  # the threads that start next do so too
+        use_batch_scheduling()  # the threads that start next do so too
         self._start_threads()
         announce(self._settings)
         self._ports = listen(self._parts.reactor, self._settings.listen, self._parts.front())
@@ -103,8 +103,8 @@ class Agent(Service):
     def _start_tasks(self) -> None:
         parts, tasks, clock = self._parts, self._condition.tasks, self._parts.reactor
         beat_seconds = self._notifier.watchdog_seconds or BEAT_SECONDS
-        self._beat_loop = Periodic(clock, beat_seconds, "heartbeat", self._condition.beat)
-        self._account_loop = Periodic(clock, ACCOUNT_SECONDS, "account", parts.meter.account.look)
+        self._beat_loop = Periodic(clock, beat_seconds, "heartbeat", self._condition.heartbeat)
+        self._account_loop = Periodic(clock, ACCOUNT_SECONDS, "account", parts.meter.account.poll)
         self._upload_space_loop = Periodic(
             clock, SPACE_SECONDS, "upload space check", parts.upload_space.check
         )
@@ -165,7 +165,7 @@ class Agent(Service):
         if failure.check(CancelledError):
             return  # it was told to stop meanwhile
         sentence = self._terminal.report(failure)
-        self._condition.become(START_FAILED, sentence)
+        self._condition.set_status(START_FAILED, sentence)
         self._start_failed = True
         self._parts.reactor.callWhenRunning(self._stop_reactor)
 
@@ -180,7 +180,7 @@ class Agent(Service):
         parts, failure = self._parts, self._disk_failure
         stop = OrderedStop(parts.reactor, STOP_SECONDS, self._guard.enter)
         if failure is None:
-            self._condition.become("stopping", "the agent was told to end")
+            self._condition.set_status("stopping", "the agent was told to end")
             await stop.phase("closing the listeners", lambda _: close(self._ports), _FOR_RUN)
         self._beginning.cancel()
         for loop in self._loops:
@@ -202,7 +202,7 @@ class Agent(Service):
         parts.lateness.stop()
         if durable and self._disk_failure is None:
             # To close the database is to trust the disk with what it holds.
-            durable = await stop.phase("closing the database", lambda _: self._premises.leave())
+            durable = await stop.phase("closing the database", lambda _: self._premises.release())
         self._beat_loop.stop()
         self._end(stop, durable)
 
@@ -231,7 +231,7 @@ class Agent(Service):
             self._parts.threads.start()
             self._guard.start()
         except RuntimeError as error:
-            raise CannotStart(
+            raise StartupError(
                 f"{error}: raise the limit on tasks (TasksMax=, ulimit -u, or the container's)"
             ) from None
 
@@ -240,8 +240,8 @@ class Agent(Service):
         self._log.critical("{sentence}; the agent ends", sentence=sentence)
         self._parts.meter.sync_failed()
         stopping = self._condition.health.status == "stopping"
-        self._condition.become(DISK_FAILED, sentence)
-        self._disk_failure = Cause("disk-failed", f"The agent ended: {sentence}.")
+        self._condition.set_status(DISK_FAILED, sentence)
+        self._disk_failure = FailureReason("disk-failed", f"The agent ended: {sentence}.")
         self._premises.store.freeze()
         if not stopping:
             self._stop_reactor()

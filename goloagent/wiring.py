@@ -24,19 +24,19 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.web.server import Site
 
-from goloagent.artifacts.store import Binaries
+from goloagent.artifacts.store import ArtifactStore
 from goloagent.artifacts.upload_space import UploadSpace
 from goloagent.concurrency.threads import Threads
 from goloagent.core.descriptor_budget import reserve_of
 from goloagent.core.host_fault import RPC_ADDRESS, RPC_PORT_BUSY, HostFault, status_of
 from goloagent.core.stats.run_stats import RunStatistics
-from goloagent.filesystem.disk_space import Space
+from goloagent.filesystem.disk_space import DiskSpaceGuard
 from goloagent.host.checks import HostChecks, check_rpc_port, check_tasks, check_writable
-from goloagent.host.health import Condition
-from goloagent.host.preflight import Premises, own_user
+from goloagent.host.health import HealthState
+from goloagent.host.preflight import ProcessResources, own_user
 from goloagent.host.readiness import Health
 from goloagent.host.rpc_address import check_rpc_host
-from goloagent.host.startup_error import CannotStart, reason, unusable
+from goloagent.host.startup_error import StartupError, reason, unusable
 from goloagent.host.token import read_token
 from goloagent.http.api.binaries import BinaryRoutes
 from goloagent.http.api.health import HealthRoutes
@@ -45,10 +45,10 @@ from goloagent.http.api.logs import LogRoutes
 from goloagent.http.api.metrics import MetricsRoutes
 from goloagent.http.api.router import api
 from goloagent.http.api.statistics import StatisticsRoutes
-from goloagent.http.auth.access import Access
+from goloagent.http.auth.access import AccessPolicy
 from goloagent.http.server.limits import Limits
 from goloagent.http.server.site import site
-from goloagent.http.streaming.broadcast import Broadcast
+from goloagent.http.streaming.broadcast import JobEventBus
 from goloagent.http.streaming.events import EventRoutes
 from goloagent.http.ui.assets import PageRoutes
 from goloagent.jobs.damaged_rows import DamagedRows
@@ -57,8 +57,8 @@ from goloagent.jobs.queue_files import QueuedJobs
 from goloagent.jobs.repository import JobRepository
 from goloagent.jobs.rows import Content
 from goloagent.load.rpc_client import connect, is_free
-from goloagent.metrics.exporter import Meter, Present
-from goloagent.metrics.loop_lag import Lateness
+from goloagent.metrics.exporter import Gauges, PrometheusExporter
+from goloagent.metrics.loop_lag import EventLoopLag
 from goloagent.outputs.availability import Availability
 from goloagent.outputs.dead_letter import open_for_delivery
 from goloagent.outputs.http.dialer import Address, Untrusted
@@ -67,24 +67,24 @@ from goloagent.outputs.http.tls import FileError, Tls
 from goloagent.outputs.http.token import TokenFile
 from goloagent.outputs.no_output import NoOutput
 from goloagent.outputs.output import Output
-from goloagent.outputs.sinks.collector import collector
+from goloagent.outputs.sinks.collector import make_collector_sink
 from goloagent.outputs.status import CollectorStatus
-from goloagent.outputs.worker import Worker
-from goloagent.runs.monitor import Pulse
-from goloagent.runs.preparation import Stage, Staged
+from goloagent.outputs.worker import OutputWorker
+from goloagent.runs.monitor import RunMonitor
+from goloagent.runs.preparation import PreparedRun, RunPreparer
 from goloagent.runs.recovery import Recovery
 from goloagent.runs.restoration import Restoration
-from goloagent.runs.run import Run, Tools
-from goloagent.runs.scheduler import Supervisor
+from goloagent.runs.run import Run, RunDependencies
+from goloagent.runs.scheduler import JobScheduler
 from goloagent.sandbox.isolation import NotAllowed
-from goloagent.sandbox.supervisor import Custody
+from goloagent.sandbox.supervisor import ProcessSupervisor
 from goloagent.sdk import archive
 from goloagent.settings import AUTO, Settings
 from goloagent.wal.leftovers import Remover
 from goloagent.wal.retention import Ages, Retention
-from goloagent.wal.run_files import Logs
-from goloagent.wal.stats_cache import Archive
-from goloagent.wal.syncer import Syncer
+from goloagent.wal.run_files import RunFiles
+from goloagent.wal.stats_cache import SummaryCache
+from goloagent.wal.syncer import WalSyncer
 
 # Of a look at how much is free, which is a matter of microseconds where the disk answers.
 SLOW_LOOK_SECONDS = 5.0
@@ -121,8 +121,8 @@ class Composition:
     def __init__(
         self,
         settings: Settings,
-        premises: Premises,
-        condition: Condition,
+        premises: ProcessResources,
+        condition: HealthState,
         disk_failed: Callable[[str], None],
     ) -> None:
         from twisted.internet import reactor
@@ -136,12 +136,12 @@ class Composition:
         self._settings = settings
         self._store = premises.store
         self._condition = condition
-        self._logs = Logs(settings.logs)
-        self.archive = Archive(settings.logs, self.threads.bulk.run)
-        self._broadcast = Broadcast(lambda job: self.delivery.status(job))
+        self._logs = RunFiles(settings.logs)
+        self.archive = SummaryCache(settings.logs, self.threads.bulk.run)
+        self._broadcast = JobEventBus(lambda job: self.delivery.status(job))
         self._queued = QueuedJobs(premises.remains.queue)
         self.remover = Remover(self.threads.bulk.run)
-        self._space = Space(
+        self._space = DiskSpaceGuard(
             (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
         )
         self._shrunk: set[str] = set()
@@ -156,16 +156,16 @@ class Composition:
         self.binaries = self._make_binaries()
         self.leftovers = [*premises.leftovers, *self._open_binaries()]
         self.meter = self._make_meter()
-        self.lateness = Lateness(reactor, self.meter.late)
+        self.lateness = EventLoopLag(reactor, self.meter.late)
         self.output = self._make_output()
         self._jobs = JobRepository(
             self._store,
             subscribers=(self.meter.observe, self._queued.observe, self._broadcast.changed),
-            write_account=self._logs.keep_account,
+            write_account=self._logs.write_manifest,
             warn=lambda sentence: self._log.warn("{sentence}", sentence=sentence),
         )
-        self._store.report_to(DamagedRows(condition.notice))
-        self.syncer = Syncer(
+        self._store.report_to(DamagedRows(condition.add_notice))
+        self.syncer = WalSyncer(
             reactor,
             self.threads.critical.run,
             self._store,
@@ -175,15 +175,15 @@ class Composition:
         )
         self.delivery = self._make_delivery()
         tools = self._make_tools(premises)
-        self.supervisor = Supervisor(
+        self.supervisor = JobScheduler(
             self._store,
             make_run=lambda job: Run(job, tools),
-            end_survivors=lambda job: ensureDeferred(self._custody.end(job.id)),
+            end_survivors=lambda job: ensureDeferred(self._custody.reap_leftovers(job.id)),
             now=now,
             clock=reactor,
             save=self._jobs.save,
         )
-        self.pulse = Pulse(reactor, now, lambda: self.supervisor.running, self._broadcast)
+        self.pulse = RunMonitor(reactor, now, lambda: self.supervisor.running, self._broadcast)
         self.recovery = Recovery(
             self._store,
             self._logs.open,
@@ -191,10 +191,10 @@ class Composition:
             self._jobs.save_soon,
             now,
             self.threads.bulk.run,
-            condition.notice,
-            self._logs.keep_statistics,
+            condition.add_notice,
+            self._logs.write_statistics,
             self._logs.stderr_tail,
-            self._logs.account,
+            self._logs.read_manifest,
         )
         self.restoration = Restoration(
             self._store,
@@ -204,7 +204,7 @@ class Composition:
             self._jobs.save_soon,
             now,
             self.threads.bulk.run,
-            condition.notice,
+            condition.add_notice,
         )
         self.retention = Retention(
             self._store,
@@ -224,7 +224,7 @@ class Composition:
                 store=self._store,
                 jobs=self._jobs,
                 commits=self.syncer,
-                submit=self.supervisor.look,
+                submit=self.supervisor.start_next,
                 cancel=self._cancel,
                 delivery=self.delivery.status,
                 abandon=self._abandon,
@@ -236,7 +236,7 @@ class Composition:
             StatisticsRoutes(
                 self._store,
                 self._running_statistics,
-                self.archive.summary,
+                self.archive.get,
                 self.reactor,
             ),
             HealthRoutes(self.health),
@@ -262,16 +262,16 @@ class Composition:
             self.upload_space,
         )
 
-    def _make_access(self) -> Access:
+    def _make_access(self) -> AccessPolicy:
         settings = self._settings
         token = read_token(settings.token_file)
-        self._condition.protect(
+        self._condition.set_protections(
             run_as=settings.run_as or own_user(),
             token=token is not None,
             min_free_bytes=settings.min_free_bytes,
         )
         hosts = None if settings.no_auth else ()
-        return Access(token=token, networks=settings.allow_from, hosts=hosts)
+        return AccessPolicy(token=token, networks=settings.allow_from, hosts=hosts)
 
     def _make_output(self) -> Output | None:
         settings = self._settings.collector
@@ -282,22 +282,22 @@ class Composition:
             tls = Tls.load(settings.insecure, settings.ca, settings.certificate, settings.key)
             token = None if settings.token_file is None else TokenFile(settings.token_file)
         except (ProxySettingError, FileError) as error:
-            raise CannotStart(str(error)) from None
-        made = collector(self.reactor, settings.url, tls, proxy, token, self._vet)
+            raise StartupError(str(error)) from None
+        made = make_collector_sink(self.reactor, settings.url, tls, proxy, token, self._vet)
         url, seconds = str(settings.url), self.reactor.seconds
         return Output(made, Availability(url, seconds, now, lambda: self.meter.account.pending))
 
-    def _make_delivery(self) -> Worker | NoOutput:
+    def _make_delivery(self) -> OutputWorker | NoOutput:
         if self.output is None:
             return NoOutput(self.reactor, self._jobs.save_soon)
-        return Worker(
+        return OutputWorker(
             self.reactor,
             now,
-            self.output.availability.watched(self.meter.measured(self.output.collector.push)),
+            self.output.availability.watched(self.meter.measured(self.output.collector.send)),
             partial(open_for_delivery, self._logs),
             self._jobs.save_soon,
             lambda fault: self._condition.tasks.report("delivery", fault),
-            self._condition.notice,
+            self._condition.add_notice,
         )
 
     async def _vet(self, ours: Address, theirs: Address) -> None:
@@ -309,17 +309,17 @@ class Composition:
         if await self._custody.holds((ours.host, ours.port), (theirs.host, theirs.port)):
             raise Untrusted(string="a process of the load test listens there")
 
-    def _make_custody(self) -> Custody:
+    def _make_custody(self) -> ProcessSupervisor:
         settings, wanted = self._settings, self._settings.containment
         try:
             archive.install(settings.state)
         except OSError as error:
-            self._condition.notice(
+            self._condition.add_notice(
                 f"load tests in Python cannot import goloagent.sdk: {settings.state}/"
                 f"{archive.NAME} cannot be written: {reason(error)}; restart the agent to retry"
             )
         try:
-            custody = Custody(
+            custody = ProcessSupervisor(
                 self.reactor,
                 settings.state,
                 settings.run_as,
@@ -330,17 +330,17 @@ class Composition:
                 self.threads.critical.run,
             )
         except NotAllowed as error:
-            raise CannotStart(f"--containment {wanted}: {error}") from None
-        self._condition.protect(processes=custody.containment, files=custody.files)
+            raise StartupError(f"--containment {wanted}: {error}") from None
+        self._condition.set_protections(processes=custody.isolation, files=custody.files)
         return custody
 
-    def _make_binaries(self) -> Binaries:
+    def _make_binaries(self) -> ArtifactStore:
         settings = self._settings
-        return Binaries(
+        return ArtifactStore(
             settings.state,
             self._store,
             now,
-            self._space.shortage,
+            self._space.check_free_space,
             settings.max_binaries_bytes,
             self._dropped,
             self._remove_in_thread,
@@ -366,9 +366,9 @@ class Composition:
             others=len(ids) - 1,
         )
 
-    def _make_meter(self) -> Meter:
+    def _make_meter(self) -> PrometheusExporter:
         directories = {"logs": self._settings.logs, "state": self._settings.state}
-        present = Present(
+        present = Gauges(
             ready=lambda: self.health().ready,
             jobs=self._store.count,
             delivery=lambda: self.delivery.state,
@@ -377,39 +377,39 @@ class Composition:
                 name: self._space.free_bytes(directory) for name, directory in directories.items()
             },
         )
-        return Meter(self.reactor, now, present)
+        return PrometheusExporter(self.reactor, now, present)
 
-    def _make_tools(self, premises: Premises) -> Tools:
+    def _make_tools(self, premises: ProcessResources) -> RunDependencies:
         settings = self._settings
         check_rpc_host(settings.rpc_host)
-        stage = Stage(
+        stage = RunPreparer(
             work=premises.work,
             logs=settings.logs,
             binaries=self.binaries,
             user=settings.run_as,
             fault=self._ready,
             in_thread=self.threads.critical.run,
-            follow=lambda job, log: self.syncer.follow(log, self._logs.open_sync(job)),
+            follow=lambda job, log: self.syncer.track(log, self._logs.open_sync(job)),
             stopped=self.remover.stopped,
         )
 
-        async def prepare(job: Job) -> Staged:
+        async def prepare(job: Job) -> PreparedRun:
             staged = await stage.prepare(job)
             staged.log.shrunk = lambda left: self._log_shrunk(job, left)
             return staged
 
-        return Tools(
+        return RunDependencies(
             clock=self.reactor,
             now=now,
             prepare=prepare,
             spawn=self._custody.spawn,
             connect=lambda users: connect(self.reactor, self._rpc, users),
-            is_strangers=self._custody.is_strangers,
+            is_strangers=self._custody.is_foreign_listener,
             save=self._jobs.save,
             commit=lambda job: self.syncer.save(partial(self._jobs.change, job)),
-            results=self.delivery,
-            too_much=self._space.too_much,
-            keep_statistics=self.archive.keep,
+            delivery=self.delivery,
+            too_much=self._space.check_run,
+            keep_statistics=self.archive.put,
             in_thread=self.threads.bulk.run,
         )
 
@@ -462,7 +462,7 @@ class Composition:
         return self._health(self._fault)
 
     def _health(self, fault: Callable[[], HostFault | None]) -> Health:
-        health = self._condition.fares(fault)
+        health = self._condition.current(fault)
         if self.output is None:
             status = CollectorStatus(pending=self.meter.account.pending)
         else:
@@ -486,7 +486,7 @@ class Composition:
             OSError: that cannot be saved; it is pending as before.
         """
         before = attrs.evolve(job.results)
-        count = self.delivery.give_up(job)
+        count = self.delivery.abandon(job)
         try:
             self._jobs.change(job)
         except OSError:
@@ -500,7 +500,7 @@ class Composition:
         """Say once that another program has cut a log while it is written."""
         if job.id not in self._shrunk:
             self._shrunk.add(job.id)
-            self._condition.notice(
+            self._condition.add_notice(
                 f"out.log of job {job.id} was cut to {left} bytes by another program while it was"
                 " written; what it had is gone from the log"
             )

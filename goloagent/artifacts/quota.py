@@ -11,11 +11,11 @@ from collections.abc import Collection, Sequence
 from goloagent.jobs.database import Content
 
 
-class NoRoom(Exception):
+class QuotaExceeded(Exception):
     """There is none for a binary, as jobs need the others; the message is a sentence."""
 
 
-def surplus(
+def select_evictions(
     stored: Sequence[Content], needed: Collection[str], coming: Content, most_bytes: int
 ) -> list[Content]:
     """Return which contents to remove, the first of `stored` first, so that `coming` has room.
@@ -38,7 +38,7 @@ def surplus(
             excess -= content.size
     if excess > 0 and coming not in stored:
         needed_bytes = sum(content.size for content in stored if content.sha256 in needed)
-        raise NoRoom(
+        raise QuotaExceeded(
             f"There is no room for a binary of {coming.size} bytes: all binaries may have "
             f"{most_bytes} bytes (--max-binaries), and queued or running jobs need {needed_bytes}."
         )

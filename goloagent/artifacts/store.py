@@ -28,7 +28,7 @@ from uuid import uuid4
 
 import attrs
 
-from goloagent.artifacts.quota import surplus
+from goloagent.artifacts.quota import select_evictions
 from goloagent.artifacts.writeback import begin_writeback
 from goloagent.filesystem import durable
 from goloagent.filesystem.removal import remove
@@ -73,7 +73,7 @@ class _Removed:
 
 
 @attrs.define(eq=False)
-class Binaries:
+class ArtifactStore:
     """The binaries below `directory`, recorded in `store`.
 
     Args:
@@ -108,7 +108,7 @@ class Binaries:
         return self.directory / "contents"
 
     @property
-    def kept(self) -> Path:
+    def ids(self) -> Path:
         """Where each id is."""
         return self.directory / "binaries"
 
@@ -121,7 +121,7 @@ class Binaries:
         Raises:
             OSError: they cannot be made or written.
         """
-        for directory in (self.incoming, self.contents, self.kept):
+        for directory in (self.incoming, self.contents, self.ids):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             with TemporaryFile(dir=directory):
                 pass
@@ -136,7 +136,7 @@ class Binaries:
         if leftover.suffix != _REMOVED:
             return False
         if self.store.binary(name) is not None:
-            place = self.kept / name
+            place = self.ids / name
         elif self.store.binaries(1, sha256=name):
             place = self.contents / name
         else:
@@ -155,7 +155,7 @@ class Binaries:
         if self._removed:  # first where things are set aside: no moment may have them nowhere
             durable.sync_directory(self.incoming)
         durable.sync_directory(self.contents)
-        durable.sync_directory(self.kept)
+        durable.sync_directory(self.ids)
 
     def committed(self, change: int) -> None:
         """Remove the files of what was removed, as the store has made this change durable."""
@@ -164,7 +164,7 @@ class Binaries:
         if done:  # to let go of a gigabyte takes a quarter of a second
             self.in_thread(_remove, [path for removed in done for path in removed.paths])
 
-    def receive(self) -> Incoming:
+    def receive(self) -> PendingUpload:
         """Begin an upload under a fresh id.
 
         Raises:
@@ -173,7 +173,7 @@ class Binaries:
         sentence = self.shortage()
         if sentence is not None:
             raise OSError(errno.ENOSPC, sentence)
-        return Incoming(self, str(uuid4()))
+        return PendingUpload(self, str(uuid4()))
 
     def remove(self, binary: Binary) -> None:
         """Remove a binary; its content goes with the last one that holds it.
@@ -187,12 +187,12 @@ class Binaries:
         if binary.id in self.store.needed_binaries():
             raise BinaryNeeded(f"a job that is not over needs binary {binary.id}")
         self.store.remove_binary(binary.id)
-        paths = self._set_aside(self.kept / binary.id)
+        paths = self._set_aside(self.ids / binary.id)
         if not self.store.binaries(1, sha256=binary.sha256):
             paths += self._set_aside(self.contents / binary.sha256)
         self._remove_later(paths)
 
-    def make_room(self, coming: Content) -> None:
+    def evict_for(self, coming: Content) -> None:
         """Remove the oldest contents until there is room for one more; no job may need them.
 
         Raises:
@@ -206,10 +206,10 @@ class Binaries:
             for binary in map(self.store.binary, self.store.needed_binaries())
             if binary is not None
         }
-        for content in surplus(self.store.contents(), needed, coming, self.most_bytes):
+        for content in select_evictions(self.store.contents(), needed, coming, self.most_bytes):
             ids = self.store.remove_content(content.sha256)
             # The links lead nowhere then; there may be very many.
-            paths = [self.kept / binary_id for binary_id in ids]
+            paths = [self.ids / binary_id for binary_id in ids]
             self._remove_later(paths + self._set_aside(self.contents / content.sha256))
             self.dropped(content, ids)
 
@@ -226,7 +226,7 @@ class Binaries:
         self.changes += 1
         self._removed.append(_Removed(self.store.changes, paths))
 
-    def stage(self, binary: Binary, target: Path) -> None:
+    def copy_verified(self, binary: Binary, target: Path) -> None:
         """Copy `binary` to `target` and check the bytes that were copied.
 
         A copy and no link: whose the file is, such as a load test with the agent's own user, may
@@ -239,7 +239,7 @@ class Binaries:
             OSError: it cannot be read or written.
         """
         try:
-            source = _open_file(self.kept / binary.id)
+            source = _open_file(self.ids / binary.id)
         except FileNotFoundError:
             raise BinaryChanged(f"binary {binary.id} is gone since its upload") from None
         digest = hashlib.sha256()
@@ -253,10 +253,10 @@ class Binaries:
             raise BinaryChanged(f"binary {binary.id} has changed since its upload")
 
 
-class Incoming:
+class PendingUpload:
     """One upload being written; ends with `keep` or `discard`."""
 
-    def __init__(self, binaries: Binaries, binary_id: str) -> None:
+    def __init__(self, binaries: ArtifactStore, binary_id: str) -> None:
         self._binaries = binaries
         self.id = binary_id
         self._part = binaries.incoming / binary_id
@@ -291,7 +291,7 @@ class Incoming:
         """What was written so far."""
         return Content(self._sha256.hexdigest(), self._size)
 
-    def twin(self) -> Binary | None:
+    def duplicate(self) -> Binary | None:
         """Return the newest binary that holds the same, or None."""
         return next(iter(self._binaries.store.binaries(1, sha256=self.content.sha256)), None)
 
@@ -310,7 +310,7 @@ class Incoming:
 
     def _files_of(self, twin: Binary) -> Iterator[Path]:
         yield self._binaries.contents / twin.sha256
-        of_first_version = self._binaries.kept / twin.id
+        of_first_version = self._binaries.ids / twin.id
         if not of_first_version.is_symlink():
             yield of_first_version
 
@@ -342,7 +342,7 @@ class Incoming:
             link.unlink(missing_ok=True)
         return True
 
-    def keep(self) -> Binary:
+    def commit(self) -> Binary:
         """Make the upload a binary, durable with the next `sync` of files and rows.
 
         Raises:
@@ -354,9 +354,9 @@ class Incoming:
         binaries, sha256 = self._binaries, self.content.sha256
         try:
             self._check()
-            binaries.make_room(self.content)
+            binaries.evict_for(self.content)
             os.fchmod(self._file.fileno(), _MODE)
-            link, content = binaries.kept / self.id, binaries.contents / sha256
+            link, content = binaries.ids / self.id, binaries.contents / sha256
             # The link first: one without a content is nothing, and a content without would stay.
             try:
                 link.symlink_to(f"../contents/{sha256}")
@@ -383,7 +383,7 @@ class Incoming:
 
 
 def is_binary(path: Path) -> bool:
-    """Tell whether `path` is a binary that has its content: a file, or a link as `Incoming` makes.
+    """Return whether `path` is a stored artifact: a file, or a link that `PendingUpload` made.
 
     Raises:
         OSError: that cannot be known.

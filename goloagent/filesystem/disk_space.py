@@ -37,7 +37,7 @@ class Excess:
 
 
 @attrs.frozen
-class Space:
+class DiskSpaceGuard:
     """The file systems of `directories`, of which `min_free_bytes` stay free."""
 
     directories: tuple[Path, ...]
@@ -46,7 +46,7 @@ class Space:
     look: Callable[[Path], os.statvfs_result] = os.statvfs
     _free: dict[Path, int] = attrs.field(factory=dict, init=False, eq=False)
 
-    def shortage(self) -> str | None:
+    def check_free_space(self) -> str | None:
         """Return a sentence when less than the floor is free, or None."""
         fault = self.fault()
         return None if fault is None else fault.sentence
@@ -97,7 +97,7 @@ class Space:
         disk = self.look(directory)
         return _free_bytes(disk) - UPLOAD_FLOORS * self._floor(disk)
 
-    def too_much(self, log_bytes: int) -> Excess | None:
+    def check_run(self, log_bytes: int) -> Excess | None:
         """Return why a run whose log is so long must not go on, or None.
 
         A run can go on without an inode, and with a disk that cannot be looked at. Below half of

@@ -61,7 +61,7 @@ def check_rpc_port(host: str, port: int) -> HostFault | None:
     except OSError as error:
         sentence = f"--rpc {host}: the name cannot be resolved: {error.strerror}."
         return HostFault(status_of(error) or RPC_ADDRESS, sentence)
-    ends = [peer_check.end(str(address[0]), port) for *_, address in found]
+    ends = [peer_check.endpoint(str(address[0]), port) for *_, address in found]
     if not any(map(peer_check.listens, ends)):
         return None
     sentence = f"Another program listens on the RPC address {host}:{port}; stop it."

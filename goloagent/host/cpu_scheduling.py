@@ -9,7 +9,7 @@ from twisted.logger import Logger
 _log = Logger()
 
 
-def give_way() -> None:
+def use_batch_scheduling() -> None:
     """Interrupt nobody any more when something comes for the agent.
 
     By `SCHED_BATCH` a thread that wakes up waits until whoever runs has had his turn, while its

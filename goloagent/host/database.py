@@ -19,7 +19,7 @@ from pathlib import Path
 import attrs
 from twisted.logger import Logger
 
-from goloagent.host.startup_error import CannotStart, reason
+from goloagent.host.startup_error import StartupError, reason
 from goloagent.jobs.database import Damaged, Store
 
 # What an empty database needs on disk, with its log and its index.
@@ -116,7 +116,7 @@ def open_database(
             _set_aside(path, aside)
         return store or _open(path), decided.sentence
     except (OSError, Damaged) as error:
-        raise CannotStart(f"--state: the database {path}: {reason(error)}") from None
+        raise StartupError(f"--state: the database {path}: {reason(error)}") from None
 
 
 def _examine(path: Path) -> tuple[Database, str, Store | None]:

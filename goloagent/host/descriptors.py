@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 
 from goloagent.core.descriptor_budget import MIN_RESERVE, PER_CONNECTION, RESERVED
-from goloagent.host.startup_error import CannotStart
+from goloagent.host.startup_error import StartupError
 
 
 def limit_for(max_connections: int, soft: int, hard: int) -> int:
@@ -24,7 +24,7 @@ def limit_for(max_connections: int, soft: int, hard: int) -> int:
         return soft
     if hard == resource.RLIM_INFINITY or hard >= needed:
         return needed
-    raise CannotStart(
+    raise StartupError(
         f"--max-connections {max_connections} takes up to {needed} open files, and the limit is"
         f" {hard}: raise the limit (LimitNOFILE=, ulimit -Hn) or lower --max-connections"
     )

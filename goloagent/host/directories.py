@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from goloagent.host.startup_error import CannotStart, unusable
+from goloagent.host.startup_error import StartupError, unusable
 
 _Identity = tuple[int, int]
 _NOWHERE = (-1, -1)
@@ -61,15 +61,15 @@ def lock_state(state: Path) -> int:
         os.fchmod(descriptor, 0o600)
     except OSError as error:
         if error.errno in _NOT_A_FILE:
-            raise CannotStart(f"--state {lock}: it is not a regular file; move it away") from None
+            raise StartupError(f"--state {lock}: it is not a regular file; move it away") from None
         raise unusable("--state", lock, error) from None
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise CannotStart(f"--state {lock}: it is not a regular file; move it away")
+            raise StartupError(f"--state {lock}: it is not a regular file; move it away")
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise CannotStart(
+        raise StartupError(
             f"--state {state}: another agent is using it; stop it or choose another by --state"
         ) from None
     except BaseException:
@@ -94,7 +94,7 @@ def lock_logs(logs: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise CannotStart(
+        raise StartupError(
             f"--logs {logs}: another agent is using it; stop it or choose another by --logs"
         ) from None
     except OSError as error:  # as over NFS, which locks only what is open for writing
@@ -113,11 +113,11 @@ def check_apart(state: Path, logs: Path, own: frozenset[str]) -> None:
     """
     root, mine = _identity(state), _identity(logs)
     if mine == root:
-        raise CannotStart(
+        raise StartupError(
             f"--logs {logs} and --state {state} are the same directory; choose another by --logs"
         )
     if mine is not None and mine in map(_identity, Path(os.path.realpath(state)).parents):
-        raise CannotStart(
+        raise StartupError(
             f"--state {state} is inside --logs {logs}, where jobs choose names;"
             " choose another by --state or --logs"
         )
@@ -127,7 +127,7 @@ def check_apart(state: Path, logs: Path, own: frozenset[str]) -> None:
         identity = _identity(ancestor)
         name = child if identity == root and child in own else used.get(identity or _NOWHERE)
         if name is not None:
-            raise CannotStart(
+            raise StartupError(
                 f"--logs {logs} is inside {state / name}, which the agent uses for something"
                 " else; choose another by --logs"
             )
@@ -150,7 +150,7 @@ def check_way(directory: Path, user: str) -> None:
         else:
             allowed = status.st_mode & stat.S_IXOTH
         if not allowed:
-            raise CannotStart(
+            raise StartupError(
                 f"--run-as {user}: load tests run below {directory}, "
                 f"and {user} may not enter {step}"
             )

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from goloagent.concurrency.periodic import Tasks
 from goloagent.core.host_fault import HostFault
 from goloagent.host.readiness import READY, STARTING, Health
-from goloagent.host.systemd import Notifier
+from goloagent.host.systemd import SystemdNotifier
 
 DISK_FAILED = "disk-failed"
 START_FAILED = "start-failed"
@@ -22,13 +22,13 @@ MAX_NOTICES = 20
 
 
 @attrs.define
-class Condition:
+class HealthState:
     """What ``/health`` and `notifier` tell, changed as the agent goes through its life.
 
     What is wrong with `tasks` is among the notices; if one has ended, the agent is not ready.
     """
 
-    notifier: Notifier
+    notifier: SystemdNotifier
     tasks: Tasks = attrs.Factory(Tasks)
     health: Health = attrs.Factory(lambda: Health(STARTING))
     _noticed: int = attrs.field(init=False, default=0)
@@ -46,17 +46,17 @@ class Condition:
         self.health = attrs.evolve(self.health, status=READY, reason=None)
         self.notifier.ready()
 
-    def become(self, status: str, reason: str) -> None:
+    def set_status(self, status: str, reason: str) -> None:
         """Take no jobs any more, for a reason."""
         self.health = attrs.evolve(self.health, status=status, reason=reason)
         self.notifier.stopping()
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Tell the service manager that the agent lives, while it starts and afterwards."""
         if self.health.status == STARTING:
             self.notifier.starting(START_SECONDS)
         else:
-            self.notifier.alive()
+            self.notifier.watchdog()
 
     def show(self, health: Health) -> None:
         """Tell the service manager what ``/health`` says, if that has changed.
@@ -70,12 +70,12 @@ class Condition:
         self._told = told
         self.notifier.status(summary(health))
 
-    def protect(self, **protections: Any) -> None:
+    def set_protections(self, **protections: Any) -> None:
         """Tell which protections are in force, by the names that `Protections` has for them."""
         now = attrs.evolve(self.health.protections, **protections)
         self.health = attrs.evolve(self.health, protections=now)
 
-    def notice(self, sentence: str) -> None:
+    def add_notice(self, sentence: str) -> None:
         """Log a sentence, and keep it for ``/health`` if there are few."""
         sentence = sentence.encode(errors="backslashreplace").decode()  # it may name any file
         self._log.error("{sentence}", sentence=sentence)
@@ -87,7 +87,7 @@ class Condition:
             notices = (*notices, f"and {self._noticed - MAX_NOTICES} more, which the log has")
         self.health = attrs.evolve(self.health, notices=notices)
 
-    def fares(self, fault: Callable[[], HostFault | None]) -> Health:
+    def current(self, fault: Callable[[], HostFault | None]) -> Health:
         """Return the health now; `fault` returns what keeps a ready agent from running jobs."""
         health = attrs.evolve(self.health, notices=(*self.health.notices, *self.tasks.faults))
         if not health.ready:

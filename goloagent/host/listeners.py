@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 
-from goloagent.host.startup_error import CannotStart, reason
+from goloagent.host.startup_error import StartupError, reason
 
 BACKLOG = 2048
 
@@ -39,7 +39,7 @@ def listen(reactor: Any, descriptions: Iterable[str], factory: Site) -> list[ILi
         except Exception as error:
             for open_port in ports:
                 open_port.stopListening()
-            raise CannotStart(f"--listen {description}: {_why(error)}") from None
+            raise StartupError(f"--listen {description}: {_why(error)}") from None
         ports.append(port)
         _log.info("listens on {where}", where=where(description, port.getHost()))
     return ports

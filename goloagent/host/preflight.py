@@ -22,7 +22,7 @@ from goloagent.jobs.database import Store
 from goloagent.sdk import archive
 from goloagent.settings import Settings
 from goloagent.wal.leftovers import set_aside
-from goloagent.wal.rebuild import Remains
+from goloagent.wal.rebuild import RunScanner
 
 _DATABASE = "golo-agent.sqlite"
 _RESTORING = "restoring"
@@ -45,7 +45,7 @@ _log = Logger()
 
 
 @attrs.frozen
-class Premises:
+class ProcessResources:
     """What is held while the agent runs: the locks of its directories and the open database.
 
     ``work`` is the directory below which load tests run; ``leftovers`` is what earlier runs left
@@ -54,7 +54,7 @@ class Premises:
     """
 
     work: Path
-    remains: Remains
+    remains: RunScanner
     leftovers: list[Path]
     store: Store
     damage: str | None
@@ -68,14 +68,14 @@ class Premises:
         except OSError as error:
             _log.warn("{path} cannot be removed: {error}", path=self._restoring, error=error)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Release everything."""
         self.store.close()
         while self._locks:
             os.close(self._locks.pop())
 
 
-def take(settings: Settings, now: Callable[[], datetime]) -> Premises:
+def acquire(settings: Settings, now: Callable[[], datetime]) -> ProcessResources:
     """Make and open what `settings` name.
 
     Raises:
@@ -97,14 +97,14 @@ def take(settings: Settings, now: Callable[[], datetime]) -> Premises:
             leftovers = set_aside(work)
         except OSError as error:
             raise unusable("--state", work, error) from None
-        remains = Remains(state / "binaries", logs, queue)
+        remains = RunScanner(state / "binaries", logs, queue)
         restoring = state / _RESTORING
         store, damage = open_database(state / _DATABASE, restoring, remains.any_left, now)
     except BaseException:
         for lock in locks:
             os.close(lock)
         raise
-    return Premises(work, remains, leftovers, store, damage, restoring, locks)
+    return ProcessResources(work, remains, leftovers, store, damage, restoring, locks)
 
 
 def own_user() -> str:

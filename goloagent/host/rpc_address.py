@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from goloagent.host.startup_error import CannotStart, reason
+from goloagent.host.startup_error import StartupError, reason
 
 
 def check_rpc_host(host: str) -> None:
@@ -20,7 +20,7 @@ def check_rpc_host(host: str) -> None:
     except OSError as error:
         if error.errno == socket.EAI_AGAIN:
             return
-        raise CannotStart(f"--rpc: {host} cannot be resolved: {reason(error)}") from None
+        raise StartupError(f"--rpc: {host} cannot be resolved: {reason(error)}") from None
     for family, kind, protocol, _, address in found:
         try:
             with socket.socket(family, kind, protocol) as trial:
@@ -28,7 +28,7 @@ def check_rpc_host(host: str) -> None:
         except OSError:
             continue
         return
-    raise CannotStart(
+    raise StartupError(
         f"--rpc: {host} is not an address of this host, where load tests listen;"
         " use 127.0.0.1 or [::1]"
     )

@@ -8,7 +8,7 @@ import os
 from twisted.internet.error import CannotListenError
 
 
-class CannotStart(Exception):
+class StartupError(Exception):
     """The agent cannot start; the message is one line that names the option to change."""
 
 
@@ -19,16 +19,16 @@ def reason(error: Exception) -> str:
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
-def unusable(option: str, path: object, error: OSError) -> CannotStart:
+def unusable(option: str, path: object, error: OSError) -> StartupError:
     """Return the error for a path that an option names and that cannot be read or written."""
     if error.errno in (errno.EACCES, errno.EPERM):
         uid = os.geteuid()
-        return CannotStart(
+        return StartupError(
             f"{option} {path}: {reason(error)} for uid {uid}; give it to that user"
             f" (chown {uid} {path}) or choose another by {option}"
         )
     if error.errno == errno.EEXIST:
-        return CannotStart(
+        return StartupError(
             f"{option} {path}: it is not a directory; move it away or choose another by {option}"
         )
-    return CannotStart(f"{option} {path}: {reason(error)}")
+    return StartupError(f"{option} {path}: {reason(error)}")

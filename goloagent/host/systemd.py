@@ -19,7 +19,7 @@ Send = Callable[[bytes], None]
 
 
 @attrs.frozen
-class Notifier:
+class SystemdNotifier:
     """Tells by `send`; `watchdog_seconds` is how often it must be told that the agent lives."""
 
     send: Send
@@ -38,7 +38,7 @@ class Notifier:
         """The agent is on its way to the end."""
         self.send(b"STOPPING=1\nSTATUS=stopping")
 
-    def alive(self) -> None:
+    def watchdog(self) -> None:
         """The reactor turns."""
         self.send(b"WATCHDOG=1")
 
@@ -47,16 +47,16 @@ class Notifier:
         self.send(b"EXTEND_TIMEOUT_USEC=%d\nSTATUS=starting" % (seconds * 1e6))
 
 
-def notifier(environment: Mapping[str, str], pid: int) -> Notifier:
+def notifier(environment: Mapping[str, str], pid: int) -> SystemdNotifier:
     """Return the notifier that the service manager of process `pid` asks for."""
     address = environment.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
-        return Notifier(lambda _: None)
+        return SystemdNotifier(lambda _: None)
     watched = environment.get("WATCHDOG_PID", str(pid)) == str(pid)
     usec = environment.get("WATCHDOG_USEC", "")
     # Twice within the time, as sd_watchdog_enabled(3) recommends.
     interval = int(usec) / 2e6 if watched and usec.isdigit() and int(usec) else None
-    return Notifier(_to(f"\0{address[1:]}" if address[0] == "@" else address), interval)
+    return SystemdNotifier(_to(f"\0{address[1:]}" if address[0] == "@" else address), interval)
 
 
 def _to(address: str) -> Send:

@@ -13,7 +13,7 @@ import attrs
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from goloagent.host.startup_error import CannotStart, reason
+from goloagent.host.startup_error import StartupError, reason
 
 
 @attrs.define
@@ -46,7 +46,7 @@ class Terminal:
     def report(self, failure: Failure) -> str:
         """Log why the agent cannot start and write it on the terminal; return the sentence."""
         error = failure.value
-        if isinstance(error, CannotStart):
+        if isinstance(error, StartupError):
             sentence = str(error)
             if not self.shows_log:
                 self._log.critical("cannot start: {error}", error=sentence)
@@ -73,7 +73,7 @@ class Terminal:
         if not self.daemon:
             return SystemExit(1)
         sys.excepthook = _no_traceback
-        return CannotStart(sentence)
+        return StartupError(sentence)
 
     def _close(self) -> None:
         if self.descriptor >= 0:

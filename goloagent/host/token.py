@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from goloagent.host.startup_error import CannotStart, reason
+from goloagent.host.startup_error import StartupError, reason
 
 MAX_TOKEN_BYTES = 4096
 # O_NONBLOCK: to open a FIFO would wait for its other end.
@@ -25,13 +25,13 @@ def read_token(path: Path | None) -> bytes | None:
         descriptor = os.open(path, _READ)
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise CannotStart(f"--token-file {path}: it is not a regular file")
+                raise StartupError(f"--token-file {path}: it is not a regular file")
             content = file.read(MAX_TOKEN_BYTES + 1)
     except OSError as error:
-        raise CannotStart(f"--token-file {path}: {reason(error)}") from None
+        raise StartupError(f"--token-file {path}: {reason(error)}") from None
     fault = _fault(content)
     if fault is not None:
-        raise CannotStart(
+        raise StartupError(
             f"--token-file {path}: it {fault}; write one line of printable ASCII into it"
         )
     return content.strip()

@@ -273,7 +273,7 @@ class Store:
             self._counts[self._states[job.id]] -= 1
             self._counts[job.state] += 1
             self._states[job.id] = job.state
-        if job.settled:
+        if job.fully_delivered:
             self._live.pop(job.id, None)
             self._states.pop(job.id, None)
 

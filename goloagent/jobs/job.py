@@ -36,14 +36,14 @@ _OVER = frozenset({State.FINISHED, State.FAILED, State.CANCELLED, State.INTERRUP
 
 
 @attrs.frozen
-class Cause:
+class FailureReason:
     """Why a job did not finish: a code for programs and a sentence for people.
 
     With `requeue` it is no fault of the job's, which had not begun: it goes back to the queue.
     """
 
     reason: str
-    sentence: str
+    message: str
     requeue: bool = attrs.field(default=False, kw_only=True)
 
 
@@ -56,7 +56,7 @@ class Exit:
 
 
 @attrs.define
-class Calls:
+class CallCounts:
     """RPC calls made to the load test."""
 
     started: int = 0
@@ -70,7 +70,7 @@ class Calls:
 
 
 @attrs.define
-class Results:
+class ResultCounts:
     """The account of a run's lines: what is valid and what is pending follow from the counted rest.
 
     ``abandoned`` results were given up: by a person, or because their lines are gone from out.log.
@@ -120,20 +120,20 @@ class Job:
     spec: JobSpec
     queued_at: datetime
     state: State = State.QUEUED
-    cause: Cause | None = None
+    cause: FailureReason | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
     exit: Exit | None = None
     stderr_tail: str = ""
     invalid_line: InvalidLine | None = None
     warnings: tuple[str, ...] = ()
-    logged: bool = False
+    has_log: bool = False
     flawless: range = range(0)
     log_version: tuple[int, int, int] | None = None
-    calls: Calls = attrs.Factory(Calls)
-    results: Results = attrs.Factory(Results)
+    calls: CallCounts = attrs.Factory(CallCounts)
+    results: ResultCounts = attrs.Factory(ResultCounts)
 
     @property
-    def settled(self) -> bool:
+    def fully_delivered(self) -> bool:
         """Whether nothing about it will change any more: it is over and nothing is pending."""
         return self.state.over and self.results.pending == 0

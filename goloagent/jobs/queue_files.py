@@ -52,7 +52,7 @@ class QueuedJobs:
 
         A disk that does not take it is logged: the database has the job.
         """
-        waits = not job.logged and not job.state.over
+        waits = not job.has_log and not job.state.over
         if waits is (job.id in self._kept):
             return
         try:

@@ -92,7 +92,7 @@ class JobRepository:
     def _persist(self, job: Job) -> None:
         self.store.save(job)
         self._unsaved.pop(job.id, None)
-        if job.settled and job.logged:
+        if job.fully_delivered and job.has_log:
             self._account(job)
 
     def _account(self, job: Job) -> None:

@@ -12,7 +12,15 @@ from typing import Any
 
 import attrs
 
-from goloagent.jobs.job import Calls, Cause, Exit, InvalidLine, Job, Results, State
+from goloagent.jobs.job import (
+    CallCounts,
+    Exit,
+    FailureReason,
+    InvalidLine,
+    Job,
+    ResultCounts,
+    State,
+)
 from goloagent.jobs.spec import JobSpec
 
 SCHEMA = """
@@ -126,13 +134,13 @@ def job_row(job: Job) -> dict[str, Any]:
         "queued_at": text_of(job.queued_at),
         "state": job.state.value,
         "reason": job.cause and job.cause.reason,
-        "sentence": job.cause and job.cause.sentence,
+        "sentence": job.cause and job.cause.message,
         "started_at": text_of(job.started_at),
         "ended_at": text_of(job.ended_at),
         "exit_code": job.exit and job.exit.code,
         "exit_signal": job.exit and job.exit.signal,
-        "logged": job.logged,
-        "settled": job.settled,
+        "logged": job.has_log,
+        "settled": job.fully_delivered,
         "stderr_tail": job.stderr_tail,
         "invalid_line": job.invalid_line and json.dumps(attrs.asdict(job.invalid_line)),
         "warnings": json.dumps(job.warnings),
@@ -152,16 +160,20 @@ def read_job(row: sqlite3.Row) -> Job:
         spec=JobSpec(**{field.name: row[field.name] for field in attrs.fields(JobSpec)}),
         queued_at=_time(row["queued_at"]),
         state=State(row["state"]),
-        cause=Cause(row["reason"], row["sentence"]) if row["reason"] else None,
+        cause=FailureReason(row["reason"], row["sentence"]) if row["reason"] else None,
         started_at=_optional_time(row["started_at"]),
         ended_at=_optional_time(row["ended_at"]),
         exit=Exit(row["exit_code"], row["exit_signal"]) if has_exit else None,
         stderr_tail=row["stderr_tail"],
         invalid_line=InvalidLine(**json.loads(line)) if line else None,
         warnings=tuple(json.loads(row["warnings"])),
-        logged=bool(row["logged"]),
-        calls=Calls(**{field.name: row[f"calls_{field.name}"] for field in attrs.fields(Calls)}),
-        results=Results(**{field.name: row[field.name] for field in attrs.fields(Results)}),
+        has_log=bool(row["logged"]),
+        calls=CallCounts(
+            **{field.name: row[f"calls_{field.name}"] for field in attrs.fields(CallCounts)}
+        ),
+        results=ResultCounts(
+            **{field.name: row[field.name] for field in attrs.fields(ResultCounts)}
+        ),
     )
 
 

@@ -61,7 +61,7 @@ class _Emptied:
         """Do nothing: the connection is lost, which is told elsewhere."""
 
 
-class Users(Protocol):
+class RpcClient(Protocol):
     """`users` calls outstanding from `drive` to `stop_calling`.
 
     Args:
@@ -94,7 +94,7 @@ class Users(Protocol):
 
     def connectionMade(self) -> None:
         """Send small writes at once, and hear nothing before `drive`; drop one to itself."""
-        self.at_itself = _is_at_itself(self.transport)
+        self.at_itself = _is_self_connection(self.transport)
         if self.at_itself:
             self.transport.abortConnection()
         else:
@@ -103,18 +103,20 @@ class Users(Protocol):
             cast(IPushProducer, self.transport).pauseProducing()
 
     @property
-    def ends(self) -> tuple[peer_check.End, peer_check.End]:
+    def ends(self) -> tuple[peer_check.Endpoint, peer_check.Endpoint]:
         """The two ends of the connection, ours first."""
         ours, theirs = self.transport.getHost(), self.transport.getPeer()
-        return peer_check.end(ours.host, ours.port), peer_check.end(theirs.host, theirs.port)
+        return peer_check.endpoint(ours.host, ours.port), peer_check.endpoint(
+            theirs.host, theirs.port
+        )
 
-    def drive(self) -> None:
+    def start(self) -> None:
         """Make the first call of every user."""
         self._calling = True
         cast(IPushProducer, self.transport).resumeProducing()
         self._call(self._users)
 
-    def stop_calling(self) -> None:
+    def stop(self) -> None:
         """Make no further call; `returned` tells when the last one is back."""
         self._calling = False
         if not self._client.in_flight:
@@ -192,7 +194,9 @@ class Users(Protocol):
         cast(IConsumer, self.transport).unregisterProducer()
 
 
-def connect(clock: IReactorTime, endpoint: IStreamClientEndpoint, users: Users) -> Deferred[None]:
+def connect(
+    clock: IReactorTime, endpoint: IStreamClientEndpoint, users: RpcClient
+) -> Deferred[None]:
     """Connect `users`, with doubling delays, until it works or the Deferred is cancelled."""
 
     async def attempts() -> None:
@@ -219,12 +223,12 @@ async def is_free(endpoint: IStreamClientEndpoint) -> bool:
     except ConnectError:
         return True
     transport = cast(ITCPTransport, stranger.transport)
-    free = _is_at_itself(transport)
+    free = _is_self_connection(transport)
     transport.abortConnection()  # a closing in order would keep the port busy for a minute
     return free
 
 
-def _is_at_itself(transport: ITCPTransport) -> bool:
+def _is_self_connection(transport: ITCPTransport) -> bool:
     """Tell whether TCP has connected a socket to itself.
 
     It can while nobody listens, when the system happens to choose the port for the client's end.

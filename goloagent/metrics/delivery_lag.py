@@ -14,7 +14,7 @@ MAX_MARKS = 512
 
 
 @attrs.define
-class Backlog:
+class DeliveryLag:
     """Marks of one run, in seconds of any one clock."""
 
     _marks: deque[tuple[float, int]] = attrs.Factory(deque)

@@ -22,8 +22,8 @@ from prometheus_client.registry import Collector as Source
 
 from goloagent import VERSION
 from goloagent.jobs.job import Job, State
-from goloagent.metrics.job_counters import Account
-from goloagent.outputs.retry import Answer, Verdict, judge
+from goloagent.metrics.job_counters import JobCounters
+from goloagent.outputs.retry import Disposition, Response, classify
 from goloagent.outputs.status import STATES
 
 _LATE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -43,7 +43,7 @@ _TOTALS = {
     "results_abandoned": "Results that were given up, or are gone from a log.",
 }
 
-Push = Callable[[str, str, bytes], Awaitable[Answer]]
+Push = Callable[[str, str, bytes], Awaitable[Response]]
 
 
 class Clock(Protocol):
@@ -54,7 +54,7 @@ class Clock(Protocol):
 
 
 @attrs.frozen
-class Present:
+class Gauges:
     """What is asked anew for each exposition; where one raises OSError its metric is left out.
 
     Args:
@@ -71,13 +71,13 @@ class Present:
     free_bytes: Callable[[], Mapping[str, int]]
 
 
-class Meter:
+class PrometheusExporter:
     """Counts what happens, from when it is made on."""
 
-    def __init__(self, clock: Clock, now: Callable[[], datetime], present: Present) -> None:
+    def __init__(self, clock: Clock, now: Callable[[], datetime], present: Gauges) -> None:
         without_creation_times()
         self._clock = clock
-        self.account = Account(clock.seconds, now)
+        self.account = JobCounters(clock.seconds, now)
         self._registry = registry = CollectorRegistry(auto_describe=False)
         Info("golo_agent_build", "What runs.", registry=registry).info(
             {
@@ -86,14 +86,14 @@ class Meter:
                 "twisted": version("twisted"),
             }
         )
-        registry.register(_Asked(self.account, present))
+        registry.register(_ScrapeCollector(self.account, present))
         self._pushes = Counter(
             "golo_agent_pushes",
             "Batches sent to the collector, by what its answer means.",
             ["outcome"],
             registry=registry,
         )
-        for verdict in Verdict:
+        for verdict in Disposition:
             self._pushes.labels(verdict.name.lower())
         self._push_seconds = Histogram(
             "golo_agent_push_duration_seconds",
@@ -137,19 +137,19 @@ class Meter:
 
     def observe(self, job: Job) -> None:
         """Take in where a job stands; for each time that it is saved."""
-        delivered = self.account.observe(job)["results_delivered"]
+        delivered = self.account.update(job)["results_delivered"]
         if delivered:
             self._batch_results.observe(delivered)
 
     def measured(self, push: Push) -> Push:
         """Return `push`, timed and counted."""
 
-        async def measured_push(name: str, key: str, body: bytes) -> Answer:
+        async def measured_push(name: str, key: str, body: bytes) -> Response:
             begun = self._clock.seconds()
             answer = await push(name, key, body)
             self._push_seconds.observe(max(0.0, self._clock.seconds() - begun))
             self._batch_bytes.observe(len(body))
-            self._pushes.labels(judge(answer).name.lower()).inc()
+            self._pushes.labels(classify(answer).name.lower()).inc()
             return answer
 
         return measured_push
@@ -172,7 +172,7 @@ class Meter:
 
     def exposition(self, accept: str) -> tuple[str, bytes]:
         """Return the content type that suits an ``Accept`` header, and all metrics in it."""
-        self.account.look()
+        self.account.poll()
         try:
             encode, content_type = choose_encoder(accept)
             return content_type, encode(self._registry)
@@ -182,11 +182,11 @@ class Meter:
 
 
 @attrs.frozen(eq=False)
-class _Asked(Source):
+class _ScrapeCollector(Source):
     """What is known without being counted here."""
 
-    account: Account
-    present: Present
+    account: JobCounters
+    present: Gauges
 
     def collect(self) -> Iterator[Metric]:
         account, present = self.account, self.present

@@ -14,7 +14,7 @@ from datetime import datetime
 import attrs
 
 from goloagent.jobs.job import Job, State
-from goloagent.metrics.delivery_lag import Backlog
+from goloagent.metrics.delivery_lag import DeliveryLag
 
 
 @attrs.define
@@ -22,11 +22,11 @@ class _Followed:
     job: Job
     counted: Counter[str]
     over: bool
-    backlog: Backlog
+    backlog: DeliveryLag
 
 
 @attrs.define
-class Account:
+class JobCounters:
     """Follows every job it is shown until nothing about it will change any more.
 
     ``totals`` has the counts of the job resource as ``calls_…`` and ``results_…``; ``ended`` the
@@ -43,14 +43,14 @@ class Account:
     ended: Counter[State] = attrs.Factory(Counter)
     _followed: dict[str, _Followed] = attrs.field(init=False, factory=dict)
 
-    def observe(self, job: Job) -> Counter[str]:
+    def update(self, job: Job) -> Counter[str]:
         """Take in where `job` stands, and return what it grew by since it was seen last.
 
         What it has at first sight was counted in an earlier life.
         """
         followed = self._followed.get(job.id)
         if followed is None:
-            if job.settled:
+            if job.fully_delivered:
                 return Counter()
             followed = self._follow(job)
         counts = _counts(job)
@@ -60,15 +60,15 @@ class Account:
         if job.state.over and not followed.over:
             followed.over = True
             self.ended[job.state] += 1
-        if job.settled:
+        if job.fully_delivered:
             del self._followed[job.id]
         return growth
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Observe all that is followed, and note when their results came. For once a second."""
         seconds = self.seconds()
         for followed in list(self._followed.values()):
-            self.observe(followed.job)
+            self.update(followed.job)
             results = followed.job.results
             followed.backlog.note(seconds, results.valid, results.valid - results.pending)
 
@@ -101,7 +101,7 @@ class Account:
 
     def _follow(self, job: Job) -> _Followed:
         # When what an earlier life left pending came is not known: not before its job began.
-        backlog = Backlog()
+        backlog = DeliveryLag()
         if job.results.pending and job.started_at is not None:
             settled = job.results.valid - job.results.pending
             age = max(0.0, (self.now() - job.started_at).total_seconds())

@@ -11,7 +11,7 @@ from goloagent.concurrency.periodic import Periodic
 INTERVAL_SECONDS = 0.1
 
 
-class Lateness:
+class EventLoopLag:
     """Tells `late` seconds, ten times a second, between `start` and `stop`."""
 
     def __init__(self, clock: IReactorTime, late: Callable[[float], None]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from goloagent.netrpc import headers
-from goloagent.netrpc.decoder import Inbound
+from goloagent.netrpc.decoder import MessageDecoder
 from goloagent.netrpc.gob import MAX_NAME_BYTES
 
 # Of the text of an error; what is longer is cut.
@@ -35,7 +35,7 @@ class Client:
     """Calls the methods of one peer, any number at once."""
 
     def __init__(self) -> None:
-        self._inbound = Inbound(headers.RESPONSE)
+        self._inbound = MessageDecoder(headers.RESPONSE)
         self._next = 0
         self._outstanding: set[int] = set()
 
@@ -89,14 +89,14 @@ class Client:
         self._outstanding.difference_update(sequences)
         # More are left when one was not outstanding, or came twice.
         if len(self._outstanding) != left:
-            raise self._inbound.refuse("a reply to a call that is not outstanding")
+            raise self._inbound.fail("a reply to a call that is not outstanding")
 
 
 class Server:
     """Answers the calls of one peer, in any order."""
 
     def __init__(self) -> None:
-        self._inbound = Inbound(headers.REQUEST)
+        self._inbound = MessageDecoder(headers.REQUEST)
         self._defined: set[bytes] = set()
 
     def receive(self, data: bytes) -> list[Call]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from goloagent.netrpc.gob import ProtocolError, Reader, message, message_span
 from goloagent.netrpc.headers import METHOD, SEQUENCE
-from goloagent.netrpc.value_skipper import Values
+from goloagent.netrpc.value_skipper import ValueSkipper
 from goloagent.netrpc.wiretypes import Field, Struct
 
 # Longer ones are read the plain way; what is kept to recognise repetitions stays small.
@@ -24,7 +24,7 @@ _MAX_REPETITIONS = 512
 _MANY = 16
 
 
-class Batch(NamedTuple):
+class ReplyRun(NamedTuple):
     """Consecutive messages of the peer that differ in nothing but their sequence numbers."""
 
     method: bytes
@@ -54,7 +54,7 @@ class _Pattern(NamedTuple):
     error: bytes
 
 
-class Inbound:
+class MessageDecoder:
     """Reads one direction of one connection; holds at most one incomplete message.
 
     `members` are the header's members to read, if they are there; others are skipped.
@@ -63,7 +63,7 @@ class Inbound:
     def __init__(self, members: tuple[Field, ...]) -> None:
         self._members = {member.name: member.type_id for member in members}
         self._source = Reader()
-        self._values = Values(self._source)
+        self._values = ValueSkipper(self._source)
         self._pairs = self._read_pairs()
         self._held = bytearray()
         self._wanted_bytes = 0
@@ -74,7 +74,7 @@ class Inbound:
         self._pattern: _Pattern | None = None
         self._refusal: str | None = None
 
-    def receive(self, data: bytes) -> Iterator[Batch]:
+    def receive(self, data: bytes) -> Iterator[ReplyRun]:
         """Read a chunk, which may end anywhere; yield the headers whose bodies are complete.
 
         The chunk is taken in as it is iterated over: to the end, or up to a refusal.
@@ -93,20 +93,20 @@ class Inbound:
         try:
             yield from self._read(data)
         except ProtocolError as error:
-            raise self.refuse(str(error)) from None
+            raise self.fail(str(error)) from None
 
-    def refuse(self, reason: str) -> ProtocolError:
+    def fail(self, reason: str) -> ProtocolError:
         """Read no more from this peer; return what to raise."""
         self._refusal = reason
         return ProtocolError(reason)
 
-    def _read(self, data: bytes) -> Iterator[Batch]:
+    def _read(self, data: bytes) -> Iterator[ReplyRun]:
         position = 0
         while True:
             pattern = self._pattern if self._messages == 0 else None
             while pattern is not None and (sequences := _repetitions(pattern, data, position)):
                 position += len(sequences) * pattern.size
-                yield Batch(pattern.method, pattern.error, sequences)
+                yield ReplyRun(pattern.method, pattern.error, sequences)
                 if position == len(data):
                     return
             span = message_span(data, position)
@@ -114,7 +114,7 @@ class Inbound:
                 break
             header = self._read_message(data[span[0] : span[1]])
             if header is not None:
-                yield Batch(header.method, header.error, [header.sequence])
+                yield ReplyRun(header.method, header.error, [header.sequence])
             position = span[1]
         self._held += data[position:]
         self._wanted_bytes = span[1] - position if span else len(self._held) + 1

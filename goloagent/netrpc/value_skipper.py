@@ -1,11 +1,8 @@
-"""Gob values, passed over: of any type, checked to be well-formed, and never built in memory.
+"""Skips gob values of any type, checking that they are well-formed, without building them.
 
 net/rpc lets a reply be a value of any type, and the agent needs none of them; but to find the end
-of one, and to trust what follows it, every byte has to be understood. `Values` walks them with a
-stack of its own, so depth costs no recursion. It refuses to know headers, calls and replies.
-
-A value may go on in the next message (a definition met inside an interface ends a message), so
-walks are generators that yield None whenever they need the next message loaded into their `Reader`.
+of one, and to trust what follows it, every byte has to be parsed. `ValueSkipper` walks values with
+an explicit stack, so their depth costs no recursion.
 """
 
 from __future__ import annotations
@@ -31,7 +28,7 @@ MAX_DEPTH = 1000
 _UINTS_IN = {BOOL: 1, INT: 1, UINT: 1, FLOAT: 1, COMPLEX: 2}
 
 
-class Values:
+class ValueSkipper:
     """Walks the values that one peer sends, learning types as they are defined."""
 
     def __init__(self, source: Reader) -> None:

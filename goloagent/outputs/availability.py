@@ -11,13 +11,13 @@ from datetime import datetime
 
 from twisted.logger import Logger
 
-from goloagent.outputs.retry import Answer, Verdict, judge
+from goloagent.outputs.retry import Disposition, Response, classify
 from goloagent.outputs.status import HOLDING, OK, RETRYING, UNKNOWN, CollectorStatus
 
 NOTICE_SECONDS = 10.0
 REMIND_SECONDS = 600.0
 
-Push = Callable[[str, str, bytes], Awaitable[Answer]]
+Push = Callable[[str, str, bytes], Awaitable[Response]]
 
 
 class Availability:
@@ -72,7 +72,7 @@ class Availability:
     def watched(self, push: Push) -> Push:
         """Return `push`, followed."""
 
-        async def watched_push(name: str, key: str, body: bytes) -> Answer:
+        async def watched_push(name: str, key: str, body: bytes) -> Response:
             answer = await push(name, key, body)
             self._answered(answer)
             return answer
@@ -90,12 +90,12 @@ class Availability:
                 pending=pending,
             )
 
-    def _answered(self, answer: Answer) -> None:
-        verdict = judge(answer)
-        if verdict is Verdict.TAKEN:
+    def _answered(self, answer: Response) -> None:
+        verdict = classify(answer)
+        if verdict is Disposition.TAKEN:
             self._taken()
-        elif verdict is not Verdict.DIVIDE:
-            self._failed(HOLDING if verdict is Verdict.HOLD else RETRYING, str(answer))
+        elif verdict is not Disposition.DIVIDE:
+            self._failed(HOLDING if verdict is Disposition.HOLD else RETRYING, str(answer))
 
     def _taken(self) -> None:
         self._taken_at = self._seconds()

@@ -10,7 +10,7 @@ from itertools import islice
 import attrs
 
 from goloagent.results import line_splitter
-from goloagent.results.parser import array
+from goloagent.results.parser import join_array
 
 
 @attrs.frozen(slots=False)
@@ -30,7 +30,7 @@ class Batch:
     @cached_property
     def results(self) -> int:
         """How many results there are."""
-        return line_splitter.count(self.text) - len(self.flaws)
+        return line_splitter.count_newlines(self.text) - len(self.flaws)
 
     @property
     def key(self) -> str:
@@ -50,7 +50,7 @@ class Batch:
     def body(self) -> bytes:
         """Return the results as a JSON array, which is at most a byte longer than the text."""
         if self.flaws or not self.text:
-            return array(self.lines)
+            return join_array(self.lines)
         # The fast path, which looks at no line.
         return b"".join((b"[", memoryview(self.text.replace(b"\n", b","))[:-1], b"]"))
 

@@ -22,7 +22,7 @@ MAX_PATIENCE = 1024
 
 
 @attrs.define
-class Limit:
+class SizeLimit:
     """A size that doubles when it is used up and taken, and slowly where it failed before."""
 
     size: int
@@ -66,11 +66,11 @@ class Limit:
 
 
 @attrs.define
-class BatchSize:
+class AdaptiveBatchSize:
     """The most results of a batch, and the most bytes of its body, that one output is sent."""
 
-    results: Limit = attrs.Factory(lambda: Limit(BATCH_RESULTS, MAX_BATCH_RESULTS))
-    body: Limit = attrs.Factory(lambda: Limit(MAX_BODY_BYTES, MAX_BODY_BYTES))
+    results: SizeLimit = attrs.Factory(lambda: SizeLimit(BATCH_RESULTS, MAX_BATCH_RESULTS))
+    body: SizeLimit = attrs.Factory(lambda: SizeLimit(MAX_BODY_BYTES, MAX_BODY_BYTES))
 
     def taken(self, results: int, body_bytes: int, seconds: float) -> None:
         """Note that a batch was taken in so many seconds."""

@@ -138,8 +138,8 @@ def _decode(text: bytes, whole: bool) -> Steps[tuple[int, tuple[int, ...]]]:
         # At least a line.
         end = text.rfind(b"\n", start, start + _PIECE_BYTES) + 1 or text.find(b"\n", start) + 1
         reading = yield from parser.reading_of(text[start:end])
-        flaws += [start + flaw for flaw in reading.flaws]
-        judged += reading.judged
+        flaws += [start + flaw for flaw in reading.invalid_offsets]
+        judged += reading.slow_path_bytes
         start = end
         yield
         if not whole and (judged > _MANY_JUDGED_BYTES or len(flaws) > _MANY_FLAWS):

@@ -12,22 +12,22 @@ import attrs
 
 from goloagent.jobs.job import Job
 from goloagent.outputs.batch import Batch
-from goloagent.outputs.retry import Answer
-from goloagent.wal.run_files import Logs
-from goloagent.wal.run_log import LogReader
+from goloagent.outputs.retry import Response
+from goloagent.wal.run_files import RunFiles
+from goloagent.wal.run_log import RunLogReader
 
 _BLOCK_BYTES = 64 * 1024
 
 
 @attrs.define
-class RunOfResults:
+class DeadLetterRun:
     """The log read by `reader`; refused results go to a file beside it, one JSON object a line.
 
     Args:
         open_rejected: opens that file for reading and appending, or raises OSError.
     """
 
-    reader: LogReader
+    reader: RunLogReader
     open_rejected: Callable[[], int]
     _noted: str | None = attrs.field(default=None, init=False)
 
@@ -43,7 +43,7 @@ class RunOfResults:
         """Return the device and inode of the log, and when it was changed last."""
         return self.reader.version()
 
-    def reject(self, batch: Batch, answer: Answer) -> None:
+    def reject(self, batch: Batch, answer: Response) -> None:
         """Append the results of `batch` with the collector's answer.
 
         What was noted just before a kill, and not committed, is refused again and not noted again.
@@ -73,17 +73,17 @@ class RunOfResults:
         self.reader.close()
 
 
-def open_for_delivery(files: Logs, job: Job) -> RunOfResults:
+def open_for_delivery(files: RunFiles, job: Job) -> DeadLetterRun:
     """Open a run's results for delivery.
 
     Raises:
         OSError: there is no log, or it cannot be read.
         LogPathError: something else stands in its place.
     """
-    return RunOfResults(files.open(job), partial(files.open_rejected, job))
+    return DeadLetterRun(files.open(job), partial(files.open_rejected, job))
 
 
-def _refusal(batch: Batch, line: bytes, answer: Answer) -> str:
+def _refusal(batch: Batch, line: bytes, answer: Response) -> str:
     return json.dumps(
         {
             "first": batch.first,

@@ -15,8 +15,8 @@ from itertools import count
 
 import attrs
 
-from goloagent.outputs.feed import Feed
-from goloagent.outputs.probes import Probes
+from goloagent.outputs.feed import RunFeed
+from goloagent.outputs.probes import ProbePacer
 
 # So many pushes of a run that is over, up to 1 MiB each, before another one's.
 PUSHES_AT_A_TIME = 16
@@ -27,15 +27,15 @@ _NEVER = float("inf")
 class _Rotation:
     """Feeds that wait, by the names of their jobs in turn, each name's in the order of coming."""
 
-    _names: OrderedDict[str, deque[Feed]] = attrs.field(init=False, factory=OrderedDict)
+    _names: OrderedDict[str, deque[RunFeed]] = attrs.field(init=False, factory=OrderedDict)
 
     def __bool__(self) -> bool:
         return self.first() is not None
 
-    def add(self, feed: Feed) -> None:
+    def add(self, feed: RunFeed) -> None:
         self._names.setdefault(feed.job.spec.name, deque()).append(feed)
 
-    def first(self) -> Feed | None:
+    def first(self) -> RunFeed | None:
         """Return the next feed; those that were closed meanwhile are left out."""
         while self._names:
             name, feeds = next(iter(self._names.items()))
@@ -46,7 +46,7 @@ class _Rotation:
             del self._names[name]
         return None
 
-    def pop(self) -> Feed:
+    def pop(self) -> RunFeed:
         """Take the next feed, and let another name follow."""
         feed = self.first()
         assert feed is not None
@@ -59,34 +59,34 @@ class _Rotation:
 class FairQueue:
     """Feeds and their order; `probes` says how many may be tried that will fail."""
 
-    def __init__(self, probes: Probes) -> None:
+    def __init__(self, probes: ProbePacer) -> None:
         self._probes = probes
-        self._feeds: dict[str, Feed] = {}
+        self._feeds: dict[str, RunFeed] = {}
         # Those that push a batch each in turn: live ones and `_over`.
-        self._active: OrderedDict[str, Feed] = OrderedDict()
-        self._over: Feed | None = None
+        self._active: OrderedDict[str, RunFeed] = OrderedDict()
+        self._over: RunFeed | None = None
         self._left = 0
         self._waiting = _Rotation()
         self._refused = _Rotation()
         # By when they resume, then by when they came.
-        self._paused: list[tuple[float, int, Feed]] = []
+        self._paused: list[tuple[float, int, RunFeed]] = []
         self._numbers = count()
-        self._probing: Feed | None = None
+        self._probing: RunFeed | None = None
         self._first_try_is_next = True
 
-    def __iter__(self) -> Iterator[Feed]:
+    def __iter__(self) -> Iterator[RunFeed]:
         return iter(list(self._feeds.values()))
 
-    def add(self, feed: Feed) -> None:
+    def add(self, feed: RunFeed) -> None:
         """Add the feed of a live run."""
         self._feeds[feed.job.id] = feed
         self._active[feed.job.id] = feed
 
-    def get(self, job_id: str) -> Feed | None:
+    def get(self, job_id: str) -> RunFeed | None:
         """Return the feed of a run, or None when nothing of it is to be delivered."""
         return self._feeds.get(job_id)
 
-    def remove(self, feed: Feed) -> None:
+    def remove(self, feed: RunFeed) -> None:
         """Remove a feed: nothing of it is to be delivered any more."""
         feed.closed = True
         feed.close()
@@ -98,7 +98,7 @@ class FairQueue:
         for feed in self._feeds.values():
             feed.close()
 
-    def pause(self, feed: Feed) -> None:
+    def pause(self, feed: RunFeed) -> None:
         """Have a feed wait until it resumes, while the others go on."""
         self._deactivate(feed)
         heapq.heappush(self._paused, (feed.resume_at, next(self._numbers), feed))
@@ -107,7 +107,7 @@ class FairQueue:
         """Let another run that is over try: a failure may be the fault of the one that just did."""
         self._left = 0
 
-    def next(self, now: float, at_once: bool) -> tuple[float, Feed | None]:
+    def next(self, now: float, at_once: bool) -> tuple[float, RunFeed | None]:
         """Return in how many seconds the next push is due, and whose it is when that is now."""
         if self._probing is not None:  # it was taken, else it would be paused
             self._activate(self._probing)
@@ -146,13 +146,13 @@ class FairQueue:
             seconds = min(seconds, self._paused[0][0] - now)
         return seconds, None
 
-    def _due_in(self, feed: Feed, now: float, at_once: bool) -> float:
+    def _due_in(self, feed: RunFeed, now: float, at_once: bool) -> float:
         seconds = feed.due_in(now, at_once)
         if feed.proven:
             return seconds
         return max(seconds, self._probes.first_try_in(now, live=not feed.complete))
 
-    def _goes_last(self, feed: Feed) -> bool:
+    def _goes_last(self, feed: RunFeed) -> bool:
         """Tell whether live runs go first: where only some first tries may go at all."""
         return (
             feed is self._over and not feed.proven and self._probes.first_try_is_probe(live=False)
@@ -169,7 +169,7 @@ class FairQueue:
             else:
                 self._activate(feed)
 
-    def _activate(self, feed: Feed) -> None:
+    def _activate(self, feed: RunFeed) -> None:
         if feed is self._probing:
             self._probing = None
         if feed.complete:
@@ -177,7 +177,7 @@ class FairQueue:
         else:
             self._active[feed.job.id] = feed
 
-    def _deactivate(self, feed: Feed) -> None:
+    def _deactivate(self, feed: RunFeed) -> None:
         self._active.pop(feed.job.id, None)
         if feed is self._over:
             self._over = None
@@ -205,7 +205,7 @@ class FairQueue:
         feed = self._waiting.first()
         return feed is not None and (feed.proven or self._probes.first_try_in(now, live=False) == 0)
 
-    def _put_back(self, feed: Feed) -> None:
+    def _put_back(self, feed: RunFeed) -> None:
         self._deactivate(feed)
         feed.release()
         self._waiting.add(feed)

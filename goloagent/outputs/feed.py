@@ -15,9 +15,9 @@ import attrs
 
 from goloagent.jobs.job import Job
 from goloagent.outputs.batch import Batch
-from goloagent.outputs.batch_size import BATCH_RESULTS, MAX_BATCH_RESULTS, BatchSize
+from goloagent.outputs.batch_size import BATCH_RESULTS, MAX_BATCH_RESULTS, AdaptiveBatchSize
 from goloagent.outputs.cursor import Cursor
-from goloagent.outputs.retry import Answer, Backoff
+from goloagent.outputs.retry import Backoff, Response
 from goloagent.outputs.status import OK
 
 BATCH_SECONDS = 1.0
@@ -27,7 +27,7 @@ _BEHIND_RESULTS = 4 * BATCH_RESULTS
 FREE_RETRIES = 5
 
 
-class Log(Protocol):
+class RunSource(Protocol):
     """A run's log, to be read and to note in what the collector refused."""
 
     def read(self, offset: int, count: int) -> bytes:
@@ -39,7 +39,7 @@ class Log(Protocol):
     def version(self) -> tuple[int, int, int]:
         """Return the device and inode of the file, and when it was changed last."""
 
-    def reject(self, batch: Batch, answer: Answer) -> None:
+    def reject(self, batch: Batch, answer: Response) -> None:
         """Keep refused results where a person finds them."""
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class _Split:
     rejected: int
 
 
-class Feed:
+class RunFeed:
     """The results of `job` from what is committed on, in the log that `open_log` opens.
 
     ``batches`` are taken from the log and not committed. ``state`` and ``error`` are of this run
@@ -66,7 +66,7 @@ class Feed:
     more.
     """
 
-    def __init__(self, job: Job, open_log: Callable[[Job], Log]) -> None:
+    def __init__(self, job: Job, open_log: Callable[[Job], RunSource]) -> None:
         self.job = job
         self.complete = False
         self.closed = False
@@ -80,7 +80,7 @@ class Feed:
         self.backoff = Backoff()
         self.batches: deque[Batch] = deque()
         self._open_log = open_log
-        self._log: Log | None = None
+        self._log: RunSource | None = None
         self._cursor: Cursor | None = None
         self._is_intact = True
         self._most = MAX_BATCH_RESULTS
@@ -94,7 +94,7 @@ class Feed:
         """Whether the next push will probably be refused, and is to wait for a probe's turn."""
         return self.error is not None and (not self.failures or self.failures > FREE_RETRIES)
 
-    def grow(self, now: float) -> bool:
+    def on_appended(self, now: float) -> bool:
         """Note that there is more in the log; tell whether that brings the next batch nearer."""
         pending = self.job.results.pending
         if self._waiting_since is None and pending:
@@ -126,7 +126,7 @@ class Feed:
         if self._cursor is None:
             self._cursor = Cursor(self._read, self.job.results.committed, self._flawless)
 
-    def load(self, size: BatchSize) -> Iterator[None]:
+    def load(self, size: AdaptiveBatchSize) -> Iterator[None]:
         """Read and decode, in steps, what `next` returns; it would do the same in one go.
 
         Raises:
@@ -137,7 +137,7 @@ class Feed:
         most = self._at_most(min(size.results.size, self._most))
         yield from self._ready_cursor().loading(most, self.complete, self._until)
 
-    def next(self, size: BatchSize) -> Batch | None:
+    def next(self, size: AdaptiveBatchSize) -> Batch | None:
         """Return the batch to be pushed next, or None when the log has no more.
 
         A new one has 256 results, or when the run is behind up to what `size` allows. None is
@@ -164,7 +164,7 @@ class Feed:
         self._splits.append(_Split(first.end, first.body_bytes, self.job.results.rejected))
         self._halve()
 
-    def reject(self, answer: Answer) -> None:
+    def reject(self, answer: Response) -> None:
         """Note that the first batch, of one result, is refused.
 
         Raises:

@@ -19,7 +19,7 @@ _WAITING = DeliveryStatus(HOLDING, "there is no collector (--collector none)")
 
 
 class NoOutput:
-    """Has the interface of `Worker`; `save` keeps a job with what is counted."""
+    """Has the interface of `OutputWorker`; `save` keeps a job with what is counted."""
 
     def __init__(self, clock: IReactorTime, save: Callable[[Job], None]) -> None:
         self._clock = clock
@@ -42,7 +42,7 @@ class NoOutput:
         if job.state.over and (results.delivered or results.rejected or not results.abandoned):
             self._waiting[job.id] = job  # it began with a collector
 
-    def grow(self, job: Job) -> None:
+    def on_appended(self, job: Job) -> None:
         """Count what is in the log of `job`, of which there is more."""
         _abandon(job)
         if self._clock.seconds() - self._saved_at >= SAVE_SECONDS:
@@ -65,7 +65,7 @@ class NoOutput:
         """The worst state that the delivery of a job with results pending is in."""
         return HOLDING if any(job.results.pending for job in self._waiting.values()) else OK
 
-    def give_up(self, job: Job) -> int:
+    def abandon(self, job: Job) -> int:
         """Count what is pending of a job that is over as abandoned, and return how much it is."""
         self._waiting.pop(job.id, None)
         return _abandon(job)

@@ -8,14 +8,14 @@ from twisted.logger import Logger
 
 from goloagent.core.address import is_loopback
 from goloagent.outputs.availability import Availability
-from goloagent.outputs.sinks.collector import Collector
+from goloagent.outputs.sinks.collector import CollectorSink
 
 
 @attrs.define
 class Output:
     """A `collector` and its `availability`."""
 
-    collector: Collector
+    collector: CollectorSink
     availability: Availability
     _checking: Deferred[None] | None = attrs.field(init=False, default=None)
 

@@ -17,7 +17,7 @@ FIRST_TRIES_OF_LIVE_RUNS = 30
 
 
 @attrs.define
-class Probes:
+class ProbePacer:
     """Pushes of runs that are not known to be taken.
 
     A run that was not tried yet goes at once while the output takes something now and then; one

@@ -21,7 +21,7 @@ MANY_REFUSALS = 256
 
 
 @attrs.frozen
-class Answer:
+class Response:
     """What became of one push: a status, or an error where there was no answer.
 
     ``retry_after`` is in seconds; ``text`` the beginning of the answer's body. Without a status
@@ -48,7 +48,7 @@ class Answer:
         return self.status is not None or self.timed_out or self.cut
 
 
-class Verdict(Enum):
+class Disposition(Enum):
     """What an answer means for the batch."""
 
     TAKEN = "the batch is delivered"
@@ -63,21 +63,21 @@ _TIMED_OUT = frozenset({408, 504})
 _BUSY = frozenset({425, 429, 503})
 
 
-def judge(answer: Answer) -> Verdict:
+def classify(answer: Response) -> Disposition:
     """Return the verdict on an answer; one that is not known holds, which loses nothing."""
     status = answer.status
     if status is None:
-        return Verdict.HOLD if answer.certificate else Verdict.RETRY
+        return Disposition.HOLD if answer.certificate else Disposition.RETRY
     if 200 <= status < 300:
-        return Verdict.TAKEN
+        return Disposition.TAKEN
     if status in _DIVIDE:
-        return Verdict.DIVIDE
+        return Disposition.DIVIDE
     if status in _RETRY or status >= 500:
-        return Verdict.RETRY
-    return Verdict.HOLD
+        return Disposition.RETRY
+    return Disposition.HOLD
 
 
-def failures_until_smaller(answer: Answer) -> int | None:
+def failures_until_smaller(answer: Response) -> int | None:
     """Return after how many failures in a row, of which `answer` is the last, a batch is divided.
 
     None: its size has no part in it. The size of a batch may be why a collector, or a proxy before

@@ -23,19 +23,19 @@ from twisted.python.failure import Failure
 from goloagent.concurrency.cooperation import cooperate
 from goloagent.jobs.job import Job
 from goloagent.outputs.batch import Batch
-from goloagent.outputs.batch_size import BatchSize
+from goloagent.outputs.batch_size import AdaptiveBatchSize
 from goloagent.outputs.fair_queue import FairQueue
-from goloagent.outputs.feed import Feed, Log
-from goloagent.outputs.probes import Probes
+from goloagent.outputs.feed import RunFeed, RunSource
+from goloagent.outputs.probes import ProbePacer
 from goloagent.outputs.retry import (
     FEW_REFUSALS,
     MANY_REFUSALS,
     PROBE_SECONDS,
-    Answer,
     Backoff,
-    Verdict,
+    Disposition,
+    Response,
+    classify,
     failures_until_smaller,
-    judge,
 )
 from goloagent.outputs.status import HOLDING, OK, RETRYING, STATES, DeliveryStatus
 
@@ -44,7 +44,7 @@ RESTART_SECONDS = 30.0
 _REST_PER_FAILURE = 4.0
 
 
-class Worker:
+class OutputWorker:
     """Delivers the results of every run that it is told of.
 
     Args:
@@ -62,8 +62,8 @@ class Worker:
         self,
         clock: IReactorTime,
         now: Callable[[], datetime],
-        push: Callable[[str, str, bytes], Awaitable[Answer]],
-        open_log: Callable[[Job], Log],
+        push: Callable[[str, str, bytes], Awaitable[Response]],
+        open_log: Callable[[Job], RunSource],
         save: Callable[[Job], None],
         fault: Callable[[str | None], None] = lambda sentence: None,
         notice: Callable[[str], None] = lambda sentence: None,
@@ -75,9 +75,9 @@ class Worker:
         self._save = save
         self._fault = fault
         self._notice = notice
-        self._probes = Probes()
+        self._probes = ProbePacer()
         self._queue = FairQueue(self._probes)
-        self._size = BatchSize()
+        self._size = AdaptiveBatchSize()
         self._backoff = Backoff()
         # Of the output: what is wrong with it, until when it is paused, how many pushes it took.
         self._state, self._error = OK, ""
@@ -92,7 +92,7 @@ class Worker:
     def start(self) -> None:
         """Begin to deliver."""
         self._restart = None
-        self._loop = ensureDeferred(self._deliver())
+        self._loop = ensureDeferred(self._run())
         self._loop.addErrback(self._broken)
 
     def stop(self, seconds: float) -> Deferred[None]:
@@ -128,18 +128,18 @@ class Worker:
 
     def begin(self, job: Job) -> None:
         """Follow the log of `job` from what is committed."""
-        feed = Feed(job, self._open_log)
+        feed = RunFeed(job, self._open_log)
         self._queue.add(feed)
         if not job.state.over:
             # One that grows is read through what was opened now, whatever becomes of its name.
             with suppress(Exception):
                 feed.open()
 
-    def grow(self, job: Job) -> None:
+    def on_appended(self, job: Job) -> None:
         """Look at the log of `job`: there is more in it."""
         feed = self._queue.get(job.id)
         now = self._clock.seconds()
-        if feed is not None and feed.grow(now) and now >= self._resume_at:
+        if feed is not None and feed.on_appended(now) and now >= self._resume_at:
             self._wake()
 
     def end(self, job: Job) -> None:
@@ -177,7 +177,7 @@ class Worker:
         ]
         return max(states, key=STATES.index, default=OK)
 
-    def give_up(self, job: Job) -> int:
+    def abandon(self, job: Job) -> int:
         """Count what is pending of a job that is over as abandoned, and return how much it is.
 
         The job is for the caller to save. What is being pushed at this moment counts as abandoned
@@ -194,7 +194,7 @@ class Worker:
 
     # The loop.
 
-    async def _deliver(self) -> None:
+    async def _run(self) -> None:
         while True:
             now = self._clock.seconds()
             if self._deadline is not None and now >= self._deadline:
@@ -215,7 +215,7 @@ class Worker:
             except Exception as error:
                 if self._is_stopping and isinstance(error, CancelledError):
                     raise
-                self._rest(feed, error)
+                self._retry_later(feed, error)
             if self._is_broken:
                 self._is_broken = False
                 self._fault(None)
@@ -224,7 +224,7 @@ class Worker:
     def _is_stopping(self) -> bool:
         return self._deadline is not None
 
-    async def _load(self, feed: Feed) -> bool:
+    async def _load(self, feed: RunFeed) -> bool:
         """Decode what comes next in turns: lines that take long hold nothing else up.
 
         Return whether it is still to be delivered.
@@ -232,7 +232,7 @@ class Worker:
         await cooperate(self._clock, feed.load(self._size))
         return not feed.closed
 
-    async def _advance(self, feed: Feed) -> None:
+    async def _advance(self, feed: RunFeed) -> None:
         """Bring `feed` one batch further, or remove it at its end."""
         if not await self._load(feed):
             return
@@ -256,17 +256,17 @@ class Worker:
         if self._deadline is not None and self._clock.seconds() > self._deadline:
             raise _Stopped  # it did not heed being cancelled
         seconds = self._clock.seconds() - begun
-        verdict = judge(answer)
-        if verdict is Verdict.RETRY:
+        verdict = classify(answer)
+        if verdict is Disposition.RETRY:
             self._fail(feed, batch, answer, seconds)
-        elif verdict is Verdict.HOLD and answer.certificate:
+        elif verdict is Disposition.HOLD and answer.certificate:
             self._pause_output(HOLDING, answer, PROBE_SECONDS)
             self._queue.rotate()
             self._put_back(feed)
-        elif verdict is Verdict.HOLD:
+        elif verdict is Disposition.HOLD:
             self._output_works()
-            self._hold(feed, answer)
-        elif verdict is Verdict.DIVIDE:
+            self._pause_run(feed, answer)
+        elif verdict is Disposition.DIVIDE:
             self._output_works()
             if batch.results > 1:
                 feed.divide()
@@ -275,7 +275,7 @@ class Worker:
         else:
             self._take(feed, batch, seconds)
 
-    def _take(self, feed: Feed, batch: Batch, seconds: float) -> None:
+    def _take(self, feed: RunFeed, batch: Batch, seconds: float) -> None:
         """Commit a batch that was taken."""
         now = self._clock.seconds()
         self._output_works()
@@ -286,7 +286,7 @@ class Worker:
         feed.succeed()
         self._commit(feed, delivered=batch.results)
 
-    def _fail(self, feed: Feed, batch: Batch, answer: Answer, seconds: float) -> None:
+    def _fail(self, feed: RunFeed, batch: Batch, answer: Response, seconds: float) -> None:
         """Wait before the same results are tried again; an agent that stops does not."""
         is_own = (
             answer.reached and feed.failed_after is not None and self._taken > feed.failed_after
@@ -309,14 +309,14 @@ class Worker:
         self._queue.rotate()
         self._put_back(feed)
 
-    def _hold(self, feed: Feed, answer: Answer) -> None:
+    def _pause_run(self, feed: RunFeed, answer: Response) -> None:
         """Pause a run whose name is refused; the others go on."""
         feed.proven = False
         feed.failures, feed.failed_after = 0, None
         self._probes.refused(self._clock.seconds(), live=not feed.complete)
         self._pause(feed, HOLDING, str(answer), PROBE_SECONDS)
 
-    def _refuse(self, feed: Feed, answer: Answer) -> None:
+    def _refuse(self, feed: RunFeed, answer: Response) -> None:
         """Reject one result, or pause its run when the output refuses most of them."""
         results = feed.job.results
         bound = FEW_REFUSALS if results.rejected >= results.delivered else MANY_REFUSALS
@@ -328,7 +328,7 @@ class Worker:
         self._probes.refused(self._clock.seconds(), live=not feed.complete)
         self._pause(feed, HOLDING, f"most results are refused: {answer}", PROBE_SECONDS)
 
-    def _rest(self, feed: Feed, error: Exception) -> None:
+    def _retry_later(self, feed: RunFeed, error: Exception) -> None:
         """Pause a run whose log cannot be read, or on which a defect showed."""
         if feed.closed:
             return
@@ -338,7 +338,7 @@ class Worker:
         feed.pause(RETRYING, str(error), self._clock.seconds() + PROBE_SECONDS)
         self._queue.pause(feed)
 
-    def _pause(self, feed: Feed, state: str, error: str, seconds: float) -> None:
+    def _pause(self, feed: RunFeed, state: str, error: str, seconds: float) -> None:
         """Let one run wait while the others go on."""
         if feed.state != state:
             self._log.warn(
@@ -350,14 +350,14 @@ class Worker:
         feed.pause(state, error, self._clock.seconds() + seconds)
         self._queue.pause(feed)
 
-    def _put_back(self, feed: Feed) -> None:
+    def _put_back(self, feed: RunFeed) -> None:
         """Have a run that was tried as a probe be tried again; nothing was learnt of it."""
         if feed.error is not None:
             self._probes.postpone(self._clock.seconds())
             feed.resume_at = self._resume_at
             self._queue.pause(feed)
 
-    def _pause_output(self, state: str, answer: Answer, seconds: float) -> None:
+    def _pause_output(self, state: str, answer: Response, seconds: float) -> None:
         """Send nothing for so long; an agent that stops sends nothing any more."""
         self._state, self._error = state, str(answer)
         self._resume_at = self._clock.seconds() + seconds
@@ -369,13 +369,13 @@ class Worker:
         self._backoff.reset()
         self._state, self._error = OK, ""
 
-    def _commit(self, feed: Feed, delivered: int = 0, rejected: int = 0) -> None:
+    def _commit(self, feed: RunFeed, delivered: int = 0, rejected: int = 0) -> None:
         for body_bytes in feed.commit(delivered, rejected):
             self._size.too_large(body_bytes)
         self._count_missing(feed)
         self._save(feed.job)
 
-    def _count_missing(self, feed: Feed) -> None:
+    def _count_missing(self, feed: RunFeed) -> None:
         """Count results as abandoned whose lines are gone from the log."""
         results, missing = feed.job.results, feed.missing()
         if not missing:

@@ -33,7 +33,7 @@ _has_no_colon = re.compile(f'"{_DATE_AND_TIME}(?:[.][0-9]+)? ?[+-][0-9]{{4}}"').
 
 
 @attrs.frozen
-class Flaw:
+class InvalidLineReason:
     """The `number` of a line (from 1), the `reason` why it is no result, and how it begins."""
 
     number: int

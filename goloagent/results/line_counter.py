@@ -12,13 +12,13 @@ import attrs
 
 from goloagent.concurrency.steps import Steps, finish
 from goloagent.core.record import Record
-from goloagent.results.invalid_line import Flaw, begins, explaining
-from goloagent.results.line_splitter import Lines, LineSplitter, count
+from goloagent.results.invalid_line import InvalidLineReason, begins, explaining
+from goloagent.results.line_splitter import LineSplitter, SplitBlock, count_newlines
 from goloagent.results.parser import MAX_LINE_BYTES, reading_of
 
 
 @attrs.define
-class Tally:
+class LineCounter:
     """How many lines were read, from a byte of the log on, and how many of them are no results.
 
     ``flawless`` is the last stretch of the log all of whose lines are results, as far as is known:
@@ -30,7 +30,9 @@ class Tally:
     invalid: int = 0
     start: int = attrs.field(default=0, repr=False, kw_only=True)
     flawless: range = attrs.field(init=False, repr=False, eq=False)
-    first_flaw: Flaw | None = attrs.field(init=False, repr=False, eq=False, default=None)
+    first_flaw: InvalidLineReason | None = attrs.field(
+        init=False, repr=False, eq=False, default=None
+    )
     is_cut: bool = attrs.field(init=False, repr=False, eq=False, default=False)
     observe: Callable[[list[Record]], None] | None = attrs.field(
         default=None, repr=False, eq=False, kw_only=True
@@ -66,30 +68,30 @@ class Tally:
     def closing(self) -> Steps[None]:
         """Close in steps."""
         last = self._splitter.close()
-        self.is_cut = last != Lines()
+        self.is_cut = last != SplitBlock()
         yield from self._count(last, self._end)
 
-    def _count(self, lines: Lines, end: int) -> Steps[None]:
+    def _count(self, lines: SplitBlock, end: int) -> Steps[None]:
         """Count lines that end where `end` says."""
         reading = yield from reading_of(lines.block)
         if not reading.lines and not lines.oversized:
             return
-        invalid = len(reading.flaws) + lines.oversized
+        invalid = len(reading.invalid_offsets) + lines.oversized
         if invalid and self.first_flaw is None:
-            self.first_flaw = yield from self._explain(lines, reading.flaws)
+            self.first_flaw = yield from self._explain(lines, reading.invalid_offsets)
         self.read += reading.lines + lines.oversized
         self.invalid += invalid
         self.flawless = range(end if invalid else self.flawless.start, end)
         if self.observe is not None:
             self.observe(reading.results)
 
-    def _explain(self, lines: Lines, flaws: list[int]) -> Steps[Flaw]:
+    def _explain(self, lines: SplitBlock, flaws: list[int]) -> Steps[InvalidLineReason]:
         """Say what is wrong with the first of some lines that is no result."""
         start = flaws[0] if flaws else len(lines.block)
-        before = count(lines.block[:start])
+        before = count_newlines(lines.block[:start])
         if lines.oversized and lines.first_oversized <= before:
             reason = f"it is longer than {MAX_LINE_BYTES} bytes"
-            return Flaw(self.read + lines.first_oversized + 1, reason, "")
+            return InvalidLineReason(self.read + lines.first_oversized + 1, reason, "")
         line = lines.block[start : lines.block.index(b"\n", start)]
         reason = yield from explaining(line)
-        return Flaw(self.read + before + 1, reason, begins(line))
+        return InvalidLineReason(self.read + before + 1, reason, begins(line))

@@ -8,13 +8,13 @@ from __future__ import annotations
 import attrs
 
 
-def count(block: bytes) -> int:
+def count_newlines(block: bytes) -> int:
     """Return how many newlines there are: leaving them out is three times as fast as counting."""
     return len(block) - len(block.replace(b"\n", b""))
 
 
 @attrs.frozen
-class Lines:
+class SplitBlock:
     """What became whole: lines that each end in a newline, and how many more were too long.
 
     Of these the first came after `first_oversized` others.
@@ -36,12 +36,12 @@ class LineSplitter:
         self._begun = bytearray()  # the line that is not whole yet
         self._too_long = False  # so much of that line has come that it is not held
 
-    def feed(self, data: bytes) -> Lines:
+    def feed(self, data: bytes) -> SplitBlock:
         """Take the next piece and return the lines that are whole with it."""
         end = data.rfind(b"\n") + 1
         if not end:
             self._begin(data)
-            return Lines()
+            return SplitBlock()
         start = oversized = 0
         if self._too_long:
             start = data.index(b"\n") + 1
@@ -52,20 +52,20 @@ class LineSplitter:
         if end < len(data):
             self._begin(data[end:])
         if len(block) <= self._max_line_bytes + 1:
-            return Lines(block, oversized)
+            return SplitBlock(block, oversized)
         lines = block.split(b"\n")
         kept = [line for line in lines if len(line) <= self._max_line_bytes]
         dropped = len(lines) - len(kept)
         first = 0
         if dropped and not oversized:
             first = next(n for n, line in enumerate(lines) if len(line) > self._max_line_bytes)
-        return Lines(b"\n".join(kept), oversized + dropped, first)
+        return SplitBlock(b"\n".join(kept), oversized + dropped, first)
 
-    def close(self) -> Lines:
+    def close(self) -> SplitBlock:
         """End the stream: what stands after its last newline is a line too, and is given one."""
         if self._too_long:
-            return Lines(oversized=1)
-        return Lines(bytes(self._begun) + b"\n") if self._begun else Lines()
+            return SplitBlock(oversized=1)
+        return SplitBlock(bytes(self._begun) + b"\n") if self._begun else SplitBlock()
 
     def _begin(self, data: bytes) -> None:
         if self._too_long:

@@ -15,7 +15,7 @@ from msgspec import Raw
 from goloagent.concurrency.steps import Steps, finish
 from goloagent.core.record import Record
 from goloagent.results import go_json
-from goloagent.results.fast_parser import ordinary
+from goloagent.results.fast_parser import parse_block_fast
 
 MAX_BODY_BYTES = 1 << 20
 """The largest body that is sent to a collector."""
@@ -27,41 +27,41 @@ _LONG_S = "\u017f".encode()  # Go folds it to s
 
 
 @attrs.define
-class Reading:
+class ParsedBlock:
     """What is in a block: the results, and at which byte each line begins that is none.
 
     ``judged`` is how many bytes the grammar was asked about, which takes long.
     """
 
     results: list[Record] = attrs.Factory(list)
-    flaws: list[int] = attrs.Factory(list)
-    judged: int = 0
+    invalid_offsets: list[int] = attrs.Factory(list)
+    slow_path_bytes: int = 0
 
     @property
     def lines(self) -> int:
         """How many lines were read."""
-        return len(self.results) + len(self.flaws)
+        return len(self.results) + len(self.invalid_offsets)
 
 
-def read(block: bytes) -> Reading:
+def read(block: bytes) -> ParsedBlock:
     """Read a block of whole lines, each ended by a newline, in one go."""
     return finish(reading_of(block))
 
 
-def reading_of(block: bytes) -> Steps[Reading]:
+def reading_of(block: bytes) -> Steps[ParsedBlock]:
     """Read a block of whole lines, each ended by a newline, in steps of a few milliseconds."""
-    reading = Reading()
+    reading = ParsedBlock()
     yield from _read_into(reading, block, 0)
     return reading
 
 
-def _read_into(reading: Reading, block: bytes, start: int) -> Steps[None]:
+def _read_into(reading: ParsedBlock, block: bytes, start: int) -> Steps[None]:
     """Read a block that begins at `start`, in one go or by halves down to the lines that differ."""
     if not _may_have_timestamp(block):
-        reading.flaws += _starts(block, start)
+        reading.invalid_offsets += _starts(block, start)
         return
     fits = len(block) <= MAX_LINE_BYTES + 1
-    if fits and (found := ordinary(block)) is not None:
+    if fits and (found := parse_block_fast(block)) is not None:
         reading.results += found
         return
     yield
@@ -72,12 +72,12 @@ def _read_into(reading: Reading, block: bytes, start: int) -> Steps[None]:
         return
     record = None
     if fits:
-        reading.judged += len(block)
+        reading.slow_path_bytes += len(block)
         record = yield from _by_the_grammar(block[:-1])
     if record is not None:
         reading.results.append(record)
     else:
-        reading.flaws.append(start)
+        reading.invalid_offsets.append(start)
 
 
 def _starts(block: bytes, start: int) -> Iterator[int]:
@@ -89,10 +89,10 @@ def _starts(block: bytes, start: int) -> Iterator[int]:
 
 def is_result(line: bytes) -> bool:
     """Tell whether a line, without its newline, is a result."""
-    return not read(line + b"\n").flaws
+    return not read(line + b"\n").invalid_offsets
 
 
-def array(results: Iterable[bytes]) -> bytes:
+def join_array(results: Iterable[bytes]) -> bytes:
     """Join results into the JSON array that is a batch's body."""
     return b"[%b]" % b",".join(results)
 

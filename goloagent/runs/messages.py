@@ -29,7 +29,7 @@ def recovered(job: Job) -> str:
 
 
 def _why(job: Job) -> str:
-    return "" if job.cause is None else f" ({job.cause.reason}: {job.cause.sentence.rstrip('.')})"
+    return "" if job.cause is None else f" ({job.cause.reason}: {job.cause.message.rstrip('.')})"
 
 
 def _account(job: Job) -> str:

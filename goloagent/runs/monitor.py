@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from goloagent.concurrency.periodic import Periodic
 from goloagent.jobs.job import Job
-from goloagent.runs.progress import Meter, ProgressResource
+from goloagent.runs.progress import ProgressCalculator, ProgressResource
 from goloagent.runs.run import Run
 
 BEAT_SECONDS = 1.0
@@ -27,7 +27,7 @@ class Subscribers(Protocol):
         """Send something to each subscriber, so that the connection stays open."""
 
 
-class Pulse:
+class RunMonitor:
     """Beats by `clock`; `running` returns the run under way.
 
     The times of one job are `now` at its first beat and as much later as `clock` says, so that they
@@ -45,12 +45,12 @@ class Pulse:
         self._now = now
         self._running = running
         self._subscribers = subscribers
-        self._meter = Meter()
+        self._meter = ProgressCalculator()
         self._beats = 0
         self._job: Job | None = None
         self._first = (now(), 0.0)
         self._last_seconds = clock.seconds()
-        self.loop = Periodic(clock, BEAT_SECONDS, "events", self._beat)
+        self.loop = Periodic(clock, BEAT_SECONDS, "events", self._sample)
 
     def start(self) -> None:
         """Begin; the first beat comes in a second."""
@@ -61,7 +61,7 @@ class Pulse:
         """End; it may not have begun."""
         self.loop.stop()
 
-    def _beat(self) -> None:
+    def _sample(self) -> None:
         seconds = self._clock.seconds()
         since, self._last_seconds = seconds - self._last_seconds, seconds
         run = self._running()

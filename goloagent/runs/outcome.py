@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from goloagent.core.host_fault import SLOW_DISK, HostFault
-from goloagent.jobs.job import Calls, Cause, Exit, Job, State
+from goloagent.jobs.job import CallCounts, Exit, FailureReason, Job, State
 from goloagent.runs.transitions import Event, Phase
 
-CANCELLED = Cause("cancelled", "The job was cancelled.")
-AGENT_STOPPED = Cause("agent-stopped", "The agent was stopped while the job ran.")
-AGENT_RESTART = Cause(
+CANCELLED = FailureReason("cancelled", "The job was cancelled.")
+AGENT_STOPPED = FailureReason("agent-stopped", "The agent was stopped while the job ran.")
+AGENT_RESTART = FailureReason(
     "agent-restart", "The agent ended unexpectedly while the job ran; it is not run again."
 )
 
@@ -26,11 +26,13 @@ _STATES = {
 }
 _MUST_SERVE = "it must serve net/rpc on the address in GOLO_RPC_ADDR, see docs/protocol.md"
 _STARTING = {Phase.LAUNCHING, Phase.CONNECTING}
-_BUSY = {*_STARTING, Phase.RUNNING, Phase.PARTING}
-_ENDING = {Phase.RETURNING, Phase.SETTLING}
+_BUSY = {*_STARTING, Phase.RUNNING, Phase.CONNECTION_LOST}
+_ENDING = {Phase.DRAINING_CALLS, Phase.WAITING_FOR_OUTPUT}
 
 
-def cause_of(phase: Phase, event: Event, seconds: float, exit_: Exit | None) -> Cause | None:
+def failure_for(
+    phase: Phase, event: Event, seconds: float, exit_: Exit | None
+) -> FailureReason | None:
     """Return what `event` means as the cause of an end, or None when it is part of an ordered one.
 
     Args:
@@ -47,26 +49,32 @@ def cause_of(phase: Phase, event: Event, seconds: float, exit_: Exit | None) -> 
                 HostFault(SLOW_DISK, f"A job could not be prepared within {seconds:g} s.")
             )
         if phase in _STARTING:
-            return Cause(
+            return FailureReason(
                 "start-timeout",
                 f"The load test did not listen within {seconds:g} s: {_MUST_SERVE}.",
             )
-        if phase is Phase.PARTING:
-            return Cause("rpc-lost", "The load test closed the RPC connection and went on running.")
+        if phase is Phase.CONNECTION_LOST:
+            return FailureReason(
+                "rpc-lost", "The load test closed the RPC connection and went on running."
+            )
     return None
 
 
-def verdict(
-    cause: Cause | None, calls: Calls, last_error: str | None
-) -> tuple[State, Cause | None]:
+def final_state(
+    cause: FailureReason | None, calls: CallCounts, last_error: str | None
+) -> tuple[State, FailureReason | None]:
     """Return the state and cause of a job whose run is over."""
     if cause is not None and cause.requeue:
         return State.QUEUED, None
     if cause is None and not calls.ok:
         if calls.failed:
-            cause = Cause("calls-failed", f"Every call failed. The last error: {last_error}")
+            cause = FailureReason(
+                "calls-failed", f"Every call failed. The last error: {last_error}"
+            )
         else:
-            cause = Cause("calls-unanswered", "The load test accepted calls and answered none.")
+            cause = FailureReason(
+                "calls-unanswered", "The load test accepted calls and answered none."
+            )
     if cause is None:
         return State.FINISHED, None
     return _STATES.get(cause.reason, State.FAILED), cause
@@ -94,14 +102,16 @@ def warnings(job: Job, is_cut: bool) -> Iterator[str]:
         )
 
 
-def from_host(fault: HostFault) -> Cause:
+def from_host(fault: HostFault) -> FailureReason:
     """Return the cause of a run that the machine does not allow at present."""
-    return Cause(fault.status, fault.sentence, requeue=True)
+    return FailureReason(fault.status, fault.sentence, requeue=True)
 
 
-def _early(phase: Phase, exit_: Exit) -> Cause:
+def _early(phase: Phase, exit_: Exit) -> FailureReason:
     when = "before it listened" if phase in _STARTING else "before it was told to"
     hint = f": {_MUST_SERVE}" if phase in _STARTING else ""
     if exit_.signal is not None:
-        return Cause("signalled", f"The load test was ended by {exit_.signal} {when}{hint}.")
-    return Cause("exited", f"The load test exited with code {exit_.code} {when}{hint}.")
+        return FailureReason(
+            "signalled", f"The load test was ended by {exit_.signal} {when}{hint}."
+        )
+    return FailureReason("exited", f"The load test exited with code {exit_.code} {when}{hint}.")

@@ -15,27 +15,27 @@ from pathlib import Path
 import attrs
 from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
 
-from goloagent.artifacts.store import Binaries, BinaryChanged
+from goloagent.artifacts.store import ArtifactStore, BinaryChanged
 from goloagent.core.host_fault import HostFault, status_of
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.filesystem.removal import remove
 from goloagent.jobs.database import Binary
-from goloagent.jobs.job import Cause, Job
+from goloagent.jobs.job import FailureReason, Job
 from goloagent.runs import outcome
-from goloagent.wal.result_writer import Recorder
-from goloagent.wal.run_log import LogPathError, RunLog, discard_run
+from goloagent.wal.result_writer import ResultWriter
+from goloagent.wal.run_log import LogPathError, RunLogWriter, discard_run
 
 
-class Refused(Exception):
+class PreparationError(Exception):
     """The job cannot be started, or not at present; `cause` says why, and which of the two."""
 
-    def __init__(self, cause: Cause) -> None:
-        super().__init__(cause.sentence)
+    def __init__(self, cause: FailureReason) -> None:
+        super().__init__(cause.message)
         self.cause = cause
 
 
 @attrs.frozen
-class Staged:
+class PreparedRun:
     """A run's things, now its own: the executable, the directory it runs in, and its log.
 
     Once `stopped` returns True, what `clear` has not removed yet is left to the next start.
@@ -44,17 +44,17 @@ class Staged:
 
     program: Path
     directory: Path
-    log: RunLog
+    log: RunLogWriter
     discard_log: Callable[[], None]
     stopped: Callable[[], bool] = lambda: False
     statistics: RunStatistics = attrs.field(init=False, factory=RunStatistics)
-    recorder: Recorder = attrs.field(init=False)
+    recorder: ResultWriter = attrs.field(init=False)
 
     @recorder.default
-    def _make_recorder(self) -> Recorder:
-        return Recorder(self.log, self.statistics.add)
+    def _make_recorder(self) -> ResultWriter:
+        return ResultWriter(self.log, self.statistics.add)
 
-    def clear(self) -> None:
+    def cleanup(self) -> None:
         """Remove the directory and whatever the load test left in it.
 
         Takes its time: call it off the reactor thread.
@@ -66,7 +66,7 @@ class Staged:
 
 
 @attrs.define
-class Stage:
+class RunPreparer:
     """Prepares runs below `work` with logs below `logs`.
 
     Args:
@@ -79,16 +79,16 @@ class Stage:
 
     work: Path
     logs: Path
-    binaries: Binaries
+    binaries: ArtifactStore
     user: str | None
     fault: Callable[[], Awaitable[HostFault | None]]
     in_thread: Callable[..., Deferred[None]]
-    follow: Callable[[Job, RunLog], Awaitable[None]]
+    follow: Callable[[Job, RunLogWriter], Awaitable[None]]
     stopped: Callable[[], bool] = lambda: False
     # Waits for the copy that an earlier attempt has left to its thread.
     _copying: DeferredLock = attrs.field(factory=DeferredLock, init=False)
 
-    async def prepare(self, job: Job) -> Staged:
+    async def prepare(self, job: Job) -> PreparedRun:
         """Make everything `job` needs.
 
         Raises:
@@ -96,13 +96,13 @@ class Stage:
         """
         fault = await self.fault()
         if fault is not None:
-            raise Refused(outcome.from_host(fault))
+            raise PreparationError(outcome.from_host(fault))
         directory = self.work / job.id
-        log: RunLog | None = None
+        log: RunLogWriter | None = None
         discard_log = partial(discard_run, self.logs, job.spec.name, job.id)
         try:
             program = await self._program(job, directory)
-            log = RunLog.create(self.logs, job.spec.name, job.id)
+            log = RunLogWriter.create(self.logs, job.spec.name, job.id)
             await self.follow(job, log)
         except BaseException as error:
             with suppress(OSError):  # the next start removes it
@@ -113,8 +113,8 @@ class Stage:
             cause = _cause(error)
             if cause is None:
                 raise
-            raise Refused(cause) from error
-        return Staged(program, directory, log, discard_log, self.stopped)
+            raise PreparationError(cause) from error
+        return PreparedRun(program, directory, log, discard_log, self.stopped)
 
     async def _program(self, job: Job, directory: Path) -> Path:
         binary = self.binaries.store.binary(job.spec.binary)
@@ -149,20 +149,20 @@ class Stage:
             if not copied.called:
                 copied.callback(result)  # type: ignore[arg-type]
 
-        maybeDeferred(self.in_thread, self.binaries.stage, binary, program).addBoth(ended)
+        maybeDeferred(self.in_thread, self.binaries.copy_verified, binary, program).addBoth(ended)
         await copied
 
 
-def _cause(error: BaseException) -> Cause | None:
+def _cause(error: BaseException) -> FailureReason | None:
     """Return what an error means for the job, or None: it is a bug, or a cancellation."""
     status = status_of(error)
     if status is not None:
         return outcome.from_host(HostFault(status, f"A job cannot be prepared: {error}."))
     match error:
         case BinaryChanged():
-            return Cause("binary-changed", f"The {error}.")
+            return FailureReason("binary-changed", f"The {error}.")
         case LogPathError():
-            return Cause("log-path", f"The log cannot be made: {error}.")
+            return FailureReason("log-path", f"The log cannot be made: {error}.")
         case OSError():
-            return Cause("prepare-failed", f"The job cannot be prepared: {error}.")
+            return FailureReason("prepare-failed", f"The job cannot be prepared: {error}.")
     return None

@@ -40,7 +40,7 @@ class ProgressResource(Struct, frozen=True):
     latency_total: LatencyFigures
 
 
-class Meter:
+class ProgressCalculator:
     """Measures whichever job runs, one after the other."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Meter:
             self._job, self._returned = job, 0
         returned = job.calls.ok + job.calls.failed
         calls, self._returned = returned - self._returned, returned
-        statistics.tick(seconds)
+        statistics.rotate_window(seconds)
         results = statistics.progress()
         return ProgressResource(
             time=time,

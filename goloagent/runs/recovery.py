@@ -19,11 +19,11 @@ from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.core.stats.summary import Summary
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import InvalidLine, Job, State
-from goloagent.jobs.job import Results as Counted
-from goloagent.results.line_counter import Tally
+from goloagent.jobs.job import ResultCounts as Counted
+from goloagent.results.line_counter import LineCounter
 from goloagent.runs import messages, outcome
-from goloagent.runs.run import Results
-from goloagent.wal.run_log import LogPathError, LogReader
+from goloagent.runs.run import DeliveryQueue
+from goloagent.wal.run_log import LogPathError, RunLogReader
 
 _BLOCK_BYTES = 1024 * 1024
 _ENDLESS = 2**63
@@ -47,8 +47,8 @@ class Recovery:
     """
 
     store: Store
-    open_log: Callable[[Job], LogReader]
-    results: Results
+    open_log: Callable[[Job], RunLogReader]
+    results: DeliveryQueue
     save: Callable[[Job], None]
     now: Callable[[], datetime]
     in_thread: Callable[..., Deferred[Any]]
@@ -89,7 +89,7 @@ class Recovery:
             except (OSError, LogPathError) as error:
                 self.notice(f"the log of job {run.job_id} may not last a power cut: {error}")
 
-    async def adopt(self, runs: Iterable[Job]) -> None:
+    async def import_runs(self, runs: Iterable[Job]) -> None:
         """Take up runs that were found without a row, and keep them."""
 
         def keep(job: Job) -> None:
@@ -105,15 +105,17 @@ class Recovery:
     async def _take_up_all(self, jobs: list[Job], keep: Callable[[Job], None]) -> None:
         """Take up a few at a time: a disk has much time for one log, and little more for some."""
         for first in range(0, len(jobs), _AT_A_TIME):
-            some = [ensureDeferred(self._take_up(job, keep)) for job in jobs[first:][:_AT_A_TIME]]
+            some = [
+                ensureDeferred(self._recover_job(job, keep)) for job in jobs[first:][:_AT_A_TIME]
+            ]
             ends: list[tuple[bool, Any]] = await DeferredList(some, consumeErrors=True)
             for taken_up, failure in ends:
                 if not taken_up:
                     failure.raiseException()
 
-    async def _take_up(self, job: Job, keep: Callable[[Job], None]) -> None:
+    async def _recover_job(self, job: Job, keep: Callable[[Job], None]) -> None:
         try:
-            readable = await self._count_again(job)
+            readable = await self._recount(job)
             await self._read_stderr(job)
             was_running = not job.state.over
             if was_running:
@@ -134,9 +136,9 @@ class Recovery:
             self._log.failure("job {id} cannot be taken up", id=job.id)
             self.notice(f"job {job.id} cannot be taken up: {error}")
 
-    async def _count_again(self, job: Job) -> bool:
+    async def _recount(self, job: Job) -> bool:
         """Make the job's account what its log says; tell whether there is a log to be read."""
-        if not job.logged:
+        if not job.has_log:
             return False
         kept: Counted | None = await self.in_thread(self.account, job)
         if kept is not None and kept.committed > job.results.committed:
@@ -145,8 +147,8 @@ class Recovery:
         # Of a job that is over they were kept at its end.
         statistics = None if job.state.over else RunStatistics()
         observe = None if statistics is None else statistics.add
-        before = Tally(observe=observe)
-        behind = Tally(observe=observe, start=results.committed)
+        before = LineCounter(observe=observe)
+        behind = LineCounter(observe=observe, start=results.committed)
         try:
             log = self.open_log(job)
         except (OSError, LogPathError) as error:
@@ -178,7 +180,7 @@ class Recovery:
         return True
 
     async def _read_stderr(self, job: Job) -> None:
-        if job.logged and not job.stderr_tail:
+        if job.has_log and not job.stderr_tail:
             try:
                 job.stderr_tail = await self.in_thread(self.read_stderr, job)
             except (OSError, LogPathError) as error:
@@ -196,7 +198,7 @@ class Recovery:
             )
 
 
-def _first_invalid(before: Tally, behind: Tally) -> InvalidLine | None:
+def _first_invalid(before: LineCounter, behind: LineCounter) -> InvalidLine | None:
     """Return the first line of a log that is no result; it was counted by two tallies."""
     for tally, lines in ((before, 0), (behind, before.read)):
         if (flaw := tally.first_flaw) is not None:
@@ -204,7 +206,9 @@ def _first_invalid(before: Tally, behind: Tally) -> InvalidLine | None:
     return None
 
 
-def _count(log: LogReader, committed: int, before: Tally, behind: Tally) -> Iterator[bool]:
+def _count(
+    log: RunLogReader, committed: int, before: LineCounter, behind: LineCounter
+) -> Iterator[bool]:
     """Feed the log to the tallies, up to what is committed and behind it.
 
     Takes its time. Yields after a block, so that everything else has its turns.

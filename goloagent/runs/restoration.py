@@ -14,10 +14,10 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from goloagent.jobs.database import Binary, Store
-from goloagent.jobs.job import Job, Results, State
+from goloagent.jobs.job import Job, ResultCounts, State
 from goloagent.jobs.queue_files import QueuedJobs
 from goloagent.runs.recovery import Recovery
-from goloagent.wal.rebuild import DATABASE_LOST, Remains
+from goloagent.wal.rebuild import DATABASE_LOST, RunScanner
 
 
 @attrs.frozen
@@ -32,7 +32,7 @@ class Restoration:
     """
 
     store: Store
-    remains: Remains
+    remains: RunScanner
     queued: QueuedJobs
     recovery: Recovery
     save: Callable[[Job], None]
@@ -63,7 +63,7 @@ class Restoration:
         queued = await self._queued(known | {job.id for job in runs})
         found = [*runs, *rerun]
         if damaged or binaries or found or queued:
-            unknown = sum(job.results == Results() for job in found)
+            unknown = sum(job.results == ResultCounts() for job in found)
             self.notice(
                 f"{'' if damaged else 'the database is older than the disk; '}found again:"
                 f" {len(binaries)} binaries and {len(found)} runs, of which {unknown} have no"
@@ -71,7 +71,7 @@ class Restoration:
                 f" and {len(queued)} queued jobs"
             )
         await self.recovery.take_up(rerun)
-        await self.recovery.adopt(runs)
+        await self.recovery.import_runs(runs)
         # Last, so that they run after what was queued before.
         for job in queued:
             self.store.add(job)
@@ -98,8 +98,8 @@ class Restoration:
                     DATABASE_LOST,
                     self.now(),
                 )
-                job.logged = True
-                job.results = await self.in_thread(self.remains.account_of, job) or Results()
+                job.has_log = True
+                job.results = await self.in_thread(self.remains.account_of, job) or ResultCounts()
                 found.append(job)
         return found
 

@@ -24,25 +24,25 @@ from goloagent.concurrency.cooperation import take_turn
 from goloagent.core.host_fault import DISK_FULL, HostFault, status_of
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.filesystem.disk_space import Excess, is_full
-from goloagent.jobs.job import Cause, Exit, InvalidLine, Job, State
-from goloagent.load.rpc_client import Users
+from goloagent.jobs.job import Exit, FailureReason, InvalidLine, Job, State
+from goloagent.load.rpc_client import RpcClient
 from goloagent.runs import messages, outcome
-from goloagent.runs.preparation import Refused, Staged
-from goloagent.runs.state_machine import Life
-from goloagent.runs.timeouts import Bounds
-from goloagent.runs.transitions import Effect, Event, Phase
-from goloagent.sandbox.peer_check import End
+from goloagent.runs.preparation import PreparationError, PreparedRun
+from goloagent.runs.state_machine import RunStateMachine
+from goloagent.runs.timeouts import Timeouts
+from goloagent.runs.transitions import Action, Event, Phase
+from goloagent.sandbox.peer_check import Endpoint
 from goloagent.sandbox.process import LoadTestProcess, Watcher
-from goloagent.wal.result_writer import Recorder
+from goloagent.wal.result_writer import ResultWriter
 
 
-class Results(Protocol):
+class DeliveryQueue(Protocol):
     """Where a run's results go next; `job.results` counts them."""
 
     def begin(self, job: Job) -> None:
         """The job's log is there and empty."""
 
-    def grow(self, job: Job) -> None:
+    def on_appended(self, job: Job) -> None:
         """The job's log has more in it."""
 
     def end(self, job: Job) -> None:
@@ -58,11 +58,11 @@ _LOOK_AGAIN_SECONDS = 0.5
 
 
 @attrs.frozen
-class Tools:
+class RunDependencies:
     """What a run is given to act with.
 
     Args:
-        prepare: makes what the job needs, or raises `Refused`.
+        prepare: makes what the job needs, or raises `PreparationError`.
         spawn: starts the program at a path under a watcher, or raises OSError.
         connect: connects the users to the RPC address, however long it takes.
         is_strangers: tells whether it is not the process of the job that they are connected to.
@@ -75,17 +75,17 @@ class Tools:
 
     clock: IReactorTime
     now: Callable[[], datetime]
-    prepare: Callable[[Job], Awaitable[Staged]]
+    prepare: Callable[[Job], Awaitable[PreparedRun]]
     spawn: Callable[[Path, Watcher], LoadTestProcess]
-    connect: Callable[[Users], Deferred[None]]
-    is_strangers: Callable[[str, int, tuple[End, End]], Awaitable[bool]]
+    connect: Callable[[RpcClient], Deferred[None]]
+    is_strangers: Callable[[str, int, tuple[Endpoint, Endpoint]], Awaitable[bool]]
     save: Callable[[Job], None]
     commit: Callable[[Job], Awaitable[None]]
-    results: Results
+    delivery: DeliveryQueue
     too_much: Callable[[int], Excess | None]
     keep_statistics: Callable[[Job, RunStatistics], Deferred[Any]]
     in_thread: Callable[[Callable[[], None]], Deferred[None]]
-    bounds: Bounds = attrs.Factory(Bounds)
+    bounds: Timeouts = attrs.Factory(Timeouts)
 
 
 class Run(Watcher):
@@ -93,9 +93,9 @@ class Run(Watcher):
 
     _log = Logger()
 
-    def __init__(self, job: Job, tools: Tools) -> None:
+    def __init__(self, job: Job, tools: RunDependencies) -> None:
         self.job = job
-        self._tools = tools
+        self._deps = tools
         self._unchecked_bytes = 0
         self._short_since: float | None = None
         self._begun_at = tools.now()
@@ -106,27 +106,29 @@ class Run(Watcher):
         self._over: Deferred[None] = Deferred()
         self._preparing: Deferred[None] | None = None
         self._connecting: Deferred[bool] | None = None
-        self._staged: Staged | None = None
+        self._staged: PreparedRun | None = None
         self._process: LoadTestProcess | None = None
-        self._users = Users(
+        self._rpc = RpcClient(
             job.spec.users,
             job.calls,
-            lambda: self._life.happen(Event.RETURNED),
+            lambda: self._machine.handle(Event.CALLS_DRAINED),
             self._lost_connection,
         )
         effects = {
-            Effect.SPAWN: self._spawn,
-            Effect.CONNECT: self._connect,
-            Effect.DRIVE: self._users.drive,
-            Effect.STOP_CALLING: self._users.stop_calling,
-            Effect.HANG_UP: self._hang_up,
-            Effect.WATCH_STDOUT: self._watch_stdout,
-            Effect.TERMINATE: self._terminate,
-            Effect.KILL: self._kill,
-            Effect.ABANDON: self._abandon,
-            Effect.END: self._end,
+            Action.SPAWN: self._spawn,
+            Action.CONNECT: self._connect,
+            Action.DRIVE: self._rpc.start,
+            Action.STOP_CALLING: self._rpc.stop,
+            Action.HANG_UP: self._hang_up,
+            Action.WATCH_STDOUT: self._watch_stdout,
+            Action.TERMINATE: self._terminate,
+            Action.KILL: self._kill,
+            Action.ABANDON: self._abandon,
+            Action.END: self._end,
         }
-        self._life = Life(job, tools.clock, tools.bounds, effects, self._save, self._broken)
+        self._machine = RunStateMachine(
+            job, tools.clock, tools.bounds, effects, self._save, self._broken
+        )
 
     @property
     def statistics(self) -> RunStatistics:
@@ -141,118 +143,118 @@ class Run(Watcher):
     @property
     def is_over(self) -> bool:
         """Whether nothing happens to it any more, a cancel included."""
-        return self._life.phase is Phase.OVER
+        return self._machine.phase is Phase.OVER
 
     @property
     def fault(self) -> HostFault | None:
         """Why the job went back to the queue, or None: it did not, or only the agent stopped."""
-        cause = self._life.cause
+        cause = self._machine.cause
         if cause is None or not self._requeued or cause.reason == outcome.AGENT_STOPPED.reason:
             return None
-        return HostFault(cause.reason, cause.sentence)
+        return HostFault(cause.reason, cause.message)
 
     @property
     def _requeued(self) -> bool:
-        return self._life.cause is not None and self._life.cause.requeue
+        return self._machine.cause is not None and self._machine.cause.requeue
 
     def start(self) -> Deferred[None]:
         """Begin; the Deferred fires when the job is over, or is back in the queue."""
-        self._begun_at = self._tools.now()
-        self._life.begin()
+        self._begun_at = self._deps.now()
+        self._machine.begin()
         self._preparing = ensureDeferred(self._prepare())
         return self._over
 
-    def cancel(self, cause: Cause) -> None:
+    def cancel(self, cause: FailureReason) -> None:
         """Bring the job to its ordered end, soon; `cause` stands unless there is one already."""
-        self._life.cancel(cause)
+        self._machine.cancel(cause)
 
     def check_space(self) -> None:
         """End the job while the disk still has room for its end.
 
         One that is short of space only for a moment does not end it.
         """
-        if self._staged is None or self._life.phase in (Phase.PREPARING, Phase.OVER):
+        if self._staged is None or self._machine.phase in (Phase.PREPARING, Phase.OVER):
             return
         self._unchecked_bytes = 0
         try:
-            excess = self._tools.too_much(self._staged.recorder.written_bytes)
+            excess = self._deps.too_much(self._staged.recorder.written_bytes)
         except Exception:
             self._log.failure("the space for job {id} cannot be looked at", id=self.job.id)
             return
         if excess is None:
             self._short_since = None
             return
-        seconds = self._tools.clock.seconds()
+        seconds = self._deps.clock.seconds()
         if self._short_since is None:
             self._short_since = seconds
         if excess.urgent or seconds - self._short_since >= _SHORT_SECONDS:
-            self._life.happen(Event.FAULT, Cause(DISK_FULL, excess.sentence))
+            self._machine.handle(Event.FAILED, FailureReason(DISK_FULL, excess.sentence))
 
     # What happens.
 
     def launched(self) -> None:
         """The program runs."""
-        if self._life.phase is Phase.OVER:
+        if self._machine.phase is Phase.OVER:
             return
         self._launched = True
         self._begin_results()
-        self._life.happen(Event.LAUNCHED)
+        self._machine.handle(Event.LAUNCHED)
 
     def launch_failed(self, sentence: str, host_status: str | None = None) -> None:
         """The program could not be executed; with a status, as the machine did not allow it."""
         sentence = f"The load test cannot be executed: {sentence}."
         if host_status is None:
-            cause = Cause("exec-failed", sentence)
+            cause = FailureReason("exec-failed", sentence)
         else:
             cause = outcome.from_host(HostFault(host_status, sentence))
-        self._life.happen(Event.FAULT, cause)
+        self._machine.handle(Event.FAILED, cause)
 
     def stdout(self, data: bytes) -> None:
         """Write what it printed at once, count it, and tell the next stage."""
         if self._ended:
             return
-        self._record(Recorder.stdout, data)
+        self._record(ResultWriter.stdout, data)
         self._count_in_turns()
 
     def stderr(self, data: bytes) -> None:
         """Write what it complained at once."""
-        if self._life.phase is Phase.OVER:
+        if self._machine.phase is Phase.OVER:
             return
-        self._record(Recorder.stderr, data)
+        self._record(ResultWriter.stderr, data)
 
     def exited(self, code: int | None, signal_number: int | None) -> None:
         """The process has ended."""
-        if self._life.phase is not Phase.OVER:
+        if self._machine.phase is not Phase.OVER:
             self.job.exit = Exit(code, _signal_name(signal_number))
-        self._life.happen(Event.EXITED)
+        self._machine.handle(Event.EXITED)
 
     def closed(self) -> None:
         """The process has ended and its output is read."""
-        self._life.happen(Event.CLOSED)
+        self._machine.handle(Event.CLOSED)
 
     def _lost_connection(self, sentence: str | None) -> None:
-        cause = Cause("rpc-protocol", f"The load test does not speak net/rpc: {sentence}.")
-        self._life.happen(Event.LOST, None if sentence is None else cause)
+        cause = FailureReason("rpc-protocol", f"The load test does not speak net/rpc: {sentence}.")
+        self._machine.handle(Event.CONNECTION_LOST, None if sentence is None else cause)
 
     # What is done.
 
     async def _prepare(self) -> None:
         try:
-            self._staged = await self._tools.prepare(self.job)
-            self.job.logged = True
+            self._staged = await self._deps.prepare(self.job)
+            self.job.has_log = True
             self.job.log_version = self._staged.log.version
             await self._save_as_started()
-        except Refused as refusal:
-            self._life.happen(Event.REFUSED, refusal.cause)
+        except PreparationError as refusal:
+            self._machine.handle(Event.PREPARATION_FAILED, refusal.cause)
         except (CancelledError, ConnectingCancelledError):
             return
         except Exception as error:
             cause = _cause(error, "prepare-failed", "The job cannot be prepared")
             if cause.reason == "internal-error":
                 self._log.failure("preparing job {id} broke", id=self.job.id)
-            self._life.happen(Event.REFUSED, cause)
+            self._machine.handle(Event.PREPARATION_FAILED, cause)
         else:
-            self._life.happen(Event.PREPARED)
+            self._machine.handle(Event.PREPARED)
 
     async def _save_as_started(self) -> None:
         """Have the store know that the job has started, or it would be run again after a restart.
@@ -263,7 +265,7 @@ class Run(Watcher):
         job = self.job
         job.state, job.started_at = State.STARTING, self._begun_at
         try:
-            await self._tools.commit(job)
+            await self._deps.commit(job)
         except BaseException:
             job.state, job.started_at = State.QUEUED, None
             raise
@@ -274,29 +276,29 @@ class Run(Watcher):
             return
         self._results_begun = True
         try:
-            self._tools.results.begin(self.job)
+            self._deps.delivery.begin(self.job)
         except Exception:
             self._log.failure("the results of job {id} cannot be delivered", id=self.job.id)
 
     def _grow_results(self) -> None:
         self._begin_results()
         try:
-            self._tools.results.grow(self.job)
+            self._deps.delivery.on_appended(self.job)
         except Exception:
             self._log.failure("the results of job {id} cannot be delivered", id=self.job.id)
 
-    def _broken(self, effect: Effect, error: Exception) -> None:
+    def _broken(self, effect: Action, error: Exception) -> None:
         """Go on after an effect that raised: to the end, if the run cannot come further."""
-        if effect is Effect.SPAWN:
+        if effect is Action.SPAWN:
             cause = _cause(error, "spawn-failed", "No process can be made")
             if cause.reason == "internal-error":
                 self._log.failure("spawning the load test of job {id} broke", id=self.job.id)
-            self._life.happen(Event.REFUSED, cause)
+            self._machine.handle(Event.PREPARATION_FAILED, cause)
             return
         self._log.failure("job {id}: to {effect} broke", id=self.job.id, effect=effect.value)
-        if effect in (Effect.CONNECT, Effect.DRIVE):
+        if effect in (Action.CONNECT, Action.DRIVE):
             sentence = f"The load test cannot be driven: {error!r}."
-            self._life.happen(Event.FAULT, Cause("internal-error", sentence))
+            self._machine.handle(Event.FAILED, FailureReason("internal-error", sentence))
 
     def _abandon(self) -> None:
         assert self._preparing is not None
@@ -304,10 +306,10 @@ class Run(Watcher):
 
     def _spawn(self) -> None:
         assert self._staged is not None
-        self._process = self._tools.spawn(self._staged.program, self)
+        self._process = self._deps.spawn(self._staged.program, self)
 
     def _watch_stdout(self) -> None:
-        self._life.stdout_is_busy()
+        self._machine.restart_quiet_timer()
 
     def _connect(self) -> None:
         self._connecting = ensureDeferred(self._connect_to_load_test())
@@ -317,12 +319,10 @@ class Run(Watcher):
     async def _connect_to_load_test(self) -> bool:
         """Connect, and tell whether that was to a stranger."""
         assert self._process is not None
-        await self._tools.connect(self._users)
+        await self._deps.connect(self._rpc)
         while True:
             try:
-                return await self._tools.is_strangers(
-                    self.job.id, self._process.pid, self._users.ends
-                )
+                return await self._deps.is_strangers(self.job.id, self._process.pid, self._rpc.ends)
             except Exception as error:
                 if status_of(error) is None:
                     raise
@@ -331,19 +331,19 @@ class Run(Watcher):
                     id=self.job.id,
                     error=error,
                 )
-            await deferLater(self._tools.clock, _LOOK_AGAIN_SECONDS)
+            await deferLater(self._deps.clock, _LOOK_AGAIN_SECONDS)
 
     def _connected(self, to_stranger: bool) -> None:
         if to_stranger:
             sentence = "Another program took the RPC address before the load test did."
-            self._life.happen(Event.FAULT, Cause("rpc-port-busy", sentence))
+            self._machine.handle(Event.FAILED, FailureReason("rpc-port-busy", sentence))
         else:
-            self._life.happen(Event.CONNECTED)
+            self._machine.handle(Event.CONNECTED)
 
     def _not_connected(self, failure: Failure) -> None:
         if not isinstance(failure.value, CancelledError):
             sentence = f"The load test cannot be connected to: {failure.getErrorMessage()}."
-            self._life.happen(Event.FAULT, Cause("connect-failed", sentence))
+            self._machine.handle(Event.FAILED, FailureReason("connect-failed", sentence))
 
     def _terminate(self) -> None:
         assert self._process is not None
@@ -356,19 +356,21 @@ class Run(Watcher):
     def _hang_up(self) -> None:
         if self._connecting is not None:
             self._connecting.cancel()
-        self._users.hang_up()
+        self._rpc.hang_up()
 
-    def _record(self, stream: Callable[[Recorder, bytes], None], data: bytes) -> None:
+    def _record(self, stream: Callable[[ResultWriter, bytes], None], data: bytes) -> None:
         assert self._staged is not None
         try:
             stream(self._staged.recorder, data)
         except OSError as error:
             reason = DISK_FULL if is_full(error) else "log-failed"
-            self._life.happen(Event.FAULT, Cause(reason, f"The log cannot be written: {error}."))
+            self._machine.handle(
+                Event.FAILED, FailureReason(reason, f"The log cannot be written: {error}.")
+            )
         except Exception as error:
             self._log.failure("recording the output of job {id} broke", id=self.job.id)
             sentence = f"The output cannot be recorded: {error!r}."
-            self._life.happen(Event.FAULT, Cause("internal-error", sentence))
+            self._machine.handle(Event.FAILED, FailureReason("internal-error", sentence))
         self._unchecked_bytes += len(data)
         if self._unchecked_bytes >= _CHECK_BYTES:
             self.check_space()
@@ -378,28 +380,28 @@ class Run(Watcher):
         if self._next_turn is not None and self._next_turn.active():
             return
         all_counted = self._take_turn()
-        if self._life.phase is Phase.OVER:
+        if self._machine.phase is Phase.OVER:
             return
         self._grow_results()
-        if self._life.phase is Phase.SETTLING:
-            self._life.stdout_is_busy()
+        if self._machine.phase is Phase.WAITING_FOR_OUTPUT:
+            self._machine.restart_quiet_timer()
         if self._process is not None and all_counted and self._next_turn is not None:
             self._process.resume_stdout()
         elif self._process is not None and not all_counted:
             self._process.pause_stdout()
         self._next_turn = None
         if not all_counted:
-            self._next_turn = self._tools.clock.callLater(0.0, self._count_in_turns)
+            self._next_turn = self._deps.clock.callLater(0.0, self._count_in_turns)
 
     def _take_turn(self) -> bool:
         """Count for as long as a turn lasts; return whether all is counted."""
         assert self._staged is not None
         try:
-            return take_turn(self._tools.clock, self._staged.recorder.count())
+            return take_turn(self._deps.clock, self._staged.recorder.count())
         except Exception as error:
             self._log.failure("counting the results of job {id} broke", id=self.job.id)
             sentence = f"The results cannot be counted: {error!r}."
-            self._life.happen(Event.FAULT, Cause("internal-error", sentence))
+            self._machine.handle(Event.FAILED, FailureReason("internal-error", sentence))
             return False
         finally:
             self._count()
@@ -428,18 +430,18 @@ class Run(Watcher):
 
     def _end_counting(self) -> None:
         if self._staged is not None and not self._take_turn():
-            self._tools.clock.callLater(0.0, self._end_counting)
+            self._deps.clock.callLater(0.0, self._end_counting)
         else:
-            self._settle()
+            self._finalize()
 
-    def _settle(self) -> None:
+    def _finalize(self) -> None:
         """Settle the account, step by step: one that breaks keeps the job from nothing else."""
         steps = [self._decide, self._save, self._announce]
         if self._staged is not None:
             closing = (self._keep_stderr, self._close_log, self._count, self._clear)
             steps = [*closing, self._keep_statistics, *steps]
         if self._results_begun:
-            steps = [*steps, lambda: self._tools.results.end(self.job)]
+            steps = [*steps, lambda: self._deps.delivery.end(self.job)]
         for step in steps:
             self._try(step)
         self._over.callback(None)
@@ -468,29 +470,31 @@ class Run(Watcher):
     def _decide(self) -> None:
         """Say how the job ended, or that it has not begun."""
         job = self.job
-        job.state, job.cause = outcome.verdict(self._life.cause, job.calls, self._users.last_error)
+        job.state, job.cause = outcome.final_state(
+            self._machine.cause, job.calls, self._rpc.last_error
+        )
         if job.state is State.QUEUED:
             job.started_at, job.exit, job.stderr_tail = None, None, ""
             if self._staged is not None:
                 # By a log the next start of the agent would take it for a job that has run.
                 self._staged.discard_log()
-                job.logged, job.log_version = False, None
+                job.has_log, job.log_version = False, None
         else:
-            job.started_at, job.ended_at = self._begun_at, self._tools.now()
+            job.started_at, job.ended_at = self._begun_at, self._deps.now()
             is_cut = self._staged is not None and self._staged.recorder.tally.is_cut
             job.warnings = tuple(outcome.warnings(job, is_cut))
 
     def _announce(self) -> None:
         job = self.job
         if job.state is State.QUEUED:
-            why = self._life.cause.sentence if self._life.cause is not None else ""
+            why = self._machine.cause.message if self._machine.cause is not None else ""
             self._log.info("job {id} stays in the queue: {why}", id=job.id, why=why)
         else:
             self._log.info("{sentence}", sentence=messages.ended(job))
         for warning in job.warnings:
             self._log.warn("job {id}: {warning}", id=job.id, warning=warning)
 
-    def _read_stderr(self, staged: Staged) -> str:
+    def _read_stderr(self, staged: PreparedRun) -> str:
         try:
             return staged.log.stderr_tail()
         except OSError as error:
@@ -500,7 +504,7 @@ class Run(Watcher):
     def _clear(self) -> None:
         """Remove what the load test has left: it may be very much."""
         assert self._staged is not None
-        clearing = maybeDeferred(self._tools.in_thread, self._staged.clear)
+        clearing = maybeDeferred(self._deps.in_thread, self._staged.cleanup)
         clearing.addErrback(
             lambda failure: self._log.warn(
                 "something that job {id} has left cannot be removed: {error}",
@@ -515,8 +519,8 @@ class Run(Watcher):
         if self._requeued:
             return
         statistics = self._staged.statistics
-        statistics.settle()
-        keeping = maybeDeferred(self._tools.keep_statistics, self.job, statistics)
+        statistics.flush()
+        keeping = maybeDeferred(self._deps.keep_statistics, self.job, statistics)
         keeping.addErrback(
             lambda failure: self._log.warn(
                 "the statistics of job {id} are not kept: {error}",
@@ -528,21 +532,21 @@ class Run(Watcher):
     def _save(self) -> None:
         """Keep the job as it stands; without a store that works it still comes to its end."""
         try:
-            self._tools.save(self.job)
+            self._deps.save(self.job)
         except OSError as error:
             self._log.warn("job {id} is not saved yet: {error}", id=self.job.id, error=error)
         except Exception:
             self._log.failure("job {id} cannot be saved", id=self.job.id)
 
 
-def _cause(error: Exception, reason: str, what: str) -> Cause:
+def _cause(error: Exception, reason: str, what: str) -> FailureReason:
     """Return why a run cannot begin: the machine, `reason`, or a bug."""
     status = status_of(error)
     if status is not None:
         return outcome.from_host(HostFault(status, f"{what}: {error}."))
     if isinstance(error, OSError):
-        return Cause(reason, f"{what}: {error}.")
-    return Cause("internal-error", f"{what}: {error!r}.")
+        return FailureReason(reason, f"{what}: {error}.")
+    return FailureReason("internal-error", f"{what}: {error!r}.")
 
 
 def _signal_name(number: int | None) -> str | None:

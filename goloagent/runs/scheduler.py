@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from goloagent.core.host_fault import HostFault
 from goloagent.jobs.database import Store
-from goloagent.jobs.job import Cause, Job, State
+from goloagent.jobs.job import FailureReason, Job, State
 from goloagent.runs import messages, outcome
 from goloagent.runs.run import Run
 
@@ -26,7 +26,7 @@ MAX_RETRY_SECONDS = 30.0
 END_SURVIVORS_SECONDS = 15.0
 
 
-class Supervisor:
+class JobScheduler:
     """Runs what `store` has queued, by `make_run`; `end_survivors` clears up after each."""
 
     _log = Logger()
@@ -57,9 +57,9 @@ class Supervisor:
     def start(self) -> None:
         """Begin with the first job of the queue."""
         self._open = True
-        self.look()
+        self.start_next()
 
-    def look(self) -> None:
+    def start_next(self) -> None:
         """Take the next job, when there is one, none is running and the queue is not paused."""
         if not self._open or self._running is not None or self._retry is not None:
             return
@@ -110,7 +110,7 @@ class Supervisor:
             self._end_pause()
         return kept
 
-    def stop(self, cause: Cause = outcome.AGENT_STOPPED) -> Deferred[None]:
+    def stop(self, cause: FailureReason = outcome.AGENT_STOPPED) -> Deferred[None]:
         """Take no further job and bring the running one to its end; fires when it is over."""
         self._open = False
         if self._retry is not None:
@@ -141,7 +141,7 @@ class Supervisor:
             self._log.info("the queue goes on: it was paused by {fault}", fault=self._fault.status)
             self._fault = None
         self._retry_seconds = FIRST_RETRY_SECONDS
-        self.look()
+        self.start_next()
 
     def _pause(self, fault: HostFault) -> None:
         """Try the first job of the queue again in a while; say so once."""
@@ -161,16 +161,16 @@ class Supervisor:
         retry, self._retry = self._retry, None
         if retry is not None and retry.active():
             retry.cancel()
-        self.look()
+        self.start_next()
 
     def _failed(self, failure: Failure, job: Job) -> None:
         """Have a job be over whose run broke."""
         self._log.failure("the run of job {id} broke", failure, id=job.id)
         if not job.state.over:
             sentence = f"The run broke: {failure.getErrorMessage()}."
-            self._end(job, State.FAILED, Cause("internal-error", sentence))
+            self._end(job, State.FAILED, FailureReason("internal-error", sentence))
 
-    def _end(self, job: Job, state: State, cause: Cause) -> bool:
+    def _end(self, job: Job, state: State, cause: FailureReason) -> bool:
         """Have a job without a run be over; return whether that is kept already."""
         job.state, job.cause, job.ended_at = state, cause, self._now()
         try:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 import attrs
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from goloagent.jobs.job import Cause, Job
+from goloagent.jobs.job import FailureReason, Job
 from goloagent.runs import outcome
-from goloagent.runs.timeouts import Bounds
-from goloagent.runs.transitions import WORK_IS_DONE, Effect, Event, Phase, step
+from goloagent.runs.timeouts import Timeouts
+from goloagent.runs.transitions import WORK_IS_DONE, Action, Event, Phase, next_transition
 
 
-class Life:
+class RunStateMachine:
     """The life of `job` from `PREPARING` to `OVER`, after which nothing happens any more.
 
     Args:
@@ -29,10 +29,10 @@ class Life:
         self,
         job: Job,
         clock: IReactorTime,
-        bounds: Bounds,
-        effects: Mapping[Effect, Callable[[], None]],
+        bounds: Timeouts,
+        effects: Mapping[Action, Callable[[], None]],
         save: Callable[[], None],
-        broken: Callable[[Effect, Exception], None],
+        broken: Callable[[Action, Exception], None],
     ) -> None:
         self._job = job
         self._clock = clock
@@ -44,21 +44,21 @@ class Life:
         self._phase_timer: IDelayedCall | None = None
         self._quiet_timer: IDelayedCall | None = None
         self.phase = Phase.PREPARING
-        self.cause: Cause | None = None
+        self.cause: FailureReason | None = None
 
     def begin(self) -> None:
         """Take up the first phase."""
         self._enter(Phase.PREPARING)
 
-    def happen(self, event: Event, cause: Cause | None = None) -> None:
+    def handle(self, event: Event, cause: FailureReason | None = None) -> None:
         """Let the table say what follows from `event`; the first cause stands."""
         phase = self.phase
         if phase is Phase.OVER:
             return
         if self.cause is None:
             seconds = self._seconds(phase)
-            self.cause = cause or outcome.cause_of(phase, event, seconds, self._job.exit)
-        following = step(phase, event)
+            self.cause = cause or outcome.failure_for(phase, event, seconds, self._job.exit)
+        following = next_transition(phase, event)
         self._enter(following.phase)
         for effect in following.effects:
             try:
@@ -66,7 +66,7 @@ class Life:
             except Exception as error:
                 self._broken(effect, error)
 
-    def cancel(self, cause: Cause) -> None:
+    def cancel(self, cause: FailureReason) -> None:
         """Bring the job to its ordered end, the cancelled times holding from now on.
 
         When all its calls have returned this only hastens the end: the job has done its work. One
@@ -77,15 +77,15 @@ class Life:
             cause = attrs.evolve(cause, requeue=True)
         elif self.cause is not None and self.cause.requeue and cause is outcome.CANCELLED:
             self.cause = cause
-        self.happen(Event.CANCEL, None if self.phase in WORK_IS_DONE else cause)
+        self.handle(Event.CANCEL, None if self.phase in WORK_IS_DONE else cause)
 
-    def stdout_is_busy(self) -> None:
+    def restart_quiet_timer(self) -> None:
         """Have `QUIET` happen after so long a silence from now on, if the phase lasts."""
         if self._quiet_timer is not None and self._quiet_timer.active():
             self._quiet_timer.reset(self._bounds.quiet_seconds)
         else:
             self._quiet_timer = self._clock.callLater(
-                self._bounds.quiet_seconds, self.happen, Event.QUIET
+                self._bounds.quiet_seconds, self.handle, Event.OUTPUT_IDLE
             )
 
     def _enter(self, phase: Phase) -> None:
@@ -99,7 +99,7 @@ class Life:
         self.phase = phase
         if phase.state is None:
             return
-        self._phase_timer = clock.callLater(seconds, self.happen, Event.TIMEOUT)
+        self._phase_timer = clock.callLater(seconds, self.handle, Event.TIMEOUT)
         if phase.state is not self._job.state:
             self._job.state = phase.state
             self._save()
@@ -107,7 +107,7 @@ class Life:
     def _seconds(self, phase: Phase) -> float:
         if phase is Phase.OVER:
             return 0.0
-        return self._bounds.of(phase, self._job.spec.duration_seconds, self._cancelled)
+        return self._bounds.for_phase(phase, self._job.spec.duration_seconds, self._cancelled)
 
     def _cancel_timers(self) -> None:
         for timer in (self._phase_timer, self._quiet_timer):

@@ -8,7 +8,7 @@ from goloagent.runs.transitions import Phase
 
 
 @attrs.frozen
-class Bounds:
+class Timeouts:
     """Seconds; the ``cancelled`` ones hold when somebody waits for the job to end.
 
     A cancelled job is gone within return + settle + grace + drain + kill seconds at the very worst.
@@ -26,17 +26,21 @@ class Bounds:
     drain_seconds: float = 2.0
     kill_seconds: float = 1.0
 
-    def of(self, phase: Phase, duration_seconds: float, cancelled: bool) -> float:
+    def for_phase(self, phase: Phase, duration_seconds: float, cancelled: bool) -> float:
         """Return how long `phase` may last in a run of `duration_seconds`."""
         return {
             Phase.PREPARING: self.prepare_seconds,
             Phase.LAUNCHING: self.start_seconds,
             Phase.CONNECTING: self.start_seconds,
             Phase.RUNNING: duration_seconds,
-            Phase.RETURNING: self.return_cancelled_seconds if cancelled else self.return_seconds,
-            Phase.SETTLING: self.settle_cancelled_seconds if cancelled else self.settle_seconds,
-            Phase.PARTING: self.part_seconds,
+            Phase.DRAINING_CALLS: self.return_cancelled_seconds
+            if cancelled
+            else self.return_seconds,
+            Phase.WAITING_FOR_OUTPUT: self.settle_cancelled_seconds
+            if cancelled
+            else self.settle_seconds,
+            Phase.CONNECTION_LOST: self.part_seconds,
             Phase.TERMINATING: self.grace_seconds,
-            Phase.DRAINING: self.drain_seconds,
+            Phase.CLOSING_PIPES: self.drain_seconds,
             Phase.KILLING: self.kill_seconds,
         }[phase]

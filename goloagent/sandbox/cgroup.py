@@ -18,7 +18,7 @@ END_SECONDS = 2.0
 _AGAIN_MILLISECONDS = 100
 
 
-def own(memberships: str, mounts: str) -> Path | None:
+def find_cgroup(memberships: str, mounts: str) -> Path | None:
     """Return the directory of the cgroup that a process is in, or None.
 
     Args:
@@ -37,11 +37,11 @@ def own(memberships: str, mounts: str) -> Path | None:
     return None
 
 
-def ours() -> Path | None:
+def current_cgroup() -> Path | None:
     """Return the directory of the cgroup that this process is in, or None."""
     proc = Path("/proc/self")
     try:
-        return own(_text(proc / "cgroup"), _text(proc / "mountinfo"))
+        return find_cgroup(_text(proc / "cgroup"), _text(proc / "mountinfo"))
     except OSError:
         return None  # a kernel without cgroups
 

@@ -32,7 +32,7 @@ class NotAllowed(Exception):
     """The system does not allow a containment; the message says why."""
 
 
-class Containment(Protocol):
+class IsolationBackend(Protocol):
     """A way, for the load test of one job after the other.
 
     A load test's `leader` is its process, or its keeper, which is a child of the agent.
@@ -75,9 +75,7 @@ class PidNamespace:
 
     def command(self, job_id: str, plan: Plan) -> list[str]:
         """Return the launcher, its parent an init, in a namespace."""
-        return pid_namespace.around(
-            os.getpid(), _launcher({**plan, "agent": pid_namespace.INIT_PID})
-        )
+        return pid_namespace.wrap(os.getpid(), _launcher({**plan, "agent": pid_namespace.INIT_PID}))
 
     def terminate(self, job_id: str, leader: Leader) -> None:
         """Have the keeper pass SIGTERM on to everything."""
@@ -157,12 +155,14 @@ class Cgroup(ProcessGroup):
         return parent / f"{self._prefix}{job_id}"
 
 
-def ways(mark: str) -> tuple[Containment, ...]:
+def backends(mark: str) -> tuple[IsolationBackend, ...]:
     """Return every way, the surest first, for the agent that marks its jobs by `mark`."""
-    return (PidNamespace(), Cgroup(cgroup.ours(), mark), ProcessGroup())
+    return (PidNamespace(), Cgroup(cgroup.current_cgroup(), mark), ProcessGroup())
 
 
-def choose(wanted: str | None, user: str | None, ways: Sequence[Containment]) -> Containment:
+def select(
+    wanted: str | None, user: str | None, ways: Sequence[IsolationBackend]
+) -> IsolationBackend:
     """Return the first of `ways` that can hold load tests of `user`, or the one called `wanted`.
 
     The last can always.
@@ -174,7 +174,7 @@ def choose(wanted: str | None, user: str | None, ways: Sequence[Containment]) ->
     for way in tried:
         if wanted not in (None, way.name):
             continue
-        refusal = attempt(way, user)
+        refusal = probe(way, user)
         if refusal is None:
             return way
         if wanted is not None:
@@ -182,14 +182,14 @@ def choose(wanted: str | None, user: str | None, ways: Sequence[Containment]) ->
     return last
 
 
-def attempt(
-    way: Containment, user: str | None, closed: Mapping[str, object] | None = None
+def probe(
+    way: IsolationBackend, user: str | None, closed: Mapping[str, object] | None = None
 ) -> str | None:
     """Come as far as executing a program; return what prevents it, if anything."""
     try:
         way.clear(_PROBE)
         try:
-            report = _report(way.command(_PROBE, plan("", "/", user, 2**40, closed)))
+            report = _report(way.command(_PROBE, launch_plan("", "/", user, 2**40, closed)))
         finally:
             way.clear(_PROBE)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -198,7 +198,7 @@ def attempt(
     return None if report.step == "exec" else report.sentence
 
 
-def plan(
+def launch_plan(
     program: str,
     directory: str,
     user: str | None,

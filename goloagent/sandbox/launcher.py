@@ -53,7 +53,7 @@ def _join(processes: str) -> None:
 def _rules(paths: list[str], readable: list[str], directory: str) -> landlock.Ruleset:
     """Grant everything but `paths`, of which some are `readable`, and all in the own directory."""
     ruleset = landlock.Ruleset()
-    for path in path_rules.open_paths([*paths, *readable]):
+    for path in path_rules.allowed_paths([*paths, *readable]):
         with suppress(OSError):  # what cannot be granted is closed, too
             ruleset.grant(path)
     for path in readable:

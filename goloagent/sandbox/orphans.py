@@ -26,7 +26,7 @@ _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def mark_of(state: Path, job_id: str = "") -> str:
+def env_tag(state: Path, job_id: str = "") -> str:
     """Return what marks the processes of a job; without one, what all marks of `state` begin with.
 
     The state directory is meant, not its name, which another agent may use in another root.
@@ -35,7 +35,7 @@ def mark_of(state: Path, job_id: str = "") -> str:
     return f"{status.st_dev:x}-{status.st_ino:x}/{job_id}"
 
 
-def bears(environ: bytes, mark: str) -> bool:
+def has_tag(environ: bytes, mark: str) -> bool:
     """Tell whether an environment, as /proc has it, bears a mark that begins with `mark`."""
     wanted = f"{VARIABLE}={mark}".encode()
     return any(variable.startswith(wanted) for variable in environ.split(b"\0"))
@@ -60,7 +60,7 @@ def has_children() -> bool:
     return True
 
 
-def end(
+def kill_tagged(
     mark: str, seconds: float = END_SECONDS, own_children: Container[int] | None = None
 ) -> tuple[int, int]:
     """Kill the processes that bear `mark`, and those they start meanwhile, until there is none.
@@ -121,7 +121,7 @@ def _held(
 
 def _bears(entry: Path, mark: str) -> bool:
     try:
-        return bears((entry / "environ").read_bytes(), mark)
+        return has_tag((entry / "environ").read_bytes(), mark)
     except OSError:
         return False  # it has ended, or belongs to somebody whom we may not look at or signal
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from posixpath import basename, dirname, join, normpath, realpath, relpath
 
 
-def beside(closed: Collection[str], entries: Callable[[str], Iterable[str]]) -> Iterator[str]:
+def complement(closed: Collection[str], entries: Callable[[str], Iterable[str]]) -> Iterator[str]:
     """Give each path that neither leads to a closed one nor is one, and has no parent like it.
 
     Args:
@@ -27,7 +27,7 @@ def beside(closed: Collection[str], entries: Callable[[str], Iterable[str]]) -> 
                 yield path
 
 
-def mirrors(path: str, mountinfo: str) -> Iterator[str]:
+def mount_aliases(path: str, mountinfo: str) -> Iterator[str]:
     """Give every path where mounts show what is at `path`, or a part of it; `path` is one.
 
     Args:
@@ -52,7 +52,7 @@ def mirrors(path: str, mountinfo: str) -> Iterator[str]:
             yield other_point
 
 
-def whereabouts(path: str) -> Iterator[str]:
+def resolve_links(path: str) -> Iterator[str]:
     """Give the real path of `path`, and those of the links on the way to it.
 
     Whoever may replace a link says what the agent's own path is.
@@ -62,20 +62,22 @@ def whereabouts(path: str) -> Iterator[str]:
             link = join(realpath(dirname(step)), basename(step))
             yield link
             rest = path[len(step) :].lstrip("/")
-            yield from whereabouts(join(dirname(link), os.readlink(link), rest))  # noqa: PTH115
+            yield from resolve_links(join(dirname(link), os.readlink(link), rest))  # noqa: PTH115
             return
     yield realpath(path)
 
 
-def open_paths(closed: Iterable[str]) -> Iterator[str]:
+def allowed_paths(closed: Iterable[str]) -> Iterator[str]:
     """Give all that is to be granted when `closed`, absolute paths, are not to be reached.
 
     A directory that may not be listed has nothing to give.
     """
     with open("/proc/self/mountinfo", "rb") as file:  # noqa: PTH123
         mountinfo = os.fsdecode(file.read())
-    real = {where for path in closed for where in whereabouts(path)}
-    return beside({shown for path in real for shown in mirrors(path, mountinfo)}, _entries)
+    real = {where for path in closed for where in resolve_links(path)}
+    return complement(
+        {shown for path in real for shown in mount_aliases(path, mountinfo)}, _entries
+    )
 
 
 def _above(path: str) -> Iterator[str]:

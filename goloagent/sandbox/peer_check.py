@@ -29,15 +29,15 @@ PAUSE_SECONDS = 0.02
 _LISTEN = "0A"  # linux/tcp_states.h
 
 IpAddress = IPv4Address | IPv6Address
-End = tuple[IpAddress, int]
+Endpoint = tuple[IpAddress, int]
 
 
 @attrs.frozen
 class Socket:
     """A TCP socket; `inode` is 0 while no process holds it, such as before its accept(2)."""
 
-    local: End
-    remote: End
+    local: Endpoint
+    remote: Endpoint
     listens: bool
     uid: int
     inode: int
@@ -52,7 +52,7 @@ class Owner:
     uid: int
 
 
-def end(host: str, port: int) -> End:
+def endpoint(host: str, port: int) -> Endpoint:
     """Return one end of a connection; an IPv4 address in IPv6 is that IPv4 address."""
     return _plain(ip_address(host.partition("%")[0])), port
 
@@ -66,7 +66,7 @@ def sockets(table: str, byteorder: Literal["little", "big"] = sys.byteorder) -> 
         )
 
 
-def far_ends(table: Iterable[Socket], ours: End, theirs: End) -> list[Socket]:
+def remote_sockets(table: Iterable[Socket], ours: Endpoint, theirs: Endpoint) -> list[Socket]:
     """Return the far end of a connection, or before its accept(2) whoever may accept it.
 
     That are several when they share a port, and none when the far end is not on this host.
@@ -85,15 +85,19 @@ def far_ends(table: Iterable[Socket], ours: End, theirs: End) -> list[Socket]:
     return []
 
 
-def listens(end: End, proc: Path = PROC) -> bool:
+def listens(end: Endpoint, proc: Path = PROC) -> bool:
     """Tell whether any program of this host listens on an address, or on all with that port."""
     address, port = end
     wanted = {(address, port), (type(address)(0), port), (IPv6Address(0), port)}
     return any(one.local in wanted for one in _listening(proc))
 
 
-def is_strangers(
-    ours: End, theirs: End, owner: Owner, proc: Path = PROC, pause_seconds: float = PAUSE_SECONDS
+def is_foreign_listener(
+    ours: Endpoint,
+    theirs: Endpoint,
+    owner: Owner,
+    proc: Path = PROC,
+    pause_seconds: float = PAUSE_SECONDS,
 ) -> bool:
     """Tell whether the far end of a connection is certainly not the load test's.
 
@@ -103,7 +107,7 @@ def is_strangers(
     for look in range(LOOKS):
         if look:
             time.sleep(pause_seconds)
-        found = far_ends(_tables(proc), ours, theirs)
+        found = remote_sockets(_tables(proc), ours, theirs)
         if found and not _strangers(found, owner, proc):
             return False
         suspicious = suspicious or bool(found)
@@ -111,7 +115,11 @@ def is_strangers(
 
 
 def is_load_tests(
-    ours: End, theirs: End, owner: Owner, proc: Path = PROC, pause_seconds: float = PAUSE_SECONDS
+    ours: Endpoint,
+    theirs: Endpoint,
+    owner: Owner,
+    proc: Path = PROC,
+    pause_seconds: float = PAUSE_SECONDS,
 ) -> bool:
     """Tell whether the far end of a connection may be the load test's.
 
@@ -122,7 +130,7 @@ def is_load_tests(
     for look in range(LOOKS):
         if look:
             time.sleep(pause_seconds)
-        found = far_ends(_tables(proc), ours, theirs)
+        found = remote_sockets(_tables(proc), ours, theirs)
         if not found:
             continue
         seen += 1
@@ -197,7 +205,7 @@ def _listening(proc: Path) -> Iterator[Socket]:
                 break
 
 
-def _end(text: str, byteorder: Literal["little", "big"]) -> End:
+def _end(text: str, byteorder: Literal["little", "big"]) -> Endpoint:
     """Read an address, in words of the machine's byte order, and a port."""
     address, _, port = text.partition(":")
     words = [int(address[at : at + 8], 16) for at in range(0, len(address), 8)]

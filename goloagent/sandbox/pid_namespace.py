@@ -39,7 +39,7 @@ _HEARD = {signal.SIGTERM, signal.SIGCHLD, END_ALL}
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def around(agent: int, command: list[str]) -> list[str]:
+def wrap(agent: int, command: list[str]) -> list[str]:
     """Return the command line that runs `command`, whose executable is a path, in a namespace."""
     return [sys.executable, "-I", "-S", __file__, str(agent), *command]
 
@@ -71,7 +71,7 @@ def _unshare() -> None:
     _check(_libc.mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None))
 
 
-def keep(agent: int, command: list[str]) -> None:
+def run_monitor(agent: int, command: list[str]) -> None:
     """Run the command in a namespace; returns only by ending the process."""
     os.set_inheritable(STATUS_FD, True)
     os.set_inheritable(EXIT_FD, False)
@@ -137,7 +137,7 @@ def _be_init(command: list[str]) -> None:
 def main(agent: str, *command: str) -> None:
     """Run the command, or say on `STATUS_FD` why not."""
     try:
-        keep(int(agent), [*command])
+        run_monitor(int(agent), [*command])
     except OSError as error:
         report = {"step": "make a PID namespace", "errno": error.errno, "error": error.strerror}
         os.write(STATUS_FD, json.dumps(report).encode())

@@ -23,7 +23,7 @@ REST_SECONDS = 0.005
 What is printed in a burst meanwhile, beyond what the pipe holds, waits for the end of the rest."""
 
 
-class BlockReader:
+class PipeReader:
     """Reads what a process just spawned writes to a descriptor in blocks of `BLOCK_BYTES`.
 
     The fast path beside Twisted's own reading, which stays where this is no process of the system's

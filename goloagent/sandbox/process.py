@@ -18,8 +18,8 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from goloagent.sandbox import launcher, orphans
-from goloagent.sandbox.isolation import Containment, ProcessGroup, launch_report, plan
-from goloagent.sandbox.pipe_reader import BlockReader
+from goloagent.sandbox.isolation import IsolationBackend, ProcessGroup, launch_plan, launch_report
+from goloagent.sandbox.pipe_reader import PipeReader
 from goloagent.sandbox.session_leader import Leader
 from goloagent.sandbox.task_limit import max_tasks
 
@@ -67,7 +67,7 @@ class Program:
     rpc_address: str
     mark: str
     user: str | None = None
-    containment: Containment = attrs.Factory(ProcessGroup)
+    containment: IsolationBackend = attrs.Factory(ProcessGroup)
     closed: Mapping[str, object] | None = None
     sdk: Path | None = None
 
@@ -83,7 +83,7 @@ class LoadTestProcess(ProcessProtocol):
     transport: IProcessTransport
 
     def __init__(
-        self, watcher: Watcher, containment: Containment, job_id: str, mark: str = ""
+        self, watcher: Watcher, containment: IsolationBackend, job_id: str, mark: str = ""
     ) -> None:
         self._watcher = watcher
         self._containment = containment
@@ -94,7 +94,7 @@ class LoadTestProcess(ProcessProtocol):
         self._exit_told = False
         self._mark = mark
         self._leader: Leader | None = None
-        self._stdout: BlockReader | None = None
+        self._stdout: PipeReader | None = None
 
     @property
     def pid(self) -> int:
@@ -150,7 +150,7 @@ class LoadTestProcess(ProcessProtocol):
         if self._leader is not None:
             self._containment.kill(self._job_id, self._leader)
 
-    def reads_stdout_by(self, reader: BlockReader) -> None:
+    def reads_stdout_by(self, reader: PipeReader) -> None:
         """Note what reads stdout."""
         self._stdout = reader
 
@@ -196,7 +196,7 @@ def spawn(reactor: IReactorProcess, program: Program, watcher: Watcher) -> LoadT
     Raises:
         OSError: no process can be made.
     """
-    told = plan(
+    told = launch_plan(
         str(program.path),
         str(program.directory),
         program.user,
@@ -226,5 +226,5 @@ def spawn(reactor: IReactorProcess, program: Program, watcher: Watcher) -> LoadT
             env=environment,
             childFDs=pipes | dict.fromkeys(program.containment.reports, "r"),
         )
-    process.reads_stdout_by(BlockReader(process.transport, 1))
+    process.reads_stdout_by(PipeReader(process.transport, 1))
     return process

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from goloagent.sandbox.orphans import bears
+from goloagent.sandbox.orphans import has_tag
 
 _ENDED = "ZX"  # proc(5): zombie, dead
 
@@ -34,7 +34,7 @@ def process(stat: str) -> Process:
     return Process(int(before.split()[0]), int(parent), int(session), state in _ENDED)
 
 
-def family(processes: Iterable[Process], leader: int, marked: Set[int]) -> set[int]:
+def descendants(processes: Iterable[Process], leader: int, marked: Set[int]) -> set[int]:
     """Return which live `processes` belong to the load test that `leader` began."""
     everyone = list(processes)
     children: dict[int, list[Process]] = {}
@@ -52,7 +52,7 @@ def family(processes: Iterable[Process], leader: int, marked: Set[int]) -> set[i
 
 def find(leader: int, mark: str, proc: Path) -> set[int]:
     """Look in `proc` for the load test that `leader` began and whose processes bear `mark`."""
-    return family(_processes(proc), leader, set(_marked(proc, mark)))
+    return descendants(_processes(proc), leader, set(_marked(proc, mark)))
 
 
 def _entries(proc: Path) -> Iterator[Path]:
@@ -68,5 +68,5 @@ def _processes(proc: Path) -> Iterator[Process]:
 def _marked(proc: Path, mark: str) -> Iterator[int]:
     for entry in _entries(proc):
         with suppress(OSError):  # it has ended, or belongs to somebody whom we may not look at
-            if bears((entry / "environ").read_bytes(), mark):
+            if has_tag((entry / "environ").read_bytes(), mark):
                 yield int(entry.name)

@@ -16,13 +16,13 @@ from twisted.internet.process import reapProcessHandlers
 from twisted.logger import Logger
 
 from goloagent.sandbox import cgroup, landlock, orphans, peer_check
-from goloagent.sandbox.isolation import Containment, ProcessGroup, attempt, choose, ways
-from goloagent.sandbox.peer_check import End, Owner, is_load_tests, is_strangers
+from goloagent.sandbox.isolation import IsolationBackend, ProcessGroup, backends, probe, select
+from goloagent.sandbox.peer_check import Endpoint, Owner, is_foreign_listener, is_load_tests
 from goloagent.sandbox.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.sdk import archive
 
 
-class Custody:
+class ProcessSupervisor:
     """Keeps load tests of the agent whose state is in `state`, as `user` or as the agent's own.
 
     First ends what is left of an earlier life.
@@ -57,17 +57,17 @@ class Custody:
         self._user = user
         self._rpc_address = rpc_address
         self._sdk = state / archive.NAME
-        found = ways(self._mark())
+        found = backends(self._mark())
         for way in found:
             self._clear(way, "", "earlier jobs")
-        self._tell("earlier jobs", orphans.end(self._mark()))
-        self._containment = choose(wanted, user, found)
+        self._tell("earlier jobs", orphans.kill_tagged(self._mark()))
+        self._containment = select(wanted, user, found)
         self.adopts_orphans = self._adopt_orphans()
-        self._log.info("load tests are kept together by: {name}", name=self.containment)
+        self._log.info("load tests are kept together by: {name}", name=self.isolation)
         self._closed = self._close(closed, readable)
 
     @property
-    def containment(self) -> str:
+    def isolation(self) -> str:
         """The name of the containment in force."""
         return self._containment.name
 
@@ -96,10 +96,12 @@ class Custody:
         self._current = process
         return process
 
-    async def is_strangers(self, job_id: str, pid: int, ends: tuple[End, End]) -> bool:
+    async def is_foreign_listener(
+        self, job_id: str, pid: int, ends: tuple[Endpoint, Endpoint]
+    ) -> bool:
         """Tell whether the far end of a connection belongs to another process than the job's."""
         owner = Owner(pid, self._mark(job_id), self._uid())
-        strangers: bool = await self._in_thread(is_strangers, *ends, owner)
+        strangers: bool = await self._in_thread(is_foreign_listener, *ends, owner)
         return strangers
 
     async def holds(self, ours: tuple[str, int], theirs: tuple[str, int]) -> bool:
@@ -108,18 +110,18 @@ class Custody:
             return False
         # Whatever bears the mark of any job is one's, also if it has outlived its own.
         owner = Owner(self._current.pid, self._mark(), self._uid())
-        ends = peer_check.end(*ours), peer_check.end(*theirs)
+        ends = peer_check.endpoint(*ours), peer_check.endpoint(*theirs)
         held: bool = await self._in_thread(is_load_tests, *ends, owner)
         return held
 
-    async def end(self, job_id: str) -> None:
+    async def reap_leftovers(self, job_id: str) -> None:
         """End what a job has left behind, off the reactor thread: there may be many processes."""
         whose = f"job {job_id}"
         await self._in_thread(self._clear, self._containment, job_id, whose)
         # What else is a child of the agent by now was left behind by a load test.
         ours = frozenset(reapProcessHandlers) if self.adopts_orphans else None
         mark = self._mark(job_id)
-        ended = await self._in_thread(orphans.end, mark, orphans.END_SECONDS, ours)
+        ended = await self._in_thread(orphans.kill_tagged, mark, orphans.END_SECONDS, ours)
         if not ended[1]:
             self._current = None
         self._tell(whose, ended)
@@ -129,12 +131,12 @@ class Custody:
     ) -> Mapping[str, object] | None:
         """Return what load tests are kept from and what of it they may read, or None: nothing."""
         # Who may write to the agent's cgroup may end the agent by it.
-        readable = filter(None, [cgroup.ours(), self._sdk.absolute(), *readable])
+        readable = filter(None, [cgroup.current_cgroup(), self._sdk.absolute(), *readable])
         closed = {
             "paths": [str(path.absolute()) for path in paths],
             "readable": list(map(str, readable)),
         }
-        refusal = attempt(self._containment, self._user, closed)
+        refusal = probe(self._containment, self._user, closed)
         if refusal is not None:
             self._log.warn(
                 "load tests are kept from the agent's files by their owner alone: {why}",
@@ -155,7 +157,7 @@ class Custody:
 
         It may not be when the agent is process 1, or was started with children.
         """
-        if self.containment != ProcessGroup.name or os.getpid() == 1 or orphans.has_children():
+        if self.isolation != ProcessGroup.name or os.getpid() == 1 or orphans.has_children():
             return False
         try:
             orphans.adopt_orphans()
@@ -165,9 +167,9 @@ class Custody:
         return True
 
     def _mark(self, job_id: str = "") -> str:
-        return orphans.mark_of(self._state, job_id)
+        return orphans.env_tag(self._state, job_id)
 
-    def _clear(self, way: Containment, job_id: str, whose: str) -> None:
+    def _clear(self, way: IsolationBackend, job_id: str, whose: str) -> None:
         try:
             way.clear(job_id)
         except OSError as error:

@@ -22,11 +22,11 @@ from goloagent.artifacts.store import content_of, is_binary
 from goloagent.jobs import queue_files
 from goloagent.jobs.database import Binary
 from goloagent.jobs.ids import is_id
-from goloagent.jobs.job import Cause, Job, Results, State
+from goloagent.jobs.job import FailureReason, Job, ResultCounts, State
 from goloagent.jobs.spec import NAME_PATTERN, JobSpec
 from goloagent.wal.run_log import ACCOUNT, OUT, LogPathError, open_reader
 
-DATABASE_LOST = Cause(
+DATABASE_LOST = FailureReason(
     "state-lost", "The job database had lost this run; it was found among the logs."
 )
 _ACCOUNT_BYTES = 4096
@@ -34,7 +34,7 @@ _NAME = re.compile(NAME_PATTERN)
 
 
 @attrs.frozen
-class Remains:
+class RunScanner:
     """The binaries in the directory `kept`, the runs below `logs`, and the jobs in `queue`.
 
     Every method reads the disk, some all of it: call them off the reactor thread.
@@ -83,7 +83,7 @@ class Remains:
         found = []
         for name, job_id in _runs(self.logs):
             if job_id not in known and (time := self._last_printed(name, job_id)) is not None:
-                results = account_of(self.logs, name, job_id) or Results()
+                results = read_manifest(self.logs, name, job_id) or ResultCounts()
                 found.append(_run(name, job_id, time, results))
         return sorted(found, key=lambda job: job.queued_at)
 
@@ -91,9 +91,9 @@ class Remains:
         """Tell whether a job has a log."""
         return self._last_printed(job.spec.name, job.id) is not None
 
-    def account_of(self, job: Job) -> Results | None:
+    def account_of(self, job: Job) -> ResultCounts | None:
         """Return the account beside the log of a job; None where there is no whole one."""
-        return account_of(self.logs, job.spec.name, job.id)
+        return read_manifest(self.logs, job.spec.name, job.id)
 
     def _last_printed(self, name: str, job_id: str) -> datetime | None:
         """Return when the stdout of a run was written last, or None where it has no log.
@@ -109,17 +109,17 @@ class Remains:
         return _time(status) if stat.S_ISREG(status.st_mode) and not is_attempt else None
 
 
-def account(job: Job) -> bytes:
+def manifest(job: Job) -> bytes:
     """Return what became of the results of `job`, to be kept beside its log."""
     return json.dumps(attrs.asdict(job.results)).encode()
 
 
-def account_of(logs: Path, name: str, job_id: str) -> Results | None:
+def read_manifest(logs: Path, name: str, job_id: str) -> ResultCounts | None:
     """Return the account beside the log of a run; None where there is no whole one."""
     try:
         file = open_reader(logs, name, job_id, ACCOUNT)
         try:
-            results = msgspec.json.decode(file.read(0, _ACCOUNT_BYTES), type=Results)
+            results = msgspec.json.decode(file.read(0, _ACCOUNT_BYTES), type=ResultCounts)
         finally:
             file.close()
     except (OSError, LogPathError, msgspec.DecodeError, RecursionError):
@@ -128,7 +128,7 @@ def account_of(logs: Path, name: str, job_id: str) -> Results | None:
     return results if is_whole else None
 
 
-def _run(name: str, job_id: str, time: datetime, results: Results) -> Job:
+def _run(name: str, job_id: str, time: datetime, results: ResultCounts) -> Job:
     return Job(
         id=job_id,
         spec=JobSpec(name, 0, 0, ""),
@@ -136,7 +136,7 @@ def _run(name: str, job_id: str, time: datetime, results: Results) -> Job:
         state=State.INTERRUPTED,
         cause=DATABASE_LOST,
         ended_at=time,
-        logged=True,
+        has_log=True,
         results=results,
     )
 

@@ -12,20 +12,22 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from goloagent.core.record import Record
-from goloagent.results.line_counter import Tally
-from goloagent.wal.run_log import RunLog
+from goloagent.results.line_counter import LineCounter
+from goloagent.wal.run_log import RunLogWriter
 
 
-class Recorder:
+class ResultWriter:
     """Writes to `log`, which it owns; `tally` counts exactly what out.log has.
 
     `observe` is given the results in it.
     """
 
-    def __init__(self, log: RunLog, observe: Callable[[list[Record]], None] | None = None) -> None:
+    def __init__(
+        self, log: RunLogWriter, observe: Callable[[list[Record]], None] | None = None
+    ) -> None:
         self._log = log
         self._broken = False
-        self.tally = Tally(observe=observe)
+        self.tally = LineCounter(observe=observe)
         self._stderr_bytes = 0
         self.lost_bytes = 0
         self._uncounted: deque[Iterator[None]] = deque()

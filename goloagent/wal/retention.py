@@ -16,7 +16,7 @@ import attrs
 from twisted.logger import Logger
 
 from goloagent.jobs.database import SettledRun, Store
-from goloagent.wal.run_log import LogPathError, forget_run, remove_run, size_of_run
+from goloagent.wal.run_log import LogPathError, remove_run, size_of_run, unlink_run
 
 SWEEP_SECONDS = 3600.0
 # To go to a thread costs more than to look at one log there.
@@ -32,7 +32,7 @@ class Aged:
     size: int
 
 
-def overdue(runs: Iterable[Aged], max_age: float, max_bytes: int) -> list[SettledRun]:
+def select_expired(runs: Iterable[Aged], max_age: float, max_bytes: int) -> list[SettledRun]:
     """Return which of `runs` to remove, the oldest first.
 
     Those older than `max_age`, and then the oldest ones until the rest has at most so many bytes.
@@ -115,10 +115,10 @@ class Retention:
             some = self.store.settled_runs(_AT_A_TIME, some[-1])
         self.ages.end()
         max_age = timedelta(days=self.keep_days).total_seconds()
-        for run in overdue(found, max_age, self.keep_bytes):
+        for run in select_expired(found, max_age, self.keep_bytes):
             try:
                 await self.in_thread(remove_run, self.logs, run.name, run.job_id)
-                forget_run(self.logs, run.name, run.job_id)
+                unlink_run(self.logs, run.name, run.job_id)
                 self.store.forget_log(run.job_id)
             except (OSError, LogPathError) as error:
                 self._log.warn(

@@ -43,7 +43,7 @@ class LogPathError(Exception):
 
 
 @attrs.define(eq=False)
-class RunLog:
+class RunLogWriter:
     """A run's log, open for appending; `size` is how many bytes of stdout are written.
 
     Each byte of stdout has its place in out.log, whatever another program does to the file: where
@@ -60,7 +60,7 @@ class RunLog:
     shrunk: Callable[[int], None] = lambda left: None
 
     @classmethod
-    def create(cls, logs: Path, name: str, job_id: str) -> RunLog:
+    def create(cls, logs: Path, name: str, job_id: str) -> RunLogWriter:
         """Make the log of a new run and point the links of `name` to it.
 
         A file in a link's place is an older agent's log: it is kept as ``out.log.before-<job id>``.
@@ -72,8 +72,8 @@ class RunLog:
         """
         with _directory(logs, name, make=True) as named:
             for file in (OUT, ERR):
-                _make_way(named, file, job_id)
-            with _step(named, job_id, make=True) as own:
+                _move_aside(named, file, job_id)
+            with _open_subdir(named, job_id, make=True) as own:
                 _remove_unused(own)
                 out = _create(own, OUT, _WRITE)
                 try:
@@ -81,10 +81,10 @@ class RunLog:
                 except BaseException:
                     os.close(out)
                     raise
-            log = cls(out, err, version=LogReader(out).version())
+            log = cls(out, err, version=RunLogReader(out).version())
             try:
                 for file in (OUT, ERR):
-                    _point(named, file, job_id)
+                    _update_symlink(named, file, job_id)
             except BaseException:
                 log.close()
                 raise
@@ -96,7 +96,7 @@ class RunLog:
         Raises:
             OSError: it could not all be written; `size` tells how much of it was.
         """
-        log = LogReader(self._out)
+        log = RunLogReader(self._out)
         if log.version() != self.version:
             self.intact_from = self.size
             left = log.size()
@@ -125,8 +125,8 @@ class RunLog:
         return len(data)
 
     def stderr_tail(self) -> str:
-        """Return how stderr ends so far, as `LogReader.tail` does."""
-        return LogReader(self._err).tail()
+        """Return how stderr ends so far, as `RunLogReader.tail` does."""
+        return RunLogReader(self._err).tail()
 
     @property
     def closed(self) -> bool:
@@ -143,7 +143,7 @@ class RunLog:
 
 
 @attrs.define(eq=False)
-class LogReader:
+class RunLogReader:
     """One file of a run's log, open for reading while it grows."""
 
     _descriptor: int
@@ -178,24 +178,24 @@ class LogReader:
         self._descriptor = -1
 
 
-def open_reader(logs: Path, name: str, job_id: str, file: str = OUT) -> LogReader:
+def open_reader(logs: Path, name: str, job_id: str, file: str = OUT) -> RunLogReader:
     """Open the stdout (or, with `ERR`, the stderr) of a run for reading.
 
     Raises:
         FileNotFoundError: there is no such log.
         LogPathError: a link, or anything else that is no log, stands in its place.
     """
-    with _directory(logs, name) as named, _step(named, job_id) as own:
+    with _directory(logs, name) as named, _open_subdir(named, job_id) as own:
         with _refusing_links(file):
             descriptor = os.open(file, _READ, dir_fd=own)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise LogPathError(f"{file} is not a file")
-        return LogReader(descriptor)
+        return RunLogReader(descriptor)
 
 
 def read_stderr_tail(logs: Path, name: str, job_id: str) -> str:
-    """Return how the stderr of a run that is over ended, as `LogReader.tail` does.
+    """Return how the stderr of a run that is over ended, as `RunLogReader.tail` does.
 
     Raises:
         FileNotFoundError: there is no such log.
@@ -210,7 +210,7 @@ def read_stderr_tail(logs: Path, name: str, job_id: str) -> str:
 
 
 @attrs.define(eq=False)
-class LogSync:
+class RunLogSync:
     """Makes what is written to a run's stdout durable, from another thread than the writer's.
 
     Its descriptors are its own, so that the writer may close the log meanwhile. They are open from
@@ -241,7 +241,7 @@ class LogSync:
             os.close(self._directories.pop())
 
 
-def open_sync(logs: Path, name: str, job_id: str) -> LogSync:
+def open_sync(logs: Path, name: str, job_id: str) -> RunLogSync:
     """Open the log of a run, just made, for syncing.
 
     Raises:
@@ -250,35 +250,35 @@ def open_sync(logs: Path, name: str, job_id: str) -> LogSync:
     """
     directories: list[int] = []
     try:
-        with _directory(logs, name) as named, _step(named, job_id) as own:
+        with _directory(logs, name) as named, _open_subdir(named, job_id) as own:
             directories.extend((os.dup(own), os.dup(named)))
             directories.append(os.open(logs, _DIRECTORY))
             with _refusing_links(OUT):
-                return LogSync(os.open(OUT, _READ, dir_fd=own), directories)
+                return RunLogSync(os.open(OUT, _READ, dir_fd=own), directories)
     except BaseException:
         for directory in directories:
             os.close(directory)
         raise
 
 
-def write_account(logs: Path, name: str, job_id: str, account: bytes) -> None:
+def write_manifest(logs: Path, name: str, job_id: str, account: bytes) -> None:
     """Write beside a run's log what became of its results, for a time without a database.
 
     Raises:
         LogPathError: a link, or anything else that is no log, stands in the way.
         OSError: it cannot be noted.
     """
-    write_beside(logs, name, job_id, ACCOUNT, account)
+    write_sidecar(logs, name, job_id, ACCOUNT, account)
 
 
-def write_beside(logs: Path, name: str, job_id: str, file: str, data: bytes) -> None:
+def write_sidecar(logs: Path, name: str, job_id: str, file: str, data: bytes) -> None:
     """Write a file beside a run's log, in place of what it had.
 
     Raises:
         LogPathError: a link, or anything else that is no log, stands in the way.
         OSError: it cannot all be written.
     """
-    with _directory(logs, name) as named, _step(named, job_id) as own, _refusing_links(file):
+    with _directory(logs, name) as named, _open_subdir(named, job_id) as own, _refusing_links(file):
         descriptor = os.open(file, _NOTE, 0o640, dir_fd=own)
         try:
             rest = memoryview(data)
@@ -295,7 +295,7 @@ def open_to_append(logs: Path, name: str, job_id: str, file: str) -> int:
         LogPathError: a link, or anything else that is no log, stands in the way.
         OSError: it cannot be opened.
     """
-    with _directory(logs, name) as named, _step(named, job_id) as own, _refusing_links(file):
+    with _directory(logs, name) as named, _open_subdir(named, job_id) as own, _refusing_links(file):
         descriptor = os.open(file, _GROW, 0o640, dir_fd=own)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -311,7 +311,7 @@ def size_of_run(logs: Path, name: str, job_id: str) -> int:
         OSError: it cannot be looked at.
     """
     try:
-        with _directory(logs, name) as named, _step(named, job_id) as own:
+        with _directory(logs, name) as named, _open_subdir(named, job_id) as own:
             return sum(os.lstat(file, dir_fd=own).st_size for file in os.listdir(own))  # noqa: PTH208
     except FileNotFoundError:
         return 0
@@ -325,7 +325,7 @@ def size_of_file(logs: Path, name: str, job_id: str, file: str = OUT) -> int:
         LogPathError: a link, or anything else that is no log, stands in its place.
         OSError: it cannot be looked at.
     """
-    with _directory(logs, name) as named, _step(named, job_id) as own:
+    with _directory(logs, name) as named, _open_subdir(named, job_id) as own:
         status = os.lstat(file, dir_fd=own)
     if not stat.S_ISREG(status.st_mode):
         raise LogPathError(f"{file} is not a file")
@@ -340,7 +340,7 @@ def remove_run(logs: Path, name: str, job_id: str) -> None:
         OSError: something cannot be removed.
     """
     with suppress(FileNotFoundError), _directory(logs, name) as named:
-        with _step(named, job_id):
+        with _open_subdir(named, job_id):
             pass  # it is a directory and no link
         remove_at(named, job_id)
 
@@ -351,14 +351,14 @@ def discard_run(logs: Path, name: str, job_id: str) -> None:
     From the thread that creates logs. What cannot be removed is made anew by the next attempt.
     """
     with suppress(OSError, LogPathError), _directory(logs, name) as named:
-        with _step(named, job_id) as own:
+        with _open_subdir(named, job_id) as own:
             _remove_unused(own)
         os.rmdir(job_id, dir_fd=named)
     with suppress(OSError, LogPathError):
-        forget_run(logs, name, job_id)
+        unlink_run(logs, name, job_id)
 
 
-def forget_run(logs: Path, name: str, job_id: str) -> None:
+def unlink_run(logs: Path, name: str, job_id: str) -> None:
     """Remove the links to a run that is removed, and the name's directory when it is empty.
 
     From the thread that creates logs: another run of the name may begin at any moment.
@@ -381,14 +381,14 @@ def _directory(logs: Path, name: str, make: bool = False) -> Iterator[int]:
     """Open the directory of a name; `logs` itself may be a link, for it is the operator's."""
     root = os.open(logs, _DIRECTORY)
     try:
-        with _step(root, name, make) as named:
+        with _open_subdir(root, name, make) as named:
             yield named
     finally:
         os.close(root)
 
 
 @contextmanager
-def _step(parent: int, name: str, make: bool = False) -> Iterator[int]:
+def _open_subdir(parent: int, name: str, make: bool = False) -> Iterator[int]:
     """Open a directory in an open one, made before if asked."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise LogPathError(f"{name!r} cannot name a directory")
@@ -430,7 +430,7 @@ def _remove_unused(directory: int) -> None:
                     os.unlink(file, dir_fd=directory)
 
 
-def _make_way(directory: int, file: str, job_id: str) -> None:
+def _move_aside(directory: int, file: str, job_id: str) -> None:
     """See that a link can stand at `file`, keeping a log that stands there."""
     try:
         mode = os.lstat(file, dir_fd=directory).st_mode
@@ -442,7 +442,7 @@ def _make_way(directory: int, file: str, job_id: str) -> None:
         raise LogPathError(f"{file} is neither a log nor a link to one")
 
 
-def _point(directory: int, file: str, job_id: str) -> None:
+def _update_symlink(directory: int, file: str, job_id: str) -> None:
     """Point the link at `file` to the run's, with no moment in between."""
     link = f".{file}.{job_id}"
     with suppress(FileNotFoundError):  # an attempt that failed may have left it

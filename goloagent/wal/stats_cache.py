@@ -18,14 +18,14 @@ from goloagent.concurrency.single_flight import SingleFlight
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.core.stats.summary import Summary
 from goloagent.jobs.job import Job
-from goloagent.results.line_counter import Tally
+from goloagent.results.line_counter import LineCounter
 from goloagent.wal.run_log import LogPathError, open_reader
 from goloagent.wal.stats_file import load_statistics, write_statistics
 
 BLOCK_BYTES = 1024 * 1024
 
 
-class Archive:
+class SummaryCache:
     """The runs below `logs`; `in_thread` runs a function off the reactor thread."""
 
     _log = Logger()
@@ -41,7 +41,7 @@ class Archive:
         """End a rebuild between two blocks of its log; whoever waits for it gets an OSError."""
         self._stopped = True
 
-    def summary(self, job: Job) -> Deferred[Summary]:
+    def get(self, job: Job) -> Deferred[Summary]:
         """Return the statistics of a job that is over, in a Deferred that may be cancelled.
 
         It fails with FileNotFoundError when there is no log, LogPathError when something else
@@ -49,7 +49,7 @@ class Archive:
         """
         return self._summaries.do(job.id, lambda: self._find(job))
 
-    def keep(self, job: Job, statistics: RunStatistics) -> Deferred[Summary]:
+    def put(self, job: Job, statistics: RunStatistics) -> Deferred[Summary]:
         """Write the statistics of a run that has ended; until then, `summary` waits for them."""
 
         async def keep() -> Summary:
@@ -99,7 +99,7 @@ def rebuild(read: Callable[[int, int], bytes]) -> RunStatistics:
     `read` returns up to so many bytes of the log from an offset; fewer only at its end.
     """
     statistics = RunStatistics()
-    tally = Tally(observe=statistics.add)
+    tally = LineCounter(observe=statistics.add)
     offset = 0
     while block := read(offset, BLOCK_BYTES):
         tally.feed(block)

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from goloagent.core.stats.summary import Summary
-from goloagent.wal.run_log import LogPathError, open_reader, write_beside
+from goloagent.wal.run_log import LogPathError, open_reader, write_sidecar
 
 STATS = "stats.json"
 
@@ -26,7 +26,7 @@ def write_statistics(logs: Path, name: str, job_id: str, summary: Summary) -> No
         LogPathError: a link, or anything else that is no log, stands in the way.
         OSError: they cannot be written.
     """
-    write_beside(logs, name, job_id, STATS, msgspec.json.encode(summary))
+    write_sidecar(logs, name, job_id, STATS, msgspec.json.encode(summary))
 
 
 def load_statistics(logs: Path, name: str, job_id: str) -> Summary | None:

@@ -2,7 +2,7 @@
 
 Twice a second and off the reactor thread, so that a power cut costs half a second of results. The
 log goes first, so that an offset is hardly ever durable before the results it covers. What is
-answered for does not wait for the half second: see `Syncer.commit`. A sync that failed is final:
+answered for does not wait for the half second: see `WalSyncer.commit`. A sync that failed is final:
 what was not taken is gone from memory too, and a second one would succeed without it. Anything else
 that goes wrong is tried again.
 """
@@ -55,7 +55,7 @@ class _Followed:
     synced_size: int
 
 
-class Syncer:
+class WalSyncer:
     """Syncs the logs it follows and `database`, with the `files` that its rows name.
 
     Args:
@@ -98,7 +98,7 @@ class Syncer:
             followed.sync.close()
         self._followed = []
 
-    def follow(self, log: Log, sync: Sync) -> Deferred[None]:
+    def track(self, log: Log, sync: Sync) -> Deferred[None]:
         """Sync `log` by `sync` from now on; fires when it is durable that the log is there.
 
         `sync` is closed when the log is closed and synced, or if the log cannot be followed. To

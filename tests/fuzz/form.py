@@ -28,7 +28,7 @@ class Incoming:
         assert not self.over
         self.content += data
 
-    def keep(self) -> Incoming:
+    def commit(self) -> Incoming:
         self.over = True
         if not self.content.startswith((b"\x7fELF", b"#!")):
             raise NotExecutable("not an executable")

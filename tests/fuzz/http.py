@@ -17,7 +17,7 @@ from unit.http import golo_cli
 from unit.http.in_memory import NOW, Agent, Connection
 
 from fuzz import cut, pieces
-from goloagent.artifacts.store import Binaries
+from goloagent.artifacts.store import ArtifactStore
 from goloagent.jobs.database import Store
 
 _STATUS = re.compile(rb"(?:^|(?<=\n))HTTP/1\.[01] (\d{3}) ", re.M)
@@ -60,7 +60,7 @@ def _answers(stream: bytes, size: int) -> list[int]:
     connection.lose()
     assert not agent.clock.getDelayedCalls()
     assert not list(agent.binaries.incoming.iterdir())
-    for binary in agent.binaries.kept.iterdir():
+    for binary in agent.binaries.ids.iterdir():
         binary.unlink()
     assert not _errors, _errors
     # Bodies of answers to HEAD are not there: count the status lines alone.
@@ -73,7 +73,7 @@ def _agent() -> tuple[Agent, Any]:
     directory = Path(tempfile.mkdtemp(prefix="golo-fuzz-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     store = Store(directory / "agent.sqlite")
-    binaries = Binaries(directory, store, lambda: NOW)
+    binaries = ArtifactStore(directory, store, lambda: NOW)
     binaries.open()
     globalLogPublisher.addObserver(_note)
     agent = Agent(directory, store, binaries)

@@ -32,7 +32,7 @@ def check(data: bytes) -> None:
     results = [line for line in expected if line is not None]
     plain = [record for record in map(_by_the_grammar, results) if record is not None]
     assert list(map(_members, parser.read(data + b"\n").results)) == list(map(_members, plain))
-    assert len(json.loads(parser.array(results))) == len(results)
+    assert len(json.loads(parser.join_array(results))) == len(results)
 
 
 def _by_the_grammar(line: bytes) -> Record | None:

@@ -22,9 +22,9 @@ from peers.page import SHOP
 from peers.target import Target
 
 import goloagent
-from goloagent.sandbox.isolation import Containment, attempt, ways
+from goloagent.sandbox.isolation import IsolationBackend, backends, probe
 
-WAYS = ways(f"tests-{os.getpid()}/")
+WAYS = backends(f"tests-{os.getpid()}/")
 LOADTESTS = Path(__file__).parents[1] / "loadtests"
 PACKAGE = Path(__file__).parents[2] / "etc" / "package.sh"
 
@@ -69,10 +69,10 @@ async def agent(idle_agent: Agent) -> Agent:
 
 
 @pytest.fixture(params=WAYS, ids=lambda way: way.name)
-def containment(request: pytest.FixtureRequest) -> Containment:
+def containment(request: pytest.FixtureRequest) -> IsolationBackend:
     """Every way to keep processes together that this machine allows."""
-    way: Containment = request.param
-    refusal = attempt(way, None)
+    way: IsolationBackend = request.param
+    refusal = probe(way, None)
     if refusal is not None:
         print(f"no {way.name} is to be had here: {refusal}")
         pytest.skip(f"no {way.name} is to be had here: {refusal}")

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
-from goloagent.sandbox.pipe_reader import REST_SECONDS, BlockReader
+from goloagent.sandbox.pipe_reader import REST_SECONDS, PipeReader
 
 # Some bytes each time that it was heard.
 TALKER = "while True: print(flush=True); input()"
@@ -44,7 +44,7 @@ def talk(listener: Listener) -> None:
 
     spawning: Any = reactor
     spawning.spawnProcess(listener, sys.executable, [sys.executable, "-c", TALKER])
-    BlockReader(listener.transport, 1)
+    PipeReader(listener.transport, 1)
 
 
 @pytest_twisted.ensureDeferred

@@ -15,9 +15,9 @@ from peers.oracle import judge
 from twisted.internet import task
 
 import goloagent
-from goloagent.runs.timeouts import Bounds
+from goloagent.runs.timeouts import Timeouts
 
-BOUNDS = Bounds()
+BOUNDS = Timeouts()
 # Calls that do not return, and stdout that does not fall quiet, when somebody waits for the end.
 IMPATIENT_SECONDS = BOUNDS.return_cancelled_seconds + BOUNDS.settle_cancelled_seconds
 SLACK_SECONDS = 2.0

@@ -12,7 +12,7 @@ from peers.certificate import self_signed
 from twisted.internet.defer import CancelledError
 from twisted.internet.ssl import PrivateCertificate
 
-from goloagent.outputs.retry import Answer, Verdict, judge
+from goloagent.outputs.retry import Disposition, Response, classify
 from goloagent.outputs.sinks import collector as collector_module
 from goloagent.outputs.sinks.collector import MAX_ANSWER_BYTES
 from goloagent.results.parser import MAX_BODY_BYTES
@@ -80,7 +80,7 @@ def answer(status: int = 200, body: bytes = b"", *headers: bytes) -> bytes:
 @pytest_twisted.ensureDeferred
 async def test_a_push_is_what_the_contract_says(server: Server, pusher: Pusher) -> None:
     """POST /push/<name>, a JSON content type, the key, and the body byte for byte."""
-    assert await pusher.push(server.url) == Answer(status=200)
+    assert await pusher.push(server.url) == Response(status=200)
     [request] = server.requests
     head, _, body = request.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
@@ -113,7 +113,7 @@ async def test_every_status_is_handed_on(server: Server, pusher: Pusher, status:
     """The status and the text come back as they are; a redirect is not followed."""
     body = b"" if status == 204 else b"because"
     server.script = says(answer(status, body, b"Location: " + server.url.encode() + b"/else"))
-    assert await pusher.push(server.url) == Answer(status=status, text=body.decode())
+    assert await pusher.push(server.url) == Response(status=status, text=body.decode())
     assert len(server.requests) == 1
 
 
@@ -145,7 +145,7 @@ async def test_retry_after(
 ) -> None:
     """Seconds are taken as they are, a date by the answer's own clock, all else as nothing."""
     server.script = says(answer(503, b"", *headers))
-    assert await pusher.push(server.url) == Answer(status=503, retry_after=seconds)
+    assert await pusher.push(server.url) == Response(status=503, retry_after=seconds)
 
 
 @pytest_twisted.ensureDeferred
@@ -166,7 +166,7 @@ async def test_a_body_that_stalls_changes_nothing(server: Server, pusher: Pusher
     await until_headers(pusher)
     assert not pushed.called
     pusher.clock.advance(collector_module.ANSWER_SECONDS)
-    assert await pushed == Answer(status=200, text="half")
+    assert await pushed == Response(status=200, text="half")
     await server.until(lambda: not server.open)
 
 
@@ -179,7 +179,7 @@ async def test_a_body_that_is_cut_changes_nothing(server: Server, pusher: Pusher
         peer.transport.loseConnection()
 
     server.script = cut
-    assert await pusher.push(server.url) == Answer(status=422, text="half")
+    assert await pusher.push(server.url) == Response(status=422, text="half")
 
 
 @pytest_twisted.ensureDeferred
@@ -189,7 +189,7 @@ async def test_an_answer_before_the_body_is_sent_is_heard(server: Server, pusher
     for _ in range(20):
         result = await pusher.push(server.url, body=bytes(MAX_BODY_BYTES))
         assert result.status == 413
-        assert judge(result) is Verdict.DIVIDE
+        assert classify(result) is Disposition.DIVIDE
     await server.until(lambda: not server.open)
 
 
@@ -213,7 +213,7 @@ async def test_a_collector_that_hangs_is_left(server: Server, pusher: Pusher) ->
     assert not pushed.called
     pusher.clock.advance(0.1)
     result = await pushed
-    assert judge(result) is Verdict.RETRY
+    assert classify(result) is Disposition.RETRY
     assert result.error
     await server.until(lambda: not server.open)
 
@@ -232,7 +232,7 @@ async def test_a_dropped_connection_is_retried(
 
     server.script = drop
     result = await pusher.push(server.url)
-    assert judge(result) is Verdict.RETRY
+    assert classify(result) is Disposition.RETRY
     assert result.error
     assert len(server.requests) == 1
 
@@ -247,7 +247,7 @@ async def test_garbage_is_retried(server: Server, pusher: Pusher, data: bytes) -
         peer.transport.loseConnection()
 
     server.script = babble
-    assert judge(await pusher.push(server.url)) is Verdict.RETRY
+    assert classify(await pusher.push(server.url)) is Disposition.RETRY
 
 
 @pytest_twisted.ensureDeferred
@@ -255,7 +255,7 @@ async def test_nobody_there_is_retried(server: Server, pusher: Pusher) -> None:
     """A refused connection is no answer, and says so."""
     await server.close()
     result = await pusher.push(server.url)
-    assert judge(result) is Verdict.RETRY
+    assert classify(result) is Disposition.RETRY
     assert "refused" in str(result)
 
 
@@ -267,8 +267,8 @@ async def test_a_connection_that_died_while_idle_costs_one_retry(
     await pusher.push(server.url)
     server.open[0].transport.abortConnection()
     await server.until(lambda: not server.open)
-    verdicts = [judge(await pusher.push(server.url)) for _ in range(2)]
-    assert verdicts[-1] is Verdict.TAKEN
+    verdicts = [classify(await pusher.push(server.url)) for _ in range(2)]
+    assert verdicts[-1] is Disposition.TAKEN
     assert len(server.requests) <= 3
 
 
@@ -293,7 +293,7 @@ async def test_a_certificate_that_does_not_verify_holds(tls_server: Server, push
     """A self-signed certificate is a wrong setting: nothing is sent to who shows it."""
     result = await pusher.push(tls_server.url)
     assert result.certificate
-    assert judge(result) is Verdict.HOLD
+    assert classify(result) is Disposition.HOLD
     assert "certificate verify failed" in str(result)
     assert tls_server.requests == []
 
@@ -301,7 +301,7 @@ async def test_a_certificate_that_does_not_verify_holds(tls_server: Server, push
 @pytest_twisted.ensureDeferred
 async def test_insecure_accepts_any_certificate(tls_server: Server, insecure: Pusher) -> None:
     """--insecure delivers to a collector whose certificate does not verify."""
-    assert await insecure.push(tls_server.url) == Answer(status=200)
+    assert await insecure.push(tls_server.url) == Response(status=200)
     assert tls_server.requests[0].endswith(BODY)
 
 
@@ -312,7 +312,7 @@ async def test_a_tls_body_that_stalls_is_dropped(tls_server: Server, insecure: P
     pushed = insecure.push(tls_server.url)
     await until_headers(insecure)
     insecure.clock.advance(collector_module.ANSWER_SECONDS)
-    assert await pushed == Answer(status=200, text="half")
+    assert await pushed == Response(status=200, text="half")
     await tls_server.until(lambda: not tls_server.open)
 
 
@@ -322,4 +322,4 @@ async def test_a_plain_server_on_a_tls_url_holds(server: Server, pusher: Pusher)
     pushed = pusher.push(server.url.replace("http:", "https:"))
     await server.until(lambda: bool(server.open))
     server.open[0].transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    assert judge(await pushed) is Verdict.HOLD
+    assert classify(await pushed) is Disposition.HOLD

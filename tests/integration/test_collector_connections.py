@@ -16,9 +16,9 @@ from twisted.internet.ssl import PrivateCertificate
 
 from goloagent.core.address import HttpUrl
 from goloagent.outputs.http import proxy as proxies
-from goloagent.outputs.retry import Answer
+from goloagent.outputs.retry import Response
 
-TAKEN = Answer(status=200)
+TAKEN = Response(status=200)
 
 
 @pytest_twisted.async_yield_fixture
@@ -128,7 +128,7 @@ async def test_a_kept_connection_that_dies_amid_an_answer_is_not_asked_again(
         peer.transport.loseConnection()
 
     server.script = half
-    assert await pusher.push(server.url) == Answer(
+    assert await pusher.push(server.url) == Response(
         error="the connection was closed in the middle of the answer", cut=True
     )
     assert len(server.requests) == 2

@@ -14,9 +14,9 @@ from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertifi
 
 from goloagent.outputs.http.tls import Tls
 from goloagent.outputs.http.token import TokenFile
-from goloagent.outputs.retry import Answer, Verdict, judge
+from goloagent.outputs.retry import Disposition, Response, classify
 
-TAKEN = Answer(status=200)
+TAKEN = Response(status=200)
 
 
 class Demanding:
@@ -66,7 +66,7 @@ def files(authority: Authority, tmp_path: Path) -> dict[str, Path]:
     return {name: tmp_path / name for name in content}
 
 
-async def push(server: Server, **options: Any) -> Answer:
+async def push(server: Server, **options: Any) -> Response:
     """Push once, as a client with these options."""
     from twisted.internet import reactor
 
@@ -84,10 +84,10 @@ async def test_an_authority_of_ones_own(
     tls = Tls.load(False, files["ca"], None, None)
     assert await push(serve(), tls=tls) == TAKEN
     wrong = await push(serve("127.0.0.2"), tls=tls)
-    assert judge(wrong) is Verdict.HOLD
+    assert classify(wrong) is Disposition.HOLD
     assert "certificate" in str(wrong)
     unknown = await push(serve(), tls=Tls())
-    assert judge(unknown) is Verdict.HOLD
+    assert classify(unknown) is Disposition.HOLD
     assert "certificate verify failed" in str(unknown)
 
 
@@ -102,7 +102,7 @@ async def test_a_client_certificate(
     tls = Tls.load(insecure, ca, files["certificate"], files["key"])
     assert await push(server, tls=tls) == TAKEN
     refused = await push(server, tls=Tls.load(insecure, ca, None, None))
-    assert judge(refused) is Verdict.HOLD
+    assert classify(refused) is Disposition.HOLD
     assert "certificate required" in str(refused)
     assert len(server.requests) == 1
 

@@ -16,9 +16,9 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IHostnameResolver
 from zope.interface import implementer
 
-from goloagent.outputs.retry import Answer
+from goloagent.outputs.retry import Response
 
-TAKEN = Answer(status=200)
+TAKEN = Response(status=200)
 
 
 @implementer(IHostnameResolver)
@@ -159,4 +159,4 @@ async def test_addresses_are_tried_in_turn_and_the_one_that_worked_comes_first(
 async def test_a_name_without_an_address_is_no_answer(pusher: Pusher, names: Names) -> None:
     """The reason names the host."""
     answer = await pusher.push("http://nowhere.example:8082")
-    assert answer == Answer(error="the host name nowhere.example cannot be resolved")
+    assert answer == Response(error="the host name nowhere.example cannot be resolved")

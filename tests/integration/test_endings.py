@@ -17,9 +17,9 @@ import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 
-from goloagent.runs.timeouts import Bounds
+from goloagent.runs.timeouts import Timeouts
 
-BOUNDS = Bounds()
+BOUNDS = Timeouts()
 # From SIGTERM to the end, at most; and what a busy machine may add to any bound.
 END_SECONDS = BOUNDS.grace_seconds + BOUNDS.drain_seconds + BOUNDS.kill_seconds
 SLACK_SECONDS = 5.0

@@ -21,7 +21,7 @@ import pytest_twisted
 from twisted.internet.defer import Deferred
 
 from goloagent.sandbox import landlock, launcher
-from goloagent.sandbox.isolation import Containment
+from goloagent.sandbox.isolation import IsolationBackend
 from goloagent.sandbox.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.sandbox.session_leader import Leader
 
@@ -84,7 +84,7 @@ class Seen(Watcher):
 class Launch:
     """Launches scripts in a directory of their own."""
 
-    def __init__(self, directory: Path, containment: Containment) -> None:
+    def __init__(self, directory: Path, containment: IsolationBackend) -> None:
         self.directory = directory
         self.containment = containment
 
@@ -127,7 +127,7 @@ class Launch:
 
 
 @pytest.fixture
-def launch(tmp_path: Path, containment: Containment) -> Iterator[Launch]:
+def launch(tmp_path: Path, containment: IsolationBackend) -> Iterator[Launch]:
     """Launch load tests in this test's directory."""
     launch = Launch(tmp_path, containment)
     yield launch
@@ -227,7 +227,7 @@ async def test_a_closed_path_that_leads_nowhere(launch: Launch, tmp_path: Path) 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest_twisted.ensureDeferred
-async def test_another_user(containment: Containment) -> None:
+async def test_another_user(containment: IsolationBackend) -> None:
     """A load test of a root agent is nobody, in no other group, with no capability.
 
     What it prints to is its own, to be opened once more.
@@ -249,7 +249,7 @@ async def test_another_user(containment: Containment) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest_twisted.ensureDeferred
 async def test_a_load_test_leaves_tasks_to_the_agent(
-    containment: Containment, monkeypatch: pytest.MonkeyPatch
+    containment: IsolationBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fork bomb comes to a limit of its own; where that is used up elsewhere there is none."""
     bomb = """import os, resource, time

@@ -17,7 +17,7 @@ from twisted.web.server import Site
 
 from goloagent.core.endpoint import Endpoint
 from goloagent.host.listeners import close, listen
-from goloagent.host.startup_error import CannotStart
+from goloagent.host.startup_error import StartupError
 
 Listen = Callable[[str], Any]
 
@@ -98,7 +98,7 @@ def test_what_is_not_to_be_had_is_named(
     listening: Listen, files: Path, description: str, says: str
 ) -> None:
     """One sentence has the option, what is wrong, and the file if it is one's."""
-    with pytest.raises(CannotStart, match=r"^--listen ") as wrong:
+    with pytest.raises(StartupError, match=r"^--listen ") as wrong:
         listening(description.format(files=files))
     assert says.format(files=files) in str(wrong.value)
     assert "\n" not in str(wrong.value)
@@ -108,5 +108,5 @@ def test_a_port_that_is_taken(listening: Listen) -> None:
     """The sentence says what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(CannotStart, match=r"already in use; stop what listens there, or"):
+        with pytest.raises(StartupError, match=r"already in use; stop what listens there, or"):
             listening(f"tcp:{port}:interface=127.0.0.1")

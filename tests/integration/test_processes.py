@@ -18,11 +18,11 @@ from twisted.internet import task
 
 import goloagent
 from goloagent.concurrency.threads import BULK_THREADS, CRITICAL_THREADS
-from goloagent.runs.timeouts import Bounds
+from goloagent.runs.timeouts import Timeouts
 from goloagent.sandbox import orphans
-from goloagent.sandbox.isolation import Containment
+from goloagent.sandbox.isolation import IsolationBackend
 
-BOUNDS = Bounds()
+BOUNDS = Timeouts()
 # What ending everything may take beyond the grace period.
 SLACK_SECONDS = 1.0
 # The reactor's, the pools', the one that guards a stop, and one that a check of the host starts.
@@ -97,7 +97,7 @@ connection.sendall(server.reply(calls[0]))
 
 
 @pytest_twisted.async_fixture
-async def contained(idle_agent: Agent, containment: Containment) -> Agent:
+async def contained(idle_agent: Agent, containment: IsolationBackend) -> Agent:
     """An agent that is ready and was told how to keep processes together."""
     idle_agent.options["--containment"] = containment.name
     await idle_agent.start()
@@ -127,7 +127,7 @@ async def running_family(agent: Agent, loadtest: Path, duration: int) -> str:
 
 @pytest_twisted.ensureDeferred
 async def test_j2_by_duration(
-    contained: Agent, containment: Containment, script: Callable[..., Path]
+    contained: Agent, containment: IsolationBackend, script: Callable[..., Path]
 ) -> None:
     """What ignores SIGTERM is gone a second after the grace period, daemons with the rest."""
     job_id = await running_family(contained, script(STUBBORN), duration=1)
@@ -164,7 +164,7 @@ async def test_j2_by_cancel(contained: Agent, script: Callable[..., Path]) -> No
 
 @pytest_twisted.ensureDeferred
 async def test_j2_by_sigterm_of_the_agent(
-    contained: Agent, containment: Containment, script: Callable[..., Path]
+    contained: Agent, containment: IsolationBackend, script: Callable[..., Path]
 ) -> None:
     """When the agent has ended in order, none of what ignores SIGTERM is left."""
     await running_family(contained, script(STUBBORN), duration=600)
@@ -180,7 +180,7 @@ async def test_j2_by_sigterm_of_the_agent(
 
 @pytest_twisted.ensureDeferred
 async def test_j2_by_kill_of_the_agent(
-    contained: Agent, containment: Containment, script: Callable[..., Path]
+    contained: Agent, containment: IsolationBackend, script: Callable[..., Path]
 ) -> None:
     """A namespace ends with a killed agent, at once; other ways end at the agent's next start."""
     job_id = await running_family(contained, script(STUBBORN), duration=600)
@@ -197,7 +197,7 @@ async def test_j2_by_kill_of_the_agent(
 
 @pytest_twisted.ensureDeferred
 async def test_j2_in_order(
-    contained: Agent, containment: Containment, script: Callable[..., Path]
+    contained: Agent, containment: IsolationBackend, script: Callable[..., Path]
 ) -> None:
     """SIGTERM reaches the whole group, and what each prints at its end is in the log."""
     job_id = await running_family(contained, script(ORDERLY), duration=1)
@@ -209,7 +209,7 @@ async def test_j2_in_order(
 
 
 @pytest_twisted.ensureDeferred
-async def test_health_says_which(contained: Agent, containment: Containment) -> None:
+async def test_health_says_which(contained: Agent, containment: IsolationBackend) -> None:
     """An operator can tell which protection is in force."""
     health = (await contained.request("GET", "/health")).json
     assert health["protections"]["processes"] == containment.name
@@ -251,7 +251,7 @@ signal.pause()
 @pytest.mark.parametrize("ending", ["SIGTERM", "kill -9 and a start"])
 @pytest_twisted.ensureDeferred
 async def test_j2_deserted(
-    contained: Agent, containment: Containment, script: Callable[..., Path], ending: str
+    contained: Agent, containment: IsolationBackend, script: Callable[..., Path], ending: str
 ) -> None:
     """A daemon that has left the environment, too, outlives a group only if the agent is killed."""
     job_id = await contained.queue("deserted", script(DESERTED), duration=1)
@@ -290,11 +290,11 @@ def test_a_survivor_in_another_environment() -> None:
         family("ours-2/job") as theirs,
         family(None) as stranger,
     ):
-        assert orphans.end("ours-1/job") == (1, 0)
+        assert orphans.kill_tagged("ours-1/job") == (1, 0)
         assert ours.wait(5) == -9
-        assert orphans.end("ours-1/") == (1, 0)
+        assert orphans.kill_tagged("ours-1/") == (1, 0)
         assert other.wait(5) == -9
-        assert orphans.end("ours-1/") == (0, 0)
+        assert orphans.kill_tagged("ours-1/") == (0, 0)
         assert (theirs.poll(), stranger.poll()) == (None, None)
 
 
@@ -343,7 +343,7 @@ def processes() -> Iterator[list[str]]:
 
 @pytest_twisted.ensureDeferred
 async def test_j7_many_jobs(
-    contained: Agent, containment: Containment, script: Callable[..., Path]
+    contained: Agent, containment: IsolationBackend, script: Callable[..., Path]
 ) -> None:
     """After many jobs (`make soak`: 200) the agent holds what it held after the first ones."""
     binary = await contained.upload(script(SHORT))

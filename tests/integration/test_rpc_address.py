@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from goloagent.host.rpc_address import check_rpc_host
-from goloagent.host.startup_error import CannotStart
+from goloagent.host.startup_error import StartupError
 from goloagent.settings import rpc_address
 
 
@@ -38,7 +38,7 @@ def test_the_name_of_this_host() -> None:
 def test_no_address_of_this_host(text: str, says: str) -> None:
     """One sentence names the option."""
     host, _ = rpc_address(text)
-    with pytest.raises(CannotStart, match=r"^--rpc: ") as wrong:
+    with pytest.raises(StartupError, match=r"^--rpc: ") as wrong:
         check_rpc_host(host)
     assert says in str(wrong.value)
 
@@ -54,7 +54,7 @@ def test_a_name_without_an_address(
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     if refused:
-        with pytest.raises(CannotStart, match=r"^--rpc: nowhere cannot be resolved"):
+        with pytest.raises(StartupError, match=r"^--rpc: nowhere cannot be resolved"):
             check_rpc_host("nowhere")
     else:
         check_rpc_host("nowhere")

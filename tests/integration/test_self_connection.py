@@ -8,8 +8,8 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
 
-from goloagent.jobs.job import Calls
-from goloagent.load.rpc_client import Users, connect, is_free
+from goloagent.jobs.job import CallCounts
+from goloagent.load.rpc_client import RpcClient, connect, is_free
 
 
 @pytest_twisted.ensureDeferred
@@ -21,7 +21,7 @@ async def test_nobody_listens() -> None:
     itself = TCP4ClientEndpoint(reactor, "127.0.0.1", port, bindAddress=("127.0.0.1", port))
     assert await is_free(itself)
     told: list[object] = []
-    users = Users(1, Calls(), lambda: told.append("returned"), told.append)
+    users = RpcClient(1, CallCounts(), lambda: told.append("returned"), told.append)
     connecting = connect(reactor, itself, users)
     # The attempt and the closing of its socket, which is told in a later turn of the reactor.
     while not users.at_itself:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from goloagent.results.parser import array
+from goloagent.results.parser import join_array
 from peers.collector import Batch
 from peers.lines import select
 
@@ -72,7 +72,7 @@ def _complaints(row: dict[str, Any], path: Path, taken: list[Batch]) -> list[str
         if job_id != row["id"]:
             continue
         inside = starts[bisect_left(starts, first) : bisect_right(starts, last)]
-        if batch.body != array(valid[start] for start in inside):
+        if batch.body != join_array(valid[start] for start in inside):
             found.append(f"the batch {batch.key} does not hold what its key says")
         settled.difference_update(inside)
     # Abandoned results may have been taken if the response was lost.

@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 
 from goloagent.core.address import HttpUrl
 from goloagent.outputs.http.tls import Tls
-from goloagent.outputs.retry import Answer
-from goloagent.outputs.sinks.collector import Collector, collector
+from goloagent.outputs.retry import Response
+from goloagent.outputs.sinks.collector import CollectorSink, make_collector_sink
 
 BODY = b'[{"timestamp":"2026-01-02T03:04:05Z"}]'
 NO_CONTENT = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -104,18 +104,18 @@ class Pusher:
         self.clock = Clock()
         self._reactor = reactor
         self._options = {"tls": Tls(insecure)} | options
-        self._collectors: dict[str, Collector] = {}
+        self._collectors: dict[str, CollectorSink] = {}
 
-    def collector(self, url: str) -> Collector:
+    def collector(self, url: str) -> CollectorSink:
         """Return the client of one URL, the same one every time."""
         if url not in self._collectors:
-            made = collector(self._reactor, HttpUrl.parse(url), **self._options)
+            made = make_collector_sink(self._reactor, HttpUrl.parse(url), **self._options)
             self._collectors[url] = attrs.evolve(made, clock=self.clock)
         return self._collectors[url]
 
-    def push(self, url: str, key: str = "job/0-9", body: bytes = BODY) -> Deferred[Answer]:
+    def push(self, url: str, key: str = "job/0-9", body: bytes = BODY) -> Deferred[Response]:
         """Push one batch."""
-        return ensureDeferred(self.collector(url).push("shop", key, body))
+        return ensureDeferred(self.collector(url).send("shop", key, body))
 
     async def close(self) -> None:
         """Close idle connections."""

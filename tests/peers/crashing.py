@@ -68,7 +68,7 @@ OVER = ("finished", "failed", "cancelled", "interrupted")
 
 POINTS = {
     # An upload is kept.
-    "upload-before-link": Point("before", f"{BINARIES}:Incoming", "keep"),
+    "upload-before-link": Point("before", f"{BINARIES}:PendingUpload", "commit"),
     "upload-after-link": Point("before", STORE, "add_binary"),
     "upload-after-row": Point("after", STORE, "add_binary"),
     # A job is queued.
@@ -81,21 +81,21 @@ POINTS = {
         "after", "goloagent.http.server.request:Request", "finish", _status(201)
     ),
     # Its run begins.
-    "start-after-stage": Point("after", f"{BINARIES}:Binaries", "stage"),
-    "start-before-log": Point("before", "goloagent.wal.run_log:RunLog", "create"),
+    "start-after-stage": Point("after", f"{BINARIES}:ArtifactStore", "copy_verified"),
+    "start-before-log": Point("before", "goloagent.wal.run_log:RunLogWriter", "create"),
     "start-before-save": Point("before", STORE, "save", _in_state("starting")),
     "start-after-save": Point("after", STORE, "save", _in_state("starting")),
-    "start-after-spawn": Point("after", "goloagent.sandbox.supervisor:Custody", "spawn"),
+    "start-after-spawn": Point("after", "goloagent.sandbox.supervisor:ProcessSupervisor", "spawn"),
     "start-after-launch": Point("after", "goloagent.runs.run:Run", "launched"),
     "running-after-save": Point("after", STORE, "save", _in_state("running")),
     # It prints, and its results are delivered.
-    "append-before": Point("before", "goloagent.wal.run_log:RunLog", "append_stdout"),
-    "append-half": Point("half", "goloagent.wal.run_log:RunLog", "append_stdout"),
-    "append-after": Point("after", "goloagent.wal.run_log:RunLog", "append_stdout"),
-    "push-before": Point("before", "goloagent.outputs.sinks.collector:Collector", "push"),
-    "push-before-commit": Point("before", "goloagent.outputs.worker:Worker", "_commit"),
-    "push-after-commit": Point("after", "goloagent.outputs.worker:Worker", "_commit"),
-    "reject-before-commit": Point("after", "goloagent.outputs.dead_letter:RunOfResults", "reject"),
+    "append-before": Point("before", "goloagent.wal.run_log:RunLogWriter", "append_stdout"),
+    "append-half": Point("half", "goloagent.wal.run_log:RunLogWriter", "append_stdout"),
+    "append-after": Point("after", "goloagent.wal.run_log:RunLogWriter", "append_stdout"),
+    "push-before": Point("before", "goloagent.outputs.sinks.collector:CollectorSink", "send"),
+    "push-before-commit": Point("before", "goloagent.outputs.worker:OutputWorker", "_commit"),
+    "push-after-commit": Point("after", "goloagent.outputs.worker:OutputWorker", "_commit"),
+    "reject-before-commit": Point("after", "goloagent.outputs.dead_letter:DeadLetterRun", "reject"),
     # It ends.
     "stopping-after-save": Point("after", STORE, "save", _in_state("stopping")),
     "end-before-save": Point("before", STORE, "save", _in_state(*OVER)),
@@ -104,13 +104,13 @@ POINTS = {
 
 # After the database was found damaged.
 RESTORING = {
-    "restore-before-runs": Point("before", "goloagent.runs.recovery:Recovery", "adopt"),
+    "restore-before-runs": Point("before", "goloagent.runs.recovery:Recovery", "import_runs"),
     "restore-amid-runs": Point("after", STORE, "add"),
 }
 
 # Its results are given up.
 GIVING_UP = {
-    "abandon-before-save": Point("after", "goloagent.outputs.worker:Worker", "give_up"),
+    "abandon-before-save": Point("after", "goloagent.outputs.worker:OutputWorker", "abandon"),
     "abandon-after-save": Point("after", STORE, "save", _abandoned),
 }
 
@@ -120,35 +120,37 @@ STEPS = {
     "locks": Point("break", "goloagent.host.directories", "lock_logs"),
     "leftovers": Point("break", "goloagent.host.preflight", "set_aside"),
     "database": Point("break", "goloagent.host.preflight", "open_database"),
-    "containment": Point("break", "goloagent.sandbox.supervisor:Custody", "__init__"),
-    "binaries": Point("break", f"{BINARIES}:Binaries", "open"),
+    "containment": Point("break", "goloagent.sandbox.supervisor:ProcessSupervisor", "__init__"),
+    "binaries": Point("break", f"{BINARIES}:ArtifactStore", "open"),
     "threads": Point("break", "goloagent.concurrency.threads:Threads", "start"),
     "listen": Point("break", "goloagent.service", "listen"),
     "recover": Point("break", "goloagent.runs.recovery:Recovery", "recover"),
     "restore": Point("break", "goloagent.runs.restoration:Restoration", "restore"),
-    "supervise": Point("break", "goloagent.runs.scheduler:Supervisor", "start"),
+    "supervise": Point("break", "goloagent.runs.scheduler:JobScheduler", "start"),
 }
 
 FAULTS = {
-    "sync-of-log": Point("fault", "goloagent.wal.run_log:LogSync", "sync"),
+    "sync-of-log": Point("fault", "goloagent.wal.run_log:RunLogSync", "sync"),
     "sync-of-offsets": Point("fault", STORE, "sync"),
 }
 
 # What a stop waits for, and what may hang in it. The stop has `SHORT_STOP_SECONDS` there.
 HANGS = {
-    "start": Point("block", "goloagent.service", "take"),
+    "start": Point("block", "goloagent.service", "acquire"),
     "recovery": Point("never", "goloagent.runs.recovery:Recovery", "recover"),
     "listeners": Point("never", "goloagent.service", "close"),
-    "run": Point("never", "goloagent.runs.scheduler:Supervisor", "stop"),
-    "preparation": Point("block", f"{BINARIES}:Binaries", "stage"),
-    "survivors": Point("block", "goloagent.sandbox.supervisor:Custody", "_clear", _of_job),
-    "delivery": Point("never", "goloagent.outputs.worker:Worker", "stop"),
+    "run": Point("never", "goloagent.runs.scheduler:JobScheduler", "stop"),
+    "preparation": Point("block", f"{BINARIES}:ArtifactStore", "copy_verified"),
+    "survivors": Point(
+        "block", "goloagent.sandbox.supervisor:ProcessSupervisor", "_clear", _of_job
+    ),
+    "delivery": Point("never", "goloagent.outputs.worker:OutputWorker", "stop"),
     "connections": Point("never", "goloagent.outputs.http.client:Client", "close"),
-    "sync of logs": Point("block", "goloagent.wal.run_log:LogSync", "sync"),
+    "sync of logs": Point("block", "goloagent.wal.run_log:RunLogSync", "sync"),
     "sync of offsets": Point("block", STORE, "sync"),
-    "removal": Point("block", "goloagent.runs.preparation:Staged", "clear"),
+    "removal": Point("block", "goloagent.runs.preparation:PreparedRun", "cleanup"),
     "database close": Point("block", STORE, "close"),
-    "free space": Point("block", "goloagent.filesystem.disk_space:Space", "fault"),
+    "free space": Point("block", "goloagent.filesystem.disk_space:DiskSpaceGuard", "fault"),
 }
 SHORT_STOP_SECONDS = 4.0
 

@@ -100,7 +100,7 @@ def boot(root: Path, aside: Path, package: Path) -> Iterator[Machine]:
         Unable: this machine cannot run one.
     """
     (aside / "memory").mkdir()
-    parent = cgroup.ours()
+    parent = cgroup.current_cgroup()
     if parent is None:
         raise Unable("no cgroup v2 is mounted")
     group = parent / f"golo-agent-machine-{os.getpid()}"

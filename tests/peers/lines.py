@@ -8,7 +8,7 @@ from goloagent.results import parser
 def select(block: bytes) -> list[bytes | None]:
     """Return each line of a block without its newline, or None in its place if it is no result."""
     reading = parser.read(block)
-    flaws = set(reading.flaws)
+    flaws = set(reading.invalid_offsets)
     told: list[bytes | None] = []
     start = 0
     for line in block.split(b"\n")[:-1]:

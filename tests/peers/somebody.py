@@ -80,7 +80,7 @@ def nobody(containment: str, hardened: bool = False) -> Iterator[Nobody]:
 @contextmanager
 def _delegated(wanted: bool) -> Iterator[Path | None]:
     """Delegate a cgroup to nobody, as systemd does it; None where it cannot be made."""
-    own = cgroup.ours() if wanted else None
+    own = cgroup.current_cgroup() if wanted else None
     directory = None if own is None else own / f"golo-agent-tests-{os.getpid()}"
     try:
         if directory is not None:

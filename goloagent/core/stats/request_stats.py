@@ -33,7 +33,7 @@ _PENDING_OF_A_ROW = 64
 _MAX_BYTES = 2**63 - 1
 
 
-class Row:
+class StatsEntry:
     """The results of one kind; durations are pending on their way to the histogram."""
 
     __slots__ = ("bytes", "durations", "errors", "pending")
@@ -50,7 +50,7 @@ class Row:
         return self.durations.count + len(self.pending)
 
 
-class Table:
+class RequestStats:
     """Rows by method, URL and status, at most `max_rows`, and one for all else.
 
     Who comes first has the rows, so that the same results in the same order make the same table.
@@ -58,8 +58,8 @@ class Table:
 
     def __init__(self, max_rows: int = MAX_ROWS) -> None:
         self._max_rows = max_rows
-        self._rows: dict[tuple[str, str, int], Row] = {}
-        self._other = Row()
+        self._rows: dict[tuple[str, str, int], StatsEntry] = {}
+        self._other = StatsEntry()
         self._pending = 0
         self._recent = Histogram()
 
@@ -82,7 +82,7 @@ class Table:
                 row.bytes += size
         self._pending += len(records)
         if self._pending >= max(_PENDING, _PENDING_OF_A_ROW * len(self._rows)):
-            self.settle()
+            self.flush()
 
     @property
     def errors(self) -> int:
@@ -94,7 +94,7 @@ class Table:
         """The sum of all known sizes."""
         return min(sum(row.bytes for row in self._all()), _MAX_BYTES)
 
-    def settle(self) -> Histogram:
+    def flush(self) -> Histogram:
         """Leave nothing pending; until more comes, any thread may read.
 
         Returns the durations since `forget`.
@@ -104,7 +104,7 @@ class Table:
         self._pending = 0
         return self._recent
 
-    def forget(self) -> None:
+    def reset_window(self) -> None:
         """Have `settle` return later durations only."""
         self._recent = Histogram()
 
@@ -134,7 +134,7 @@ class Table:
             latency=self._latency(row),
         )
 
-    def _row(self, key: tuple[str, str, int]) -> Row:
+    def _row(self, key: tuple[str, str, int]) -> StatsEntry:
         """Return the row of a key that is not there under its whole name."""
         method, url, status = key
         key = (method[:MAX_METHOD_CHARS], url[:MAX_URL_CHARS], status)
@@ -143,16 +143,16 @@ class Table:
             return row
         if len(self._rows) >= self._max_rows:
             return self._other
-        return self._rows.setdefault(key, Row())
+        return self._rows.setdefault(key, StatsEntry())
 
-    def _latency(self, row: Row) -> Latency | None:
+    def _latency(self, row: StatsEntry) -> Latency | None:
         self._settle(row)
         return Latency.of(row.durations)
 
-    def _settle(self, row: Row) -> None:
+    def _settle(self, row: StatsEntry) -> None:
         row.durations.record(row.pending, self._recent)
         row.pending.clear()
 
-    def _all(self) -> Iterator[Row]:
+    def _all(self) -> Iterator[StatsEntry]:
         yield from self._rows.values()
         yield self._other

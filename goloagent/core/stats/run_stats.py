@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from goloagent.core.record import Record
 from goloagent.core.stats.histogram import Histogram
-from goloagent.core.stats.request_stats import Table
+from goloagent.core.stats.request_stats import RequestStats
 from goloagent.core.stats.summary import Latency, Progress, Summary
 
 
@@ -18,7 +18,7 @@ class RunStatistics:
     """Statistics that grow with `add`; `tick` ends a second."""
 
     def __init__(self) -> None:
-        self._table = Table()
+        self._table = RequestStats()
         self._before = Histogram()  # up to the last tick
         self.results = 0
         self._errors_before = 0
@@ -30,15 +30,15 @@ class RunStatistics:
         self._table.add(records)
         self.results += len(records)
 
-    def tick(self, seconds: float) -> None:
+    def rotate_window(self, seconds: float) -> None:
         """End the second that began with the last tick and took so long by the caller's clock."""
-        since = self._table.settle()
+        since = self._table.flush()
         errors = self._table.errors
         self._second = since.count, errors - self._errors_before, seconds
         self._last_second = Latency.of(since)
         self._errors_before = errors
         self._before.merge(since)
-        self._table.forget()
+        self._table.reset_window()
 
     def progress(self) -> Progress:
         """Tell how the run goes: totals as of now, rates of the second that ended last."""
@@ -52,17 +52,17 @@ class RunStatistics:
             whole_run=self._latency(),
         )
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Settle everything, so that until more comes any thread may ask for the summary."""
-        self._table.settle()
+        self._table.flush()
 
     def summary(self) -> Summary:
         """Summarise the run; a thousand rows take some 0.1 s."""
-        *_, summary = self.in_turns()
+        *_, summary = self.iter_summary()
         assert summary is not None
         return summary
 
-    def in_turns(self) -> Iterator[Summary | None]:
+    def iter_summary(self) -> Iterator[Summary | None]:
         """Summarise the run a row at a time: yield None after each, and the summary at last.
 
         So nobody is held up for longer than a row takes, 0.1 ms. The totals are those of the end;
@@ -82,7 +82,7 @@ class RunStatistics:
         )
 
     def _latency(self) -> Latency | None:
-        since = self._table.settle()
+        since = self._table.flush()
         if not since.count:
             return Latency.of(self._before)
         whole = Histogram()

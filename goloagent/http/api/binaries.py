@@ -10,9 +10,9 @@ import attrs
 import msgspec
 from msgspec import Meta, Struct
 
-from goloagent.artifacts.store import Binaries, BinaryNeeded
+from goloagent.artifacts.store import ArtifactStore, BinaryNeeded
 from goloagent.http.api.commits import Commits
-from goloagent.http.api.endpoint import Body, Reply, operation
+from goloagent.http.api.endpoint import Body, Response, endpoint
 from goloagent.http.problem import Problem, not_found, quoted
 from goloagent.http.server.request import Request
 from goloagent.http.upload.form import MAX_PARTS
@@ -71,13 +71,13 @@ _FORM = {
 class BinaryRoutes:
     """``/upload`` and ``/binaries``."""
 
-    binaries: Binaries
+    binaries: ArtifactStore
     commits: Commits
 
-    @operation(
+    @endpoint(
         "POST",
         "/upload",
-        {200: Reply("The binary is on disk.", Uploaded)},
+        {200: Response("The binary is on disk.", Uploaded)},
         body=Body(media_type="multipart/form-data", schema=_FORM),
         errors={
             400: "There is no part `file`, or it is empty or no executable.",
@@ -92,14 +92,14 @@ class BinaryRoutes:
         assert request.intake is not None, "every POST /upload streams"
         binary = await request.intake.finish(self.commits.writable)
         # Before anything is waited for, as its client may be gone then.
-        request.did("upload", binary=binary.id, sha256=binary.sha256, bytes=binary.size)
+        request.audit("upload", binary=binary.id, sha256=binary.sha256, bytes=binary.size)
         await self.commits.commit()
         return request.answer(200, Uploaded(binary.id))
 
-    @operation(
+    @endpoint(
         "GET",
         "/binaries",
-        {200: Reply("The binaries.", BinaryList)},
+        {200: Response("The binaries.", BinaryList)},
         query=BinaryQuery,
         errors={400: "A query parameter is unknown or out of its bounds."},
     )
@@ -116,11 +116,11 @@ class BinaryRoutes:
             following = f"/binaries?{urlencode(parameters)}"
         return request.answer(200, BinaryList(self._resources(page), following))
 
-    @operation(
+    @endpoint(
         "GET",
         "/binaries/<binary_id>",
         {
-            200: Reply(
+            200: Response(
                 "The binary.",
                 BinaryResource,
                 headers={"Content-Location": "The path of the binary by its id."},
@@ -142,10 +142,10 @@ class BinaryRoutes:
         request.responseHeaders.setRawHeaders("Content-Location", [f"/binaries/{found.id}"])
         return request.answer(200, self._resources([found])[0])
 
-    @operation(
+    @endpoint(
         "DELETE",
         "/binaries/<binary_id>",
-        {200: Reply("The binary was removed.", BinaryResource)},
+        {200: Response("The binary was removed.", BinaryResource)},
         errors={
             404: "There is no binary of this id.",
             409: "A job that is not over needs it.",
@@ -163,7 +163,7 @@ class BinaryRoutes:
             self.binaries.remove(found)
         except BinaryNeeded as error:
             raise Problem(409, str(error)) from None
-        request.did("remove", binary=found.id)
+        request.audit("remove", binary=found.id)
         await self.commits.commit()
         return request.answer(200, self._resources([found])[0])
 

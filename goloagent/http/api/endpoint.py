@@ -18,7 +18,7 @@ _MARK = "__operation__"
 
 
 @attrs.frozen
-class Reply:
+class Response:
     """An answer of its own kind: what it means, its type when it is JSON, and its headers.
 
     `headers` has a sentence for each; `other_types` are media types that a client may ask for.
@@ -42,7 +42,7 @@ class Body:
 
 
 @attrs.frozen
-class Operation:
+class Endpoint:
     """One method of one path, whose parameters stand in it as ``<name>``.
 
     `errors` has a sentence for each status that is answered with a `Problem`. `query` is a Struct
@@ -52,18 +52,18 @@ class Operation:
 
     method: str
     path: str
-    replies: Mapping[int, Reply]
+    replies: Mapping[int, Response]
     errors: Mapping[int, str] = attrs.field(factory=dict)
     query: Any = None
     body: Body | None = None
     token_optional: bool = False
 
 
-def operation(
-    method: str, path: str, replies: Mapping[int, Reply], **more: Any
+def endpoint(
+    method: str, path: str, replies: Mapping[int, Response], **more: Any
 ) -> Callable[[_Served], _Served]:
-    """Return a decorator that declares a method to serve an `Operation` made of the arguments."""
-    declared = Operation(method, path, replies, **more)
+    """Return a decorator that declares a method to serve an `Endpoint` made of the arguments."""
+    declared = Endpoint(method, path, replies, **more)
 
     def declare(served: _Served) -> _Served:
         setattr(served, _MARK, declared)
@@ -72,13 +72,13 @@ def operation(
     return declare
 
 
-def operations(room: object) -> Iterator[tuple[Operation, Callable[..., Any]]]:
+def endpoints(room: object) -> Iterator[tuple[Endpoint, Callable[..., Any]]]:
     """Yield what the methods of `room` serve, in the order in which they are written."""
-    for declared, function in declared_by(type(room)):
+    for declared, function in endpoints_of(type(room)):
         yield declared, getattr(room, function.__name__)
 
 
-def declared_by(kind: type) -> Iterator[tuple[Operation, Callable[..., Any]]]:
+def endpoints_of(kind: type) -> Iterator[tuple[Endpoint, Callable[..., Any]]]:
     """Yield what the methods of a class of rooms serve, in the order in which they are written."""
     for function in vars(kind).values():
         declared = getattr(function, _MARK, None)

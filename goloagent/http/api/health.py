@@ -7,7 +7,7 @@ from collections.abc import Callable
 import attrs
 
 from goloagent.host.readiness import READY, UNREADY, Health
-from goloagent.http.api.endpoint import Reply, operation
+from goloagent.http.api.endpoint import Response, endpoint
 from goloagent.http.server.request import Request
 
 
@@ -17,12 +17,12 @@ class HealthRoutes:
 
     health: Callable[[], Health]
 
-    @operation(
+    @endpoint(
         "GET",
         "/health",
         {
-            200: Reply("The agent is ready.", Health),
-            503: Reply("It is not, and why.", Health),
+            200: Response("The agent is ready.", Health),
+            503: Response("It is not, and why.", Health),
         },
         token_optional=True,
     )

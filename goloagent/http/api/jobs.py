@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from goloagent.core.host_fault import OF_DISK
 from goloagent.host.readiness import STARTING, Health
 from goloagent.http.api.commits import Commits
-from goloagent.http.api.endpoint import Body, Reply, operation
+from goloagent.http.api.endpoint import Body, Response, endpoint
 from goloagent.http.api.resources import (
     JobList,
     JobResource,
@@ -75,10 +75,10 @@ class JobRoutes:
     now: Callable[[], datetime]
     health: Callable[[], Health]
 
-    @operation(
+    @endpoint(
         "POST",
         "/queue",
-        {201: Reply("The job is queued.", Queued, headers={"Location": "The path of the job."})},
+        {201: Response("The job is queued.", Queued, headers={"Location": "The path of the job."})},
         body=Body(JobRequest, schema={"required": ["binary"]}),
         errors={
             400: "The body is not such an object, or there is no such binary.",
@@ -111,7 +111,7 @@ class JobRoutes:
         job = Job(id=str(uuid4()), spec=spec, queued_at=self.now())
         self.jobs.add(job)
         # Before anything is waited for, as its client may be gone then.
-        request.did(
+        request.audit(
             "queue",
             job=job.id,
             name=spec.name,
@@ -130,10 +130,10 @@ class JobRoutes:
         request.responseHeaders.setRawHeaders("Location", [f"/jobs/{job.id}"])
         return request.answer(201, Queued(queued=True, id=job.id, ignored=ignored))
 
-    @operation(
+    @endpoint(
         "GET",
         "/jobs",
-        {200: Reply("Jobs of all states.", JobList)},
+        {200: Response("Jobs of all states.", JobList)},
         query=JobQuery,
         errors={400: "A query parameter is unknown or out of its bounds."},
     )
@@ -152,22 +152,24 @@ class JobRoutes:
             200, JobList([job_summary(job, self.delivery(job)) for job in page], following)
         )
 
-    @operation(
+    @endpoint(
         "GET",
         "/jobs/<job_id>",
-        {200: Reply("The job.", JobResource)},
+        {200: Response("The job.", JobResource)},
         errors={404: "There is no such job."},
     )
     def get_job(self, request: Request, job_id: str) -> bytes:
         """Show a job."""
         return request.answer(200, self._resource(self._find(request, job_id)))
 
-    @operation(
+    @endpoint(
         "DELETE",
         "/jobs/<job_id>",
         {
-            200: Reply("The job is over: it was queued, or over already.", JobResource),
-            202: Reply("The job is being stopped, or the disk does not take it yet.", JobResource),
+            200: Response("The job is over: it was queued, or over already.", JobResource),
+            202: Response(
+                "The job is being stopped, or the disk does not take it yet.", JobResource
+            ),
         },
         errors={404: "There is no such job."},
     )
@@ -177,7 +179,7 @@ class JobRoutes:
         saved = True
         if not job.state.over:
             saved = self.cancel(job)
-            request.did("cancel", job=job.id)
+            request.audit("cancel", job=job.id)
         if saved and job.state.over:
             try:
                 await self.commits.commit()
@@ -185,10 +187,10 @@ class JobRoutes:
                 saved = False
         return request.answer(200 if saved and job.state.over else 202, self._resource(job))
 
-    @operation(
+    @endpoint(
         "DELETE",
         "/jobs/<job_id>/results",
-        {200: Reply("No result of the job is pending any more.", ResultsResource)},
+        {200: Response("No result of the job is pending any more.", ResultsResource)},
         errors={
             404: "There is no such job.",
             409: "The job is not over yet.",
@@ -216,7 +218,7 @@ class JobRoutes:
             )
         await self.commits.writable()
         if job.results.pending:
-            request.did("abandon", job=job.id, results=self.abandon(job))
+            request.audit("abandon", job=job.id, results=self.abandon(job))
         await self.commits.commit()
         return request.answer(200, results_resource(job.results))
 

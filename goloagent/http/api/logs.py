@@ -15,14 +15,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.http import CACHED
 
-from goloagent.http.api.endpoint import Reply, operation
+from goloagent.http.api.endpoint import Response, endpoint
 from goloagent.http.api.ranges import ByteRange, Unsatisfiable, wanted
 from goloagent.http.problem import Problem, not_found
 from goloagent.http.server.request import Request
 from goloagent.http.streaming.stream import Stream
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job
-from goloagent.wal.run_log import ERR, OUT, LogPathError, LogReader
+from goloagent.wal.run_log import ERR, OUT, LogPathError, RunLogReader
 
 BLOCK_BYTES = 64 * 1024
 # How often a follower who has read everything looks again.
@@ -31,17 +31,17 @@ STALL_SECONDS = 60.0
 
 _TEXT = "text/plain; charset=utf-8"
 _REPLIES = {
-    200: Reply(
+    200: Response(
         "The bytes that the load test has written.",
         media_type=_TEXT,
         headers={"ETag": "Changes with every byte that is written.", "Accept-Ranges": "`bytes`"},
     ),
-    206: Reply(
+    206: Response(
         "The part that a Range with one range asks for; several are answered with the whole.",
         media_type=_TEXT,
         headers={"Content-Range": "Which part this is, of how many bytes."},
     ),
-    304: Reply("Nothing was written since the ETag in If-None-Match.", media_type=""),
+    304: Response("Nothing was written since the ETag in If-None-Match.", media_type=""),
 }
 _ERRORS = {
     400: "A query parameter is unknown or out of its bounds.",
@@ -69,15 +69,15 @@ class LogRoutes:
     """``out.log`` and ``err.log`` below ``/jobs/<id>``; `open_log` opens one of them."""
 
     store: Store
-    open_log: Callable[[Job, str], LogReader]
+    open_log: Callable[[Job, str], RunLogReader]
     clock: IReactorTime
 
-    @operation("GET", "/jobs/<job_id>/out.log", _REPLIES, query=LogQuery, errors=_ERRORS)
+    @endpoint("GET", "/jobs/<job_id>/out.log", _REPLIES, query=LogQuery, errors=_ERRORS)
     def get_out_log(self, request: Request, job_id: str) -> Deferred[None] | bytes:
         """Send what a job's load test has written to stdout."""
         return self._send(request, job_id, OUT)
 
-    @operation("GET", "/jobs/<job_id>/err.log", _REPLIES, query=LogQuery, errors=_ERRORS)
+    @endpoint("GET", "/jobs/<job_id>/err.log", _REPLIES, query=LogQuery, errors=_ERRORS)
     def get_err_log(self, request: Request, job_id: str) -> Deferred[None] | bytes:
         """Send what a job's load test has written to stderr."""
         return self._send(request, job_id, ERR)
@@ -111,13 +111,13 @@ class LogRoutes:
             stack.pop_all()
         return stream.begin()
 
-    def _open(self, job: Job, file: str) -> LogReader | None:
+    def _open(self, job: Job, file: str) -> RunLogReader | None:
         """Open a log; None when there is none yet.
 
         Raises:
             Problem: there is none, and will be none.
         """
-        if not job.logged:
+        if not job.has_log:
             if job.state.over and job.started_at is not None:
                 raise Problem(
                     404, f"job {job.id} has no log: never started, or removed by retention"
@@ -167,7 +167,7 @@ class PartOfLog(Stream):
     """Sends `part` of `log`, which it owns."""
 
     def __init__(
-        self, request: Request, clock: IReactorTime, log: LogReader, part: ByteRange
+        self, request: Request, clock: IReactorTime, log: RunLogReader, part: ByteRange
     ) -> None:
         super().__init__(request, clock, STALL_SECONDS)
         self._reader = log
@@ -203,8 +203,8 @@ class FollowedLog(Stream):
         request: Request,
         clock: IReactorTime,
         job: Job,
-        log: LogReader | None,
-        open_log: Callable[[], LogReader | None],
+        log: RunLogReader | None,
+        open_log: Callable[[], RunLogReader | None],
         offset: int,
     ) -> None:
         super().__init__(request, clock, STALL_SECONDS)
@@ -255,11 +255,11 @@ class FollowedLog(Stream):
         self._offset += len(data)
         return data
 
-    def _open_late(self) -> LogReader | None:
+    def _open_late(self) -> RunLogReader | None:
         try:
             return self._open()
         except Problem as problem:
-            if self._job.logged:
+            if self._job.has_log:
                 raise OSError(problem.sentence) from None
             return None  # the job is over, and there will be no log
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import attrs
 
-from goloagent.http.api.endpoint import Reply, operation
+from goloagent.http.api.endpoint import Response, endpoint
 from goloagent.http.server.request import Request
 
 
@@ -16,11 +16,11 @@ class MetricsRoutes:
 
     exposition: Callable[[str], tuple[str, bytes]]
 
-    @operation(
+    @endpoint(
         "GET",
         "/metrics",
         {
-            200: Reply(
+            200: Response(
                 "All metrics, for Prometheus.",
                 media_type="text/plain",
                 other_types=("application/openmetrics-text",),

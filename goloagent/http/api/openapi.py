@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from goloagent import VERSION
-from goloagent.http.api.endpoint import Body, Operation, Reply
+from goloagent.http.api.endpoint import Body, Endpoint, Response
 from goloagent.http.problem import ProblemDetails
 
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
@@ -28,7 +28,7 @@ EVERYWHERE = {
     503: "What the agent keeps on disk cannot be read or written.",
 }
 
-Served = tuple[Operation, Callable[..., Any]]
+Served = tuple[Endpoint, Callable[..., Any]]
 
 
 _BY_TOKEN: list[dict[str, list[str]]] = [{"token": []}, {"password": []}]
@@ -74,7 +74,7 @@ def document(served: Iterable[Served], token: bool) -> dict[str, Any]:
     }
 
 
-def _types(operation: Operation) -> list[Any]:
+def _types(operation: Endpoint) -> list[Any]:
     replies = [reply.type for reply in operation.replies.values()]
     body = operation.body.type if operation.body else None
     return [kind for kind in [*replies, body] if kind is not None]
@@ -85,7 +85,7 @@ def _key(kind: Any) -> str:
 
 
 def _described(
-    operation: Operation, function: Callable[..., Any], schema_of: dict[str, Any]
+    operation: Endpoint, function: Callable[..., Any], schema_of: dict[str, Any]
 ) -> dict[str, Any]:
     summary, _, more = (inspect.getdoc(function) or "").partition("\n\n")
     responses = {
@@ -106,14 +106,14 @@ def _described(
     return description
 
 
-def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
+def _path_parameters(operation: Endpoint) -> list[dict[str, Any]]:
     return [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in _PARAMETER.findall(operation.path)
     ]
 
 
-def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
+def _query_parameters(operation: Endpoint) -> list[dict[str, Any]]:
     if operation.query is None:
         return []
     _, components = msgspec.json.schema_components([operation.query])
@@ -134,7 +134,7 @@ def _given(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]
     return schema
 
 
-def _reply(reply: Reply, schema_of: dict[str, Any]) -> dict[str, Any]:
+def _reply(reply: Response, schema_of: dict[str, Any]) -> dict[str, Any]:
     schema = {"type": "string"} if reply.type is None else schema_of[_key(reply.type)]
     description: dict[str, Any] = {"description": reply.meaning}
     if reply.media_type:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, structs
 
-from goloagent.jobs.job import Job, Results, State
+from goloagent.jobs.job import Job, ResultCounts, State
 from goloagent.outputs.status import DeliveryStatus
 
 _WAITS_FOR = {
@@ -117,7 +117,7 @@ def job_resource(job: Job, delivery: DeliveryStatus) -> JobResource:
     )
 
 
-def results_resource(results: Results) -> ResultsResource:
+def results_resource(results: ResultCounts) -> ResultsResource:
     """Return the account of a job's results."""
     return ResultsResource(
         read=results.read,
@@ -140,7 +140,7 @@ def job_summary(job: Job, delivery: DeliveryStatus) -> JobSummary:
         duration=job.spec.duration_seconds,
         state=job.state,
         reason=job.cause.reason if job.cause else None,
-        message=job.cause.sentence if job.cause else _WAITS_FOR.get(job.state),
+        message=job.cause.message if job.cause else _WAITS_FOR.get(job.state),
         queued_at=_utc(job.queued_at),
         started_at=job.started_at and _utc(job.started_at),
         ended_at=job.ended_at and _utc(job.ended_at),

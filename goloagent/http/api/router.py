@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from goloagent.http.api.endpoint import Reply, operation, operations
+from goloagent.http.api.endpoint import Response, endpoint, endpoints
 from goloagent.http.api.openapi import document
 from goloagent.http.problem import Problem, disk_problem, not_found, quoted
 from goloagent.http.server.request import Request, answer
@@ -24,9 +24,9 @@ class DescriptionRoutes:
     """``/openapi.json``: what all `rooms` serve, and this one."""
 
     def __init__(self, rooms: Iterable[object], token: bool) -> None:
-        self._document = document(chain.from_iterable(map(operations, [*rooms, self])), token)
+        self._document = document(chain.from_iterable(map(endpoints, [*rooms, self])), token)
 
-    @operation("GET", "/openapi.json", {200: Reply("An OpenAPI 3.1 document.", dict[str, Any])})
+    @endpoint("GET", "/openapi.json", {200: Response("An OpenAPI 3.1 document.", dict[str, Any])})
     def get_openapi(self, request: Request) -> bytes:
         """Describe this API."""
         return request.answer(200, self._document)
@@ -39,7 +39,7 @@ def api(*rooms: object, token: bool = False) -> Klein:
     """
     app = Klein()
     for room in [*rooms, DescriptionRoutes(rooms, token)]:
-        for declared, serve in operations(room):
+        for declared, serve in endpoints(room):
             name = f"{declared.method} {declared.path}"
             app.route(declared.path, methods=[declared.method], endpoint=name)(serve)
     app.handle_errors(Exception)(_failed)

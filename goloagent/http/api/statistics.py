@@ -16,7 +16,7 @@ from goloagent.concurrency.single_flight import SingleFlight
 from goloagent.core.stats.request_stats import MAX_ROWS
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.core.stats.summary import RowSummary, Summary
-from goloagent.http.api.endpoint import JSON, Reply, operation
+from goloagent.http.api.endpoint import JSON, Response, endpoint
 from goloagent.http.api.representation import Representation, serve
 from goloagent.http.problem import Problem, not_found
 from goloagent.http.server.request import Request, json_body
@@ -77,7 +77,7 @@ class StatisticsRoutes:
 
     Args:
         running: returns the statistics of the job while it runs.
-        past: returns the statistics of a job that is over, or raises what `Archive` does.
+        past: returns the statistics of a job that is over, or raises what `SummaryCache` does.
     """
 
     store: Store
@@ -87,16 +87,16 @@ class StatisticsRoutes:
     _summaries: SingleFlight[Summary] = attrs.field(init=False, factory=SingleFlight)
     _fresh: tuple[str, float, _Views] | None = attrs.field(init=False, default=None)
 
-    @operation(
+    @endpoint(
         "GET",
         "/jobs/<job_id>/stats",
         {
-            200: Reply(
+            200: Response(
                 "Latency in seconds, by method, URL and status too.",
                 Statistics,
                 headers={"ETag": "Changes with the figures."},
             ),
-            304: Reply("The figures are those of the ETag in If-None-Match.", media_type=""),
+            304: Response("The figures are those of the ETag in If-None-Match.", media_type=""),
         },
         query=StatisticsQuery,
         errors={
@@ -143,7 +143,7 @@ class StatisticsRoutes:
 
     async def _in_turns(self, statistics: RunStatistics) -> Summary:
         """Summarise the running job without holding it up."""
-        for turn, summary in enumerate(statistics.in_turns(), start=1):
+        for turn, summary in enumerate(statistics.iter_summary(), start=1):
             if summary is not None:
                 return summary
             if turn % ROWS_PER_TURN == 0:

@@ -32,7 +32,7 @@ CHALLENGES = ("Bearer", 'Basic realm="golo-agent", charset="UTF-8"')
 
 
 @attrs.frozen
-class Access:
+class AccessPolicy:
     """The rules of one agent.
 
     Without `networks` every peer may connect. `hosts` are the lower-case names, beside localhost

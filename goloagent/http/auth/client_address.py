@@ -24,7 +24,7 @@ def is_loopback(host: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def peer_of(host: str, own_host: str | None = None) -> str:
+def client_key(host: str, own_host: str | None = None) -> str:
     """Return what counts as one peer: an IPv4 address, the /64 that an IPv6 host has, or this host.
 
     A connection from the address `own_host`, on which it was accepted, is from this host too.

@@ -24,10 +24,10 @@ from zope.interface import implementer
 
 import twisted
 from goloagent.http.auth.audit import Audit
-from goloagent.http.auth.client_address import peer_of
+from goloagent.http.auth.client_address import client_key
 from goloagent.http.problem import Problem, reason_phrase, render
 from goloagent.http.server.connections import Connections, Phase, Slot, too_many
-from goloagent.http.server.limits import Discard, Limits, Pace
+from goloagent.http.server.limits import Discard, Limits, UploadRate
 from goloagent.http.server.transport import BLOCK_BYTES, is_tls, probe_when_idle, unsent_bytes
 from goloagent.http.server.turns import Turns
 
@@ -159,7 +159,7 @@ class Channel(HTTPChannel):
         address, peer = self.transport.getPeer(), ""
         if isinstance(address, IPv4Address | IPv6Address):
             self._host = address.host
-            peer = peer_of(address.host, getattr(self.transport.getHost(), "host", None))
+            peer = client_key(address.host, getattr(self.transport.getHost(), "host", None))
         opened = self._connections.open(peer, self._evict)
         if isinstance(opened, Slot):
             self.slot = opened
@@ -207,7 +207,7 @@ class Channel(HTTPChannel):
         self._enter(Phase.BODY)
         super().allHeadersReceived()
         if self.length != 0 and self._discard is None:
-            self._look_at_pace_later(Pace(self._limits))
+            self._look_at_pace_later(UploadRate(self._limits))
 
     def admit(self, trusted: bool) -> None:
         """Take the request on this connection, whose client is `trusted` to have the token.
@@ -416,16 +416,16 @@ class Channel(HTTPChannel):
             seconds = self._limits.header_seconds
             self._refuse(Problem(408, f"the headers are not complete within {seconds:g} s"))
 
-    def _look_at_pace_later(self, pace: Pace) -> None:
+    def _look_at_pace_later(self, pace: UploadRate) -> None:
         self._within(self._limits.pace_seconds, lambda: self._look_at_pace(pace))
 
-    def _look_at_pace(self, pace: Pace) -> None:
+    def _look_at_pace(self, pace: UploadRate) -> None:
         request = self.requests[-1]
-        sentence = pace.look(request.body_bytes, request.was_held_up())
+        sentence = pace.check(request.body_bytes, request.was_paused())
         if sentence is None:
             self._look_at_pace_later(pace)
         else:
-            request.turn_away(Problem(408, sentence))
+            request.reject(Problem(408, sentence))
 
     def _within(self, seconds: float, otherwise: Callable[[], object]) -> None:
         """Set the connection's one deadline."""
@@ -462,7 +462,7 @@ class Channel(HTTPChannel):
         if self._discard is not None:
             return
         if self._phase is Phase.BODY:
-            self.requests[-1].turn_away(problem)
+            self.requests[-1].reject(problem)
         else:
             self._write(problem)
             self.discard(None)

@@ -35,7 +35,7 @@ class Limits:
     discard_bytes: int = 1024 * 1024 * 1024
 
 
-class Pace:
+class UploadRate:
     """How fast one body comes, looked at every `pace_seconds`."""
 
     def __init__(self, limits: Limits) -> None:
@@ -43,7 +43,7 @@ class Pace:
         self._seconds: float = 0
         self._bytes = 0
 
-    def look(self, total_bytes: int, held_up: bool = False) -> str | None:
+    def check(self, total_bytes: int, held_up: bool = False) -> str | None:
         """Return the sentence why the body comes too slowly, so many bytes of it being here.
 
         While it was `held_up`, not read for a time, its client may have sent as fast as could be.

@@ -24,9 +24,9 @@ from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.http import NOT_FOUND
 
-from goloagent.artifacts.store import Binaries
+from goloagent.artifacts.store import ArtifactStore
 from goloagent.artifacts.upload_space import NoSpace, UploadSpace
-from goloagent.http.auth.access import Access
+from goloagent.http.auth.access import AccessPolicy
 from goloagent.http.auth.audit import Audit
 from goloagent.http.problem import (
     Problem,
@@ -38,7 +38,7 @@ from goloagent.http.problem import (
 )
 from goloagent.http.server.connections import too_many
 from goloagent.http.upload.form import UploadBody
-from goloagent.http.upload.pipeline import BLOCK_BYTES, Intake
+from goloagent.http.upload.pipeline import BLOCK_BYTES, UploadPipeline
 from goloagent.jobs.spec import MAX_REQUEST_BYTES
 
 UPLOAD_PATH = b"/upload"
@@ -47,16 +47,16 @@ _Query = TypeVar("_Query", bound=msgspec.Struct)
 
 
 @attrs.frozen
-class Door:
+class RequestContext:
     """What a request must pass: who may, how long a body may be, and where it is noted.
 
     `check_route` raises the Problem that a path has no such method, or does not exist. `in_thread`
     runs a function off the reactor thread; `uploaded` is told of the bytes of uploads as they come.
     """
 
-    access: Access
+    access: AccessPolicy
     check_route: Callable[[bytes, bytes], None]
-    binaries: Binaries
+    binaries: ArtifactStore
     max_upload_bytes: int
     audit: Audit
     in_thread: Callable[..., Deferred[Any]]
@@ -79,16 +79,16 @@ class Request(server.Request):
     defaultContentType = None
     _log = Logger()
 
-    def __init__(self, door: Door, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, door: RequestContext, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._door = door
+        self._context = door
         self._max_bytes = MAX_REQUEST_BYTES
         self.body_bytes = 0
         self._length: int | None = 0
         self._refused = False
         self.status_only = False
         self.buffered = BytesIO()
-        self.intake: Intake | None = None
+        self.intake: UploadPipeline | None = None
 
     def gotLength(self, length: int | None) -> None:
         """Decide at the end of the headers; `length` is None for a chunked body."""
@@ -99,9 +99,9 @@ class Request(server.Request):
         self.content = self.buffered
         self._length = length
         try:
-            self._admit()
+            self._authorize()
         except Problem as problem:
-            self.turn_away(problem)
+            self.reject(problem)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Take the next bytes of the body."""
@@ -111,14 +111,14 @@ class Request(server.Request):
         try:
             self._check_length(self.body_bytes)
             if self.intake is not None:
-                self._door.uploaded(len(data))
+                self._context.uploaded(len(data))
                 self.intake.take(data)
             else:
                 super().handleContentChunk(data)
         except Problem as problem:
-            self.turn_away(problem)
+            self.reject(problem)
         except (OSError, NoSpace) as error:
-            self.turn_away(disk_problem(error))
+            self.reject(disk_problem(error))
 
     def connectionLost(self, reason: Failure) -> None:
         """Leave nothing behind when the client has gone."""
@@ -151,9 +151,9 @@ class Request(server.Request):
         self.setHeader(b"Content-Length", b"%d" % len(body))
         return body
 
-    def did(self, act: str, **details: object) -> None:
+    def audit(self, act: str, **details: object) -> None:
         """Note what was done for this request's peer."""
-        self._door.audit.did(act, self._peer(), **details)
+        self._context.audit.did(act, self._peer(), **details)
 
     def refused(self, problem: Problem) -> None:
         """Note that it is answered with `problem`. Not finding anything is no refusal."""
@@ -161,7 +161,9 @@ class Request(server.Request):
             return
         method = self.method.decode("latin-1")
         path = unquote_to_bytes(self.path).decode("utf-8", "surrogateescape")
-        self._door.audit.refused(self._peer(), problem.status, problem.sentence, f"{method} {path}")
+        self._context.audit.refused(
+            self._peer(), problem.status, problem.sentence, f"{method} {path}"
+        )
 
     def query(self, kind: type[_Query]) -> _Query:
         """Return the query's parameters.
@@ -188,7 +190,7 @@ class Request(server.Request):
         """Return one name whatever Host says: Klein gives it to the router, which fails on some."""
         return b"localhost"
 
-    def was_held_up(self) -> bool:
+    def was_paused(self) -> bool:
         """Tell whether its body was left unread for a time, since this was last asked."""
         return self.intake is not None and self.intake.was_paused()
 
@@ -202,7 +204,7 @@ class Request(server.Request):
         if channel.over is not None:
             raise too_many(channel.over)
 
-    def _admit(self) -> None:
+    def _authorize(self) -> None:
         """Prepare for the body.
 
         Raises:
@@ -219,17 +221,17 @@ class Request(server.Request):
         if b"//" in path or not _is_utf8(path):
             raise not_found(self.path)
         if self._length != 0:
-            self._door.check_route(self.method, self.path)
+            self._context.check_route(self.method, self.path)
         is_upload = path == UPLOAD_PATH and self.method.upper() == b"POST"
         if is_upload:
-            self._max_bytes = self._door.max_upload_bytes
+            self._max_bytes = self._context.max_upload_bytes
         self._check_length(self._length or 0)
         if is_upload:
             self.require_room()
             self.intake = self._make_intake(self._length or 0)
 
     def _check_access(self) -> None:
-        access = self._door.access
+        access = self._context.access
         channel: Any = self.channel
         try:
             access.check(self._peer(), self._header)
@@ -245,30 +247,32 @@ class Request(server.Request):
         else:
             channel.admit(trusted=access.token is not None)
 
-    def _make_intake(self, length: int) -> Intake:
+    def _make_intake(self, length: int) -> UploadPipeline:
         """Prepare for an upload that has announced so many bytes.
 
         Raises:
             Problem: its body is of no such type, or the disk has no room for it.
         """
-        upload = UploadBody("".join(self._header("Content-Type")[:1]), self._door.binaries)
+        upload = UploadBody("".join(self._header("Content-Type")[:1]), self._context.binaries)
         channel: Any = self.channel
         if length:  # a large block of small chunks would take the parser a second
             channel.read_blocks_of(BLOCK_BYTES)
-        reserve = partial(self._door.upload_space.reserve, length)
+        reserve = partial(self._context.upload_space.reserve, length)
         try:
-            return Intake(upload, self._door.in_thread, channel.body, self._not_taken_in, reserve)
+            return UploadPipeline(
+                upload, self._context.in_thread, channel.body, self._not_taken_in, reserve
+            )
         except (OSError, NoSpace) as error:
             raise disk_problem(error) from error
 
     def _not_taken_in(self, failure: Failure) -> None:
         if isinstance(failure.value, Problem):
-            self.turn_away(failure.value)
+            self.reject(failure.value)
         elif isinstance(failure.value, NoSpace):
-            self.turn_away(disk_problem(failure.value))
+            self.reject(disk_problem(failure.value))
         else:
             self._log.failure("an upload failed", failure)
-            self.turn_away(Problem(500, "internal error"))
+            self.reject(Problem(500, "internal error"))
 
     def _peer(self) -> str | None:
         return self.client.host if isinstance(self.client, IPv4Address | IPv6Address) else None
@@ -281,7 +285,7 @@ class Request(server.Request):
         values = self.requestHeaders.getRawHeaders(name.encode(), [])
         return [value.decode("latin-1") for value in values]
 
-    def turn_away(self, problem: Problem) -> None:
+    def reject(self, problem: Problem) -> None:
         """Answer at once, and discard what the client is still sending."""
         if self._refused:
             return

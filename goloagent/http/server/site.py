@@ -12,15 +12,15 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web import http, server
 
-from goloagent.artifacts.store import Binaries
+from goloagent.artifacts.store import ArtifactStore
 from goloagent.artifacts.upload_space import UploadSpace
 from goloagent.http.api.router import route_check
-from goloagent.http.auth.access import Access
+from goloagent.http.auth.access import AccessPolicy
 from goloagent.http.auth.audit import Audit
 from goloagent.http.server.channel import Channel, check_hooks
 from goloagent.http.server.connections import Connections
 from goloagent.http.server.limits import Limits
-from goloagent.http.server.request import Door, Request
+from goloagent.http.server.request import Request, RequestContext
 from goloagent.http.server.turns import Turns
 
 
@@ -35,8 +35,8 @@ class _Site(server.Site):
 
 def site(
     api: Klein,
-    access: Access,
-    binaries: Binaries,
+    access: AccessPolicy,
+    binaries: ArtifactStore,
     max_upload_bytes: int,
     clock: IReactorTime,
     in_thread: Callable[..., Deferred[Any]],
@@ -49,7 +49,7 @@ def site(
     check_hooks()
     audit = Audit(clock.seconds, refused)
     upload_space = upload_space or UploadSpace(lambda: sys.maxsize)
-    door = Door(
+    door = RequestContext(
         access,
         route_check(api),
         binaries,

@@ -19,25 +19,25 @@ from goloagent.outputs.status import DeliveryStatus
 KEEPALIVE = b":\n\n"
 
 
-class Listener(Protocol):
+class Subscriber(Protocol):
     """One who follows a job."""
 
     def state(self, event: bytes, over: bool) -> None:
         """The job is in another state; when it is `over`, this is the last event."""
 
-    def passing(self, event: bytes) -> None:
+    def volatile(self, event: bytes) -> None:
         """An event that may be left out: another like it comes soon."""
 
 
 @attrs.define
-class _Audience:
+class _Subscribers:
     """Those who follow one job, and the state they were told."""
 
     told: State
-    listeners: list[Listener] = attrs.Factory(list)
+    listeners: list[Subscriber] = attrs.Factory(list)
 
 
-class Broadcast:
+class JobEventBus:
     """Tells listeners what becomes of the job that each has joined.
 
     `delivery` says how the delivery of a job's results goes.
@@ -45,19 +45,19 @@ class Broadcast:
 
     def __init__(self, delivery: Callable[[Job], DeliveryStatus]) -> None:
         self._delivery = delivery
-        self._audiences: dict[str, _Audience] = {}
+        self._audiences: dict[str, _Subscribers] = {}
 
     def __len__(self) -> int:
         """How many listeners there are."""
         return sum(len(audience.listeners) for audience in self._audiences.values())
 
-    def join(self, job: Job, listener: Listener) -> None:
+    def join(self, job: Job, listener: Subscriber) -> None:
         """Tell the state of a job that is not over, and from now on what becomes of it."""
-        audience = self._audiences.setdefault(job.id, _Audience(job.state))
+        audience = self._audiences.setdefault(job.id, _Subscribers(job.state))
         audience.listeners.append(listener)
         listener.state(self.state_event(job), over=False)
 
-    def leave(self, job_id: str, listener: Listener) -> None:
+    def leave(self, job_id: str, listener: Subscriber) -> None:
         """Tell a listener nothing more; a second time does nothing."""
         audience = self._audiences.get(job_id)
         if audience is not None and listener in audience.listeners:
@@ -85,13 +85,13 @@ class Broadcast:
         if audience is not None:
             encoded = event("progress", value)
             for listener in list(audience.listeners):
-                listener.passing(encoded)
+                listener.volatile(encoded)
 
     def keep_alive(self) -> None:
         """Have every listener's connection carry something."""
         for audience in list(self._audiences.values()):
             for listener in list(audience.listeners):
-                listener.passing(KEEPALIVE)
+                listener.volatile(KEEPALIVE)
 
 
 def event(kind: str, value: Any, event_id: str | None = None) -> bytes:

@@ -7,10 +7,10 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from goloagent.http.api.endpoint import Reply, operation
+from goloagent.http.api.endpoint import Response, endpoint
 from goloagent.http.problem import not_found
 from goloagent.http.server.request import Request
-from goloagent.http.streaming.broadcast import Broadcast
+from goloagent.http.streaming.broadcast import JobEventBus
 from goloagent.http.streaming.stream import Stream
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job
@@ -32,20 +32,20 @@ class EventRoutes:
     """``/jobs/<id>/events``, as `broadcast` has them."""
 
     store: Store
-    broadcast: Broadcast
+    broadcast: JobEventBus
     clock: IReactorTime
 
-    @operation(
+    @endpoint(
         "GET",
         "/jobs/<job_id>/events",
         {
-            200: Reply(
+            200: Response(
                 "`state` events with the job resource, at first and whenever the state changes; "
                 "each second while it runs a `progress` event. Ends when the job is over.",
                 Event,
                 "text/event-stream",
             ),
-            204: Reply("The job is over, and Last-Event-ID is that state.", media_type=""),
+            204: Response("The job is over, and Last-Event-ID is that state.", media_type=""),
         },
         errors={404: "There is no such job."},
     )
@@ -80,7 +80,7 @@ class EventStream(Stream):
     """
 
     def __init__(
-        self, request: Request, clock: IReactorTime, job: Job, broadcast: Broadcast
+        self, request: Request, clock: IReactorTime, job: Job, broadcast: JobEventBus
     ) -> None:
         super().__init__(request, clock, STALL_SECONDS)
         self._job = job
@@ -97,7 +97,7 @@ class EventStream(Stream):
         """Send a state; the last one ends the stream."""
         self.attempt(lambda: self._send_state(event, over))
 
-    def passing(self, event: bytes) -> None:
+    def volatile(self, event: bytes) -> None:
         """Send an event, unless the client is behind."""
         if not self.paused:
             self.attempt(lambda: self.write(event))

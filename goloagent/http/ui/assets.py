@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import attrs
 
-from goloagent.http.api.endpoint import Reply, operation
+from goloagent.http.api.endpoint import Response, endpoint
 from goloagent.http.api.representation import Representation, serve
 from goloagent.http.problem import not_found
 from goloagent.http.server.request import Request
@@ -62,16 +62,16 @@ class PageRoutes:
 
     files: dict[str, Representation] = attrs.field(factory=assets)
 
-    @operation("GET", "/", {200: Reply("The page.", media_type=_TYPES["html"]), 304: _UNCHANGED})
+    @endpoint("GET", "/", {200: Response("The page.", media_type=_TYPES["html"]), 304: _UNCHANGED})
     def get_page(self, request: Request) -> bytes:
         """Serve the web page."""
         return self._serve(request, "index.html")
 
-    @operation(
+    @endpoint(
         "GET",
         "/page/<name>",
         {
-            200: Reply(
+            200: Response(
                 "A script, a style sheet or an image.",
                 media_type=_TYPES["js"],
                 other_types=(_TYPES["css"], _TYPES["html"], _TYPES["svg"]),

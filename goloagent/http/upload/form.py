@@ -19,8 +19,8 @@ from multipart import (
 )
 from twisted.logger import Logger
 
-from goloagent.artifacts.quota import NoRoom
-from goloagent.artifacts.store import Binaries, BinaryExists, Incoming, NotExecutable
+from goloagent.artifacts.quota import QuotaExceeded
+from goloagent.artifacts.store import ArtifactStore, BinaryExists, NotExecutable, PendingUpload
 from goloagent.http.problem import Problem, disk_problem, quoted
 from goloagent.jobs.database import Binary
 
@@ -52,7 +52,7 @@ class UploadBody:
 
     _log = Logger()
 
-    def __init__(self, content_type: str, binaries: Binaries) -> None:
+    def __init__(self, content_type: str, binaries: ArtifactStore) -> None:
         self._binaries = binaries
         boundary = _boundary(content_type)
         # A boundary begins a line: the line break before it, or before the body, belongs to it.
@@ -65,7 +65,7 @@ class UploadBody:
             max_segment_count=MAX_PARTS,
             header_charset="latin-1",
         )
-        self._incoming: Incoming | None = None
+        self._incoming: PendingUpload | None = None
         self._in_file = False
         self._empty = True
 
@@ -89,7 +89,7 @@ class UploadBody:
 
     def twin(self) -> Binary | None:
         """Return a binary that holds the same as the upload, for `sync`, or None."""
-        return None if self._incoming is None else self._incoming.twin()
+        return None if self._incoming is None else self._incoming.duplicate()
 
     def sync(self, twin: Binary | None = None) -> None:
         """Have the disk hold what there is, in the file of `twin` when it has one.
@@ -110,14 +110,14 @@ class UploadBody:
                 upload is discarded.
         """
         with self._all_or_nothing():
-            return self._complete().keep()
+            return self._complete().commit()
 
     def discard(self) -> None:
         """Remove what was written. Does nothing after `finish` or a second time."""
         if self._incoming is not None:
             self._incoming.discard()
 
-    def _complete(self) -> Incoming:
+    def _complete(self) -> PendingUpload:
         try:
             self._parser.close()
         except ParserError:
@@ -166,7 +166,7 @@ class UploadBody:
             raise
         except (NotExecutable, BinaryExists) as error:
             raise Problem(400, str(error)) from None
-        except NoRoom as error:
+        except QuotaExceeded as error:
             raise Problem(507, str(error)) from None
         except MultipartError as error:
             self.discard()

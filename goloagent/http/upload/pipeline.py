@@ -25,7 +25,7 @@ BLOCK_BYTES = 1024 * 1024
 MOST_WAITING_BLOCKS = 4096
 
 
-class Intake:
+class UploadPipeline:
     """Takes `upload` in; ends with `finish` or `discard`. Used from the reactor thread.
 
     Args:

@@ -1,7 +1,7 @@
 """The collector at the other end of HTTP: pushes one batch and returns what became of it.
 
 Every push ends, and no end but a cancellation is an exception: what the network does is an
-`Answer` too. An answer's status counts from its headers on; redirects and cookies are not for us.
+`Response` too. An answer's status counts from its headers on; redirects and cookies are not for us.
 Decides nothing about it.
 """
 
@@ -30,7 +30,7 @@ from goloagent.outputs.http.errors import in_words, is_certificate
 from goloagent.outputs.http.proxy import Proxy
 from goloagent.outputs.http.tls import Tls
 from goloagent.outputs.http.token import TokenFile
-from goloagent.outputs.retry import Answer, Verdict, judge
+from goloagent.outputs.retry import Disposition, Response, classify
 
 PUSH_SECONDS = 30.0
 ANSWER_SECONDS = 2.0
@@ -38,7 +38,7 @@ MAX_ANSWER_BYTES = 64 * 1024
 
 
 @attrs.frozen
-class Collector:
+class CollectorSink:
     """The collector at `url`, reached through `client`."""
 
     url: HttpUrl
@@ -52,7 +52,7 @@ class Collector:
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_http", self.client.treq())
 
-    async def push(self, name: str, key: str, body: bytes) -> Answer:
+    async def send(self, name: str, key: str, body: bytes) -> Response:
         """Send the JSON array `body` as results of `name`; `key` lets a repeat be recognised."""
         asking = self._http.post(
             _address(self.url, name),
@@ -67,7 +67,7 @@ class Collector:
             raise
         except Exception as error:
             return _no_answer(error)
-        text = _Beginning()
+        text = _BodyPrefix()
         response.deliverBody(text)
         # The status has decided: what the rest of the answer does changes nothing.
         limit = self.clock.callLater(ANSWER_SECONDS, text.hang_up)
@@ -79,11 +79,11 @@ class Collector:
         finally:
             if limit.active():
                 limit.cancel()
-        answer = Answer(
+        answer = Response(
             status=response.code,
             text=text.received.decode("utf-8", "replace"),
         )
-        if judge(answer) is not Verdict.RETRY:
+        if classify(answer) is not Disposition.RETRY:
             return answer
         return attrs.evolve(answer, retry_after=_retry_after(response.headers))
 
@@ -112,14 +112,14 @@ class Collector:
         return Headers(headers)
 
 
-def collector(
+def make_collector_sink(
     reactor: IReactorTime,
     url: HttpUrl,
     tls: Tls,
     proxy: Proxy | None = None,
     token: TokenFile | None = None,
     vet: Vet | None = None,
-) -> Collector:
+) -> CollectorSink:
     """Return the collector at `url`, reached by `proxy` if there is one."""
     first = url if proxy is None else proxy.url
     dialer = Dialer(reactor, first.host, first.port)
@@ -134,7 +134,7 @@ def collector(
             host = bracketed(url.host.partition("%")[0])
             dialer.tunnel = Tunnel(f"{host}:{url.port}", proxy.authorization)
     absolute = proxy is not None and url.scheme == "http"
-    return Collector(url, reactor, dialer, Client(reactor, dialer, absolute), proxy, token)
+    return CollectorSink(url, reactor, dialer, Client(reactor, dialer, absolute), proxy, token)
 
 
 class _Uri(URL):
@@ -176,7 +176,7 @@ class _Body:
         """Do nothing: everything is produced."""
 
 
-class _Beginning(Protocol):
+class _BodyPrefix(Protocol):
     """Reads an answer's body as far as it may matter; drops one that is longer or stalls."""
 
     transport: ITransport
@@ -215,9 +215,9 @@ def _retry_after(headers: Headers) -> float | None:
         return None
 
 
-def _no_answer(error: Exception) -> Answer:
+def _no_answer(error: Exception) -> Response:
     """Return what became of a push that was not answered."""
-    return Answer(
+    return Response(
         error=in_words(error),
         certificate=is_certificate(error),
         timed_out=isinstance(error, TimeoutError),

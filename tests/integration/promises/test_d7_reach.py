@@ -112,7 +112,7 @@ def things_of(agent: Agent, other: str, mirror: Path) -> dict[str, list[str]]:
 def cgroup_of(agent: Agent) -> str | None:
     """Return the cgroup by which the agent could be stopped and ended, if there is one."""
     proc = Path(f"/proc/{agent.pid}")
-    found = cgroup.own((proc / "cgroup").read_text(), (proc / "mountinfo").read_text())
+    found = cgroup.find_cgroup((proc / "cgroup").read_text(), (proc / "mountinfo").read_text())
     return None if found is None else str(found)
 
 

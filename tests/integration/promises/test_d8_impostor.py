@@ -12,7 +12,7 @@ from peers.collector import Collector
 from twisted.internet import reactor, task
 
 import goloagent
-from goloagent.sandbox.isolation import Containment
+from goloagent.sandbox.isolation import IsolationBackend
 
 REASON = "a process of the load test listens there"
 CHECKOUT = str(Path(goloagent.__file__).parents[1])
@@ -98,7 +98,7 @@ async def test_d8_the_collector_is_down(
     idle_agent: Agent,
     collector: Collector,
     script: Callable[..., Path],
-    containment: Containment,
+    containment: IsolationBackend,
     shape: dict[str, str],
 ) -> None:
     """A load test that has the collector's port is connected to, and sent nothing."""

@@ -14,7 +14,7 @@ from twisted.internet import defer, task
 from twisted.internet.protocol import Factory, Protocol
 
 import goloagent
-from goloagent.sandbox.isolation import Containment
+from goloagent.sandbox.isolation import IsolationBackend
 
 CHECKOUT = str(Path(goloagent.__file__).parents[1])
 IMPORTS = f"import os, signal, socket, sys\nsys.path.insert(0, {CHECKOUT!r})\n"
@@ -67,7 +67,7 @@ SHAPES = {"itself": PLAIN, "any IPv6": DUAL, "child": CHILD, "orphan": ORPHAN, "
 
 
 @pytest_twisted.async_fixture
-async def contained(idle_agent: Agent, containment: Containment) -> Agent:
+async def contained(idle_agent: Agent, containment: IsolationBackend) -> Agent:
     """An agent that is ready and was told how to keep processes together."""
     idle_agent.options["--containment"] = containment.name
     await idle_agent.start()

@@ -10,9 +10,9 @@ from peers.collector import Collector
 from twisted.internet import task
 
 from goloagent.jobs.database import Store
-from goloagent.jobs.job import Job, Results, State
+from goloagent.jobs.job import Job, ResultCounts, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.wal.run_log import RunLog
+from goloagent.wal.run_log import RunLogWriter
 
 RESULTS_OF_A_RUN = 300
 MOST_GROWTH_BYTES = 64 * 2**20
@@ -34,13 +34,13 @@ def leave_pending(agent: Agent, runs: int) -> list[str]:
             State.FINISHED,
             started_at=NOW,
             ended_at=NOW,
-            logged=True,
-            results=Results(read=RESULTS_OF_A_RUN),
+            has_log=True,
+            results=ResultCounts(read=RESULTS_OF_A_RUN),
         )
         for number in range(runs)
     ]
     for job in jobs:
-        log = RunLog.create(agent.logs, job.spec.name, job.id)
+        log = RunLogWriter.create(agent.logs, job.spec.name, job.id)
         log.append_stdout(content)
         log.close()
         store.add(job)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goloagent.artifacts.quota import NoRoom, surplus
+from goloagent.artifacts.quota import QuotaExceeded, select_evictions
 from goloagent.jobs.database import Content
 
 OLD, MIDDLE, NEW = Content("old", 4), Content("middle", 3), Content("new", 2)
@@ -29,7 +29,7 @@ COMING = Content("coming", 1)
 )
 def test_the_oldest_go_first(most: int, needed: tuple[str, ...], removed: list[Content]) -> None:
     """So many as it takes and no more, and never one that a job needs."""
-    assert surplus(STORED, needed, COMING, most) == removed
+    assert select_evictions(STORED, needed, COMING, most) == removed
 
 
 @pytest.mark.parametrize(
@@ -38,14 +38,16 @@ def test_the_oldest_go_first(most: int, needed: tuple[str, ...], removed: list[C
 def test_no_room(most: int, needed: tuple[str, ...]) -> None:
     """What would not have room without the others is refused, in a sentence with the numbers."""
     needed_bytes = sum(content.size for content in STORED if content.sha256 in needed)
-    with pytest.raises(NoRoom, match=f"of 1 bytes: .* {most} bytes .*jobs need {needed_bytes}"):
-        surplus(STORED, needed, COMING, most)
+    with pytest.raises(
+        QuotaExceeded, match=f"of 1 bytes: .* {most} bytes .*jobs need {needed_bytes}"
+    ):
+        select_evictions(STORED, needed, COMING, most)
 
 
 def test_what_is_stored_already_costs_nothing() -> None:
     """It has room, whatever the others hold, and stays."""
-    assert surplus(STORED, ("middle", "new"), OLD, 1) == []
-    assert surplus(STORED, ("new",), OLD, 6) == [MIDDLE]
+    assert select_evictions(STORED, ("middle", "new"), OLD, 1) == []
+    assert select_evictions(STORED, ("new",), OLD, 6) == [MIDDLE]
 
 
 CONTENTS = st.lists(
@@ -59,8 +61,8 @@ def test_the_quota_holds(stored: list[Content], needed: set[str], size: int, mos
     """With the coming one all have room, nobody needs what goes, and nothing goes without need."""
     coming = Content("coming", size)
     try:
-        removed = surplus(stored, needed, coming, most)
-    except NoRoom:
+        removed = select_evictions(stored, needed, coming, most)
+    except QuotaExceeded:
         assert size + sum(c.size for c in stored if c.sha256 in needed) > most
         return
     left = [content for content in stored if content not in removed]

@@ -13,8 +13,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
 from goloagent.concurrency.periodic import Periodic, Tasks
-from goloagent.host.health import INTERNAL_ERROR, Condition
-from goloagent.host.systemd import Notifier
+from goloagent.host.health import INTERNAL_ERROR, HealthState
+from goloagent.host.systemd import SystemdNotifier
 
 
 class Work:
@@ -170,33 +170,33 @@ def test_work_may_stop_its_own_task(clock: Clock, work: Work) -> None:
 
 def test_health_shows_a_failing_task(clock: Clock, work: Work, logged_errors: LoggedErrors) -> None:
     """It is a notice: jobs are taken all the same."""
-    condition = Condition(Notifier(lambda _: None))
+    condition = HealthState(SystemdNotifier(lambda _: None))
     condition.ready()
     task = Periodic(clock, 1.0, "retention", work)
     condition.tasks.add(task)
     work.do = broken
     task.start(now=True)
-    health = condition.fares(lambda: None)
+    health = condition.current(lambda: None)
     assert health.ready
     assert health.notices == ("The task retention has failed once: ZeroDivisionError: broken.",)
     work.do = lambda: None
     clock.advance(1.0)
-    assert condition.fares(lambda: None).notices == ()
+    assert condition.current(lambda: None).notices == ()
     assert len(logged_errors.flush(ZeroDivisionError)) == 1
     task.stop()
 
 
 def test_a_task_that_has_ended_makes_the_agent_unready(clock: Clock, work: Work) -> None:
     """It has lost its timer."""
-    condition = Condition(Notifier(lambda _: None))
+    condition = HealthState(SystemdNotifier(lambda _: None))
     condition.ready()
     task = Periodic(clock, 1.0, "sync", work)
     condition.tasks.add(task)
     task.start()
-    assert condition.fares(lambda: None).ready
+    assert condition.current(lambda: None).ready
     [call] = clock.getDelayedCalls()
     call.cancel()
-    health = condition.fares(lambda: None)
+    health = condition.current(lambda: None)
     assert health.status == INTERNAL_ERROR
     assert health.reason == "Restart the agent: it has lost what must always run (sync)."
 

@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import Clock
 
 from goloagent.concurrency.threads import BULK_THREADS, CRITICAL_THREADS, Pool, Threads
-from goloagent.wal.syncer import SYNC_SECONDS, Syncer
+from goloagent.wal.syncer import SYNC_SECONDS, WalSyncer
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ async def test_ten_uploads_on_a_disk_that_hangs_do_not_delay_the_sync(threads: T
     others = [threads.critical.run(disk.wait) for _ in range(4)]
     synced: Deferred[None] = Deferred()
     database = Offsets(lambda: reactor.callFromThread(synced.callback, None))  # type: ignore[attr-defined]
-    syncer = Syncer(
+    syncer = WalSyncer(
         clock,
         threads.critical.run,
         database,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from unit.runs.one_run import OneRun
 
-from goloagent.filesystem.disk_space import MIN_FREE_INODES, Excess, Space, is_full
+from goloagent.filesystem.disk_space import MIN_FREE_INODES, DiskSpaceGuard, Excess, is_full
 from goloagent.jobs.job import State
 from goloagent.runs.run import _CHECK_BYTES
 from goloagent.runs.transitions import Phase
@@ -36,8 +36,8 @@ def disk(free: int, size: int, inodes: int = 10**6, free_inodes: int = 10**6) ->
 )
 def test_r8_the_floor(free: int, size: int, short: bool) -> None:
     """So much stays free, but never more than a tenth of a disk."""
-    space = Space((Path("/logs"),), GIB, GIB, lambda _: disk(free, size))
-    assert (space.shortage() is not None) is short
+    space = DiskSpaceGuard((Path("/logs"),), GIB, GIB, lambda _: disk(free, size))
+    assert (space.check_free_space() is not None) is short
 
 
 def test_a_disk_that_cannot_be_looked_at() -> None:
@@ -46,7 +46,9 @@ def test_a_disk_that_cannot_be_looked_at() -> None:
     def look(_: Path) -> os.statvfs_result:
         raise OSError(errno.EIO, "Input/output error")
 
-    assert "Input/output error" in (Space((Path("/logs"),), 1, 1, look).shortage() or "")
+    assert "Input/output error" in (
+        DiskSpaceGuard((Path("/logs"),), 1, 1, look).check_free_space() or ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_what_is_free_is_told() -> None:
             raise answer
         return answer
 
-    space, logs = Space((Path("/logs"),), 1, 1, look), Path("/logs")
+    space, logs = DiskSpaceGuard((Path("/logs"),), 1, 1, look), Path("/logs")
     with pytest.raises(OSError, match="not known"):
         space.free_bytes(logs)
     assert space.fault() is None
@@ -80,9 +82,9 @@ def test_what_is_free_is_told() -> None:
 
 def test_r8_the_limit_of_a_log() -> None:
     """A log may be as long as it may be, and not a byte longer."""
-    space = Space((Path("/logs"),), 1, 1000, lambda _: disk(GIB, 100 * GIB))
-    assert space.too_much(1000) is None
-    assert space.too_much(1001) is not None
+    space = DiskSpaceGuard((Path("/logs"),), 1, 1000, lambda _: disk(GIB, 100 * GIB))
+    assert space.check_run(1000) is None
+    assert space.check_run(1001) is not None
 
 
 def test_r8_a_run_ends_before_the_disk_is_full() -> None:
@@ -101,7 +103,7 @@ def test_r8_a_run_ends_before_the_disk_is_full() -> None:
 
 
 @pytest.mark.parametrize(
-    "phase", [phase for phase in Phase if phase not in (Phase.PARTING, Phase.KILLING)]
+    "phase", [phase for phase in Phase if phase not in (Phase.CONNECTION_LOST, Phase.KILLING)]
 )
 def test_a_look_at_any_moment(phase: Phase) -> None:
     """The look that comes once a second finds an answer in every phase."""
@@ -126,10 +128,10 @@ def test_a_look_at_any_moment(phase: Phase) -> None:
 )
 def test_the_floor_of_inodes(inodes: int, free: int, status: str | None) -> None:
     """Without inodes nothing new can be stored, and a run that has its files goes on."""
-    space = Space((Path("/logs"),), 1, GIB, lambda _: disk(GIB, GIB, inodes, free))
+    space = DiskSpaceGuard((Path("/logs"),), 1, GIB, lambda _: disk(GIB, GIB, inodes, free))
     fault = space.fault()
     assert (fault and fault.status) == status
-    assert space.too_much(0) is None
+    assert space.check_run(0) is None
 
 
 def test_a_run_goes_on_where_the_disk_cannot_be_looked_at() -> None:
@@ -138,13 +140,15 @@ def test_a_run_goes_on_where_the_disk_cannot_be_looked_at() -> None:
     def look(_: Path) -> os.statvfs_result:
         raise OSError(errno.EIO, "Input/output error")
 
-    assert Space((Path("/logs"),), 1, GIB, look).too_much(0) is None
+    assert DiskSpaceGuard((Path("/logs"),), 1, GIB, look).check_run(0) is None
 
 
 @pytest.mark.parametrize(("free", "urgent"), [(GIB - 4096, False), (GIB // 2 - 4096, True)])
 def test_below_half_of_the_floor_there_is_no_time_to_lose(free: int, urgent: bool) -> None:
     """Just below the floor there is, in which the shortage may pass."""
-    excess = Space((Path("/logs"),), GIB, GIB, lambda _: disk(free, 100 * GIB)).too_much(0)
+    excess = DiskSpaceGuard((Path("/logs"),), GIB, GIB, lambda _: disk(free, 100 * GIB)).check_run(
+        0
+    )
     assert excess is not None
     assert excess.urgent is urgent
 

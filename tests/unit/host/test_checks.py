@@ -105,14 +105,14 @@ def test_who_listens(
     net.mkdir(parents=True)
     text = HEADER + "".join(LINE.format(local=local, state=state) for local, state in lines)
     (net / table).write_text(text)
-    assert peer_check.listens(peer_check.end(*address), tmp_path) is found
+    assert peer_check.listens(peer_check.endpoint(*address), tmp_path) is found
 
 
 def test_the_rpc_port(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is taken, and a name that is none, are told with the address."""
-    asked: list[peer_check.End] = []
+    asked: list[peer_check.Endpoint] = []
 
-    def listens(end: peer_check.End) -> bool:
+    def listens(end: peer_check.Endpoint) -> bool:
         asked.append(end)
         return end[1] == 9999
 

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from goloagent.host.cpu_scheduling import give_way
+from goloagent.host.cpu_scheduling import use_batch_scheduling
 from goloagent.sandbox import launcher
 
 
@@ -49,7 +49,7 @@ def test_a_policy(
 ) -> None:
     """The agent gives way, a load test does not, and what somebody else chose is kept."""
     kernel = kernel_of(monkeypatch, before)
-    give_way()
+    use_batch_scheduling()
     assert kernel.policy == agents
     launcher._default_scheduling()
     assert kernel.policy == load_tests
@@ -59,7 +59,7 @@ def test_a_policy(
 def test_a_refusal(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
     """A sandbox that forbids it, or has no such policy, prevents neither start nor launch."""
     kernel = kernel_of(monkeypatch, os.SCHED_OTHER, error)
-    give_way()
+    use_batch_scheduling()
     assert kernel.policy == os.SCHED_OTHER
     kernel.policy = os.SCHED_BATCH
     launcher._default_scheduling()
@@ -69,5 +69,5 @@ def test_a_refusal(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
 def test_no_such_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some C libraries have none."""
     monkeypatch.delattr(os, "sched_getscheduler")
-    give_way()
+    use_batch_scheduling()
     launcher._default_scheduling()

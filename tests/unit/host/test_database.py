@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from goloagent.host import database
 from goloagent.host.database import Database, Found, Plan, open_database, plan
-from goloagent.host.startup_error import CannotStart
+from goloagent.host.startup_error import StartupError
 from goloagent.jobs.database import Binary, Store
 
 ASIDE = Path("/state/aside")
@@ -147,7 +147,7 @@ def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:
 def test_a_link_to_nothing_ends_the_start(tmp_path: Path) -> None:
     """It may lead to a disk that is not mounted: another database must not take its place."""
     (tmp_path / "db").symlink_to("not-mounted/db")
-    with pytest.raises(CannotStart, match=r"--state: the database .*/db: No such file"):
+    with pytest.raises(StartupError, match=r"--state: the database .*/db: No such file"):
         open_database(tmp_path / "db", tmp_path / "restoring", lambda: True, lambda: NOW)
     assert not (tmp_path / "not-mounted").exists()
 
@@ -160,7 +160,7 @@ def test_without_room_nothing_is_moved(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(database, "_try_to_write", full)
-    with pytest.raises(CannotStart, match="No space left"):
+    with pytest.raises(StartupError, match="No space left"):
         open_database(tmp_path / "db", tmp_path / "restoring", lambda: True, lambda: NOW)
     assert [path.name for path in tmp_path.iterdir()] == ["db"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from goloagent.core.descriptor_budget import PER_CONNECTION, RESERVED, reserve_of
 from goloagent.host.descriptors import limit_for
-from goloagent.host.startup_error import CannotStart
+from goloagent.host.startup_error import StartupError
 
 NEEDED = RESERVED + 256 * PER_CONNECTION + reserve_of(0, 256)
 NONE = resource.RLIM_INFINITY
@@ -32,7 +32,7 @@ def test_the_soft_limit_is_raised_as_far_as_needed(soft: int, hard: int, expecte
 
 def test_a_hard_limit_that_is_too_low() -> None:
     """Both numbers are in the sentence, with what to change."""
-    with pytest.raises(CannotStart) as refused:
+    with pytest.raises(StartupError) as refused:
         limit_for(256, 64, NEEDED - 1)
     sentence = str(refused.value)
     assert f"--max-connections 256 takes up to {NEEDED} open files" in sentence

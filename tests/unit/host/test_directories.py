@@ -11,7 +11,7 @@ import pytest
 
 from goloagent.host import directories
 from goloagent.host.directories import check_apart, lock_logs, lock_state, make_writable
-from goloagent.host.startup_error import CannotStart
+from goloagent.host.startup_error import StartupError
 
 OWN = frozenset({"work", "binaries", "database.sqlite"})
 
@@ -54,7 +54,7 @@ def test_logs_and_state_do_not_meet(tmp_path: Path, place: str, fault: str | Non
     if fault is None:
         check_apart(state, logs, OWN)
     else:
-        with pytest.raises(CannotStart, match=fault) as refused:
+        with pytest.raises(StartupError, match=fault) as refused:
             check_apart(state, logs, OWN)
         assert "choose another by --" in str(refused.value)
 
@@ -63,7 +63,7 @@ def test_the_state_may_be_a_link(tmp_path: Path) -> None:
     """Real places are compared."""
     (tmp_path / "real").mkdir()
     (tmp_path / "S").symlink_to("real")
-    with pytest.raises(CannotStart, match="are the same"):
+    with pytest.raises(StartupError, match="are the same"):
         check_apart(tmp_path / "S", tmp_path / "real", OWN)
 
 
@@ -72,7 +72,7 @@ def test_a_folder_of_the_state_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "S").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "S" / "work").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(CannotStart, match="S/work"):
+    with pytest.raises(StartupError, match="S/work"):
         check_apart(tmp_path / "S", tmp_path / "elsewhere" / "logs", OWN)
 
 
@@ -80,7 +80,7 @@ def test_a_folder_of_the_state_may_be_a_link(tmp_path: Path) -> None:
 def test_one_agent_has_a_directory(tmp_path: Path, lock: Callable[[Path], int]) -> None:
     """Another is told which option to change; after the first it may have it."""
     first = lock(tmp_path)
-    with pytest.raises(CannotStart, match="another agent is using it; stop it or choose another"):
+    with pytest.raises(StartupError, match="another agent is using it; stop it or choose another"):
         lock(tmp_path)
     os.close(first)
     os.close(lock(tmp_path))
@@ -90,16 +90,16 @@ def test_one_agent_has_a_directory(tmp_path: Path, lock: Callable[[Path], int]) 
 def test_a_lock_that_is_no_file(tmp_path: Path, odd: Callable[[Path], object]) -> None:
     """It ends the start, and does not hang it."""
     odd(tmp_path / "lock")
-    with pytest.raises(CannotStart, match=r"lock: it is not a regular file; move it away"):
+    with pytest.raises(StartupError, match=r"lock: it is not a regular file; move it away"):
         lock_state(tmp_path)
 
 
 def test_what_is_no_directory(tmp_path: Path) -> None:
     """It is said so, with the option."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(CannotStart, match=r"--logs .*/file: it is not a directory; move it away"):
+    with pytest.raises(StartupError, match=r"--logs .*/file: it is not a directory; move it away"):
         make_writable("--logs", tmp_path / "file", 0o750)
-    with pytest.raises(CannotStart, match=r"--state .*/file: it is not a directory; move it away"):
+    with pytest.raises(StartupError, match=r"--state .*/file: it is not a directory; move it away"):
         lock_state(tmp_path / "file")
 
 
@@ -111,7 +111,7 @@ def test_permission_denied_says_for_whom(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(directories.tempfile, "TemporaryFile", refuse)
     monkeypatch.setattr("os.geteuid", lambda: 10081)
-    with pytest.raises(CannotStart) as refused:
+    with pytest.raises(StartupError) as refused:
         make_writable("--logs", tmp_path, 0o750)
     assert str(refused.value) == (
         f"--logs {tmp_path}: Permission denied for uid 10081; give it to that user"

@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 from goloagent.host import preflight
-from goloagent.host.startup_error import CannotStart
+from goloagent.host.startup_error import StartupError
 from goloagent.options import Options
 from goloagent.settings import Settings
 
@@ -46,7 +46,7 @@ def mode(path: Path) -> int:
 @pytest.mark.usefixtures("narrow_umask")
 def test_another_user_can_come_to_its_directory(settings: Settings) -> None:
     """Whatever the umask, load tests of another user can enter below the state directory."""
-    preflight.take(settings, now).leave()
+    preflight.acquire(settings, now).release()
     assert mode(settings.state) == mode(settings.state / "work") == 0o711
     assert mode(settings.logs) == 0o750
     assert mode(settings.state / "lock") == 0o600
@@ -56,32 +56,32 @@ def test_another_user_can_come_to_its_directory(settings: Settings) -> None:
 def test_modes_that_are_there_stay(settings: Settings) -> None:
     """What an operator has set up is not opened wider."""
     settings.state.mkdir(mode=0o700)
-    preflight.take(settings, now).leave()
+    preflight.acquire(settings, now).release()
     assert mode(settings.state) == 0o700
 
 
 def test_a_way_that_another_user_cannot_go(settings: Settings) -> None:
     """A directory on the way that shuts the load tests' user out is named before any job fails."""
     settings.state.mkdir(mode=0o700)
-    with pytest.raises(CannotStart, match=f"nobody may not enter {settings.state}$"):
-        preflight.take(attrs.evolve(settings, run_as="nobody"), now)
+    with pytest.raises(StartupError, match=f"nobody may not enter {settings.state}$"):
+        preflight.acquire(attrs.evolve(settings, run_as="nobody"), now)
 
 
 def test_damage_is_known_until_all_is_restored(settings: Settings) -> None:
     """A life that ends amid the restoring, whatever it had restored, is followed by another try."""
-    preflight.take(settings, now).leave()
+    preflight.acquire(settings, now).release()
     (settings.state / "golo-agent.sqlite").write_bytes(b"no database" * 1000)
-    first = preflight.take(settings, now)
+    first = preflight.acquire(settings, now)
     assert first.damage is not None
     assert "golo-agent.sqlite.damaged-2026" in first.damage
-    first.leave()
-    second = preflight.take(settings, now)
+    first.release()
+    second = preflight.acquire(settings, now)
     assert second.damage == first.damage
     second.restored()
-    second.leave()
-    third = preflight.take(settings, now)
+    second.release()
+    third = preflight.acquire(settings, now)
     assert third.damage is None
-    third.leave()
+    third.release()
 
 
 def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:

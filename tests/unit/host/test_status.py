@@ -5,9 +5,9 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from goloagent.host.health import Condition, summary
+from goloagent.host.health import HealthState, summary
 from goloagent.host.readiness import Health
-from goloagent.host.systemd import Notifier
+from goloagent.host.systemd import SystemdNotifier
 from goloagent.outputs.status import CollectorStatus
 
 
@@ -34,7 +34,7 @@ def test_the_line(health: Health, line: str) -> None:
 def test_it_is_told_when_it_changes() -> None:
     """Once for each change, not for each number in a sentence, and not during the stop."""
     told: list[bytes] = []
-    condition = Condition(Notifier(told.append))
+    condition = HealthState(SystemdNotifier(told.append))
     condition.show(Health("disk-full", "at the start"))
     condition.ready()
     told.clear()
@@ -45,7 +45,7 @@ def test_it_is_told_when_it_changes() -> None:
         )
     condition.show(health)
     condition.show(health)
-    condition.become("stopping", "why")
+    condition.set_status("stopping", "why")
     condition.show(Health("disk-full", "late"))
     assert told == [
         b"STATUS=disk-full: 0 bytes are free.",
@@ -57,5 +57,5 @@ def test_it_is_told_when_it_changes() -> None:
 def test_a_long_line_is_cut() -> None:
     """A manager takes datagrams, and people lines."""
     told: list[bytes] = []
-    Notifier(told.append).status("ä" * 1000)
+    SystemdNotifier(told.append).status("ä" * 1000)
     assert told == [b"STATUS=" + "ä".encode() * 240]

@@ -7,15 +7,15 @@ import socket
 
 import pytest
 
-from goloagent.host.systemd import Notifier, notifier
+from goloagent.host.systemd import SystemdNotifier, notifier
 
 
 def test_what_is_told() -> None:
     """Each message is that of sd_notify(3)."""
     told: list[bytes] = []
-    tell = Notifier(told.append)
+    tell = SystemdNotifier(told.append)
     tell.ready()
-    tell.alive()
+    tell.watchdog()
     tell.starting(1.5)
     tell.stopping()
     assert told == [
@@ -63,5 +63,5 @@ def test_an_abstract_address() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         name = f"golo-agent-{os.getpid()}"
         manager.bind(f"\0{name}")
-        notifier({"NOTIFY_SOCKET": f"@{name}"}, pid=7).alive()
+        notifier({"NOTIFY_SOCKET": f"@{name}"}, pid=7).watchdog()
         assert manager.recv(100, socket.MSG_DONTWAIT) == b"WATCHDOG=1"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goloagent.host.startup_error import CannotStart
+from goloagent.host.startup_error import StartupError
 from goloagent.host.token import MAX_TOKEN_BYTES, read_token
 
 GOOD = {
@@ -46,7 +46,7 @@ def test_one_line(tmp_path: Path, content: bytes, token: bytes) -> None:
 def test_what_nobody_could_send(tmp_path: Path, content: bytes, fault: str) -> None:
     """The sentence says what is wrong and what to write, and shows nothing of the token."""
     (tmp_path / "token").write_bytes(content)
-    with pytest.raises(CannotStart) as refused:
+    with pytest.raises(StartupError) as refused:
         read_token(tmp_path / "token")
     sentence = str(refused.value)
     assert sentence.startswith(f"--token-file {tmp_path / 'token'}: it ")
@@ -59,9 +59,9 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     """A FIFO does not hang the start."""
     os.mkfifo(tmp_path / "fifo")
     for path, fault in {tmp_path / "fifo": "regular", tmp_path: "director"}.items():
-        with pytest.raises(CannotStart, match=fault):
+        with pytest.raises(StartupError, match=fault):
             read_token(path)
-    with pytest.raises(CannotStart, match="No such file"):
+    with pytest.raises(StartupError, match="No such file"):
         read_token(tmp_path / "none")
     assert read_token(None) is None
 
@@ -73,7 +73,7 @@ def test_whatever_is_in_it(tmp_path_factory: pytest.TempPathFactory, content: by
     path.write_bytes(content)
     try:
         token = read_token(path)
-    except CannotStart:
+    except StartupError:
         return
     assert token
     assert token.decode("ascii").isprintable()

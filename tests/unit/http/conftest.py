@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from unit.http.in_memory import NOW, Agent
 
-from goloagent.artifacts.store import Binaries
+from goloagent.artifacts.store import ArtifactStore
 from goloagent.jobs.database import Store
 
 
@@ -16,7 +16,7 @@ from goloagent.jobs.database import Store
 def agent(tmp_path: Path) -> Iterator[Agent]:
     """Return an agent with an empty store."""
     store = Store(tmp_path / "agent.sqlite")
-    binaries = Binaries(tmp_path, store, lambda: NOW)
+    binaries = ArtifactStore(tmp_path, store, lambda: NOW)
     binaries.open()
     yield Agent(tmp_path, store, binaries)
     store.close()

@@ -17,7 +17,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from goloagent.artifacts.store import Binaries
+from goloagent.artifacts.store import ArtifactStore
 from goloagent.artifacts.upload_space import UploadSpace
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.host.readiness import Health
@@ -28,18 +28,18 @@ from goloagent.http.api.logs import LogRoutes
 from goloagent.http.api.metrics import MetricsRoutes
 from goloagent.http.api.router import api
 from goloagent.http.api.statistics import StatisticsRoutes
-from goloagent.http.auth.access import Access
+from goloagent.http.auth.access import AccessPolicy
 from goloagent.http.server.site import site
-from goloagent.http.streaming.broadcast import Broadcast
+from goloagent.http.streaming.broadcast import JobEventBus
 from goloagent.http.streaming.events import EventRoutes
 from goloagent.http.ui.assets import PageRoutes
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job
 from goloagent.jobs.repository import JobRepository
 from goloagent.outputs.status import DeliveryStatus
-from goloagent.wal.run_log import LogReader, open_reader
-from goloagent.wal.stats_cache import Archive
-from goloagent.wal.syncer import Syncer
+from goloagent.wal.run_log import RunLogReader, open_reader
+from goloagent.wal.stats_cache import SummaryCache
+from goloagent.wal.syncer import WalSyncer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600000, tzinfo=timezone.utc)
 MAX_UPLOAD_BYTES = 3 * 1024 * 1024
@@ -183,30 +183,30 @@ class Agent:
 
     directory: Path
     store: Store
-    binaries: Binaries
+    binaries: ArtifactStore
     clock: Clock = attrs.Factory(Clock)
-    access: Access = attrs.Factory(Access)
+    access: AccessPolicy = attrs.Factory(AccessPolicy)
     health: Callable[[], Health] = Health
     exposition: Callable[[str], tuple[str, bytes]] = lambda accept: ("text/plain", b"")
     submitted: list[Job] = attrs.Factory(list)
     cancelled: Callable[[Job], bool] = lambda job: True
     delivery: DeliveryStatus = attrs.field(factory=DeliveryStatus)
     abandon: Callable[[Job], int] = lambda job: 0
-    broadcast: Broadcast = attrs.field(init=False)
+    broadcast: JobEventBus = attrs.field(init=False)
     running: Callable[[Job], RunStatistics | None] = lambda job: None
     in_thread: Callable[..., Any] = maybeDeferred
     failures: list[str] = attrs.Factory(list)
     upload_space: UploadSpace = attrs.Factory(lambda: UploadSpace(lambda: sys.maxsize))
     jobs: JobRepository = attrs.field(init=False)
-    syncer: Syncer = attrs.field(init=False)
+    syncer: WalSyncer = attrs.field(init=False)
 
     @jobs.default
     def _make_jobs(self) -> JobRepository:
         return JobRepository(self.store, [], lambda job: None, self.failures.append)
 
     @syncer.default
-    def _make_syncer(self) -> Syncer:
-        return Syncer(
+    def _make_syncer(self) -> WalSyncer:
+        return WalSyncer(
             self.clock,
             lambda *call: self.in_thread(*call),
             self.store,
@@ -216,8 +216,8 @@ class Agent:
         )
 
     @broadcast.default
-    def _make_broadcast(self) -> Broadcast:
-        return Broadcast(lambda job: self.delivery)
+    def _make_broadcast(self) -> JobEventBus:
+        return JobEventBus(lambda job: self.delivery)
 
     def connect(self, peer: Any = IPv4Address("TCP", "127.0.0.1", 40000)) -> Connection:  # noqa: B008
         """Open a connection from `peer`."""
@@ -253,7 +253,7 @@ class Agent:
             StatisticsRoutes(
                 self.store,
                 lambda job: self.running(job),
-                Archive(self.logs, self.in_thread).summary,
+                SummaryCache(self.logs, self.in_thread).get,
                 self.clock,
             ),
             PageRoutes(),
@@ -266,7 +266,7 @@ class Agent:
         """The directory of logs."""
         return self.directory / "logs"
 
-    def _open_log(self, job: Job, file: str) -> LogReader:
+    def _open_log(self, job: Job, file: str) -> RunLogReader:
         return open_reader(self.logs, job.spec.name, job.id, file)
 
     def ask(self, data: bytes) -> Answer:
@@ -280,7 +280,7 @@ class Agent:
     @property
     def files(self) -> list[Path]:
         """Every file of an upload, complete or not; a content belongs to the links to it."""
-        kept = list(self.binaries.kept.iterdir())
+        kept = list(self.binaries.ids.iterdir())
         linked = {path.resolve() for path in kept}
         contents = [path for path in self.binaries.contents.iterdir() if path not in linked]
         return sorted([*self.binaries.incoming.iterdir(), *kept, *contents])

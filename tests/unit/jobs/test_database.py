@@ -18,7 +18,15 @@ from hypothesis import strategies as st
 
 from goloagent.filesystem.durable import SyncFailed
 from goloagent.jobs.database import Binary, Content, Damaged, SettledRun, Store
-from goloagent.jobs.job import Calls, Cause, Exit, InvalidLine, Job, Results, State
+from goloagent.jobs.job import (
+    CallCounts,
+    Exit,
+    FailureReason,
+    InvalidLine,
+    Job,
+    ResultCounts,
+    State,
+)
 from goloagent.jobs.spec import JobSpec
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc)
@@ -30,16 +38,16 @@ JOBS = st.builds(
     spec=st.builds(JobSpec, st.text(), COUNT, COUNT, st.text()),
     queued_at=st.just(NOW),
     state=st.sampled_from(State),
-    cause=st.none() | st.builds(Cause, st.text(min_size=1), st.text()),
+    cause=st.none() | st.builds(FailureReason, st.text(min_size=1), st.text()),
     started_at=st.none() | st.just(NOW + timedelta(seconds=1)),
     ended_at=st.none() | st.just(NOW + timedelta(microseconds=1)),
     exit=st.none() | st.builds(Exit, code=COUNT) | st.builds(Exit, signal=st.just("SIGKILL")),
     stderr_tail=st.text(),
     invalid_line=st.none() | st.builds(InvalidLine, st.integers(1, 2**62), st.text(), st.text()),
     warnings=st.lists(st.text()).map(tuple),
-    logged=st.booleans(),
-    calls=st.builds(Calls, COUNT, COUNT, COUNT),
-    results=st.builds(Results, COUNT, COUNT, COUNT, COUNT, COUNT, COUNT),
+    has_log=st.booleans(),
+    calls=st.builds(CallCounts, COUNT, COUNT, COUNT),
+    results=st.builds(ResultCounts, COUNT, COUNT, COUNT, COUNT, COUNT, COUNT),
 )
 
 
@@ -288,7 +296,7 @@ def test_settled_runs_come_oldest_first(store: Store) -> None:
     for number, minutes in ((1, 5), (2, 3), (3, 4)):
         over = job(number)
         store.add(over)
-        over.state, over.logged = State.FINISHED, True
+        over.state, over.has_log = State.FINISHED, True
         over.ended_at = NOW + timedelta(minutes=minutes)
         over.results.read = number == 3
         store.save(over)
@@ -340,7 +348,7 @@ def test_a_database_of_the_first_version(path: Path) -> None:
         assert over is not None
         assert waits is not None
         assert (over.cause, over.exit, over.stderr_tail) == (
-            Cause("exited", "It."),
+            FailureReason("exited", "It."),
             Exit(3),
             "",
         )
@@ -441,7 +449,7 @@ def test_a_damaged_row_of_a_job_costs_only_itself(path: Path, damage: str, live:
             over = job(number)
             store.add(over)
             if not live or number != 1:
-                over.state, over.logged, over.ended_at = State.FINISHED, True, NOW
+                over.state, over.has_log, over.ended_at = State.FINISHED, True, NOW
                 store.save(over)
         store._database.execute(f"UPDATE jobs SET {damage} WHERE id = 'job-1'")
         if live:
@@ -575,7 +583,7 @@ def test_old_jobs_are_forgotten(store: Store, path: Path) -> None:
         over = job(number)
         store.add(over)
         if number != 3:
-            over.state, over.ended_at, over.logged = State.FINISHED, NOW, number == 5
+            over.state, over.ended_at, over.has_log = State.FINISHED, NOW, number == 5
             store.save(over)
     assert store.forget_jobs(keep=10, limit=3) == 3
     assert store.forget_jobs(keep=10, limit=100) == 5
@@ -595,7 +603,7 @@ def test_settled_runs_come_in_pages(store: Store) -> None:
     for number in range(10):
         over = job(number)
         store.add(over)
-        over.state, over.logged = State.FINISHED, True
+        over.state, over.has_log = State.FINISHED, True
         over.ended_at = NOW + timedelta(microseconds=number // 3)
         store.save(over)
     found = store.settled_runs(4)

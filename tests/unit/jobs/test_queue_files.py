@@ -43,7 +43,7 @@ def test_a_job_that_has_run_is_not(tmp_path: Path, how: str) -> None:
     queued.observe(one)
     assert QueuedJobs(tmp_path).load(set()), "it has not run, and its log would say so"
     if how == "logged":
-        one.logged = True
+        one.has_log = True
     else:
         one.state = State.CANCELLED
     QueuedJobs(tmp_path).observe(one)

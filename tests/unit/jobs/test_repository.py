@@ -35,7 +35,7 @@ class Jobs:
         job = Job("job-1", JobSpec("shop", 1, 1, "b"), NOW)
         self.repository.add(job)
         self.story.clear()
-        job.state, job.logged = State.FINISHED, True
+        job.state, job.has_log = State.FINISHED, True
         return job
 
     def fill(self) -> None:
@@ -139,7 +139,7 @@ def test_no_account_of_what_is_not_settled_or_has_no_log(jobs: Jobs) -> None:
     job = jobs.over()
     job.results.read = 1
     jobs.repository.save(job)
-    job.results.delivered, job.logged = 1, False
+    job.results.delivered, job.has_log = 1, False
     jobs.repository.save(job)
     assert jobs.story == ["finished is saved"] * 2
 

@@ -10,7 +10,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from goloagent.load.rpc_client import Users
+from goloagent.load.rpc_client import RpcClient
 from goloagent.netrpc.conversation import Call, Server
 
 HERE = IPv4Address("TCP", "127.0.0.1", 40000)
@@ -74,7 +74,7 @@ class Wire(StringTransport):
 class Peer:
     """A load test connected to `users`: takes their calls and answers when told."""
 
-    def __init__(self, users: Users) -> None:
+    def __init__(self, users: RpcClient) -> None:
         self._users = users
         self._server = Server()
         self._waiting: deque[Call] = deque()

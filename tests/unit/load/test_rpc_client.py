@@ -21,12 +21,12 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from unit.load.peer import HERE, THERE, Peer, Wire
 
-from goloagent.jobs.job import Calls
+from goloagent.jobs.job import CallCounts
 from goloagent.load.rpc_client import (
     FIRST_DELAY_SECONDS,
     LONGEST_DELAY_SECONDS,
     METHOD,
-    Users,
+    RpcClient,
     connect,
     is_free,
 )
@@ -40,11 +40,11 @@ class Told:
         self.returned = 0
         self.lost: list[str | None] = []
 
-    def users(self, count: int, calls: Calls) -> Users:
+    def users(self, count: int, calls: CallCounts) -> RpcClient:
         def returned() -> None:
             self.returned += 1
 
-        return Users(count, calls, returned, self.lost.append)
+        return RpcClient(count, calls, returned, self.lost.append)
 
 
 @pytest.fixture
@@ -54,55 +54,55 @@ def told() -> Told:
 
 
 @pytest.fixture
-def calls() -> Calls:
+def calls() -> CallCounts:
     """The counts of the users of the test."""
-    return Calls()
+    return CallCounts()
 
 
-def test_every_user_calls_at_once(told: Told, calls: Calls) -> None:
+def test_every_user_calls_at_once(told: Told, calls: CallCounts) -> None:
     """`drive` makes one call for each user, of Go's method, and none before."""
     users = told.users(25, calls)
     peer = Peer(users)
     assert (peer.waiting, calls.started) == (0, 0)
-    users.drive()
+    users.start()
     assert (peer.waiting, calls.started, calls.in_flight) == (25, 25, 25)
     assert peer.methods == {METHOD} == {"Server.Run"}
     assert peer.wire.no_delay
 
 
-def test_nothing_is_heard_before_the_drive(told: Told, calls: Calls) -> None:
+def test_nothing_is_heard_before_the_drive(told: Told, calls: CallCounts) -> None:
     """Whoever is at the other end cannot say or end anything before it is known who that is."""
     users = told.users(1, calls)
     peer = Peer(users)
     assert peer.wire.producerState == "paused"
-    users.drive()
+    users.start()
     assert peer.wire.producerState == "producing"
 
 
-def test_the_ends_of_a_connection(told: Told, calls: Calls) -> None:
+def test_the_ends_of_a_connection(told: Told, calls: CallCounts) -> None:
     """By them the connection is found in the kernel's tables."""
     users = told.users(1, calls)
     Peer(users)
-    ours, theirs = (peer_check.end(address.host, address.port) for address in (HERE, THERE))
+    ours, theirs = (peer_check.endpoint(address.host, address.port) for address in (HERE, THERE))
     assert users.ends == (ours, theirs)
 
 
-def test_the_loop_is_closed(told: Told, calls: Calls) -> None:
+def test_the_loop_is_closed(told: Told, calls: CallCounts) -> None:
     """As calls return, as many new ones are made, so that the same number stays outstanding."""
     users = told.users(10, calls)
     peer = Peer(users)
-    users.drive()
+    users.start()
     peer.answer(3)
     assert (peer.waiting, calls.ok, calls.started) == (10, 3, 13)
     peer.send(peer.replies(10, last_first=True))
     assert (peer.waiting, calls.ok, calls.started) == (10, 13, 23)
 
 
-def test_an_error_is_a_failed_call(told: Told, calls: Calls) -> None:
+def test_an_error_is_a_failed_call(told: Told, calls: CallCounts) -> None:
     """An RPC error is counted and kept for people, and the loop goes on."""
     users = told.users(2, calls)
     peer = Peer(users)
-    users.drive()
+    users.start()
     peer.send(peer.replies(1, "first") + peer.replies(1, "second"))
     assert (calls.ok, calls.failed, peer.waiting) == (0, 2, 2)
     assert users.last_error == "second"
@@ -110,12 +110,12 @@ def test_an_error_is_a_failed_call(told: Told, calls: Calls) -> None:
     assert (calls.ok, calls.failed, users.last_error) == (2, 2, "second")
 
 
-def test_stop_waits_for_calls_in_flight(told: Told, calls: Calls) -> None:
+def test_stop_waits_for_calls_in_flight(told: Told, calls: CallCounts) -> None:
     """After `stop_calling` no call is made, and the last reply is told, once."""
     users = told.users(3, calls)
     peer = Peer(users)
-    users.drive()
-    users.stop_calling()
+    users.start()
+    users.stop()
     peer.answer(1)
     peer.answer(1, "broken")
     assert (told.returned, calls.started) == (0, 3)
@@ -124,29 +124,29 @@ def test_stop_waits_for_calls_in_flight(told: Told, calls: Calls) -> None:
     assert told.lost == []
 
 
-def test_stop_with_nothing_in_flight(told: Told, calls: Calls) -> None:
+def test_stop_with_nothing_in_flight(told: Told, calls: CallCounts) -> None:
     """Users that never called have returned at once."""
     users = told.users(3, calls)
     Peer(users)
-    users.stop_calling()
+    users.stop()
     assert told.returned == 1
 
 
-def test_the_peer_ends_the_connection(told: Told, calls: Calls) -> None:
+def test_the_peer_ends_the_connection(told: Told, calls: CallCounts) -> None:
     """An end that was not ours is told once, without a sentence; nothing is written after it."""
     users = told.users(3, calls)
     peer = Peer(users)
-    users.drive()
+    users.start()
     peer.close()
     users.hang_up()
     assert (told.lost, told.returned, calls.in_flight) == ([None], 0, 3)
 
 
-def test_hang_up_is_ours(told: Told, calls: Calls) -> None:
+def test_hang_up_is_ours(told: Told, calls: CallCounts) -> None:
     """After `hang_up` neither replies under way nor the end of the connection tell anything."""
     users = told.users(3, calls)
     peer = Peer(users)
-    users.drive()
+    users.start()
     late = peer.replies(3)
     users.hang_up()
     assert peer.wire.gone
@@ -155,18 +155,18 @@ def test_hang_up_is_ours(told: Told, calls: Calls) -> None:
     assert (told.lost, told.returned, calls.ok) == ([], 0, 0)
 
 
-def test_hang_up_with_nothing_in_flight_is_orderly(told: Told, calls: Calls) -> None:
+def test_hang_up_with_nothing_in_flight_is_orderly(told: Told, calls: CallCounts) -> None:
     """A load test whose calls are all answered sees the connection end, not break."""
     users = told.users(3, calls)
     peer = Peer(users)
-    users.drive()
-    users.stop_calling()
+    users.start()
+    users.stop()
     users.dataReceived(peer.replies(3))
     users.hang_up()
     assert (peer.wire.gone, peer.wire.was_reset) == (True, False)
 
 
-def test_hang_up_without_a_connection(told: Told, calls: Calls) -> None:
+def test_hang_up_without_a_connection(told: Told, calls: CallCounts) -> None:
     """Users that never got a connection can be told to hang up."""
     told.users(3, calls).hang_up()
     assert told.lost == []
@@ -177,11 +177,11 @@ def test_hang_up_without_a_connection(told: Told, calls: Calls) -> None:
     [b"\xff" * 300, b"HTTP/1.1 400 Bad Request\r\n\r\n" * 4, b"\xfc\x40\0\0\0"],
     ids=["not gob", "http", "a message of 1 GiB"],
 )
-def test_garbage_ends_the_connection(told: Told, calls: Calls, garbage: bytes) -> None:
+def test_garbage_ends_the_connection(told: Told, calls: CallCounts, garbage: bytes) -> None:
     """A peer that breaks the protocol is dropped, and told once with a sentence."""
     users = told.users(3, calls)
     peer = Peer(users)
-    users.drive()
+    users.start()
     users.dataReceived(garbage)
     assert peer.wire.was_reset
     users.dataReceived(garbage)
@@ -191,11 +191,11 @@ def test_garbage_ends_the_connection(told: Told, calls: Calls, garbage: bytes) -
     assert told.returned == 0
 
 
-def test_a_reply_nobody_waits_for(told: Told, calls: Calls) -> None:
+def test_a_reply_nobody_waits_for(told: Told, calls: CallCounts) -> None:
     """The same reply a second time is a breach of the protocol and no further call."""
     users = told.users(1, calls)
     peer = Peer(users)
-    users.drive()
+    users.start()
     reply = peer.replies(1)
     peer.send(reply)
     peer.send(reply[-8:])
@@ -203,15 +203,15 @@ def test_a_reply_nobody_waits_for(told: Told, calls: Calls) -> None:
     assert len(told.lost) == 1
 
 
-def test_a_hundred_thousand_users(told: Told, calls: Calls) -> None:
+def test_a_hundred_thousand_users(told: Told, calls: CallCounts) -> None:
     """The most users a job may have fit one connection, in both directions."""
     users = told.users(100_000, calls)
     peer = Peer(users)
-    users.drive()
+    users.start()
     assert peer.waiting == 100_000
     peer.answer(100_000)
     assert (calls.ok, calls.started) == (100_000, 200_000)
-    users.stop_calling()
+    users.stop()
     peer.answer(100_000)
     assert (calls.in_flight, told.returned) == (0, 1)
 
@@ -226,16 +226,16 @@ def test_chunks_do_not_matter(
 ) -> None:
     """However the replies are cut, the counts are those of the replies, and N stay outstanding."""
 
-    def drive(send: Callable[[Peer, bytes], None]) -> tuple[Calls, Told]:
-        told, calls = Told(), Calls()
+    def drive(send: Callable[[Peer, bytes], None]) -> tuple[CallCounts, Told]:
+        told, calls = Told(), CallCounts()
         users = told.users(users_count, calls)
         peer = Peer(users)
-        users.drive()
+        users.start()
         for count, broken, last_first in answers:
             count = min(count, peer.waiting)
             send(peer, peer.replies(count, "broken" if broken else None, last_first))
             assert peer.waiting == calls.in_flight == users_count
-        users.stop_calling()
+        users.stop()
         send(peer, peer.replies(peer.waiting))
         assert (calls.in_flight, told.returned, told.lost) == (0, 1, [])
         return calls, told
@@ -285,7 +285,7 @@ def never(factory: Factory) -> Deferred[Protocol]:
     return Deferred(lambda attempt: attempt.errback(ConnectingCancelledError(THERE)))
 
 
-def test_connect_backs_off(told: Told, calls: Calls) -> None:
+def test_connect_backs_off(told: Told, calls: CallCounts) -> None:
     """While nobody listens the delays double up to a limit, and it is tried for ever."""
     clock, endpoint = Clock(), Endpoint(refused)
     connecting = connect(clock, endpoint, told.users(1, calls))
@@ -302,7 +302,7 @@ def test_connect_backs_off(told: Told, calls: Calls) -> None:
     assert endpoint.count == 20
 
 
-def test_connect_in_the_end(told: Told, calls: Calls) -> None:
+def test_connect_in_the_end(told: Told, calls: CallCounts) -> None:
     """As soon as somebody listens the users are connected."""
     clock, endpoint = Clock(), Endpoint(refused, refused, accepted)
     users = told.users(1, calls)
@@ -313,7 +313,7 @@ def test_connect_in_the_end(told: Told, calls: Calls) -> None:
     assert clock.getDelayedCalls() == []
 
 
-def test_connect_is_cancelled_in_an_attempt(told: Told, calls: Calls) -> None:
+def test_connect_is_cancelled_in_an_attempt(told: Told, calls: CallCounts) -> None:
     """A cancel during an attempt ends it and makes no other."""
     clock, endpoint, failures = Clock(), Endpoint(never), list[Failure]()
     connecting = connect(clock, endpoint, told.users(1, calls))
@@ -324,7 +324,7 @@ def test_connect_is_cancelled_in_an_attempt(told: Told, calls: Calls) -> None:
     assert clock.getDelayedCalls() == []
 
 
-def test_connect_tells_what_no_patience_mends(told: Told, calls: Calls) -> None:
+def test_connect_tells_what_no_patience_mends(told: Told, calls: CallCounts) -> None:
     """An address that cannot be resolved is an error at once."""
     failures: list[Failure] = []
     endpoint = Endpoint(lambda _: fail(DNSLookupError("no such host")))
@@ -332,7 +332,7 @@ def test_connect_tells_what_no_patience_mends(told: Told, calls: Calls) -> None:
     assert failures[0].check(DNSLookupError)
 
 
-def test_connect_passes_over_itself(told: Told, calls: Calls) -> None:
+def test_connect_passes_over_itself(told: Told, calls: CallCounts) -> None:
     """A socket that TCP connected to itself is dropped untold, and the next attempt counts."""
     clock, users = Clock(), told.users(2, calls)
     itself, good = Wire(THERE, IPv4Address("TCP", THERE.host, THERE.port)), Wire()
@@ -343,7 +343,7 @@ def test_connect_passes_over_itself(told: Told, calls: Calls) -> None:
     users.connectionLost()
     clock.advance(FIRST_DELAY_SECONDS)
     assert connecting.called
-    users.drive()
+    users.start()
     assert (told.lost, itself.value(), good.value() != b"") == ([], b"", True)
     users.connectionLost()
     assert told.lost == [None]
@@ -377,11 +377,11 @@ def test_is_free_leaves_no_connection() -> None:
 @given(st.integers(0, 4000), st.lists(st.integers(0, 40), max_size=20))
 def test_a_socket_that_does_not_take_all(takes_bytes: int, answered: list[int]) -> None:
     """However much it takes at once, every call arrives, whole and once; 0 is a moment to send."""
-    calls, told = Calls(), Told()
+    calls, told = CallCounts(), Told()
     users = told.users(40, calls)
     peer = Peer(users)
     peer.wire.takes_bytes = takes_bytes
-    users.drive()
+    users.start()
     for count in answered:
         if count:
             peer.answer(count)
@@ -392,12 +392,12 @@ def test_a_socket_that_does_not_take_all(takes_bytes: int, answered: list[int]) 
     assert told.lost == []
 
 
-def test_one_short_send_costs_the_fast_path_only_for_a_while(told: Told, calls: Calls) -> None:
+def test_one_short_send_costs_the_fast_path_only_for_a_while(told: Told, calls: CallCounts) -> None:
     """What the socket does not take is left to the transport; once it is sent, calls go at once."""
     users = told.users(40, calls)
     peer = Peer(users)
     peer.wire.takes_bytes = 100
-    users.drive()
+    users.start()
     behind = peer.wire.written_bytes
     assert behind > 0
     peer.answer(5)
@@ -409,13 +409,15 @@ def test_one_short_send_costs_the_fast_path_only_for_a_while(told: Told, calls: 
 
 
 @pytest.mark.parametrize("answered", [0, 40])
-def test_hanging_up_while_calls_wait_to_be_sent(told: Told, calls: Calls, answered: int) -> None:
+def test_hanging_up_while_calls_wait_to_be_sent(
+    told: Told, calls: CallCounts, answered: int
+) -> None:
     """The connection is closed as ever."""
     users = told.users(40, calls)
     peer = Peer(users)
     peer.wire.takes_bytes = 100
-    users.drive()
-    users.stop_calling()
+    users.start()
+    users.stop()
     if answered:
         peer.answer(answered)
     users.hang_up()

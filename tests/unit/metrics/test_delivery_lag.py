@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goloagent.metrics.delivery_lag import MAX_MARKS, Backlog
+from goloagent.metrics.delivery_lag import MAX_MARKS, DeliveryLag
 
 
 @given(
@@ -16,7 +16,7 @@ from goloagent.metrics.delivery_lag import MAX_MARKS, Backlog
 )
 def test_it_is_the_time_of_the_oldest(steps: list[tuple[float, int, int]]) -> None:
     """Unthinned, the oldest that waits is the first one above those settled."""
-    backlog, came, seconds, settled = Backlog(), list[float](), 0.0, 0
+    backlog, came, seconds, settled = DeliveryLag(), list[float](), 0.0, 0
     for pause, more, less in steps:
         seconds += pause
         came += [seconds] * more
@@ -27,7 +27,7 @@ def test_it_is_the_time_of_the_oldest(steps: list[tuple[float, int, int]]) -> No
 
 def test_a_long_outage_is_bounded_and_not_understated() -> None:
     """After a day of results each second there are few marks, and the age is right or too long."""
-    backlog, seconds = Backlog(), 24 * 3600
+    backlog, seconds = DeliveryLag(), 24 * 3600
     for second in range(seconds):
         backlog.note(float(second), second + 1, 0)
     assert len(backlog._marks) <= MAX_MARKS

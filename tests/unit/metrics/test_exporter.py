@@ -12,10 +12,10 @@ from peers.exposition import complaints, samples
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
-from goloagent.jobs.job import Job, Results, State
+from goloagent.jobs.job import Job, ResultCounts, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.metrics.exporter import Meter, Present
-from goloagent.outputs.retry import Answer
+from goloagent.metrics.exporter import Gauges, PrometheusExporter
+from goloagent.outputs.retry import Response
 
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
 
@@ -25,7 +25,7 @@ def broken(*_: object) -> Any:
     raise OSError(5, "Input/output error")
 
 
-def meter(clock: Clock | None = None, **present: Any) -> Meter:
+def meter(clock: Clock | None = None, **present: Any) -> PrometheusExporter:
     """Return a meter of an idle agent."""
     asked: dict[str, Any] = {
         "ready": lambda: True,
@@ -34,10 +34,10 @@ def meter(clock: Clock | None = None, **present: Any) -> Meter:
         "log_bytes": lambda job: 100,
         "free_bytes": lambda: {"logs": 5, "state": 6},
     }
-    return Meter(clock or Clock(), lambda: NOW, Present(**asked | present))
+    return PrometheusExporter(clock or Clock(), lambda: NOW, Gauges(**asked | present))
 
 
-def exposed(of: Meter) -> dict[str, float]:
+def exposed(of: PrometheusExporter) -> dict[str, float]:
     """Return all samples by their name and labels."""
     return samples(of.exposition("")[1].decode())
 
@@ -62,7 +62,7 @@ def test_a_job_is_counted() -> None:
     job = Job("j", JobSpec("shop", 1, 1, "b"), NOW, state=State.RUNNING)
     one.observe(job)
     job.calls.started, job.calls.ok = 3, 2
-    job.results = Results(read=300, invalid=10, delivered=256, committed=40)
+    job.results = ResultCounts(read=300, invalid=10, delivered=256, committed=40)
     one.observe(job)
     found = exposed(one)
     assert found["golo_agent_calls_started_total"] == 3
@@ -86,23 +86,23 @@ def test_no_label_tells_of_a_job() -> None:
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
-        (Answer(status=204), "taken"),
-        (Answer(status=503), "retry"),
-        (Answer(error="no answer: refused"), "retry"),
-        (Answer(status=413), "divide"),
-        (Answer(status=401), "hold"),
+        (Response(status=204), "taken"),
+        (Response(status=503), "retry"),
+        (Response(error="no answer: refused"), "retry"),
+        (Response(status=413), "divide"),
+        (Response(status=401), "hold"),
     ],
 )
-def test_a_push_is_timed_and_judged(answer: Answer, outcome: str) -> None:
+def test_a_push_is_timed_and_judged(answer: Response, outcome: str) -> None:
     """Its duration, its size and what its answer means are counted; the answer is passed on."""
     clock = Clock()
     one = meter(clock)
 
-    async def push(name: str, key: str, body: bytes) -> Answer:
+    async def push(name: str, key: str, body: bytes) -> Response:
         clock.advance(0.3)
         return answer
 
-    given = list[Answer]()
+    given = list[Response]()
     ensureDeferred(one.measured(push)("shop", "j/0-9", b"[{}]")).addCallback(given.append)
     found = exposed(one)
     assert given == [answer]

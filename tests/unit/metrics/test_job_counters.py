@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goloagent.jobs.job import Calls, Job, Results, State
+from goloagent.jobs.job import CallCounts, Job, ResultCounts, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.metrics.job_counters import Account
+from goloagent.metrics.job_counters import JobCounters
 
 START = datetime(2026, 1, 2, tzinfo=timezone.utc)
 
@@ -27,9 +27,9 @@ class Time:
     def now(self) -> datetime:
         return START + timedelta(seconds=self.seconds) + self.set
 
-    def account(self) -> Account:
+    def account(self) -> JobCounters:
         """Return a new account by these clocks."""
-        return Account(lambda: self.seconds, self.now)
+        return JobCounters(lambda: self.seconds, self.now)
 
 
 def job(job_id: str = "j", **more: object) -> Job:
@@ -42,11 +42,11 @@ def test_jobs_add_up() -> None:
     account = Time().account()
     for number in range(3):
         one = job(str(number))
-        account.observe(one)
+        account.update(one)
         one.calls.started, one.calls.ok, one.results.read, one.results.invalid = 7, 6, 5, 1
         one.results.delivered = 4
         one.state = State.FINISHED
-        account.observe(one)
+        account.update(one)
     assert account.totals == Counter(
         calls_started=21, calls_ok=18, results_read=15, results_valid=12, results_invalid=3
     ) + Counter(results_delivered=12)
@@ -57,11 +57,13 @@ def test_jobs_add_up() -> None:
 def test_what_an_earlier_life_counted_is_not_counted_again() -> None:
     """Of a job taken up with results pending only what is delivered now counts; it ended before."""
     account = Time().account()
-    left = job(state=State.INTERRUPTED, results=Results(read=10, delivered=4), started_at=START)
-    account.observe(left)
+    left = job(
+        state=State.INTERRUPTED, results=ResultCounts(read=10, delivered=4), started_at=START
+    )
+    account.update(left)
     assert (+account.totals, account.ended, account.pending) == (Counter(), Counter(), 6)
     left.results.delivered = 10
-    account.observe(left)
+    account.update(left)
     assert account.totals == Counter(results_delivered=6)
     assert (account.ended, account.open) == (Counter(), [])
 
@@ -70,10 +72,10 @@ def test_a_settled_job_is_let_go() -> None:
     """Shown once more after its end, a job changes nothing and is not kept."""
     account = Time().account()
     one = job()
-    account.observe(one)
+    account.update(one)
     one.state = State.CANCELLED
     for _ in range(3):
-        account.observe(one)
+        account.update(one)
     assert account.ended == Counter({State.CANCELLED: 1})
     assert account.open == []
 
@@ -94,9 +96,9 @@ def test_totals_never_go_back(steps: list[tuple[int, State, list[int]]]) -> None
     for number, state, (started, ok, read, invalid, delivered) in steps:
         before = Counter(account.totals), Counter(account.ended)
         jobs[number].state = state
-        jobs[number].calls = Calls(started=started, ok=ok)
-        jobs[number].results = Results(read=read, invalid=invalid, delivered=delivered)
-        account.observe(jobs[number])
+        jobs[number].calls = CallCounts(started=started, ok=ok)
+        jobs[number].results = ResultCounts(read=read, invalid=invalid, delivered=delivered)
+        account.update(jobs[number])
         assert before[0] <= account.totals
         assert before[1] <= account.ended
 
@@ -105,17 +107,17 @@ def test_growth_is_returned() -> None:
     """An observation returns what was added since the last."""
     account = Time().account()
     one = job()
-    account.observe(one)
+    account.update(one)
     one.results.read, one.results.delivered = 300, 256
-    assert account.observe(one)["results_delivered"] == 256
-    assert account.observe(one) == Counter()
+    assert account.update(one)["results_delivered"] == 256
+    assert account.update(one) == Counter()
 
 
 def test_calls_that_never_returned_are_not_in_flight() -> None:
     """After the end of its job no call is in flight, though results of it may be pending."""
     account = Time().account()
-    one = job(state=State.RUNNING, calls=Calls(started=5, ok=2), results=Results(read=1))
-    account.observe(one)
+    one = job(state=State.RUNNING, calls=CallCounts(started=5, ok=2), results=ResultCounts(read=1))
+    account.update(one)
     assert account.in_flight == 3
     one.state = State.FINISHED
     assert (account.in_flight, account.pending) == (0, 1)
@@ -126,19 +128,19 @@ def test_the_lag_is_the_age_of_the_oldest_pending_result() -> None:
     time = Time()
     account = time.account()
     one = job(state=State.RUNNING, started_at=START)
-    account.observe(one)
-    account.look()
+    account.update(one)
+    account.poll()
     assert account.lag_seconds == 0
     for second in range(1, 11):
         time.seconds = second
         one.results.read += 10
-        account.look()
+        account.poll()
     assert account.lag_seconds == 9
     one.results.delivered = 35
-    account.look()
+    account.poll()
     assert account.lag_seconds == 6
     one.results.delivered = 100
-    account.look()
+    account.poll()
     assert account.lag_seconds == 0
 
 
@@ -147,15 +149,17 @@ def test_a_clock_that_is_set_changes_no_age(hours: int) -> None:
     """Neither of what came in this life, nor of what an earlier one left."""
     time = Time(600)
     account = time.account()
-    account.observe(job("left", state=State.FINISHED, results=Results(read=1), started_at=START))
-    one = job(state=State.RUNNING, started_at=time.now(), results=Results(read=1))
-    account.observe(one)
-    account.look()
+    account.update(
+        job("left", state=State.FINISHED, results=ResultCounts(read=1), started_at=START)
+    )
+    one = job(state=State.RUNNING, started_at=time.now(), results=ResultCounts(read=1))
+    account.update(one)
+    account.poll()
     time.seconds, time.set = 610, timedelta(hours=hours)
-    account.look()
+    account.poll()
     assert account.lag_seconds == 610
     time.seconds, time.set = 620, timedelta(0)
-    account.look()
+    account.poll()
     assert account.lag_seconds == 620
 
 
@@ -163,15 +167,15 @@ def test_what_an_earlier_life_left_has_waited_since_its_job_began() -> None:
     """After a restart the age of a pending result is at most told too long."""
     time = Time(600)
     account = time.account()
-    account.observe(job(state=State.FINISHED, results=Results(read=10), started_at=START))
-    account.look()
+    account.update(job(state=State.FINISHED, results=ResultCounts(read=10), started_at=START))
+    account.poll()
     assert account.lag_seconds == 600
 
 
 def test_the_lag_in_bytes_is_what_is_behind_the_offset() -> None:
     """Logs count from their committed offset on, and only where results are pending."""
     account = Time().account()
-    account.observe(job("a", results=Results(read=2, committed=30)))
-    account.observe(job("b", results=Results(read=2, committed=200)))
-    account.observe(job("c", results=Results(read=2, delivered=2, committed=10)))
+    account.update(job("a", results=ResultCounts(read=2, committed=30)))
+    account.update(job("b", results=ResultCounts(read=2, committed=200)))
+    account.update(job("c", results=ResultCounts(read=2, delivered=2, committed=10)))
     assert account.lag_bytes(lambda job: 100) == 70

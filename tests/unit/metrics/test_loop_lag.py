@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from twisted.internet.task import Clock
 
-from goloagent.metrics.loop_lag import INTERVAL_SECONDS, Lateness
+from goloagent.metrics.loop_lag import INTERVAL_SECONDS, EventLoopLag
 
 
 def test_lateness_is_told_at_each_interval() -> None:
     """A loop in time is late by nothing, one that was busy by as long as it was."""
     clock, told = Clock(), list[float]()
-    lateness = Lateness(clock, told.append)
+    lateness = EventLoopLag(clock, told.append)
     lateness.start()
     clock.advance(INTERVAL_SECONDS)
     clock.advance(INTERVAL_SECONDS + 2.5)
@@ -23,4 +23,4 @@ def test_lateness_is_told_at_each_interval() -> None:
 
 def test_stop_before_start_does_nothing() -> None:
     """An agent whose start failed can be stopped."""
-    Lateness(Clock(), lambda seconds: None).stop()
+    EventLoopLag(Clock(), lambda seconds: None).stop()

@@ -155,8 +155,8 @@ def test_repetitions_are_recognised() -> None:
     """In a run of equal replies only the first few are read the plain way."""
     client, server = client_at(128, 1000), Server()
     stream = b"".join(server.reply(Call("Server.Run", 128 + n)) for n in range(1000))
-    plain = decoder.Inbound._read_message
-    with mock.patch.object(decoder.Inbound, "_read_message", autospec=True) as counted:
+    plain = decoder.MessageDecoder._read_message
+    with mock.patch.object(decoder.MessageDecoder, "_read_message", autospec=True) as counted:
         counted.side_effect = plain
         assert client.receive(stream) == Replies(1000, ())
     # Six messages with definitions, and a new pattern where numbers grow to two bytes.

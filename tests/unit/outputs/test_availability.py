@@ -16,12 +16,12 @@ from goloagent.outputs.availability import (
     Availability,
     CollectorStatus,
 )
-from goloagent.outputs.retry import Answer
+from goloagent.outputs.retry import Response
 
 URL = "http://collector:8082"
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
-REFUSED = Answer(error="connection refused")
-TAKEN, UNAUTHORIZED, BUSY = Answer(200), Answer(401, text="who are you?"), Answer(503)
+REFUSED = Response(error="connection refused")
+TAKEN, UNAUTHORIZED, BUSY = Response(200), Response(401, text="who are you?"), Response(503)
 
 
 class World:
@@ -36,10 +36,10 @@ class World:
     def now(self) -> datetime:
         return START + timedelta(seconds=self.clock.seconds())
 
-    def push(self, answer: Answer, after: float = 0.0) -> None:
+    def push(self, answer: Response, after: float = 0.0) -> None:
         """Push and be answered so, some time later."""
 
-        async def push(name: str, key: str, body: bytes) -> Answer:
+        async def push(name: str, key: str, body: bytes) -> Response:
             return answer
 
         self.clock.advance(after)
@@ -137,7 +137,7 @@ def test_one_runs_trouble_is_not_the_collectors(world: World) -> None:
     """While other runs are delivered, a refused name says nothing of the collector."""
     world.push(TAKEN)
     for _ in range(100):
-        world.push(Answer(404), after=1)
+        world.push(Response(404), after=1)
         world.push(TAKEN, after=1)
     assert world.availability.status.state == "ok"
     assert world.log == []
@@ -154,7 +154,7 @@ def test_a_setting_that_is_wrong(world: World) -> None:
 
 def test_a_refused_result_says_nothing(world: World) -> None:
     """It is the result that is wrong: the collector answers."""
-    world.push(Answer(422))
+    world.push(Response(422))
     assert world.availability.status.state == "unknown"
 
 

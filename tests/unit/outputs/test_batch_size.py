@@ -9,15 +9,15 @@ from goloagent.outputs.batch_size import (
     BATCH_RESULTS,
     FIRST_PATIENCE,
     MAX_BATCH_RESULTS,
-    BatchSize,
-    Limit,
+    AdaptiveBatchSize,
+    SizeLimit,
 )
 from goloagent.results.parser import MAX_BODY_BYTES
 
 
 def test_only_full_batches_grow() -> None:
     """Any number of quick small batches say nothing of larger ones."""
-    size = BatchSize()
+    size = AdaptiveBatchSize()
     for _ in range(1000):
         size.taken(BATCH_RESULTS - 1, 1000, 0.001)
     assert size.results.size == BATCH_RESULTS
@@ -27,7 +27,7 @@ def test_only_full_batches_grow() -> None:
 
 def test_a_slow_batch_is_halved_down_to_the_ordinary_one() -> None:
     """A collector that takes a second for it gets less at once, but never less than 256."""
-    size = BatchSize()
+    size = AdaptiveBatchSize()
     for _ in range(3):
         size.taken(size.results.size, 1000, 0.5)
     for expected in (1024, 512, 256, 256):
@@ -37,7 +37,7 @@ def test_a_slow_batch_is_halved_down_to_the_ordinary_one() -> None:
 
 def test_what_failed_is_tried_again_seldom() -> None:
     """Half of it is sent until it was taken many times; then more, and if that fails, later."""
-    limit = Limit(1024, MAX_BATCH_RESULTS)
+    limit = SizeLimit(1024, MAX_BATCH_RESULTS)
     waits = []
     limit.failed(1024)
     for _ in range(5):
@@ -52,7 +52,7 @@ def test_what_failed_is_tried_again_seldom() -> None:
 
 def test_an_outage_is_forgotten_soon() -> None:
     """However often a batch failed in it, some thirty full ones later it is as large again."""
-    limit = Limit(4096, MAX_BATCH_RESULTS)
+    limit = SizeLimit(4096, MAX_BATCH_RESULTS)
     size = limit.size
     for _ in range(100):
         limit.failed(size)
@@ -67,7 +67,7 @@ def test_an_outage_is_forgotten_soon() -> None:
 
 def test_a_refused_body_is_remembered() -> None:
     """The next ones are half of the smallest that was refused, whatever came in between."""
-    size = BatchSize()
+    size = AdaptiveBatchSize()
     for refused in (16_000, 64_000, 1_000_000):
         size.too_large(refused)
     assert size.body.size == 8000
@@ -82,7 +82,7 @@ def test_a_refused_body_is_remembered() -> None:
 )
 def test_a_size_is_never_none_or_beyond_its_maximum(history: list[tuple[str, int]]) -> None:
     """Whatever happens, something is sent, and never more than a body holds."""
-    size = BatchSize()
+    size = AdaptiveBatchSize()
     for what, amount in history:
         if what == "taken":
             size.taken(min(amount, size.results.size), amount, amount % 3)

@@ -18,7 +18,7 @@ from goloagent.outputs import cursor as cursor_module
 from goloagent.outputs.batch import Batch
 from goloagent.outputs.cursor import Cursor
 from goloagent.results import parser
-from goloagent.results.line_counter import Tally
+from goloagent.results.line_counter import LineCounter
 from goloagent.results.parser import MAX_BODY_BYTES, MAX_LINE_BYTES, is_result
 
 GOOD = b'{"timestamp":"2026-01-02T03:04:05Z","sequenceID":"%d"}'
@@ -71,7 +71,7 @@ class LogAndCursor(RuleBasedStateMachine):
         super().__init__()
         self.log = bytearray()
         self.complete = False
-        self.tally = Tally()
+        self.tally = LineCounter()
         self.cursor = reader(self.log)
         self.taken = 0
         self.last: Batch | None = None

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import pytest
 from twisted.internet.task import Clock
 
-from goloagent.jobs.job import Job, Results, State
+from goloagent.jobs.job import Job, ResultCounts, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.outputs.no_output import SAVE_SECONDS, NoOutput
 
@@ -19,7 +19,7 @@ class World:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.saved: list[Results] = []
+        self.saved: list[ResultCounts] = []
         self.output = NoOutput(self.clock, lambda job: self.saved.append(job.results))
         self.output.start()
 
@@ -30,10 +30,10 @@ def world() -> World:
     return World()
 
 
-def a_job(state: State, results: Results | None = None) -> Job:
+def a_job(state: State, results: ResultCounts | None = None) -> Job:
     """Make a job in a state, with an account."""
     job = Job("job", JobSpec("shop", 1, 1, "binary"), START, state)
-    job.results = results or Results()
+    job.results = results or ResultCounts()
     return job
 
 
@@ -49,7 +49,7 @@ def test_nothing_waits(world: World) -> None:
     world.output.begin(job)
     for read, invalid, end in ((1, 0, 10), (5, 2, 50), (9, 2, 90)):
         counted(job, read, invalid, end)
-        world.output.grow(job)
+        world.output.on_appended(job)
         results = job.results
         assert results.pending == results.delivered == results.rejected == 0
         assert (results.abandoned, results.committed) == (results.valid, end)
@@ -57,7 +57,7 @@ def test_nothing_waits(world: World) -> None:
     job.state = State.FINISHED
     world.output.end(job)
     assert (job.results.abandoned, job.results.committed) == (7, 99)
-    assert job.settled
+    assert job.fully_delivered
     assert world.output.status(job).state == "none"
     assert world.output.state == "ok"
 
@@ -68,7 +68,7 @@ def test_it_is_saved_now_and_then_and_at_the_end(world: World) -> None:
     world.output.begin(job)
     for _ in range(100):
         world.clock.advance(SAVE_SECONDS / 10)
-        world.output.grow(job)
+        world.output.on_appended(job)
     assert 10 <= len(world.saved) <= 11
     world.output.end(job)
     assert len(world.saved) <= 12
@@ -80,13 +80,13 @@ def test_a_run_is_saved_with_its_first_results(world: World) -> None:
         job = a_job(State.RUNNING)
         world.output.begin(job)
         counted(job, 1, 0, 10)
-        world.output.grow(job)
+        world.output.on_appended(job)
         assert len(world.saved) == number + 1
 
 
 def test_what_a_kill_has_left_is_counted(world: World) -> None:
     """The tail of a run that began without a collector waits for none."""
-    job = a_job(State.INTERRUPTED, Results(read=9, abandoned=5, committed=50))
+    job = a_job(State.INTERRUPTED, ResultCounts(read=9, abandoned=5, committed=50))
     world.output.begin(job)
     world.output.end(job)
     assert (job.results.pending, job.results.abandoned) == (0, 9)
@@ -95,12 +95,12 @@ def test_what_a_kill_has_left_is_counted(world: World) -> None:
 @pytest.mark.parametrize(
     "results",
     [
-        Results(read=9),
-        Results(read=9, delivered=5, committed=50),
-        Results(read=9, delivered=4, rejected=1, abandoned=1, committed=50),
+        ResultCounts(read=9),
+        ResultCounts(read=9, delivered=5, committed=50),
+        ResultCounts(read=9, delivered=4, rejected=1, abandoned=1, committed=50),
     ],
 )
-def test_what_waits_for_a_collector_waits_on(world: World, results: Results) -> None:
+def test_what_waits_for_a_collector_waits_on(world: World, results: ResultCounts) -> None:
     """A start without a collector, by mistake or for a while, drops nothing."""
     job = a_job(State.FINISHED, results)
     pending = results.pending
@@ -111,6 +111,6 @@ def test_what_waits_for_a_collector_waits_on(world: World, results: Results) -> 
     status = world.output.status(job)
     assert (status.state, world.output.state) == ("holding", "holding")
     assert "no collector" in (status.last_error or "")
-    assert world.output.give_up(job) == pending
-    assert job.settled
+    assert world.output.abandon(job) == pending
+    assert job.fully_delivered
     assert world.output.state == "ok"

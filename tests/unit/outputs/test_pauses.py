@@ -8,7 +8,7 @@ import pytest
 from unit.outputs.test_worker import AWAY, OK, World, results
 
 from goloagent.jobs.job import Job
-from goloagent.outputs.retry import PROBE_SECONDS, Answer
+from goloagent.outputs.retry import PROBE_SECONDS, Response
 from goloagent.outputs.status import DeliveryStatus
 from goloagent.outputs.worker import RESTART_SECONDS
 
@@ -32,9 +32,9 @@ def over(world: World, name: str, number: int, count: int = 300) -> Job:
 def test_a_refused_name_is_shown_at_its_run_alone(world: World, status: int) -> None:
     """The others go on at once, and what was wrong is gone from sight when it is mended."""
     mended = False
-    world.answer = lambda push: Answer(status) if push.name == "typo" and not mended else OK
+    world.answer = lambda push: Response(status) if push.name == "typo" and not mended else OK
     refused, healthy = over(world, "typo", 1), over(world, "shop", 2)
-    assert healthy.settled
+    assert healthy.fully_delivered
     assert world.clock.seconds() == 0
     assert world.status(healthy) == DeliveryStatus()
     shown = world.status(refused)
@@ -46,7 +46,7 @@ def test_a_refused_name_is_shown_at_its_run_alone(world: World, status: int) -> 
     world.end(new)
     mended = True
     world.clock.pump([0.5] * 70)
-    assert refused.settled
+    assert refused.fully_delivered
     assert world.status(refused) == DeliveryStatus()
     assert world.worker.state == "ok"
     world.assert_at_rest()
@@ -62,13 +62,13 @@ def test_an_outage_is_shown_at_every_run_that_waits(world: World) -> None:
     world.clock.pump([0.5] * 80)
     assert {world.status(job) for job in (one, two)} == {DeliveryStatus()}
     later = over(world, "later", 4)
-    assert later.settled
+    assert later.fully_delivered
     assert world.status(later) == DeliveryStatus()
 
 
 def test_thousands_of_refused_runs_get_few_probes(world: World) -> None:
     """When every name is refused an hour has at most 300 requests, however many runs wait."""
-    world.answer = lambda push: Answer(404)
+    world.answer = lambda push: Response(404)
     jobs = [over(world, f"name-{number}", number, 3) for number in range(3000)]
     world.clock.pump([1.0] * 3600)
     first_hour = len(world.pushes)
@@ -80,13 +80,13 @@ def test_thousands_of_refused_runs_get_few_probes(world: World) -> None:
     world.answer = lambda push: OK
     world.clock.pump([1.0] * int(PROBE_SECONDS + 1))
     world.settle()
-    assert all(job.settled for job in jobs), "when the first is taken, the others are tried"
+    assert all(job.fully_delivered for job in jobs), "when the first is taken, the others are tried"
     world.assert_at_rest()
 
 
 def test_a_healthy_run_among_thousands_of_refused_ones_is_delivered(world: World) -> None:
     """It gets its turn, and from then on what it prints is sent as it comes."""
-    world.answer = lambda push: OK if push.name == "shop" else Answer(404)
+    world.answer = lambda push: OK if push.name == "shop" else Response(404)
     for number in range(2000):
         over(world, f"name-{number}", number, 3)
     healthy = world.begin("shop", 5000)
@@ -106,22 +106,22 @@ def test_a_healthy_run_among_thousands_of_refused_ones_is_delivered(world: World
 def test_runs_of_one_refused_name_do_not_hold_up_another_name(world: World) -> None:
     """The names take turns: one that is mended is noticed however many wait of another."""
     mended = False
-    world.answer = lambda push: OK if push.name == "mended" and mended else Answer(403)
+    world.answer = lambda push: OK if push.name == "mended" and mended else Response(403)
     for number in range(500):
         over(world, "typo", number, 3)
     job = over(world, "mended", 501)
     world.clock.pump([1.0] * 600)
     mended = True
     world.clock.pump([1.0] * round(3 * PROBE_SECONDS))
-    assert job.settled
+    assert job.fully_delivered
 
 
 @pytest.mark.parametrize(
     "answer",
-    [Answer(500), Answer(503, retry_after=300.0), Answer(429, retry_after=300.0)],
+    [Response(500), Response(503, retry_after=300.0), Response(429, retry_after=300.0)],
     ids=str,
 )
-def test_a_run_that_fails_alone_waits_alone(world: World, answer: Answer) -> None:
+def test_a_run_that_fails_alone_waits_alone(world: World, answer: Response) -> None:
     """Once another was taken since it failed, its failures are its own."""
     world.answer = lambda push: answer if push.name == "poison" else OK
     poison = over(world, "poison", 1)
@@ -141,7 +141,7 @@ def test_a_run_that_fails_alone_waits_alone(world: World, answer: Answer) -> Non
 def test_a_run_whose_pushes_hang_takes_a_fifth_of_the_time(world: World) -> None:
     """30 s of each push are lost for the others, but not often."""
 
-    def answer(push: Any) -> Answer | None:
+    def answer(push: Any) -> Response | None:
         return None if push.name == "poison" else OK
 
     world.answer = answer
@@ -154,7 +154,7 @@ def test_a_run_whose_pushes_hang_takes_a_fifth_of_the_time(world: World) -> None
             hanging += 1
             if hanging == 30:
                 hanging = 0
-                world.waiting.callback(Answer(error="no answer", timed_out=True))
+                world.waiting.callback(Response(error="no answer", timed_out=True))
         if second % 10 == 0:
             world.grow(healthy, results(20, 20 * second // 10))
         world.clock.advance(1)
@@ -166,7 +166,7 @@ def test_a_run_whose_pushes_hang_takes_a_fifth_of_the_time(world: World) -> None
 
 def test_a_certificate_holds_everything(world: World) -> None:
     """Without TLS no name can be tried."""
-    world.answer = lambda push: Answer(error="expired", certificate=True)
+    world.answer = lambda push: Response(error="expired", certificate=True)
     jobs = [over(world, f"name-{number}", number) for number in range(20)]
     world.clock.pump([1.0] * 3600)
     assert 100 <= len(world.pushes) <= 130
@@ -178,12 +178,12 @@ def test_a_certificate_holds_everything(world: World) -> None:
 
 def test_what_is_given_up_is_abandoned_and_not_sent(world: World) -> None:
     """It is counted, its log is closed, and nothing of it is tried again."""
-    world.answer = lambda push: Answer(404)
+    world.answer = lambda push: Response(404)
     job = over(world, "typo", 1)
-    assert world.worker.give_up(job) == 300
-    assert (job.results.abandoned, job.results.pending, job.settled) == (300, 0, True)
+    assert world.worker.abandon(job) == 300
+    assert (job.results.abandoned, job.results.pending, job.fully_delivered) == (300, 0, True)
     assert job.results.committed == len(world.logs[job.id].content)
-    assert world.worker.give_up(job) == 0
+    assert world.worker.abandon(job) == 0
     requests = len(world.pushes)
     world.clock.pump([1.0] * 100)
     assert len(world.pushes) == requests
@@ -195,12 +195,12 @@ def test_an_answer_to_what_was_given_up_counts_for_nothing(world: World) -> None
     """The account has each result once, whatever becomes of the push that is under way."""
     world.answer = lambda push: None
     job = over(world, "shop", 1)
-    assert world.worker.give_up(job) == 300
+    assert world.worker.abandon(job) == 300
     assert world.waiting is not None
     world.waiting.callback(OK)
     assert (job.results.delivered, job.results.abandoned, job.results.pending) == (0, 300, 0)
     world.answer = lambda push: OK
-    assert over(world, "shop", 2).settled
+    assert over(world, "shop", 2).fully_delivered
     world.assert_at_rest()
 
 
@@ -211,8 +211,8 @@ def test_a_run_without_a_log_can_be_given_up(world: World, logged_errors: Any) -
     world.end(job, results(300))
     assert len(logged_errors.flush(FileNotFoundError)) == 1
     assert "gone" in str(world.status(job).last_error)
-    assert world.worker.give_up(job) == 300
-    assert job.settled
+    assert world.worker.abandon(job) == 300
+    assert job.fully_delivered
     world.clock.advance(PROBE_SECONDS)
     world.assert_at_rest()
 
@@ -233,7 +233,7 @@ def test_a_loop_that_breaks_is_reported_and_begins_again(
         assert fault is not None
         assert "division" in fault
     world.clock.pump([1.0] * round(RESTART_SECONDS))
-    assert job.settled
+    assert job.fully_delivered
     assert world.faults[1:] == [None]
     assert world.stop() == [None]
     world.assert_at_rest()
@@ -261,4 +261,4 @@ def test_a_broken_log_is_logged_once(world: World, logged_errors: Any) -> None:
     assert world.status(job).state == "retrying"
     world.logs[job.id].error = None
     world.clock.pump([1.0] * 31)
-    assert job.settled
+    assert job.fully_delivered

@@ -23,8 +23,8 @@ from goloagent.core.address import HttpUrl
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.outputs.http.tls import Tls
-from goloagent.outputs.sinks.collector import PUSH_SECONDS, collector
-from goloagent.outputs.worker import Worker
+from goloagent.outputs.sinks.collector import PUSH_SECONDS, make_collector_sink
+from goloagent.outputs.worker import OutputWorker
 
 START = datetime(2026, 1, 2, tzinfo=timezone.utc)
 # However the sizes of batches were before: to come down from the largest batch takes 15 time-outs,
@@ -89,12 +89,12 @@ class World(MemoryReactorClock):
         self.refused_names: set[str] = set()
         self.bytes_received = 0
         self.requests: list[tuple[float, str, int]] = []
-        client = collector(self, HttpUrl.parse("http://collector:8082"), Tls())
+        client = make_collector_sink(self, HttpUrl.parse("http://collector:8082"), Tls())
         self.logs: dict[str, MemoryLog] = {}
-        self.worker = Worker(
+        self.worker = OutputWorker(
             self,
             lambda: START + timedelta(seconds=self.seconds()),
-            client.push,
+            client.send,
             lambda job: self._open(job),
             lambda job: None,
         )
@@ -158,7 +158,7 @@ class World(MemoryReactorClock):
         log.content += data
         log.tally.feed(data)
         log.count()
-        self.worker.grow(job)
+        self.worker.on_appended(job)
 
     def end(self, job: Job) -> None:
         self.logs[job.id].tally.close()
@@ -225,7 +225,7 @@ def test_delivery_makes_progress(
     for _ in range(12):
         before = job.results.delivered
         world.pass_time(PATIENCE_SECONDS)
-        if job.settled:
+        if job.fully_delivered:
             break
         assert job.results.delivered > before, (limits, job.results, world.requests[-5:])
         assert job.results.rejected == 0
@@ -244,7 +244,7 @@ def test_a_slow_collector_is_used_to_its_rate(rate: float) -> None:
     world.print(job, 20_000)
     world.end(job)
     begun, most_seconds = world.seconds(), 2 * PATIENCE_SECONDS
-    while not job.settled and world.seconds() < begun + most_seconds:
+    while not job.fully_delivered and world.seconds() < begun + most_seconds:
         world.pass_time(10)
     done = (job.results.delivered - 1000) / (world.seconds() - begun)
     print(f"a collector that takes {rate} results/s took {done:.3g}/s")
@@ -264,7 +264,7 @@ def test_what_is_too_large_is_learnt(refusal: str) -> None:
     world.pass_time(20 * PATIENCE_SECONDS)
     taken = len(world.logs[job.id].content)
     print(f"10 kB, {refusal}: {world.bytes_received / taken:.2f} bytes sent for each that is taken")
-    assert job.settled
+    assert job.fully_delivered
     assert (job.results.delivered, job.results.rejected) == (50_000, 0)
     assert world.bytes_received < 1.5 * taken
     world.close()

@@ -12,7 +12,7 @@ from goloagent.outputs.retry import (
     LONGEST_DELAY_SECONDS,
     LONGEST_RETRY_AFTER_SECONDS,
     PROBE_SECONDS,
-    Answer,
+    Response,
 )
 
 HOUR_SECONDS = 3600
@@ -28,9 +28,11 @@ def pass_time(world: World, seconds: float, step_seconds: float = STEP_SECONDS) 
 
 
 @pytest.mark.parametrize(
-    "answer", [Answer(error="no answer: refused"), Answer(status=503), Answer(status=429)], ids=str
+    "answer",
+    [Response(error="no answer: refused"), Response(status=503), Response(status=429)],
+    ids=str,
 )
-def test_r5_an_hour_of_outage_is_few_requests(answer: Answer) -> None:
+def test_r5_an_hour_of_outage_is_few_requests(answer: Response) -> None:
     """With full jitter up to 30 s an hour has at most 300 requests, and no regular beat."""
     world = World()
     world.answer = lambda push: answer
@@ -53,7 +55,7 @@ def test_r5_an_hour_of_outage_is_few_requests(answer: Answer) -> None:
 def test_r5_retry_after_is_honoured(asked: float, waited: float) -> None:
     """The collector may ask for a wait of up to 300 s, and gets it."""
     world = World()
-    world.answer = lambda push: Answer(status=503, retry_after=asked)
+    world.answer = lambda push: Response(status=503, retry_after=asked)
     world.grow(world.begin(), results(BATCH_RESULTS))
     pass_time(world, waited - 2 * STEP_SECONDS)
     assert len(world.pushes) == 1
@@ -69,8 +71,8 @@ def test_r6_a_refused_result_at_each_place(status: int) -> None:
     for place in range(BATCH_RESULTS):
         world = World()
 
-        def answer(push: Push, place: int = place) -> Answer:
-            return Answer(status=status) if place in push.ids else OK
+        def answer(push: Push, place: int = place) -> Response:
+            return Response(status=status) if place in push.ids else OK
 
         world.answer = answer
         job = world.begin()
@@ -90,12 +92,12 @@ def test_r6_a_refused_result_at_each_place(status: int) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        *(Answer(status=status) for status in (401, 403, 404, 405, 407, 301, 302, 307)),
-        Answer(error="certificate verify failed", certificate=True),
+        *(Response(status=status) for status in (401, 403, 404, 405, 407, 301, 302, 307)),
+        Response(error="certificate verify failed", certificate=True),
     ],
     ids=str,
 )
-def test_r7_a_wrong_setting_loses_nothing(answer: Answer) -> None:
+def test_r7_a_wrong_setting_loses_nothing(answer: Response) -> None:
     """It holds with a probe every 30 s, says so, and delivers everything once it is mended."""
     world = World()
     world.answer = lambda push: answer

@@ -9,10 +9,10 @@ import pytest
 from goloagent.outputs.retry import (
     FIRST_DELAY_SECONDS,
     LONGEST_DELAY_SECONDS,
-    Answer,
     Backoff,
-    Verdict,
-    judge,
+    Disposition,
+    Response,
+    classify,
 )
 
 DIVIDED = {400, 413, 422}
@@ -23,27 +23,31 @@ def test_every_status_has_its_verdict() -> None:
     """The whole table: 2xx is taken, a few divide or retry, 5xx retries, all else holds."""
     for status in range(100, 1000):
         if 200 <= status < 300:
-            verdict = Verdict.TAKEN
+            verdict = Disposition.TAKEN
         elif status in DIVIDED:
-            verdict = Verdict.DIVIDE
+            verdict = Disposition.DIVIDE
         elif status in RETRIED or status >= 500:
-            verdict = Verdict.RETRY
+            verdict = Disposition.RETRY
         else:
-            verdict = Verdict.HOLD
-        assert judge(Answer(status=status, retry_after=1.0, text="x")) is verdict, status
+            verdict = Disposition.HOLD
+        assert classify(Response(status=status, retry_after=1.0, text="x")) is verdict, status
 
 
-@pytest.mark.parametrize(("certificate", "verdict"), [(True, Verdict.HOLD), (False, Verdict.RETRY)])
-def test_no_answer_is_retried_but_for_a_certificate(certificate: bool, verdict: Verdict) -> None:
+@pytest.mark.parametrize(
+    ("certificate", "verdict"), [(True, Disposition.HOLD), (False, Disposition.RETRY)]
+)
+def test_no_answer_is_retried_but_for_a_certificate(
+    certificate: bool, verdict: Disposition
+) -> None:
     """What the network does passes; a wrong certificate waits for a person."""
-    assert judge(Answer(error="no", certificate=certificate)) is verdict
+    assert classify(Response(error="no", certificate=certificate)) is verdict
 
 
 def test_an_answer_is_told_in_short() -> None:
     """People see the status and the beginning of the text, or why there is none."""
-    assert str(Answer(status=503, text="busy\n")) == "503 busy"
-    assert len(str(Answer(status=500, text="x" * 9999))) < 300
-    assert str(Answer(error="no answer: refused")) == "no answer: refused"
+    assert str(Response(status=503, text="busy\n")) == "503 busy"
+    assert len(str(Response(status=500, text="x" * 9999))) < 300
+    assert str(Response(error="no answer: refused")) == "no answer: refused"
 
 
 def test_delays_have_full_jitter_below_a_doubling_bound() -> None:

@@ -25,17 +25,17 @@ from goloagent.outputs.retry import (
     FEW_REFUSALS,
     MANY_REFUSALS,
     PROBE_SECONDS,
-    Answer,
+    Response,
 )
 from goloagent.outputs.status import DeliveryStatus
-from goloagent.outputs.worker import Worker
-from goloagent.results.line_counter import Tally
+from goloagent.outputs.worker import OutputWorker
+from goloagent.results.line_counter import LineCounter
 from goloagent.results.parser import MAX_BODY_BYTES
 
 START = datetime(2026, 1, 2, tzinfo=timezone.utc)
-OK = Answer(status=200)
+OK = Response(status=200)
 CHATTER = b"x" * 99 + b"\n"
-AWAY = Answer(error="no answer: refused")
+AWAY = Response(error="no answer: refused")
 
 
 def result(number: int, length: int = 0) -> bytes:
@@ -55,11 +55,11 @@ class MemoryLog:
 
     job: Job
     content: bytearray = attrs.Factory(bytearray)
-    rejected: list[tuple[Batch, Answer]] = attrs.Factory(list)
+    rejected: list[tuple[Batch, Response]] = attrs.Factory(list)
     open: int = 0
     error: Exception | None = None
     reject_error: Exception | None = None
-    tally: Tally = attrs.Factory(Tally)
+    tally: LineCounter = attrs.Factory(LineCounter)
     inode: int = 1
 
     def size(self) -> int:
@@ -73,7 +73,7 @@ class MemoryLog:
             raise self.error
         return bytes(self.content[offset : offset + count])
 
-    def reject(self, batch: Batch, answer: Answer) -> None:
+    def reject(self, batch: Batch, answer: Response) -> None:
         if self.reject_error is not None:
             raise self.reject_error
         self.rejected.append((batch, answer))
@@ -111,13 +111,13 @@ class World:
         self.most_open = 0
         self.saved: list[tuple[str, int, int, int]] = []
         self.save_error: Exception | None = None
-        self.waiting: Deferred[Answer] | None = None
+        self.waiting: Deferred[Response] | None = None
         self.cancelled: list[str] = []
         # None: the push waits, until the test answers it.
-        self.answer: Callable[[Push], Answer | None] = lambda push: OK
+        self.answer: Callable[[Push], Response | None] = lambda push: OK
         self.faults: list[str | None] = []
         self.notices: list[str] = []
-        self.worker = Worker(
+        self.worker = OutputWorker(
             self.clock,
             self.now,
             self.push,
@@ -131,7 +131,7 @@ class World:
     def now(self) -> datetime:
         return START + timedelta(seconds=self.clock.seconds())
 
-    async def push(self, name: str, key: str, body: bytes) -> Answer:
+    async def push(self, name: str, key: str, body: bytes) -> Response:
         assert self.waiting is None, "two pushes at once"
         assert len(body) <= MAX_BODY_BYTES
         push = Push(self.clock.seconds(), name, key, body)
@@ -172,7 +172,7 @@ class World:
         log.content += data
         log.tally.feed(data)
         log.count()
-        self.worker.grow(job)
+        self.worker.on_appended(job)
 
     def end(self, job: Job, data: bytes = b"") -> None:
         if data:
@@ -277,7 +277,7 @@ def test_the_last_line_needs_no_newline(world: World) -> None:
     assert world.ids() == [0]
     world.end(job)
     assert world.ids() == [0, 1]
-    assert job.settled
+    assert job.fully_delivered
 
 
 def test_invalid_lines_are_committed_and_not_sent(world: World) -> None:
@@ -296,7 +296,7 @@ def test_a_log_without_results_sends_nothing(world: World) -> None:
     world.end(job, CHATTER * 30_000)
     world.settle()
     assert world.pushes == []
-    assert job.settled
+    assert job.fully_delivered
     world.assert_at_rest()
 
 
@@ -418,7 +418,7 @@ def test_however_many_runs_wait_few_logs_are_open(world: World) -> None:
     world.clock.pump([0.5] * 600)
     print(f"5,000 runs waited: at most {world.most_open} logs open at once")
     assert world.most_open <= 3  # the live one's, one that begins, and one of those that are over
-    assert all(job.settled for job in jobs)
+    assert all(job.fully_delivered for job in jobs)
     assert live.results.delivered == 5000
     world.end(live)
     world.assert_at_rest()
@@ -441,14 +441,14 @@ def test_a_long_run_does_not_hold_up_a_short_one(world: World) -> None:
 
 def test_a_run_that_breaks_the_collector_holds_up_no_other(world: World) -> None:
     """While one run's batch is never answered in order the others are delivered."""
-    world.answer = lambda push: Answer(500) if push.name == "poison" else OK
+    world.answer = lambda push: Response(500) if push.name == "poison" else OK
     poison = world.begin("poison", 0)
     world.end(poison, results(10))
     jobs = [world.begin("over", number) for number in range(1, 21)]
     for job in jobs:
         world.end(job, results(300))
     world.clock.pump([0.5] * 240)
-    assert [job.settled for job in jobs] == [True] * len(jobs)
+    assert [job.fully_delivered for job in jobs] == [True] * len(jobs)
     assert poison.results.pending == 10
 
 
@@ -461,8 +461,8 @@ def test_what_was_sent_is_sent_again_as_it_was(world: World) -> None:
         world.grow(job, results(3000, 300))
         world.end(job)
     world.clock.pump([0.5] * 240)
-    assert one.settled
-    assert two.settled
+    assert one.fully_delivered
+    assert two.fully_delivered
     for name in ("one", "two"):
         keys = [push.key for push in world.pushes[:9] if push.name == name]
         assert len(keys) > 2
@@ -490,7 +490,7 @@ def test_a_collector_that_is_away_gets_the_same_batch_again(
     world: World, status: int | None
 ) -> None:
     """The same results until they are taken, within the same key; nothing else meanwhile."""
-    world.answer = lambda push: OK if len(world.pushes) > 5 else Answer(status, error="away")
+    world.answer = lambda push: OK if len(world.pushes) > 5 else Response(status, error="away")
     job = world.begin()
     world.grow(job, results(256))
     world.grow(job, results(1000, 256))
@@ -528,7 +528,7 @@ def test_new_results_do_not_hasten_a_retry(world: World) -> None:
 
 def test_retry_after_is_waited_for(world: World) -> None:
     """The collector's wish decides when it is asked again, and people see when."""
-    world.answer = lambda push: Answer(503, retry_after=77.0) if len(world.pushes) < 2 else OK
+    world.answer = lambda push: Response(503, retry_after=77.0) if len(world.pushes) < 2 else OK
     job = world.begin()
     world.end(job, results(1))
     assert world.status(job).retry_at == START + timedelta(seconds=77)
@@ -541,7 +541,7 @@ def test_retry_after_is_waited_for(world: World) -> None:
 @pytest.mark.parametrize("status", [301, 302, 307, 401, 403, 404, 405, 407, 418])
 def test_a_wrong_setting_holds_and_drops_nothing(world: World, status: int) -> None:
     """One probe every 30 s until it is mended; then everything is sent."""
-    world.answer = lambda push: Answer(status) if world.clock.seconds() < 100 else OK
+    world.answer = lambda push: Response(status) if world.clock.seconds() < 100 else OK
     job = world.begin()
     world.end(job, results(300))
     assert world.status(job).state == "holding"
@@ -550,12 +550,12 @@ def test_a_wrong_setting_holds_and_drops_nothing(world: World, status: int) -> N
     world.clock.pump([0.5] * 250)
     assert [push.seconds for push in world.pushes[:5]] == [0, 30, 60, 90, 120]
     assert world.ids()[4 * 256 :] == list(range(300))
-    assert job.settled
+    assert job.fully_delivered
 
 
-def refuse(*numbers: int) -> Callable[[Push], Answer]:
+def refuse(*numbers: int) -> Callable[[Push], Response]:
     """Return a collector that refuses batches with any of these results."""
-    return lambda push: Answer(422, text="no") if set(numbers) & set(push.ids) else OK
+    return lambda push: Response(422, text="no") if set(numbers) & set(push.ids) else OK
 
 
 def test_one_refused_result_takes_no_other_with_it(world: World) -> None:
@@ -570,7 +570,7 @@ def test_one_refused_result_takes_no_other_with_it(world: World) -> None:
         assert (answer.status, answer.text) == (422, "no")
         assert (job.results.delivered, job.results.rejected) == (255, 1)
         assert len(world.pushes) <= 1 + 16
-        assert job.settled
+        assert job.fully_delivered
 
 
 @pytest.mark.parametrize(
@@ -585,13 +585,13 @@ def test_several_refused_results_are_all_found(world: World, refused: tuple[int,
     assert [int(one["sequenceID"]) for one in rejected] == list(refused)
     taken = [n for push in world.pushes if not set(refused) & set(push.ids) for n in push.ids]
     assert taken == sorted(set(range(256)) - set(refused))
-    assert job.settled
+    assert job.fully_delivered
 
 
 def test_when_most_results_are_refused_their_run_holds(world: World) -> None:
     """A wrong setting costs a few rejections and no more; other runs go on meanwhile."""
     world.answer = lambda push: (
-        Answer(400, text="schema") if push.name == "odd" and world.clock.seconds() < 100 else OK
+        Response(400, text="schema") if push.name == "odd" and world.clock.seconds() < 100 else OK
     )
     odd, good = world.begin("odd", number=1), world.begin("good", number=2)
     world.end(odd, results(256))
@@ -610,7 +610,7 @@ def test_when_most_results_are_refused_their_run_holds(world: World) -> None:
     assert odd.results.rejected == FEW_REFUSALS - 1
     assert odd.results.delivered == 256 - odd.results.rejected
     assert world.status(odd).state == "ok"
-    assert odd.settled
+    assert odd.fully_delivered
 
 
 def test_a_stretch_of_refused_results_is_rejected_and_passed(world: World) -> None:
@@ -621,12 +621,12 @@ def test_a_stretch_of_refused_results_is_rejected_and_passed(world: World) -> No
     world.end(job, results(1000))
     world.settle()
     assert (job.results.rejected, job.results.delivered) == (len(refused), 1000 - len(refused))
-    assert job.settled
+    assert job.fully_delivered
 
 
 def test_a_setting_that_becomes_wrong_holds_after_a_full_batch(world: World) -> None:
     """However much was taken before, rejections end when nothing is taken any more."""
-    world.answer = lambda push: Answer(400) if max(push.ids) >= 600 else OK
+    world.answer = lambda push: Response(400) if max(push.ids) >= 600 else OK
     job = world.begin()
     world.end(job, results(2000))
     world.settle()
@@ -677,7 +677,7 @@ def test_a_rejection_that_cannot_be_written_is_tried_again(
     log.reject_error = None
     world.clock.advance(PROBE_SECONDS)
     assert len(log.rejected) == job.results.rejected == 1
-    assert job.settled
+    assert job.fully_delivered
     world.assert_at_rest()
 
 
@@ -712,7 +712,7 @@ def test_what_is_gone_from_a_log_is_abandoned_and_said(world: World) -> None:
     assert all(json.loads(push.body) for push in world.pushes)
     assert sorted(set(world.ids())) == [*range(300), *range(1000, 1200)]
     assert (job.results.delivered, job.results.abandoned, job.results.pending) == (500, 700, 0)
-    assert job.settled
+    assert job.fully_delivered
     assert len(world.notices) == 1
     assert "700 results" in world.notices[0]
     world.assert_at_rest()
@@ -781,7 +781,7 @@ def test_a_stop_sends_what_is_left_and_leaves_nothing(world: World) -> None:
 
 def test_a_stop_does_not_try_a_refused_run(world: World) -> None:
     """What is refused by its name is left, and the rest is sent."""
-    world.answer = lambda push: Answer(401) if push.name == "typo" else OK
+    world.answer = lambda push: Response(401) if push.name == "typo" else OK
     refused = world.begin("typo", 1)
     world.end(refused, results(300))
     job = world.begin("shop", 2)
@@ -793,8 +793,8 @@ def test_a_stop_does_not_try_a_refused_run(world: World) -> None:
     world.assert_at_rest()
 
 
-@pytest.mark.parametrize("answer", [AWAY, Answer(503, retry_after=300.0)], ids=str)
-def test_a_stop_in_an_outage_tries_once_more(world: World, answer: Answer) -> None:
+@pytest.mark.parametrize("answer", [AWAY, Response(503, retry_after=300.0)], ids=str)
+def test_a_stop_in_an_outage_tries_once_more(world: World, answer: Response) -> None:
     """A collector that takes nothing is asked once and not waited for; the rest is kept."""
     world.answer = lambda push: answer
     job = world.begin()
@@ -830,7 +830,7 @@ def test_an_answer_in_the_stop_counts(world: World) -> None:
     assert world.waiting is not None
     world.waiting.callback(OK)
     assert stopped == [None]
-    assert job.settled
+    assert job.fully_delivered
     world.assert_at_rest()
 
 
@@ -865,5 +865,5 @@ def test_the_next_life_goes_on_from_the_committed_offset(world: World) -> None:
     following.worker.begin(job)
     following.worker.end(job)
     assert following.ids() == list(range(256, 700))
-    assert job.settled
+    assert job.fully_delivered
     following.assert_at_rest()

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from unit.results.records import ORDINARY, lines
 
 from goloagent.results import go_json
-from goloagent.results.line_counter import Tally
+from goloagent.results.line_counter import LineCounter
 from goloagent.results.parser import MAX_LINE_BYTES
 
 
 def _tally(stdout: bytes, piece_bytes: int) -> tuple[int, int, int]:
-    tally = Tally()
+    tally = LineCounter()
     for i in range(0, len(stdout), piece_bytes):
         tally.feed(stdout[i : i + piece_bytes])
     tally.close()
@@ -55,7 +55,7 @@ def test_bad_lines_cost_only_themselves() -> None:
 def test_a_stretch_is_flawless(items: list[bytes], piece_bytes: int) -> None:
     """It begins and ends with lines, reaches to the last of them, and has results only."""
     stdout = b"".join(line + b"\n" for line in items)
-    tally = Tally(start=1000)
+    tally = LineCounter(start=1000)
     for start in range(0, len(stdout), piece_bytes):
         tally.feed(stdout[start : start + piece_bytes])
     stretch = stdout[tally.flawless.start - 1000 : tally.flawless.stop - 1000]
@@ -70,7 +70,7 @@ def test_a_stretch_is_flawless(items: list[bytes], piece_bytes: int) -> None:
 
 def test_a_last_line_without_a_newline_counts() -> None:
     """A result that is printed without a newline is a result once the run is over."""
-    tally = Tally()
+    tally = LineCounter()
     tally.feed(ORDINARY + b"\n" + ORDINARY)
     assert (tally.read, tally.valid) == (1, 1)
     tally.close()
@@ -149,7 +149,7 @@ def test_the_first_invalid_line_is_told(
         stdout += b"no result\n" + ORDINARY + b"\n"
     if piece_bytes == 7 and len(stdout) > 10_000:
         piece_bytes = 70_001
-    tally = Tally()
+    tally = LineCounter()
     for start in range(0, len(stdout), piece_bytes):
         tally.feed(stdout[start : start + piece_bytes])
     tally.close()
@@ -164,7 +164,7 @@ def test_the_first_invalid_line_is_told(
 def test_a_line_has_a_reason_if_and_only_if_it_is_no_result(line: bytes) -> None:
     """The words are found by the rule that decides."""
     line = line.replace(b"\n", b" ")
-    tally = Tally()
+    tally = LineCounter()
     tally.feed(line + b"\n")
     assert (tally.first_flaw is None) is go_json.accepts(line)
     assert tally.first_flaw is None or tally.first_flaw.reason != "it cannot be decoded"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goloagent.results.line_splitter import Lines, LineSplitter
+from goloagent.results.line_splitter import LineSplitter, SplitBlock
 
 MAX = 5
 
@@ -39,10 +39,10 @@ def test_lines_do_not_depend_on_the_cuts(stream: bytes, data: st.DataObject) -> 
 def test_lines_come_as_soon_as_they_are_whole() -> None:
     """A piece gives all lines that end in it, and holds the rest back."""
     splitter = LineSplitter(MAX)
-    assert splitter.feed(b"a\nb") == Lines(b"a\n")
-    assert splitter.feed(b"c") == Lines()
-    assert splitter.feed(b"d\n\ne") == Lines(b"bcd\n\n")
-    assert splitter.close() == Lines(b"e\n")
+    assert splitter.feed(b"a\nb") == SplitBlock(b"a\n")
+    assert splitter.feed(b"c") == SplitBlock()
+    assert splitter.feed(b"d\n\ne") == SplitBlock(b"bcd\n\n")
+    assert splitter.close() == SplitBlock(b"e\n")
 
 
 @pytest.mark.parametrize("line", [b"123456", b"1" * 100])
@@ -50,9 +50,9 @@ def test_a_line_too_long_is_counted_when_it_ends(line: bytes) -> None:
     """A line over the limit is counted once, at its newline, and the next one is whole."""
     splitter = LineSplitter(MAX)
     for i in range(len(line)):
-        assert splitter.feed(line[i : i + 1]) == Lines()
-    assert splitter.feed(b"\nok\n") == Lines(b"ok\n", 1)
-    assert splitter.close() == Lines()
+        assert splitter.feed(line[i : i + 1]) == SplitBlock()
+    assert splitter.feed(b"\nok\n") == SplitBlock(b"ok\n", 1)
+    assert splitter.close() == SplitBlock()
 
 
 def test_a_line_too_long_is_counted_at_the_close() -> None:
@@ -71,4 +71,4 @@ def test_what_is_held_is_bounded() -> None:
     for _ in range(1000):
         splitter.feed(b"x" * 900)
         assert len(splitter._begun) <= 1000
-    assert splitter.close() == Lines(oversized=1)
+    assert splitter.close() == SplitBlock(oversized=1)

@@ -25,7 +25,7 @@ from unit.results.records import (
 from goloagent.concurrency.steps import finish
 from goloagent.core.record import Record
 from goloagent.results import go_json, parser
-from goloagent.results.fast_parser import ordinary
+from goloagent.results.fast_parser import parse_block_fast
 
 
 def _blocks(items: list[bytes]) -> bytes:
@@ -144,7 +144,7 @@ def test_a_long_block_is_its_lines(
 )
 def test_results_that_begin_and_end_unlike_are_read_in_one_go(items: list[bytes]) -> None:
     """White space around objects and the order of members cost no second look at a block."""
-    assert ordinary(_blocks(items * 32)) is not None
+    assert parse_block_fast(_blocks(items * 32)) is not None
 
 
 @given(items=st.lists(st.just(ORDINARY) | st.just(ORDINARY + b"\r"), min_size=1, max_size=8))
@@ -269,7 +269,7 @@ def test_nesting_is_bounded_by_go_and_not_by_python(
     assert select(_blocks(items)) == [*items[:2], None]
     assert list(map(parser.is_result, items)) == [True, True, False]
     shallow = [_with(f'"{name}":[]')] * 100
-    assert ordinary(_blocks(shallow)) is not None
+    assert parse_block_fast(_blocks(shallow)) is not None
 
 
 def test_utf_8_must_be_whole() -> None:
@@ -285,7 +285,7 @@ def test_a_result_fits_a_body(name: str) -> None:
     frame = _with(f'"{name}":"%"')
     longest = frame.replace(b"%", b"a" * (parser.MAX_LINE_BYTES - len(frame) + 1))
     assert parser.is_result(longest)
-    assert len(parser.array([longest])) == parser.MAX_BODY_BYTES
+    assert len(parser.join_array([longest])) == parser.MAX_BODY_BYTES
     longer = longest.replace(b"aa", b"aaa", 1)
     assert not parser.is_result(longer)
     assert select(_blocks([ORDINARY, longer, longest])) == [ORDINARY, None, longest]
@@ -293,9 +293,9 @@ def test_a_result_fits_a_body(name: str) -> None:
 
 def test_a_batch_is_an_array_of_the_bytes_that_came() -> None:
     """The body holds the lines' own bytes, between brackets, with commas."""
-    assert parser.array([]) == b"[]"
-    assert parser.array([b'{"a": 1}']) == b'[{"a": 1}]'
-    assert parser.array([b'{"a": 1}\r', b"{}"]) == b'[{"a": 1}\r,{}]'
+    assert parser.join_array([]) == b"[]"
+    assert parser.join_array([b'{"a": 1}']) == b'[{"a": 1}]'
+    assert parser.join_array([b'{"a": 1}\r', b"{}"]) == b'[{"a": 1}\r,{}]'
 
 
 ODD = {

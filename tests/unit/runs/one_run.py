@@ -16,15 +16,15 @@ from unit.load.peer import Peer
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.core.stats.summary import Summary
 from goloagent.filesystem.disk_space import Excess
-from goloagent.jobs.job import Calls, Cause, Job, State
+from goloagent.jobs.job import CallCounts, FailureReason, Job, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.load.rpc_client import Users
-from goloagent.results.line_counter import Tally
-from goloagent.runs.run import Run, Tools
-from goloagent.runs.timeouts import Bounds
+from goloagent.load.rpc_client import RpcClient
+from goloagent.results.line_counter import LineCounter
+from goloagent.runs.run import Run, RunDependencies
+from goloagent.runs.timeouts import Timeouts
 from goloagent.runs.transitions import Phase
 from goloagent.sandbox.process import Watcher
-from goloagent.wal.result_writer import Recorder
+from goloagent.wal.result_writer import ResultWriter
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 RESULT = b'{"timestamp":"2026-01-02T03:04:05Z"}\n'
@@ -85,13 +85,13 @@ class OneRun:
 
     def __init__(self, users: int = 2, duration_seconds: int = 10) -> None:
         self.clock = Clock()
-        self.bounds = Bounds()
+        self.bounds = Timeouts()
         self.story: list[str] = []
         self.saved: list[State] = []
         self.job = Job("job-1", JobSpec("name", users, duration_seconds, "binary"), NOW)
         self.log = MemoryLog()
         self.statistics = RunStatistics()
-        self.recorder = Recorder(self.log, self.statistics.add)  # type: ignore[arg-type]
+        self.recorder = ResultWriter(self.log, self.statistics.add)  # type: ignore[arg-type]
         self.preparing: Deferred[OneRun] = Deferred()
         self.connecting: Deferred[None] | None = None
         self.looking: Deferred[bool] = succeed(False)
@@ -108,12 +108,12 @@ class OneRun:
         self.statistics_error: OSError | None = None
         self.over = False
         self.ended_seconds = 0.0
-        self._users: Users | None = None
+        self._users: RpcClient | None = None
         self.log.touch = self.touch
         self.failing: dict[str, Exception] = {}
         self.run = Run(
             self.job,
-            Tools(
+            RunDependencies(
                 clock=self.clock,
                 now=lambda: NOW,
                 prepare=lambda _: self.preparing,
@@ -122,7 +122,7 @@ class OneRun:
                 is_strangers=self._look,
                 save=self._save,
                 commit=self._commit,
-                results=self,
+                delivery=self,
                 too_much=self._too_much,
                 keep_statistics=self._keep_statistics,
                 in_thread=self._in_thread,
@@ -145,10 +145,10 @@ class OneRun:
             (Phase.LAUNCHING, self.prepared),
             (Phase.CONNECTING, self.launched),
             (Phase.RUNNING, self.connected),
-            (Phase.RETURNING, lambda: self.clock.advance(self.job.spec.duration_seconds)),
-            (Phase.SETTLING, lambda: self.answer()),
+            (Phase.DRAINING_CALLS, lambda: self.clock.advance(self.job.spec.duration_seconds)),
+            (Phase.WAITING_FOR_OUTPUT, lambda: self.answer()),
             (Phase.TERMINATING, lambda: self.clock.advance(self.bounds.quiet_seconds)),
-            (Phase.DRAINING, self.exit),
+            (Phase.CLOSING_PIPES, self.exit),
             (Phase.OVER, self.close),
         )
         for reached, way in ways:
@@ -215,11 +215,11 @@ class OneRun:
 
     def begin(self, job: Job) -> None:
         self.touch("begin")
-        assert job.logged
+        assert job.has_log
         self.story.append("begin")
 
-    def grow(self, job: Job) -> None:
-        self.touch("grow")
+    def on_appended(self, job: Job) -> None:
+        self.touch("on_appended")
         assert "begin" in self.story
         assert "end" not in self.story
 
@@ -228,9 +228,9 @@ class OneRun:
         assert job.state.over
         self.story.append("end")
 
-    def clear(self) -> None:
-        self.touch("clear")
-        self.story.append("clear")
+    def cleanup(self) -> None:
+        self.touch("cleanup")
+        self.story.append("cleanup")
 
     def discard_log(self) -> None:
         self.story.append("discard log")
@@ -284,7 +284,7 @@ class OneRun:
 
     def _spawn(self, program: Path, watcher: Watcher) -> OneRun:
         assert self.saved == [State.STARTING], "not saved as started"
-        assert self.job.logged
+        assert self.job.has_log
         if self.spawn_error is not None:
             raise self.spawn_error
         self.touch("spawn")
@@ -292,7 +292,7 @@ class OneRun:
         self.watcher = watcher
         return self
 
-    def _connect(self, users: Users) -> Deferred[None]:
+    def _connect(self, users: RpcClient) -> Deferred[None]:
         self.touch("connect")
         self._users, self.connecting = users, Deferred()
         return self.connecting
@@ -305,7 +305,7 @@ class OneRun:
 
     # What must hold when it is over.
 
-    def check(self, state: State, reason: str | None = None) -> Cause | None:
+    def check(self, state: State, reason: str | None = None) -> FailureReason | None:
         """Check that the run is over in `state` for `reason` and has left nothing; return why."""
         assert self.over
         assert self.story[-1] == "over"
@@ -324,12 +324,12 @@ class OneRun:
             assert self.log.closed
             tail = "" if self.log.tail_error or not state.over else self.log.err.decode()
             assert self.job.stderr_tail == tail
-            assert self.story.count("clear") == 1
+            assert self.story.count("cleanup") == 1
         if self.connecting is not None:
             assert self.connecting.called
         if self.peer is not None:
             assert self.peer.wire.gone
-        tally = Tally()
+        tally = LineCounter()
         tally.feed(self.log.out)
         tally.close()
         assert (self.job.results.read, self.job.results.invalid) == (tally.read, tally.invalid)
@@ -340,10 +340,10 @@ class OneRun:
         self.check(State.QUEUED)
         assert (self.run.fault and self.run.fault.status) == status
         assert (self.job.started_at, self.job.exit, self.job.calls.started) == (None, None, 0)
-        assert not self.job.logged
+        assert not self.job.has_log
         assert ("discard log" in self.story) is (self.run._staged is not None)
 
     @property
-    def calls(self) -> Calls:
+    def calls(self) -> CallCounts:
         """The job's calls."""
         return self.job.calls

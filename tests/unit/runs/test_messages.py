@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from goloagent.jobs.job import Calls, Job, Results, State
+from goloagent.jobs.job import CallCounts, Job, ResultCounts, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.runs import messages, outcome
 
@@ -25,8 +25,8 @@ def test_a_job_that_has_finished() -> None:
     """How long it took and what it came to; nothing is said of a cause that there is not."""
     job = a_job(State.FINISHED)
     job.started_at, job.ended_at = BEGIN, BEGIN + timedelta(seconds=61.25)
-    job.calls = Calls(1234, 1230, 4)
-    job.results = Results(read=1240, invalid=6)
+    job.calls = CallCounts(1234, 1230, 4)
+    job.results = ResultCounts(read=1240, invalid=6)
     assert messages.ended(job) == (
         "job 1 is finished after 61.2 s: 1,234 calls, 4 of them failed, 6 invalid lines, "
         "1,234 results"
@@ -47,7 +47,7 @@ def test_a_job_that_a_kill_interrupted() -> None:
     """The next life says what it has found, and what of it is still to be delivered."""
     job = a_job(State.INTERRUPTED)
     job.cause = outcome.AGENT_RESTART
-    job.results = Results(read=10, delivered=3)
+    job.results = ResultCounts(read=10, delivered=3)
     assert messages.recovered(job) == (
         "recovered job 1, which is interrupted (agent-restart: The agent ended unexpectedly while "
         "the job ran; it is not run again): 0 calls, 0 of them failed, 10 results, of which 7 are "

@@ -7,24 +7,34 @@ from datetime import datetime, timezone
 import pytest
 
 from goloagent.core.host_fault import HostFault
-from goloagent.jobs.job import Calls, Cause, Exit, InvalidLine, Job, Results, State
+from goloagent.jobs.job import (
+    CallCounts,
+    Exit,
+    FailureReason,
+    InvalidLine,
+    Job,
+    ResultCounts,
+    State,
+)
 from goloagent.jobs.spec import JobSpec
 from goloagent.runs import outcome
-from goloagent.runs.outcome import cause_of, verdict
-from goloagent.runs.transitions import TABLE, Event, Phase
+from goloagent.runs.outcome import failure_for, final_state
+from goloagent.runs.transitions import TRANSITIONS, Event, Phase
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 CLEAN, CODE, KILLED = Exit(code=0), Exit(code=3), Exit(signal="SIGKILL")
-GOOD = Calls(started=2, ok=1, failed=1)
+GOOD = CallCounts(started=2, ok=1, failed=1)
 
 
 def reason_of(phase: Phase, event: Event, exit_: Exit | None = None) -> str | None:
     """Return the code of a cause, if it is one."""
-    cause = cause_of(phase, event, 60, exit_)
+    cause = failure_for(phase, event, 60, exit_)
     return cause and cause.reason
 
 
-@pytest.mark.parametrize("phase", [Phase.LAUNCHING, Phase.CONNECTING, Phase.RUNNING, Phase.PARTING])
+@pytest.mark.parametrize(
+    "phase", [Phase.LAUNCHING, Phase.CONNECTING, Phase.RUNNING, Phase.CONNECTION_LOST]
+)
 @pytest.mark.parametrize(
     ("exit_", "reason"), [(CLEAN, "exited"), (CODE, "exited"), (KILLED, "signalled")]
 )
@@ -33,7 +43,7 @@ def test_an_exit_while_there_is_work_is_early(phase: Phase, exit_: Exit, reason:
     assert reason_of(phase, Event.EXITED, exit_) == reason
 
 
-@pytest.mark.parametrize("phase", [Phase.RETURNING, Phase.SETTLING])
+@pytest.mark.parametrize("phase", [Phase.DRAINING_CALLS, Phase.WAITING_FOR_OUTPUT])
 @pytest.mark.parametrize(
     ("exit_", "reason"), [(CLEAN, None), (CODE, "exited"), (KILLED, "signalled")]
 )
@@ -44,7 +54,7 @@ def test_an_exit_in_the_ordered_end_is_a_crash_or_fine(
     assert reason_of(phase, Event.EXITED, exit_) == reason
 
 
-@pytest.mark.parametrize("phase", [Phase.TERMINATING, Phase.DRAINING, Phase.KILLING])
+@pytest.mark.parametrize("phase", [Phase.TERMINATING, Phase.CLOSING_PIPES, Phase.KILLING])
 @pytest.mark.parametrize("exit_", [CLEAN, CODE, KILLED])
 def test_an_exit_that_was_asked_for_is_no_cause(phase: Phase, exit_: Exit) -> None:
     """After SIGTERM any exit is what was wanted."""
@@ -58,11 +68,11 @@ def test_an_exit_that_was_asked_for_is_no_cause(phase: Phase, exit_: Exit) -> No
         (Phase.LAUNCHING, "start-timeout"),
         (Phase.CONNECTING, "start-timeout"),
         (Phase.RUNNING, None),
-        (Phase.RETURNING, None),
-        (Phase.SETTLING, None),
-        (Phase.PARTING, "rpc-lost"),
+        (Phase.DRAINING_CALLS, None),
+        (Phase.WAITING_FOR_OUTPUT, None),
+        (Phase.CONNECTION_LOST, "rpc-lost"),
         (Phase.TERMINATING, None),
-        (Phase.DRAINING, None),
+        (Phase.CLOSING_PIPES, None),
         (Phase.KILLING, None),
     ],
 )
@@ -73,18 +83,18 @@ def test_which_time_outs_are_causes(phase: Phase, reason: str | None) -> None:
 
 def test_no_other_event_is_a_cause_by_itself() -> None:
     """Refusals, faults and cancels bring their own cause; the rest is the ordered way."""
-    for phase, event in TABLE:
+    for phase, event in TRANSITIONS:
         if event not in (Event.EXITED, Event.TIMEOUT):
-            assert cause_of(phase, event, 60, CODE) is None
+            assert failure_for(phase, event, 60, CODE) is None
 
 
 def test_the_sentences_name_what_happened() -> None:
     """A person reads the seconds, the code, the signal, and whether it had listened."""
 
     def sentence(phase: Phase, event: Event, exit_: Exit | None = None) -> str:
-        cause = cause_of(phase, event, 2.5, exit_)
+        cause = failure_for(phase, event, 2.5, exit_)
         assert cause is not None
-        return cause.sentence
+        return cause.message
 
     assert "within 2.5 s" in sentence(Phase.CONNECTING, Event.TIMEOUT)
     assert sentence(Phase.LAUNCHING, Event.EXITED, CODE) == (
@@ -100,40 +110,42 @@ def test_the_sentences_name_what_happened() -> None:
         (outcome.CANCELLED, State.CANCELLED),
         (outcome.AGENT_STOPPED, State.INTERRUPTED),
         (outcome.AGENT_RESTART, State.INTERRUPTED),
-        (Cause("disk-full", "x"), State.FAILED),
+        (FailureReason("disk-full", "x"), State.FAILED),
     ],
 )
-@pytest.mark.parametrize("calls", [Calls(), GOOD, Calls(started=1, failed=1)])
-def test_a_cause_decides_whatever_the_calls_did(cause: Cause, state: State, calls: Calls) -> None:
+@pytest.mark.parametrize("calls", [CallCounts(), GOOD, CallCounts(started=1, failed=1)])
+def test_a_cause_decides_whatever_the_calls_did(
+    cause: FailureReason, state: State, calls: CallCounts
+) -> None:
     """The first cause stands, and gives the state."""
-    assert verdict(cause, calls, "boom") == (state, cause)
+    assert final_state(cause, calls, "boom") == (state, cause)
 
 
 def test_one_good_call_finishes_a_job() -> None:
     """Without a cause, a single successful call is enough."""
-    assert verdict(None, GOOD, "boom") == (State.FINISHED, None)
+    assert final_state(None, GOOD, "boom") == (State.FINISHED, None)
 
 
 def test_only_failed_calls_fail_a_job() -> None:
     """When every call failed, the job has failed and tells the last error."""
-    state, cause = verdict(None, Calls(started=3, failed=2), "boom")
+    state, cause = final_state(None, CallCounts(started=3, failed=2), "boom")
     assert (state, cause and cause.reason) == (State.FAILED, "calls-failed")
     assert cause is not None
-    assert "boom" in cause.sentence
+    assert "boom" in cause.message
 
 
-@pytest.mark.parametrize("calls", [Calls(), Calls(started=25)])
-def test_no_answered_call_fails_a_job(calls: Calls) -> None:
+@pytest.mark.parametrize("calls", [CallCounts(), CallCounts(started=25)])
+def test_no_answered_call_fails_a_job(calls: CallCounts) -> None:
     """When no call returned, the job has failed for that."""
-    state, cause = verdict(None, calls, None)
+    state, cause = final_state(None, calls, None)
     assert (state, cause and cause.reason) == (State.FAILED, "calls-unanswered")
 
 
 def test_the_hosts_fault_puts_a_job_back() -> None:
     """A job that has not begun for no fault of its own waits again, without a cause."""
     cause = outcome.from_host(HostFault("no-tasks", "No process can be started."))
-    assert verdict(cause, Calls(), None) == (State.QUEUED, None)
-    too_long = cause_of(Phase.PREPARING, Event.TIMEOUT, 60, None)
+    assert final_state(cause, CallCounts(), None) == (State.QUEUED, None)
+    too_long = failure_for(Phase.PREPARING, Event.TIMEOUT, 60, None)
     assert too_long is not None
     assert too_long.requeue
 
@@ -159,10 +171,12 @@ def test_output_that_was_not_flushed(
     cause = {
         State.FINISHED: None,
         State.CANCELLED: outcome.CANCELLED,
-        State.FAILED: Cause("exited", "x"),
+        State.FAILED: FailureReason("exited", "x"),
     }[state]
     spec = JobSpec("name", 1, 1, "binary")
-    job = Job("id", spec, NOW, state, cause, calls=Calls(ok, ok), results=Results(read=read))
+    job = Job(
+        "id", spec, NOW, state, cause, calls=CallCounts(ok, ok), results=ResultCounts(read=read)
+    )
     sentences = list(outcome.warnings(job, is_cut))
     assert len(sentences) == warned
     assert not warned or "flush stdout" in sentences[0]
@@ -170,8 +184,10 @@ def test_output_that_was_not_flushed(
 
 def test_lines_that_are_no_results() -> None:
     """How many, and what is wrong with the first, whatever became of the job."""
-    job = Job("id", JobSpec("name", 1, 1, "binary"), NOW, State.FAILED, Cause("exited", "x"))
-    job.results = Results(read=78, invalid=70)
+    job = Job(
+        "id", JobSpec("name", 1, 1, "binary"), NOW, State.FAILED, FailureReason("exited", "x")
+    )
+    job.results = ResultCounts(read=78, invalid=70)
     job.invalid_line = InvalidLine(9, "timestamp: it is missing", "{}")
     assert list(outcome.warnings(job, False)) == [
         "70 of 78 lines of stdout are no results. The first is line 9: timestamp: it is missing."

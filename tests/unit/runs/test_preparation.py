@@ -16,15 +16,15 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from unit.runs.one_run import NOW
 
-from goloagent.artifacts.store import Binaries
+from goloagent.artifacts.store import ArtifactStore
 from goloagent.core.host_fault import HostFault
 from goloagent.jobs.database import Binary, Store
 from goloagent.jobs.job import Job
 from goloagent.jobs.spec import JobSpec
-from goloagent.runs.preparation import Refused, Stage, Staged
-from goloagent.wal.run_files import Logs
-from goloagent.wal.run_log import RunLog, remove_run
-from goloagent.wal.syncer import Syncer
+from goloagent.runs.preparation import PreparationError, PreparedRun, RunPreparer
+from goloagent.wal.run_files import RunFiles
+from goloagent.wal.run_log import RunLogWriter, remove_run
+from goloagent.wal.syncer import WalSyncer
 
 PROGRAM = b"#!/bin/sh\n"
 
@@ -37,25 +37,25 @@ class Rooms:
         self.work.mkdir()
         self.logs.mkdir()
         self.store = Store(root / "agent.sqlite")
-        self.binaries = Binaries(root, self.store, lambda: NOW)
+        self.binaries = ArtifactStore(root, self.store, lambda: NOW)
         self.binaries.open()
         self.fault: HostFault | None = None
-        self.stage: Stage | None = None
+        self.stage: RunPreparer | None = None
         self.in_thread: Callable[..., Deferred[Any]] = maybeDeferred
-        self.followed: list[RunLog] = []
+        self.followed: list[RunLogWriter] = []
         incoming = self.binaries.receive()
         incoming.write(PROGRAM)
-        self.binary: Binary = incoming.keep()
+        self.binary: Binary = incoming.commit()
         self.job = Job("job-1", JobSpec("name", 1, 1, self.binary.id), NOW)
 
-    def prepare(self) -> Deferred[Staged]:
+    def prepare(self) -> Deferred[PreparedRun]:
         """Prepare the job."""
 
         async def fault() -> HostFault | None:
             return self.fault
 
         if self.stage is None:
-            self.stage = Stage(
+            self.stage = RunPreparer(
                 self.work,
                 self.logs,
                 self.binaries,
@@ -66,7 +66,7 @@ class Rooms:
             )
         return ensureDeferred(self.stage.prepare(self.job))
 
-    async def follow(self, job: Job, log: RunLog) -> None:
+    async def follow(self, job: Job, log: RunLogWriter) -> None:
         """Note that a log is followed."""
         self.followed.append(log)
 
@@ -78,11 +78,11 @@ class Rooms:
         failures: list[Failure] = []
         self.prepare().addErrback(failures.append)
         (failure,) = failures
-        failure.trap(Refused)
+        failure.trap(PreparationError)
         assert list(self.work.iterdir()) == []
         cause = failure.value.cause
         assert cause.requeue is requeue
-        assert cause.sentence.endswith(".")
+        assert cause.message.endswith(".")
         return str(cause.reason)
 
 
@@ -96,7 +96,7 @@ def rooms(tmp_path: Path) -> Iterator[Rooms]:
 
 def test_staged(rooms: Rooms) -> None:
     """A run gets the uploaded bytes, a directory nobody else enters, and an empty log."""
-    told: list[Staged] = []
+    told: list[PreparedRun] = []
     rooms.prepare().addCallback(told.append)
     (staged,) = told
     assert staged.program.read_bytes() == PROGRAM
@@ -107,11 +107,11 @@ def test_staged(rooms: Rooms) -> None:
     assert (rooms.logs / "name" / "job-1" / "out.log").read_bytes() == b""
     (staged.directory / "left").mkdir()
     (staged.directory / "left" / "behind").write_bytes(b"x")
-    staged.clear()
+    staged.cleanup()
     staged.log.close()
     staged.discard_log()
     assert list(rooms.work.iterdir()) == list(rooms.logs.iterdir()) == []
-    assert (rooms.binaries.kept / rooms.binary.id).read_bytes() == PROGRAM
+    assert (rooms.binaries.ids / rooms.binary.id).read_bytes() == PROGRAM
 
 
 def test_the_hosts_fault_refuses_the_job_for_now(rooms: Rooms) -> None:
@@ -120,7 +120,7 @@ def test_the_hosts_fault_refuses_the_job_for_now(rooms: Rooms) -> None:
     assert rooms.refusal(requeue=True) == "rpc-port-busy"
     assert list(rooms.logs.iterdir()) == []
     rooms.fault = None
-    told: list[Staged] = []
+    told: list[PreparedRun] = []
     rooms.prepare().addCallback(told.append)
     assert told[0].program.read_bytes() == PROGRAM
     told[0].log.close()
@@ -135,7 +135,7 @@ def test_an_unknown_binary(rooms: Rooms) -> None:
 @pytest.mark.parametrize("content", [None, b"#!/bin/other\n"], ids=["gone", "other"])
 def test_other_bytes(rooms: Rooms, content: bytes | None) -> None:
     """Bytes that are not those that were uploaded are not run."""
-    kept = rooms.binaries.kept / rooms.binary.id
+    kept = rooms.binaries.ids / rooms.binary.id
     kept.unlink()
     if content is not None:
         kept.write_bytes(content)
@@ -184,9 +184,9 @@ def test_only_the_jobs_own_fault_fails_it(
         if where == "copy":
             patch.setattr(rooms, "in_thread", failing)
         else:
-            patch.setattr(RunLog, "create", failing)
+            patch.setattr(RunLogWriter, "create", failing)
         assert rooms.refusal(requeue) == reason
-    told: list[Staged] = []
+    told: list[PreparedRun] = []
     rooms.prepare().addCallback(told.append)
     assert told[0].program.read_bytes() == PROGRAM
     told[0].log.close()
@@ -204,7 +204,7 @@ def test_a_thread_that_cannot_be_started(rooms: Rooms) -> None:
 
 def test_a_second_attempt_finds_what_the_first_has_left(rooms: Rooms) -> None:
     """A directory that could not be removed, and a log without a byte, are made anew."""
-    told: list[Staged] = []
+    told: list[PreparedRun] = []
     rooms.prepare().addCallback(told.append)
     told[0].log.close()
     (told[0].directory / "left").mkdir()
@@ -224,7 +224,7 @@ def test_a_copy_that_hangs_is_not_begun_again(rooms: Rooms) -> None:
     impatient = rooms.prepare().addErrback(failures.append)
     impatient.cancel()
     assert [failure.type for failure in failures] == [CancelledError, CancelledError]
-    told: list[Staged] = []
+    told: list[PreparedRun] = []
     rooms.prepare().addCallback(told.append)
     assert told == []
     hanging.callback(None)
@@ -246,7 +246,7 @@ def test_cancelled(rooms: Rooms) -> None:
 def test_work_is_gone(rooms: Rooms) -> None:
     """Somebody's removal of the work directory costs nothing: it is made again."""
     shutil.rmtree(rooms.work)
-    told: list[Staged] = []
+    told: list[PreparedRun] = []
     rooms.prepare().addCallback(told.append)
     assert told[0].program.read_bytes() == PROGRAM
     assert rooms.work.stat().st_mode & 0o777 == 0o711
@@ -258,10 +258,10 @@ def open_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def make_real(rooms: Rooms) -> Syncer:
+def make_real(rooms: Rooms) -> WalSyncer:
     """Have the logs of the rooms followed by a real syncer."""
-    logs = Logs(rooms.logs)
-    syncer = Syncer(
+    logs = RunFiles(rooms.logs)
+    syncer = WalSyncer(
         Clock(),
         maybeDeferred,
         rooms.store,
@@ -270,8 +270,8 @@ def make_real(rooms: Rooms) -> Syncer:
         lambda sentence: None,
     )
 
-    async def follow(job: Job, log: RunLog) -> None:
-        await syncer.follow(log, logs.open_sync(job))
+    async def follow(job: Job, log: RunLogWriter) -> None:
+        await syncer.track(log, logs.open_sync(job))
 
     rooms.follow = follow  # type: ignore[method-assign]
     return syncer
@@ -303,12 +303,12 @@ def test_nothing_leaks_whichever_call_of_the_preparation_fails(
                 rooms.stage = None
                 rooms.prepare().addBoth(told.append)
             [outcome] = told
-            if isinstance(outcome, Staged):
+            if isinstance(outcome, PreparedRun):
                 outcome.log.close()
-                outcome.clear()
+                outcome.cleanup()
                 remove_run(rooms.logs, "name", "job-1")
             else:
-                outcome.trap(Refused, OSError)
+                outcome.trap(PreparationError, OSError)
                 tried += 1
             assert ensureDeferred(syncer.stop()).called
             assert list(rooms.work.iterdir()) == [], (call, nth)

@@ -21,8 +21,8 @@ from goloagent.jobs.spec import JobSpec
 from goloagent.runs.recovery import Recovery
 from goloagent.wal.run_log import (
     LogPathError,
-    LogReader,
-    RunLog,
+    RunLogReader,
+    RunLogWriter,
     open_reader,
     read_stderr_tail,
 )
@@ -36,18 +36,18 @@ class Life:
         self.root = root
         self.store = Store(root / "agent.sqlite")
         self.handed_on: list[tuple[str, str]] = []
-        self.opened: list[LogReader] = []
+        self.opened: list[RunLogReader] = []
         self.notices: list[str] = []
         self.summaries: dict[str, Summary] = {}
         self.statistics_error: Exception | None = None
 
     def add(self, name: str, state: State, printed: bytes | None = None) -> Job:
         """Leave a job behind, with a log when it printed something."""
-        job = Job(name, JobSpec(name, 1, 1, "binary"), NOW, logged=printed is not None)
+        job = Job(name, JobSpec(name, 1, 1, "binary"), NOW, has_log=printed is not None)
         self.store.add(job)
         job.state = state
         if printed is not None:
-            log = RunLog.create(self.root, name, name)
+            log = RunLogWriter.create(self.root, name, name)
             log.append_stdout(printed)
             log.append_stderr(b"one\ntwo\n")
             log.close()
@@ -57,20 +57,20 @@ class Life:
     def begin(self, job: Job) -> None:
         self.handed_on.append(("begin", job.id))
 
-    def grow(self, job: Job) -> None:
+    def on_appended(self, job: Job) -> None:
         raise AssertionError("a recovered log does not grow")
 
     def end(self, job: Job) -> None:
         self.handed_on.append(("end", job.id))
 
-    def recover(self, open_log: Callable[[Job], LogReader] | None = None) -> None:
+    def recover(self, open_log: Callable[[Job], RunLogReader] | None = None) -> None:
         """Die, live again and recover."""
         assert self.recovering(open_log=open_log).called
 
     def recovering(
         self,
         in_thread: Callable[..., Deferred[Any]] = maybeDeferred,
-        open_log: Callable[[Job], LogReader] | None = None,
+        open_log: Callable[[Job], RunLogReader] | None = None,
     ) -> Deferred[None]:
         """Die, live again and begin to recover."""
         self.store.close()
@@ -91,7 +91,7 @@ class Life:
     def read_stderr(self, job: Job) -> str:
         return read_stderr_tail(self.root, job.spec.name, job.id)
 
-    def _open(self, job: Job) -> LogReader:
+    def _open(self, job: Job) -> RunLogReader:
         self.opened.append(open_reader(self.root, job.spec.name, job.id))
         return self.opened[-1]
 
@@ -147,8 +147,8 @@ def test_a_job_without_results(life: Life) -> None:
     life.add("silent", State.RUNNING, b"")
     life.add("unlogged", State.STARTING)
     life.recover()
-    assert life.job("silent").settled
-    assert life.job("unlogged").settled
+    assert life.job("silent").fully_delivered
+    assert life.job("unlogged").fully_delivered
     assert life.handed_on == []
 
 
@@ -189,7 +189,7 @@ def test_a_log_that_cannot_be_read(life: Life, error: Exception) -> None:
     life.add("broken", State.RUNNING, RESULT)
     life.add("good", State.RUNNING, RESULT)
 
-    def open_log(job: Job) -> LogReader:
+    def open_log(job: Job) -> RunLogReader:
         if job.id == "broken":
             raise error
         return open_reader(life.root, job.spec.name, job.id)
@@ -221,7 +221,7 @@ def test_r9_a_log_cut_before_what_was_delivered(life: Life) -> None:
     results = life.job("one").results
     assert (results.read, results.invalid, results.valid) == (4, 1, 3)
     assert (results.delivered, results.pending) == (3, 0)
-    assert life.job("one").settled
+    assert life.job("one").fully_delivered
     assert life.handed_on == []
 
 
@@ -271,10 +271,10 @@ def test_a_stderr_that_is_known_is_not_read_again(life: Life) -> None:
 
 def test_adopted_runs(life: Life) -> None:
     """Runs that no row tells of are counted, kept and handed on."""
-    log = RunLog.create(life.root, "name", "found")
+    log = RunLogWriter.create(life.root, "name", "found")
     log.append_stdout(RESULT * 2)
     log.close()
-    found = Job("found", JobSpec("name", 0, 0, ""), NOW, State.INTERRUPTED, logged=True)
+    found = Job("found", JobSpec("name", 0, 0, ""), NOW, State.INTERRUPTED, has_log=True)
     recovery = Recovery(
         life.store,
         life._open,
@@ -286,7 +286,7 @@ def test_adopted_runs(life: Life) -> None:
         life._keep_statistics,
         life.read_stderr,
     )
-    assert ensureDeferred(recovery.adopt([found])).called
+    assert ensureDeferred(recovery.import_runs([found])).called
     assert life.job("found").results.pending == 2
     assert life.handed_on == [("begin", "found"), ("end", "found")]
 

@@ -12,16 +12,16 @@ import pytest
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from unit.runs.one_run import NOW, RESULT
 
-from goloagent.artifacts.store import Binaries
+from goloagent.artifacts.store import ArtifactStore
 from goloagent.jobs.database import Store
-from goloagent.jobs.job import Job, Results, State
+from goloagent.jobs.job import Job, ResultCounts, State
 from goloagent.jobs.queue_files import QueuedJobs
 from goloagent.jobs.spec import JobSpec
 from goloagent.runs.recovery import Recovery
 from goloagent.runs.restoration import Restoration
-from goloagent.wal.rebuild import Remains
-from goloagent.wal.run_files import Logs
-from goloagent.wal.run_log import RunLog
+from goloagent.wal.rebuild import RunScanner
+from goloagent.wal.run_files import RunFiles
+from goloagent.wal.run_log import RunLogWriter
 
 
 class Life:
@@ -30,11 +30,11 @@ class Life:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.store = Store(root / "agent.sqlite")
-        self.logs = Logs(root / "logs")
+        self.logs = RunFiles(root / "logs")
         self.logs.root.mkdir()
-        self.remains = Remains(root / "binaries", self.logs.root, root / "queue")
+        self.remains = RunScanner(root / "binaries", self.logs.root, root / "queue")
         self.remains.queue.mkdir()
-        Binaries(root, self.store, lambda: NOW).open()
+        ArtifactStore(root, self.store, lambda: NOW).open()
         self.notices: list[str] = []
         self.pending: list[str] = []
         self.in_thread: Callable[..., Deferred[Any]] = maybeDeferred
@@ -48,14 +48,14 @@ class Life:
 
     def upload(self) -> str:
         """Keep a binary."""
-        upload = Binaries(self.root, self.store, lambda: NOW).receive()
+        upload = ArtifactStore(self.root, self.store, lambda: NOW).receive()
         upload.write(b"#!/bin/sh\n")
         upload.sync()
-        return upload.keep().id
+        return upload.commit().id
 
     def run(self, job: Job, results: int) -> None:
         """Leave a log with so many results."""
-        log = RunLog.create(self.logs.root, job.spec.name, job.id)
+        log = RunLogWriter.create(self.logs.root, job.spec.name, job.id)
         log.append_stdout(RESULT * results)
         log.close()
 
@@ -71,9 +71,9 @@ class Life:
             lambda: NOW,
             maybeDeferred,
             self.notices.append,
-            self.logs.keep_statistics,
+            self.logs.write_statistics,
             self.logs.stderr_tail,
-            self.logs.account,
+            self.logs.read_manifest,
         )
         restoration = Restoration(
             self.store,
@@ -97,7 +97,7 @@ class Life:
     def begin(self, job: Job) -> None:
         self.pending.append(job.id)
 
-    def grow(self, job: Job) -> None:
+    def on_appended(self, job: Job) -> None:
         raise AssertionError("a recovered log does not grow")
 
     def end(self, job: Job) -> None:
@@ -206,10 +206,10 @@ def test_an_old_database_sends_nothing_twice(life: Life, state: State) -> None:
     job = new_job()
     life.store.add(job)
     life.run(job, 4)
-    job.logged, job.started_at, job.ended_at = True, NOW, NOW
-    job.results = Results(read=4, delivered=4, committed=4 * len(RESULT))
-    life.logs.keep_account(job)
-    job.state, job.results = state, Results(read=2, delivered=1, committed=len(RESULT))
+    job.has_log, job.started_at, job.ended_at = True, NOW, NOW
+    job.results = ResultCounts(read=4, delivered=4, committed=4 * len(RESULT))
+    life.logs.write_manifest(job)
+    job.state, job.results = state, ResultCounts(read=2, delivered=1, committed=len(RESULT))
     life.store.save(job)
     assert life.restore()
     assert life.pending == []

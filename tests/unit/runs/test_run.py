@@ -19,20 +19,20 @@ from unit.runs.one_run import NOW, RESULT, OneRun
 
 from goloagent.concurrency.cooperation import TURN_SECONDS
 from goloagent.core import host_fault
-from goloagent.jobs.job import Cause, Exit, State
-from goloagent.results.line_counter import Tally
+from goloagent.jobs.job import Exit, FailureReason, State
+from goloagent.results.line_counter import LineCounter
 from goloagent.runs import outcome
-from goloagent.runs.preparation import Refused
+from goloagent.runs.preparation import PreparationError
 from goloagent.runs.transitions import Phase
 
 RUNNING = [
     Phase.LAUNCHING,
     Phase.CONNECTING,
     Phase.RUNNING,
-    Phase.RETURNING,
-    Phase.SETTLING,
+    Phase.DRAINING_CALLS,
+    Phase.WAITING_FOR_OUTPUT,
     Phase.TERMINATING,
-    Phase.DRAINING,
+    Phase.CLOSING_PIPES,
 ]
 DISK_FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -71,7 +71,7 @@ def test_a_whole_run() -> None:
         State.FINISHED,
     ]
     assert one.story == [
-        *("spawn", "begin", "SIGTERM", "SIGKILL", "abandon", "clear"),
+        *("spawn", "begin", "SIGTERM", "SIGKILL", "abandon", "cleanup"),
         *("end", "over"),
     ]
     assert one.job.started_at == one.job.ended_at == NOW
@@ -114,7 +114,7 @@ def test_output_before_the_launch_is_known() -> None:
 
 def test_output_after_the_exit() -> None:
     """What is still in the pipes when the process ends is read to its end."""
-    one = OneRun().come_to(Phase.DRAINING)
+    one = OneRun().come_to(Phase.CLOSING_PIPES)
     one.print_results(5)
     one.close()
     one.check(State.FINISHED)
@@ -123,7 +123,7 @@ def test_output_after_the_exit() -> None:
 
 def test_stdout_never_falls_quiet() -> None:
     """A load test that prints for ever is ended after a bound, and all it printed is kept."""
-    one = OneRun().come_to(Phase.SETTLING)
+    one = OneRun().come_to(Phase.WAITING_FOR_OUTPUT)
     seconds = 0.0
     while "SIGTERM" not in one.story:
         one.print_results(1)
@@ -148,7 +148,7 @@ def test_sigterm_is_ignored() -> None:
 
 def test_a_grandchild_holds_the_pipes() -> None:
     """Pipes that stay open after the exit are given up: SIGKILL to the group, then abandoned."""
-    one = OneRun().come_to(Phase.DRAINING)
+    one = OneRun().come_to(Phase.CLOSING_PIPES)
     one.clock.advance(one.bounds.drain_seconds)
     assert one.story[-1] == "SIGKILL"
     assert not one.over
@@ -159,20 +159,20 @@ def test_a_grandchild_holds_the_pipes() -> None:
 
 def test_an_exit_in_the_ordered_end() -> None:
     """A load test may end by itself once its calls have returned; what it started is told to."""
-    one = OneRun().come_to(Phase.SETTLING)
+    one = OneRun().come_to(Phase.WAITING_FOR_OUTPUT)
     one.exit(0)
     assert one.story[-1] == "SIGTERM"
     one.close()
     one.check(State.FINISHED)
 
 
-@pytest.mark.parametrize("phase", [Phase.RETURNING, Phase.SETTLING])
+@pytest.mark.parametrize("phase", [Phase.DRAINING_CALLS, Phase.WAITING_FOR_OUTPUT])
 def test_a_crash_in_the_ordered_end(phase: Phase) -> None:
     """A crash is no end in order, however late."""
     one = OneRun().come_to(Phase.RUNNING)
     one.answer()
     one.clock.advance(10)
-    if phase is Phase.SETTLING:
+    if phase is Phase.WAITING_FOR_OUTPUT:
         one.answer()
     one.exit(None, signal.SIGSEGV)
     one.close()
@@ -207,11 +207,11 @@ def test_some_calls_never_return() -> None:
 def test_refused() -> None:
     """What is missing before the start is the reason: here the port is taken."""
     one = OneRun().start()
-    cause = Cause("rpc-port-busy", "Another program listens.")
-    one.preparing.errback(Refused(cause))
+    cause = FailureReason("rpc-port-busy", "Another program listens.")
+    one.preparing.errback(PreparationError(cause))
     assert one.check(State.FAILED, "rpc-port-busy") is cause
     assert one.story == ["over"]
-    assert not one.job.logged
+    assert not one.job.has_log
 
 
 def test_prepared_at_once() -> None:
@@ -221,7 +221,7 @@ def test_prepared_at_once() -> None:
     one.start()
     assert one.story == ["spawn"]
     other = OneRun()
-    other.preparing.errback(Refused(Cause("log-path", "A link.")))
+    other.preparing.errback(PreparationError(FailureReason("log-path", "A link.")))
     other.start().check(State.FAILED, "log-path")
 
 
@@ -248,8 +248,8 @@ def test_no_process_can_be_made() -> None:
     one.prepared()
     cause = one.check(State.FAILED, "spawn-failed")
     assert cause is not None
-    assert os.strerror(errno.EPERM) in cause.sentence
-    assert one.story == ["clear", "over"]
+    assert os.strerror(errno.EPERM) in cause.message
+    assert one.story == ["cleanup", "over"]
 
 
 # The machine's fault, which is no job's.
@@ -366,7 +366,7 @@ def test_exec_failed() -> None:
     one.close()
     cause = one.check(State.FAILED, "exec-failed")
     assert cause is not None
-    assert "Exec format error (errno 8)" in cause.sentence
+    assert "Exec format error (errno 8)" in cause.message
     assert one.job.exit == Exit(127)
 
 
@@ -409,7 +409,7 @@ def test_ends_early(
     one.close()
     cause = one.check(State.FAILED, reason)
     assert cause is not None
-    assert told in cause.sentence
+    assert told in cause.message
     assert one.job.results.valid == 8
 
 
@@ -455,7 +455,7 @@ def test_every_call_fails() -> None:
     one.pass_all_time()
     cause = one.check(State.FAILED, "calls-failed")
     assert cause is not None
-    assert "no such host" in cause.sentence
+    assert "no such host" in cause.message
     assert one.calls.failed == 4
 
 
@@ -525,7 +525,7 @@ def test_a_stderr_that_cannot_be_read() -> None:
     ids=["cancel", "stop"],
 )
 @pytest.mark.parametrize("phase", [Phase.PREPARING, *RUNNING])
-def test_cancel(phase: Phase, cause: Cause, state: State) -> None:
+def test_cancel(phase: Phase, cause: FailureReason, state: State) -> None:
     """In any phase a cancel brings the job to its end soon, even if nothing else happens."""
     one = OneRun().come_to(phase)
     bounds = one.bounds
@@ -537,7 +537,7 @@ def test_cancel(phase: Phase, cause: Cause, state: State) -> None:
         + bounds.drain_seconds
         + bounds.kill_seconds
     )
-    if phase in (Phase.SETTLING, Phase.TERMINATING, Phase.DRAINING):
+    if phase in (Phase.WAITING_FOR_OUTPUT, Phase.TERMINATING, Phase.CLOSING_PIPES):
         # Its work was done: the end was only hastened.
         one.check(State.FINISHED)
     elif phase is Phase.PREPARING and cause is outcome.AGENT_STOPPED:
@@ -578,7 +578,7 @@ def test_cancel_keeps_the_order() -> None:
 
 def test_cancel_shortens_the_wait() -> None:
     """A cancel while calls return leaves them less time, and a second one no more."""
-    one = OneRun().come_to(Phase.RETURNING)
+    one = OneRun().come_to(Phase.DRAINING_CALLS)
     one.run.cancel(outcome.CANCELLED)
     one.clock.advance(2)
     one.run.cancel(outcome.CANCELLED)
@@ -632,7 +632,7 @@ def test_the_store_fails_before_the_start(logged_errors: LoggedErrors) -> None:
     one.store_error = sqlite3.OperationalError("database or disk is full")
     one.prepared()
     one.start()
-    assert one.story == ["clear", "over"]
+    assert one.story == ["cleanup", "over"]
     assert one.job.cause is not None
     assert one.job.cause.reason == "internal-error"
     assert one.log.closed
@@ -646,7 +646,7 @@ def test_the_end_breaks(logged_errors: LoggedErrors) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    for step in ("end", "abandon_output", "clear"):
+    for step in ("end", "abandon_output", "cleanup"):
         setattr(one, step, broken)
     one.log.close = broken  # type: ignore[method-assign]
     one.pass_all_time()
@@ -677,7 +677,9 @@ def possible(one: OneRun, launched: list[bool]) -> dict[str, Callable[[], object
 
     if not one.preparing.called:
         things["prepared"] = one.prepared
-        things["refused"] = lambda: one.preparing.errback(Refused(Cause("no", "No.")))
+        things["refused"] = lambda: one.preparing.errback(
+            PreparationError(FailureReason("no", "No."))
+        )
     abandoned = "abandon" in one.story
     if one.watcher is not None and not one.closed and not abandoned:
         things["prints"] = lambda: one.watching.stdout(RESULT + b"no result\n{")
@@ -747,8 +749,19 @@ def test_every_history_ends(data: st.DataObject, users: int, duration: int) -> N
 
 
 TOOLS = (
-    *("spawn", "connect", "look", "save", "begin", "grow", "end", "space", "statistics", "thread"),
-    *("clear", "stdout", "stderr", "tail", "close", "terminate", "kill", "abandon"),
+    *(
+        "spawn",
+        "connect",
+        "look",
+        "save",
+        "begin",
+        "on_appended",
+        "end",
+        "space",
+        "statistics",
+        "thread",
+    ),
+    *("cleanup", "stdout", "stderr", "tail", "close", "terminate", "kill", "abandon"),
 )
 ERRORS = (
     *(OSError(n, os.strerror(n)) for n in (errno.EAGAIN, errno.EMFILE, errno.ENOSPC, errno.EIO)),
@@ -798,7 +811,7 @@ def test_every_history_ends_whatever_breaks(
 
 def test_the_statistics_of_a_run() -> None:
     """They grow with what is printed, and are kept once at the end with all of it."""
-    one = OneRun().come_to(Phase.DRAINING)
+    one = OneRun().come_to(Phase.CLOSING_PIPES)
     one.print_results(3)
     assert one.run.statistics.results == 3
     assert one.summaries == []
@@ -823,16 +836,16 @@ def test_statistics_that_cannot_be_kept() -> None:
 @pytest.fixture
 def slow_counting(monkeypatch: pytest.MonkeyPatch) -> Callable[[OneRun, int], None]:
     """Have each piece of a run's stdout take so many turns to be counted."""
-    feeding = Tally.feeding
+    feeding = LineCounter.feeding
 
     def slow(one: OneRun, turns: int) -> None:
-        def slowly(tally: Tally, data: bytes) -> Iterator[None]:
+        def slowly(tally: LineCounter, data: bytes) -> Iterator[None]:
             for _ in range(turns if tally is one.recorder.tally else 0):
                 one.clock.rightNow += TURN_SECONDS
                 yield
             yield from feeding(tally, data)
 
-        monkeypatch.setattr(Tally, "feeding", slowly)
+        monkeypatch.setattr(LineCounter, "feeding", slowly)
 
     return slow
 
@@ -854,7 +867,7 @@ def test_stdout_is_not_quiet_while_it_is_counted(
     slow_counting: Callable[[OneRun, int], None],
 ) -> None:
     """What waits in the pipe meanwhile is not lost on an end that comes too early."""
-    one = OneRun().come_to(Phase.SETTLING)
+    one = OneRun().come_to(Phase.WAITING_FOR_OUTPUT)
     slow_counting(one, 150)  # of which 100 are a second
     one.print_results(1)
     one.clock.advance(0)
@@ -864,7 +877,7 @@ def test_stdout_is_not_quiet_while_it_is_counted(
     assert one.job.results.valid == 1
 
 
-@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.DRAINING])
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.CLOSING_PIPES])
 def test_all_is_counted_before_the_job_is_over(
     slow_counting: Callable[[OneRun, int], None], phase: Phase
 ) -> None:
@@ -888,11 +901,11 @@ def test_counting_that_breaks(logged_errors: LoggedErrors, monkeypatch: pytest.M
     """It ends the job, as a bug, and nothing hangs."""
     one = OneRun().come_to(Phase.RUNNING)
 
-    def broken(tally: Tally, data: bytes) -> Iterator[None]:
+    def broken(tally: LineCounter, data: bytes) -> Iterator[None]:
         raise ZeroDivisionError
         yield
 
-    monkeypatch.setattr(Tally, "feeding", broken)
+    monkeypatch.setattr(LineCounter, "feeding", broken)
     one.print_results(1)
     one.pass_all_time()
     assert one.over

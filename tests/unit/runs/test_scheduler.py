@@ -13,14 +13,14 @@ from unit.runs.one_run import NOW
 
 from goloagent.core.host_fault import HostFault
 from goloagent.jobs.database import Store
-from goloagent.jobs.job import Cause, Job, State
+from goloagent.jobs.job import FailureReason, Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.runs import outcome
 from goloagent.runs.scheduler import (
     END_SURVIVORS_SECONDS,
     FIRST_RETRY_SECONDS,
     MAX_RETRY_SECONDS,
-    Supervisor,
+    JobScheduler,
 )
 
 FAULT = HostFault("no-tasks", "No process can be started.")
@@ -33,7 +33,7 @@ class FakeRun:
         self.job = job
         self.over: Deferred[None] = Deferred()
         self.at_once = at_once
-        self.cancelled: list[Cause] = []
+        self.cancelled: list[FailureReason] = []
         self.fault: HostFault | None = None
         self.launched_yet = False
         self.is_over = False
@@ -44,7 +44,7 @@ class FakeRun:
             self.end()
         return self.over
 
-    def cancel(self, cause: Cause) -> None:
+    def cancel(self, cause: FailureReason) -> None:
         self.cancelled.append(cause)
 
     def end(self) -> None:
@@ -69,7 +69,7 @@ class Queue:
         self.clearing: Deferred[None] = succeed(None)
         self.clock = Clock()
         self.full = False
-        self.supervisor = Supervisor(
+        self.supervisor = JobScheduler(
             self.store, self._make_run, self._end_survivors, lambda: NOW, self.clock, self._save
         )
 
@@ -77,7 +77,7 @@ class Queue:
         """Queue jobs, telling the supervisor of each."""
         for name in names:
             self.store.add(Job(name, JobSpec(name, 1, 1, "binary"), NOW))
-            self.supervisor.look()
+            self.supervisor.start_next()
 
     @property
     def ran(self) -> list[str]:

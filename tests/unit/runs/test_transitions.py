@@ -6,9 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from goloagent.jobs.job import Calls, State
+from goloagent.jobs.job import CallCounts, State
 from goloagent.runs import outcome
-from goloagent.runs.transitions import TABLE, Effect, Event, ImpossibleEvent, Phase, Step, step
+from goloagent.runs.transitions import (
+    TRANSITIONS,
+    Action,
+    Event,
+    ImpossibleEvent,
+    Phase,
+    Transition,
+    next_transition,
+)
 
 BEFORE_A_PROCESS = {Phase.PREPARING}
 LIVE = [phase for phase in Phase if phase not in BEFORE_A_PROCESS | {Phase.OVER}]
@@ -19,20 +27,20 @@ def reachable(start: Phase) -> set[Phase]:
     found, new = {start}, [start]
     while new:
         phase = new.pop()
-        following = {then.phase for (origin, _), then in TABLE.items() if origin is phase}
+        following = {then.phase for (origin, _), then in TRANSITIONS.items() if origin is phase}
         new += following - found
         found |= following
     return found
 
 
 def paths(
-    phase: Phase, steps: tuple[tuple[Event, Step], ...]
-) -> Iterator[list[tuple[Event, Step]]]:
+    phase: Phase, steps: tuple[tuple[Event, Transition], ...]
+) -> Iterator[list[tuple[Event, Transition]]]:
     """Yield every way from `phase` to the end that goes through no phase twice."""
     if phase is Phase.OVER:
         yield list(steps)
     been = {Phase.PREPARING, *(then.phase for _, then in steps)}
-    for (origin, event), then in TABLE.items():
+    for (origin, event), then in TRANSITIONS.items():
         if origin is phase and then.phase not in been:
             yield from paths(then.phase, (*steps, (event, then)))
 
@@ -44,11 +52,11 @@ def test_every_pair_is_in_the_table_or_impossible() -> None:
     """A pair has exactly the table's step, or says what cannot happen when."""
     for phase in Phase:
         for event in Event:
-            if (phase, event) in TABLE:
-                assert step(phase, event) is TABLE[phase, event]
+            if (phase, event) in TRANSITIONS:
+                assert next_transition(phase, event) is TRANSITIONS[phase, event]
             else:
                 with pytest.raises(ImpossibleEvent, match=f"{event.name} .* {phase.name}$"):
-                    step(phase, event)
+                    next_transition(phase, event)
 
 
 @pytest.mark.parametrize("phase", list(Phase), ids=lambda phase: phase.name)
@@ -60,7 +68,7 @@ def test_every_phase_is_reached_and_ends(phase: Phase) -> None:
 
 def test_nothing_follows_the_end() -> None:
     """A run that is over stays over."""
-    assert not [pair for pair in TABLE if pair[0] is Phase.OVER]
+    assert not [pair for pair in TRANSITIONS if pair[0] is Phase.OVER]
 
 
 @pytest.mark.parametrize("phase", [p for p in Phase if p is not Phase.OVER], ids=lambda p: p.name)
@@ -69,14 +77,14 @@ def test_time_alone_ends_a_run(phase: Phase) -> None:
     been = []
     while phase is not Phase.OVER:
         been.append(phase)
-        phase = step(phase, Event.TIMEOUT).phase
+        phase = next_transition(phase, Event.TIMEOUT).phase
         assert phase not in been
 
 
 @pytest.mark.parametrize("phase", [p for p in Phase if p is not Phase.OVER], ids=lambda p: p.name)
 def test_anybody_may_cancel_at_any_time(phase: Phase) -> None:
     """A cancel is possible in every phase, and never leads to one with more work."""
-    after = step(phase, Event.CANCEL).phase
+    after = next_transition(phase, Event.CANCEL).phase
     order = list(Phase)
     assert order.index(after) >= order.index(phase)
     assert phase.state is not State.STARTING or after.state is not State.RUNNING
@@ -85,14 +93,14 @@ def test_anybody_may_cancel_at_any_time(phase: Phase) -> None:
 @pytest.mark.parametrize("phase", LIVE, ids=lambda phase: phase.name)
 def test_a_fault_is_possible_while_there_is_a_process(phase: Phase) -> None:
     """Whatever breaks while a process lives has a row: a full disk does not choose its moment."""
-    assert (phase, Event.FAULT) in TABLE
+    assert (phase, Event.FAILED) in TRANSITIONS
 
 
 def test_the_end_is_told_once() -> None:
     """END comes with the last phase, as the last effect, and nowhere else."""
-    for then in TABLE.values():
-        assert then.effects.count(Effect.END) == (then.phase is Phase.OVER)
-        assert Effect.END not in then.effects[:-1]
+    for then in TRANSITIONS.values():
+        assert then.effects.count(Action.END) == (then.phase is Phase.OVER)
+        assert Action.END not in then.effects[:-1]
 
 
 def test_no_process_outlives_its_job() -> None:
@@ -101,10 +109,10 @@ def test_no_process_outlives_its_job() -> None:
     for life in LIVES:
         events = [event for event, _ in life]
         effects = [effect for _, then in life for effect in then.effects]
-        if Effect.SPAWN in effects and Event.REFUSED not in events:
+        if Action.SPAWN in effects and Event.PREPARATION_FAILED not in events:
             spawned += 1
-            assert Effect.KILL in effects, events
-            assert Effect.TERMINATE in effects, events
+            assert Action.KILL in effects, events
+            assert Action.TERMINATE in effects, events
     assert spawned > 20
 
 
@@ -112,26 +120,26 @@ def test_a_sigterm_comes_before_the_sigkill() -> None:
     """Nothing is killed that was not asked to end before, so it can flush what it has."""
     for life in LIVES:
         effects = [effect for _, then in life for effect in then.effects]
-        if Effect.KILL in effects:
-            assert effects.index(Effect.TERMINATE) < effects.index(Effect.KILL)
+        if Action.KILL in effects:
+            assert effects.index(Action.TERMINATE) < effects.index(Action.KILL)
 
 
 def test_an_ordered_end_lets_calls_return_before_it_hangs_up() -> None:
     """Calling stops, stdout falls quiet, and only then the connection ends and comes SIGTERM."""
-    events = [Event.TIMEOUT, Event.RETURNED, Event.QUIET, Event.EXITED, Event.CLOSED]
+    events = [Event.TIMEOUT, Event.CALLS_DRAINED, Event.OUTPUT_IDLE, Event.EXITED, Event.CLOSED]
     phase, effects = Phase.RUNNING, []
     for event in events:
-        then = step(phase, event)
+        then = next_transition(phase, event)
         phase = then.phase
         effects += then.effects
     assert phase is Phase.OVER
     assert effects == [
-        Effect.STOP_CALLING,
-        Effect.WATCH_STDOUT,
-        Effect.HANG_UP,
-        Effect.TERMINATE,
-        Effect.KILL,
-        Effect.END,
+        Action.STOP_CALLING,
+        Action.WATCH_STDOUT,
+        Action.HANG_UP,
+        Action.TERMINATE,
+        Action.KILL,
+        Action.END,
     ]
 
 
@@ -139,21 +147,26 @@ def test_a_driven_connection_is_dropped_in_the_end() -> None:
     """Every way that connects hangs up before it is over."""
     for life in LIVES:
         effects = [effect for _, then in life for effect in then.effects]
-        if Effect.CONNECT in effects:
-            assert Effect.HANG_UP in effects[effects.index(Effect.CONNECT) :]
+        if Action.CONNECT in effects:
+            assert Action.HANG_UP in effects[effects.index(Action.CONNECT) :]
 
 
 def test_every_state_of_the_api_is_reached() -> None:
     """Phases, outcomes and the queue together show each state that the API knows."""
     shown = {phase.state for phase in Phase} - {None} | {State.QUEUED}
     ended = {
-        outcome.verdict(cause, Calls(started=1, ok=1), None)[0]
-        for cause in (None, outcome.CANCELLED, outcome.AGENT_STOPPED, outcome.Cause("exited", ""))
+        outcome.final_state(cause, CallCounts(started=1, ok=1), None)[0]
+        for cause in (
+            None,
+            outcome.CANCELLED,
+            outcome.AGENT_STOPPED,
+            outcome.FailureReason("exited", ""),
+        )
     }
     assert shown | ended == set(State)
 
 
 def test_every_event_and_effect_is_used() -> None:
     """Nothing stands in the language of the table that the table does not say."""
-    assert {event for _, event in TABLE} == set(Event)
-    assert {effect for then in TABLE.values() for effect in then.effects} == set(Effect)
+    assert {event for _, event in TRANSITIONS} == set(Event)
+    assert {effect for then in TRANSITIONS.values() for effect in then.effects} == set(Action)

@@ -36,7 +36,7 @@ ELSEWHERE = MOUNT.format(root="/", point="/sys", kind="sysfs")
 def test_own(memberships: str, root: str, point: str, kind: str, expected: str | None) -> None:
     """Version 2 is found beside version 1 and wherever it is mounted, also in part."""
     mounts = ELSEWHERE + MOUNT.format(root=root, point=point, kind=kind)
-    assert cgroup.own(memberships, mounts) == (None if expected is None else Path(expected))
+    assert cgroup.find_cgroup(memberships, mounts) == (None if expected is None else Path(expected))
 
 
 def test_mounts_of_any_name_are_passed_over(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_mounts_of_any_name_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "cgroup").write_text(UNIFIED)
     limited = Path("/cg/system.slice/golo-agent.service")
     assert [*cgroup.with_pids(tmp_path)] == [limited, limited.parent, Path("/cg")]
-    assert cgroup.own(UNIFIED, os.fsdecode(b"".join(mounts))) == limited
+    assert cgroup.find_cgroup(UNIFIED, os.fsdecode(b"".join(mounts))) == limited
 
 
 def model(directory: Path, kill: bool = True, processes: str = "", populated: int = 0) -> Path:

@@ -10,12 +10,12 @@ from goloagent import settings
 from goloagent.sandbox import isolation
 from goloagent.sandbox.isolation import (
     Cgroup,
-    Containment,
+    IsolationBackend,
     NotAllowed,
     PidNamespace,
     ProcessGroup,
-    choose,
-    ways,
+    backends,
+    select,
 )
 
 ALL = (PidNamespace(), Cgroup(Path("/cgroup"), "1-2/"), ProcessGroup())
@@ -26,11 +26,11 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Names of ways that the system refuses; of the others it allows each."""
     refused: set[str] = set()
 
-    def attempt(way: Containment, user: str | None) -> str | None:
+    def attempt(way: IsolationBackend, user: str | None) -> str | None:
         assert user == "nobody"
         return "Operation not permitted" if way.name in refused else None
 
-    monkeypatch.setattr(isolation, "attempt", attempt)
+    monkeypatch.setattr(isolation, "probe", attempt)
     return refused
 
 
@@ -46,13 +46,13 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 def test_the_surest_is_chosen(refuse: set[str], refused: set[str], chosen: str) -> None:
     """Of those that are allowed, which the last always is."""
     refuse |= refused
-    assert choose(None, "nobody", ALL).name == chosen
+    assert select(None, "nobody", ALL).name == chosen
 
 
 @pytest.mark.parametrize("wanted", [way.name for way in ALL])
 def test_one_is_wanted(refuse: set[str], wanted: str) -> None:
     """It is that one, whatever else is allowed."""
-    assert choose(wanted, "nobody", ALL).name == wanted
+    assert select(wanted, "nobody", ALL).name == wanted
 
 
 @pytest.mark.parametrize("wanted", ["pid-namespace", "cgroup"])
@@ -60,7 +60,7 @@ def test_one_is_wanted_that_is_refused(refuse: set[str], wanted: str) -> None:
     """The system's reason is told, and no other is taken in its place."""
     refuse |= {wanted}
     with pytest.raises(NotAllowed, match="Operation not permitted"):
-        choose(wanted, "nobody", ALL)
+        select(wanted, "nobody", ALL)
 
 
 def test_the_option_names_them_all() -> None:
@@ -70,5 +70,5 @@ def test_the_option_names_them_all() -> None:
 
 def test_no_cgroup_to_be_found() -> None:
     """Where none is mounted, the attempt at it says so."""
-    refusal = isolation.attempt(Cgroup(None, "1-2/"), None)
+    refusal = isolation.probe(Cgroup(None, "1-2/"), None)
     assert refusal == "no cgroup v2 is mounted that the agent is in"

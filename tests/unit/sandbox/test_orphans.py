@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from goloagent.sandbox.orphans import VARIABLE, bears, mark_of
+from goloagent.sandbox.orphans import VARIABLE, env_tag, has_tag
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from goloagent.sandbox.orphans import VARIABLE, bears, mark_of
 def test_bears(environ: bytes, expected: bool) -> None:
     """A variable of that very name bears it, wherever it stands among others."""
     assert VARIABLE == "GOLO_JOB"
-    assert bears(environ, "1-2/job") is expected
+    assert has_tag(environ, "1-2/job") is expected
 
 
 def test_mark_of_a_state_directory(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_mark_of_a_state_directory(tmp_path: Path) -> None:
     state.mkdir()
     other.mkdir()
     (tmp_path / "link").symlink_to(state)
-    whole = mark_of(state)
-    assert mark_of(tmp_path / "link") == whole
-    assert mark_of(state, "job") == f"{whole}job"
-    assert not mark_of(other, "job").startswith(whole)
+    whole = env_tag(state)
+    assert env_tag(tmp_path / "link") == whole
+    assert env_tag(state, "job") == f"{whole}job"
+    assert not env_tag(other, "job").startswith(whole)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goloagent.sandbox.path_rules import beside, mirrors, open_paths, whereabouts
+from goloagent.sandbox.path_rules import allowed_paths, complement, mount_aliases, resolve_links
 
 TREE = {
     "/": ["etc", "usr", "var", "run"],
@@ -24,7 +24,7 @@ TREE = {
 def test_the_way_to_a_closed_path_is_not_granted() -> None:
     """All beside it is, at each level; files and directories are alike."""
     closed = {"/var/lib/golo-agent", "/var/log/loadtest-agent", "/etc/golo-agent/token"}
-    assert sorted(beside(closed, TREE.__getitem__)) == [
+    assert sorted(complement(closed, TREE.__getitem__)) == [
         "/etc/golo-agent/cert.pem",
         "/etc/hosts",
         "/run",
@@ -38,18 +38,18 @@ def test_the_way_to_a_closed_path_is_not_granted() -> None:
 def test_closed_within_closed() -> None:
     """What is below a closed path is not looked at, and nothing of it is granted."""
     closed = {"/var/lib/golo-agent", "/var/lib/golo-agent/logs", "/var/lib/golo-agent/a/token"}
-    granted = sorted(beside(closed, TREE.__getitem__))
+    granted = sorted(complement(closed, TREE.__getitem__))
     assert granted == ["/etc", "/run", "/usr", "/var/lib/dpkg", "/var/log", "/var/tmp"]
 
 
 def test_the_root_is_closed() -> None:
     """Nothing is beside it."""
-    assert list(beside({"/"}, TREE.__getitem__)) == []
+    assert list(complement({"/"}, TREE.__getitem__)) == []
 
 
 def test_a_closed_path_that_is_not_there() -> None:
     """It is not granted when it comes, as nothing in its directory is that was not there."""
-    granted = {*beside({"/var/lib/none/token"}, lambda path: TREE.get(path, []))}
+    granted = {*complement({"/var/lib/none/token"}, lambda path: TREE.get(path, []))}
     assert granted == {"/etc", "/run", "/usr", "/var/log", "/var/tmp"} | {
         "/var/lib/dpkg",
         "/var/lib/golo-agent",
@@ -68,7 +68,7 @@ def test_everything_but_the_closed(there: set[str], closed: set[str]) -> None:
         while path != "/":
             tree.setdefault(dirname(path), set()).add(path.rpartition("/")[2])
             path = dirname(path)
-    granted = {*beside(closed, lambda directory: tree.get(directory, set()))}
+    granted = {*complement(closed, lambda directory: tree.get(directory, set()))}
 
     def within(path: str, outer: str) -> bool:
         return Path(path).is_relative_to(outer)
@@ -106,20 +106,24 @@ MOUNTS = r"""
 )
 def test_mounts_show_a_path_elsewhere(path: str, shown: set[str]) -> None:
     """Each place where a mount of the same file system shows it is found."""
-    assert {*mirrors(path, MOUNTS)} == shown
+    assert {*mount_aliases(path, MOUNTS)} == shown
 
 
 def test_a_mount_covers_what_was_mounted_there_before() -> None:
     """What is at a path is of the last mount at its point."""
     covered = MOUNTS + "\n28 24 8:3 / /data rw - ext4 /dev/sda3 rw"
-    assert {*mirrors("/data/shared", covered)} == {"/data/shared"}
+    assert {*mount_aliases("/data/shared", covered)} == {"/data/shared"}
 
 
 @pytest.mark.parametrize("end", "\r\f\v\x1c\x85\u2028")
 def test_what_only_looks_like_the_end_of_a_line(end: str) -> None:
     """The kernel leaves it in the name of a mount's point as it is."""
     odd = MOUNTS + f"\n28 22 8:2 /shared /srv/a{end}b{end}c rw - ext4 /dev/sda2 rw\n"
-    assert {*mirrors("/data/shared", odd)} == {"/data/shared", "/srv/shared", f"/srv/a{end}b{end}c"}
+    assert {*mount_aliases("/data/shared", odd)} == {
+        "/data/shared",
+        "/srv/shared",
+        f"/srv/a{end}b{end}c",
+    }
 
 
 def test_links_are_closed_with_what_they_lead_to(tmp_path: Path) -> None:
@@ -128,10 +132,10 @@ def test_links_are_closed_with_what_they_lead_to(tmp_path: Path) -> None:
     (tmp_path / "mnt").symlink_to("disk")
     (tmp_path / "first").symlink_to(tmp_path / "second")
     (tmp_path / "second").symlink_to("mnt/logs")
-    assert {*whereabouts(str(tmp_path / "first"))} == {
+    assert {*resolve_links(str(tmp_path / "first"))} == {
         str(tmp_path / name) for name in ("first", "second", "mnt", "disk/logs")
     }
-    assert {*whereabouts(str(tmp_path / "disk" / "none"))} == {str(tmp_path / "disk" / "none")}
+    assert {*resolve_links(str(tmp_path / "disk" / "none"))} == {str(tmp_path / "disk" / "none")}
 
 
 def test_what_is_granted_here(tmp_path: Path) -> None:
@@ -139,7 +143,7 @@ def test_what_is_granted_here(tmp_path: Path) -> None:
     for name in ("state", "notes"):
         (tmp_path / name).mkdir()
     (tmp_path / "link").symlink_to("state")
-    granted = {*open_paths([str(tmp_path / "state"), "/nonexistent/token"])}
+    granted = {*allowed_paths([str(tmp_path / "state"), "/nonexistent/token"])}
     assert "/usr" in granted
     assert [path for path in granted if Path(path).is_relative_to(tmp_path)] == [
         str(tmp_path / "notes")

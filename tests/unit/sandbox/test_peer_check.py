@@ -11,11 +11,11 @@ from goloagent.sandbox import peer_check
 from goloagent.sandbox.peer_check import (
     Owner,
     Socket,
-    end,
-    far_ends,
+    endpoint,
+    is_foreign_listener,
     is_load_tests,
     is_local,
-    is_strangers,
+    remote_sockets,
     sockets,
 )
 
@@ -43,8 +43,8 @@ rx_queue tr tm->when retrnsmt   uid  timeout inode
    2: 00000000000000000000000001000000:270F 00000000000000000000000001000000:9C44 01 \
 00000000:00000000 00:00000000 00000000  1000        0 6666 1 0000000000000000 20 4 30 10 -1
 """
-HERE = end("127.0.0.1", 40000)
-THERE = end("127.0.0.1", 9999)
+HERE = endpoint("127.0.0.1", 40000)
+THERE = endpoint("127.0.0.1", 9999)
 JOB = "1-2/job"
 LEADER = 50
 LOADTEST_UID, OTHER_UID = 1000, 1001
@@ -53,12 +53,12 @@ LOADTEST_UID, OTHER_UID = 1000, 1001
 def test_the_tables() -> None:
     """Addresses are words in the machine's order; one of IPv4 in IPv6 is that one of IPv4."""
     listening, client, *_ = sockets(TCP, "little")
-    assert listening == Socket(THERE, end("0.0.0.0", 0), True, 1000, 1111)
+    assert listening == Socket(THERE, endpoint("0.0.0.0", 0), True, 1000, 1111)
     assert (client.local, client.remote, client.listens) == (HERE, THERE, False)
     of_all, mapped, of_ipv6 = sockets(TCP6, "little")
-    assert of_all == Socket(end("::", 9999), end("::", 0), True, 1000, 4444)
-    assert (mapped.local, mapped.remote) == (THERE, end("127.0.0.1", 40004))
-    assert (of_ipv6.local, of_ipv6.inode) == (end("::1", 9999), 6666)
+    assert of_all == Socket(endpoint("::", 9999), endpoint("::", 0), True, 1000, 4444)
+    assert (mapped.local, mapped.remote) == (THERE, endpoint("127.0.0.1", 40004))
+    assert (of_ipv6.local, of_ipv6.inode) == (endpoint("::1", 9999), 6666)
 
 
 def test_the_tables_of_a_big_endian_machine() -> None:
@@ -71,12 +71,12 @@ def test_the_tables_of_a_big_endian_machine() -> None:
     ("ours", "theirs", "inodes"),
     [
         (HERE, THERE, [1111]),
-        (end("127.0.0.1", 40002), THERE, [2222]),
-        (end("127.0.0.1", 40004), THERE, [5555]),
-        (end("::1", 40004), end("::1", 9999), [6666]),
-        (end("::1", 40006), end("::1", 9999), [4444]),
-        (end("127.0.0.1", 40000), end("127.0.0.1", 9998), []),
-        (end("192.0.2.1", 40000), end("192.0.2.2", 9998), []),
+        (endpoint("127.0.0.1", 40002), THERE, [2222]),
+        (endpoint("127.0.0.1", 40004), THERE, [5555]),
+        (endpoint("::1", 40004), endpoint("::1", 9999), [6666]),
+        (endpoint("::1", 40006), endpoint("::1", 9999), [4444]),
+        (endpoint("127.0.0.1", 40000), endpoint("127.0.0.1", 9998), []),
+        (endpoint("192.0.2.1", 40000), endpoint("192.0.2.2", 9998), []),
     ],
     ids=[
         "not accepted yet",
@@ -88,15 +88,17 @@ def test_the_tables_of_a_big_endian_machine() -> None:
         "another host",
     ],
 )
-def test_far_ends(ours: peer_check.End, theirs: peer_check.End, inodes: list[int]) -> None:
+def test_far_ends(
+    ours: peer_check.Endpoint, theirs: peer_check.Endpoint, inodes: list[int]
+) -> None:
     """An accepted connection is its own evidence; before that it is whoever listens."""
     table = [*sockets(TCP, "little"), *sockets(TCP6, "little")]
-    assert [one.inode for one in far_ends(table, ours, theirs)] == inodes
+    assert [one.inode for one in remote_sockets(table, ours, theirs)] == inodes
 
 
 def listening(address: str, inode: int) -> Socket:
     """Make a listener on port 9999."""
-    return Socket(end(address, 9999), end(address, 0), True, 1000, inode)
+    return Socket(endpoint(address, 9999), endpoint(address, 0), True, 1000, inode)
 
 
 @pytest.mark.parametrize(
@@ -111,20 +113,20 @@ def test_who_may_accept(address: str, expected: list[int]) -> None:
         listening("127.0.0.1", 1),
         listening("127.0.0.1", 2),
     ]
-    found = far_ends(table, end(address, 1), end(address, 9999))
+    found = remote_sockets(table, endpoint(address, 1), endpoint(address, 9999))
     assert [one.inode for one in found] == expected
 
 
 def test_ipv6_listens_for_ipv4() -> None:
     """A listener on any address of IPv6 takes IPv4 where nobody of IPv4 listens."""
-    assert far_ends([listening("::", 4)], HERE, THERE) == [listening("::", 4)]
-    ours, theirs = end("::1", 1), end("::1", 9999)
-    assert far_ends([listening("0.0.0.0", 3)], ours, theirs) == []
+    assert remote_sockets([listening("::", 4)], HERE, THERE) == [listening("::", 4)]
+    ours, theirs = endpoint("::1", 1), endpoint("::1", 9999)
+    assert remote_sockets([listening("0.0.0.0", 3)], ours, theirs) == []
 
 
 def test_an_address_with_a_zone() -> None:
     """The kernel's tables have no zones."""
-    assert end("fe80::1%eth0", 1) == (ip_address("fe80::1"), 1)
+    assert endpoint("fe80::1%eth0", 1) == (ip_address("fe80::1"), 1)
 
 
 class Proc:
@@ -150,10 +152,10 @@ class Proc:
         return entry / "fd"
 
     def is_strangers(self, uid: int = LOADTEST_UID) -> bool:
-        return is_strangers(HERE, THERE, Owner(LEADER, JOB, uid), self.path, pause_seconds=0)
+        return is_foreign_listener(HERE, THERE, Owner(LEADER, JOB, uid), self.path, pause_seconds=0)
 
     def is_load_tests(
-        self, ours: peer_check.End = HERE, uid: int = LOADTEST_UID, mark: str = JOB
+        self, ours: peer_check.Endpoint = HERE, uid: int = LOADTEST_UID, mark: str = JOB
     ) -> bool:
         return is_load_tests(ours, THERE, Owner(LEADER, mark, uid), self.path, pause_seconds=0)
 
@@ -270,7 +272,7 @@ def test_any_job_of_the_agent_in_anothers_place(proc: Proc) -> None:
 
 def test_an_accepted_connection_is_its_acceptors(proc: Proc) -> None:
     """Whoever else listens on the port does not have this one."""
-    ours = end("127.0.0.1", 40002)
+    ours = endpoint("127.0.0.1", 40002)
     proc.process(LEADER, "socket:[1111]")
     proc.process(51, "socket:[2222]")
     assert not proc.is_load_tests(ours)

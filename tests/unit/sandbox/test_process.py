@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from goloagent.sandbox.isolation import Cgroup, PidNamespace, ProcessGroup
 from goloagent.sandbox.launcher import EXECUTING, STATUS_FD
-from goloagent.sandbox.pid_namespace import END_ALL, EXIT_FD, around
+from goloagent.sandbox.pid_namespace import END_ALL, EXIT_FD, wrap
 from goloagent.sandbox.process import LoadTestProcess, Program, Watcher, spawn
 
 PID = 4_000_000  # above the kernel's largest
@@ -293,7 +293,7 @@ def test_spawn_in_a_namespace(heard: Heard) -> None:
     )
     spawn(spawner, program, heard)
     assert spawner.environment["PYTHONPATH"] == "/srv/sdk.zip"
-    assert spawner.args[:-5] == around(os.getpid(), [])
+    assert spawner.args[:-5] == wrap(os.getpid(), [])
     assert spawner.plan["agent"] == 1
     assert {*spawner.descriptors} == {0, 1, 2, STATUS_FD, EXIT_FD}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goloagent.sandbox.process_tree import Process, family, find, process
+from goloagent.sandbox.process_tree import Process, descendants, find, process
 
 # A process's line, as Linux 6.1 wrote it, shortened behind its session.
 STAT = "8212 (sh) S 8211 8212 8212 0 -1 4194304 120 0 0 0"
@@ -38,30 +38,34 @@ INIT = one(1, 0, 1)
 def test_descent() -> None:
     """Children's children belong to it, in whatever sessions; its parents and siblings do not."""
     child, grandchild, sibling = one(11, 10, 11), one(12, 11, 12), one(13, 2, 2)
-    assert family([grandchild, child, LOADTEST, AGENT, INIT, sibling], 10, set()) == {10, 11, 12}
+    assert descendants([grandchild, child, LOADTEST, AGENT, INIT, sibling], 10, set()) == {
+        10,
+        11,
+        12,
+    }
 
 
 def test_session() -> None:
     """An orphan of its session belongs to it, with its children, and when the leader is gone."""
     orphan, child, other = one(11, 1, 10), one(12, 11, 12), one(13, 1, 13)
-    assert family([INIT, orphan, child, other], 10, set()) == {11, 12}
+    assert descendants([INIT, orphan, child, other], 10, set()) == {11, 12}
 
 
 def test_mark() -> None:
     """A daemon that bears its mark belongs to it, with its children."""
     daemon, child, other = one(11, 1, 11), one(12, 11, 12), one(13, 1, 13)
-    assert family([INIT, LOADTEST, daemon, child, other], 10, {11}) == {10, 11, 12}
+    assert descendants([INIT, LOADTEST, daemon, child, other], 10, {11}) == {10, 11, 12}
 
 
 def test_the_ended_hold_nothing() -> None:
     """One that has ended is nowhere to be looked into, but what it left belongs to it."""
     ended, child = one(11, 10, 11, ended=True), one(12, 11, 12)
-    assert family([LOADTEST, ended, child], 10, set()) == {10, 12}
+    assert descendants([LOADTEST, ended, child], 10, set()) == {10, 12}
 
 
 def test_numbers_in_a_circle() -> None:
     """Lines read at different times may contradict each other, and still it comes to an end."""
-    assert family([one(11, 12, 10), one(12, 11, 12)], 10, set()) == {11, 12}
+    assert descendants([one(11, 12, 10), one(12, 11, 12)], 10, set()) == {11, 12}
 
 
 def test_find(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from unit.http import golo_cli
 from unit.http.in_memory import NOW, Agent, Answer
 from unit.wal.shadow import ShadowDisk
 
-from goloagent.artifacts.store import Binaries
+from goloagent.artifacts.store import ArtifactStore
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import State
 
@@ -31,7 +31,7 @@ CONTENTS = [b"#!/bin/sh\n# %d\n" % number for number in range(4)]
 def start(directory: Path) -> Agent:
     """Start an agent on a directory."""
     store = Store(directory / "agent.sqlite")
-    binaries = Binaries(directory, store, lambda: NOW)
+    binaries = ArtifactStore(directory, store, lambda: NOW)
     binaries.open()
     return Agent(directory, store, binaries)
 
@@ -97,12 +97,12 @@ class World:
                 binary = agent.store.binary(binary_id)
                 if binary_id in self.gone:
                     assert binary is None
-                    assert not (agent.binaries.kept / binary_id).exists()
+                    assert not (agent.binaries.ids / binary_id).exists()
                 elif binary_id not in self.asked_to_go:
                     assert binary is not None, "an upload that was answered 200 is lost"
                 if binary is not None:
                     target = self.left / "staged"
-                    agent.binaries.stage(binary, target)
+                    agent.binaries.copy_verified(binary, target)
                     assert target.read_bytes() == content
                     target.unlink()
             for job_id, state in self.jobs.items():

@@ -35,20 +35,20 @@ from goloagent.jobs.database import SettledRun
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.repository import JobRepository
 from goloagent.jobs.spec import JobSpec
-from goloagent.outputs.dead_letter import RunOfResults
-from goloagent.outputs.retry import Answer, Backoff
-from goloagent.outputs.worker import Worker
+from goloagent.outputs.dead_letter import DeadLetterRun
+from goloagent.outputs.retry import Backoff, Response
+from goloagent.outputs.worker import OutputWorker
 from goloagent.runs.recovery import Recovery
-from goloagent.wal.result_writer import Recorder
+from goloagent.wal.result_writer import ResultWriter
 from goloagent.wal.run_log import (
     REJECTED,
-    RunLog,
+    RunLogWriter,
     open_reader,
     open_sync,
     open_to_append,
     read_stderr_tail,
 )
-from goloagent.wal.syncer import SYNC_SECONDS, Syncer
+from goloagent.wal.syncer import SYNC_SECONDS, WalSyncer
 
 HISTORIES = 10_000 if os.environ.get("GOLO_SOAK") else 300
 PRINT_SECONDS = 0.1
@@ -150,11 +150,11 @@ class Offsets:
         return copy.deepcopy(self.kept.get(job_id))
 
     def settled_runs(self) -> list[SettledRun]:
-        settled = [job for job in self.kept.values() if job.settled and job.logged]
+        settled = [job for job in self.kept.values() if job.fully_delivered and job.has_log]
         return [SettledRun(job.id, job.spec.name, job.ended_at or NOW) for job in settled]
 
     def unsettled(self) -> list[Job]:
-        return [copy.deepcopy(job) for job in self.kept.values() if not job.settled]
+        return [copy.deepcopy(job) for job in self.kept.values() if not job.fully_delivered]
 
 
 class NoFiles:
@@ -189,7 +189,7 @@ class World:
         self.numbers = itertools.count(1)
         self.job_numbers = itertools.count(1)
         self.job: Job | None = None
-        self.recorder: Recorder | None = None
+        self.recorder: ResultWriter | None = None
         self.alive = False
         self.failures: list[str] = []
         self.notices: list[str] = []
@@ -208,14 +208,14 @@ class World:
         self.clock = self._clock_from_now()
         self.alive, self.failures = True, []
         self.disk.rotten, self.offsets.frozen = False, False
-        self.waiting: Deferred[Answer] | None = None
+        self.waiting: Deferred[Response] | None = None
         self.jobs = JobRepository(
             self.offsets,  # type: ignore[arg-type]
             [],
             lambda job: None,
             lambda sentence: None,
         )
-        self.syncer = Syncer(
+        self.syncer = WalSyncer(
             self.clock,
             maybeDeferred,
             self.offsets,
@@ -224,7 +224,7 @@ class World:
             self._failed,
         )
         commit = self.jobs.save_soon
-        self.worker = Worker(self.clock, lambda: NOW, self._push, self._open, commit)
+        self.worker = OutputWorker(self.clock, lambda: NOW, self._push, self._open, commit)
         self.worker._backoff = Backoff(random.Random(0))  # a history must repeat
         self.worker.start()
         self.syncer.start()
@@ -245,10 +245,10 @@ class World:
         """Have a new run begin."""
         job = Job(f"job-{next(self.job_numbers)}", JobSpec("name", 1, 1, "b"), NOW, State.RUNNING)
         try:
-            log = RunLog.create(self.root, "name", job.id)
-            job.logged, job.log_version = True, log.version
-            self.recorder = Recorder(log)
-            _done(self.syncer.follow(log, open_sync(self.root, "name", job.id)))
+            log = RunLogWriter.create(self.root, "name", job.id)
+            job.has_log, job.log_version = True, log.version
+            self.recorder = ResultWriter(log)
+            _done(self.syncer.track(log, open_sync(self.root, "name", job.id)))
             _done(ensureDeferred(self.syncer.save(partial(self.jobs.change, job))))
             self.worker.begin(job)
         except OSError:
@@ -277,7 +277,7 @@ class World:
         self.job.log_version = self.recorder._log.version
         written = numbers[: self.recorder.tally.valid - before]
         self.written[self.job.id] += [(self.clock.seconds(), number) for number in written]
-        self.worker.grow(self.job)
+        self.worker.on_appended(self.job)
 
     def end(self) -> None:
         """Have the run end."""
@@ -331,14 +331,14 @@ class World:
         self.failures.append(sentence)
         self.offsets.frozen = True
 
-    def _open(self, job: Job) -> RunOfResults:
+    def _open(self, job: Job) -> DeadLetterRun:
         reader = open_reader(self.root, job.spec.name, job.id)
         run = (self.root, job.spec.name, job.id)
-        return RunOfResults(reader, lambda: open_to_append(*run, REJECTED))
+        return DeadLetterRun(reader, lambda: open_to_append(*run, REJECTED))
 
     # The collector.
 
-    def _push(self, name: str, key: str, body: bytes) -> Deferred[Answer]:
+    def _push(self, name: str, key: str, body: bytes) -> Deferred[Response]:
         self.pushed = (key, body)
         self.waiting = Deferred()
         return self.waiting
@@ -359,7 +359,7 @@ class World:
             seen.append((first, last))
             self.taken[job_id].update(numbers)
         waiting, self.waiting = self.waiting, None
-        waiting.callback(Answer(status=status, error=None if status else "no answer"))
+        waiting.callback(Response(status=status, error=None if status else "no answer"))
 
     # What must hold.
 

@@ -11,16 +11,16 @@ import pytest
 from unit.runs.one_run import NOW, RESULT
 
 from goloagent.artifacts import store
-from goloagent.jobs.job import Job, Results, State
+from goloagent.jobs.job import Job, ResultCounts, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.wal import rebuild
-from goloagent.wal.rebuild import Remains
-from goloagent.wal.run_log import RunLog, write_account
+from goloagent.wal.rebuild import RunScanner
+from goloagent.wal.run_log import RunLogWriter, write_manifest
 
 
-def found_in(directory: Path) -> Remains:
+def found_in(directory: Path) -> RunScanner:
     """Return what is found when everything lies in one directory."""
-    return Remains(directory, directory, directory)
+    return RunScanner(directory, directory, directory)
 
 
 def test_binaries(tmp_path: Path) -> None:
@@ -69,30 +69,30 @@ def test_binaries_that_share_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def left(logs: Path, account: bytes | None) -> Job:
     """Leave a run behind, and return what is found of it."""
     job_id = str(uuid4())
-    log = RunLog.create(logs, "shop", job_id)
+    log = RunLogWriter.create(logs, "shop", job_id)
     log.append_stdout(RESULT)
     log.close()
     if account is not None:
-        write_account(logs, "shop", job_id, account)
+        write_manifest(logs, "shop", job_id, account)
     [found] = found_in(logs).runs(set())
     assert (found.id, found.spec.name, found.state) == (job_id, "shop", State.INTERRUPTED)
     assert found.cause is not None
     assert found.cause.reason == "state-lost"
-    assert found.logged
+    assert found.has_log
     return found
 
 
 def test_a_run_with_its_account(tmp_path: Path) -> None:
     """What was delivered of it is known, so that it is not sent again."""
-    results = Results(read=5, invalid=1, delivered=3, rejected=1, committed=len(RESULT))
-    account = rebuild.account(Job("id", JobSpec("shop", 1, 1, "b"), NOW, results=results))
+    results = ResultCounts(read=5, invalid=1, delivered=3, rejected=1, committed=len(RESULT))
+    account = rebuild.manifest(Job("id", JobSpec("shop", 1, 1, "b"), NOW, results=results))
     assert left(tmp_path, account).results == results
 
 
 @pytest.mark.parametrize("account", [None, b"", b"{", b'{"read": "x"}', b'{"read": 1}', b"\xff"])
 def test_a_run_without_an_account(tmp_path: Path, account: bytes | None) -> None:
     """One that has none, or half of one, is counted from its beginning."""
-    assert left(tmp_path, account).results == Results()
+    assert left(tmp_path, account).results == ResultCounts()
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from unit.runs.one_run import NOW, RESULT
 from goloagent.jobs.database import SettledRun, Store
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.wal.retention import Aged, Ages, Retention, overdue
-from goloagent.wal.run_log import RunLog
+from goloagent.wal.retention import Aged, Ages, Retention, select_expired
+from goloagent.wal.run_log import RunLogWriter
 
 RUNS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 50))).map(
     lambda pairs: [
@@ -29,7 +29,7 @@ RUNS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 50))).map(
 @given(RUNS, st.integers(0, 100), st.integers(0, 500))
 def test_the_oldest_go(runs: list[Aged], max_age: int, max_bytes: int) -> None:
     """What stays is young enough, small enough in all, and younger than all that goes."""
-    gone = overdue(runs, max_age, max_bytes)
+    gone = select_expired(runs, max_age, max_bytes)
     kept = [aged for aged in runs if aged.run not in gone]
     assert all(aged.age <= max_age for aged in kept)
     assert sum(aged.size for aged in kept) <= max_bytes
@@ -119,10 +119,10 @@ class Archive:
 
     def add(self, name: str, job_id: str, days: int, pending: int = 0) -> Path:
         """Leave behind a run that ended so many days ago; return its directory."""
-        log = RunLog.create(self.logs, name, job_id)
+        log = RunLogWriter.create(self.logs, name, job_id)
         log.append_stdout(RESULT * 10)
         log.close()
-        job = Job(job_id, JobSpec(name, 1, 1, "b"), NOW, logged=True)
+        job = Job(job_id, JobSpec(name, 1, 1, "b"), NOW, has_log=True)
         self.store.add(job)
         job.state, job.ended_at = State.FINISHED, NOW - timedelta(days=days)
         job.results.read, job.results.delivered = 10, 10 - pending
@@ -154,7 +154,7 @@ def test_by_age(archive: Archive) -> None:
     assert (old.exists(), young.exists()) == (False, True)
     job = archive.store.get("old")
     assert job is not None
-    assert (job.logged, job.results.delivered) == (False, 10)
+    assert (job.has_log, job.results.delivered) == (False, 10)
     assert (archive.logs / "name" / "out.log").readlink() == Path("young/out.log")
 
 

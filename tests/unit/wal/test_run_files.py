@@ -13,35 +13,35 @@ from goloagent.jobs.job import Job
 from goloagent.jobs.spec import JobSpec
 from goloagent.outputs.batch import Batch
 from goloagent.outputs.dead_letter import open_for_delivery
-from goloagent.outputs.retry import Answer
-from goloagent.wal.run_files import Logs
-from goloagent.wal.run_log import LogPathError, RunLog
+from goloagent.outputs.retry import Response
+from goloagent.wal.run_files import RunFiles
+from goloagent.wal.run_log import LogPathError, RunLogWriter
 
 JOB = Job("id", JobSpec("shop", 1, 1, "b"), NOW)
 BATCH = Batch(0, len(RESULT), RESULT)
-REFUSED = Answer(400, "no")
+REFUSED = Response(400, "no")
 
-USES: dict[str, Callable[[Logs], object]] = {
+USES: dict[str, Callable[[RunFiles], object]] = {
     "size": lambda logs: logs.size(JOB),
     "open": lambda logs: logs.open(JOB).close(),
     "open_for_delivery": lambda logs: open_for_delivery(logs, JOB).reject(BATCH, REFUSED),
-    "account": lambda logs: logs.keep_account(JOB),
+    "account": lambda logs: logs.write_manifest(JOB),
 }
 
 
 @pytest.fixture
-def logs(tmp_path: Path) -> Logs:
+def logs(tmp_path: Path) -> RunFiles:
     """The logs of a run, and the same elsewhere."""
     for root in ("logs", "elsewhere"):
         (tmp_path / root).mkdir()
-        log = RunLog.create(tmp_path / root, "shop", "id")
+        log = RunLogWriter.create(tmp_path / root, "shop", "id")
         log.append_stdout(RESULT)
         log.close()
-    return Logs(tmp_path / "logs")
+    return RunFiles(tmp_path / "logs")
 
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
-def test_what_a_run_has_is_used(logs: Logs, use: Callable[[Logs], object]) -> None:
+def test_what_a_run_has_is_used(logs: RunFiles, use: Callable[[RunFiles], object]) -> None:
     """Without links all is well."""
     use(logs)
     assert logs.size(JOB) == len(RESULT)
@@ -49,7 +49,7 @@ def test_what_a_run_has_is_used(logs: Logs, use: Callable[[Logs], object]) -> No
 
 @pytest.mark.parametrize("place", ["shop", "shop/id", "shop/id/out.log"])
 @pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
-def test_no_link_is_followed(logs: Logs, use: Callable[[Logs], object], place: str) -> None:
+def test_no_link_is_followed(logs: RunFiles, use: Callable[[RunFiles], object], place: str) -> None:
     """Neither in the last place nor on the way: nothing elsewhere is read or written."""
     planted, elsewhere = logs.root / place, logs.root.parent / "elsewhere" / place
     planted.rename(logs.root / "aside")
@@ -65,7 +65,7 @@ def test_no_link_is_followed(logs: Logs, use: Callable[[Logs], object], place: s
 
 @pytest.mark.parametrize("odd", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("../out.log")])
 def test_what_stands_in_the_place_of_the_refused_results(
-    logs: Logs, odd: Callable[[Path], object]
+    logs: RunFiles, odd: Callable[[Path], object]
 ) -> None:
     """It is an error, at once."""
     odd(logs.root / "shop" / "id" / "rejected.jsonl")
@@ -74,7 +74,7 @@ def test_what_stands_in_the_place_of_the_refused_results(
 
 
 @pytest.mark.parametrize("place", ["shop", "shop/id", "shop/id/out.log"])
-def test_the_size_of_what_is_no_log_is_an_error_of_the_disk(logs: Logs, place: str) -> None:
+def test_the_size_of_what_is_no_log_is_an_error_of_the_disk(logs: RunFiles, place: str) -> None:
     """The metric of it is left out then, as for a log that is gone; the others are shown."""
     (logs.root / place).rename(logs.root / "aside")
     os.mkfifo(logs.root / place)

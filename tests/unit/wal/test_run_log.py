@@ -12,7 +12,7 @@ import pytest
 from goloagent.wal.run_log import (
     ERR,
     LogPathError,
-    RunLog,
+    RunLogWriter,
     open_reader,
     open_sync,
     read_stderr_tail,
@@ -37,7 +37,7 @@ def _descriptors() -> int:
 
 def test_each_stream_has_its_file(tmp_path: Path) -> None:
     """Every byte goes to its own file below the run, and the name's links point there."""
-    log = RunLog.create(tmp_path, "shop", "job-1")
+    log = RunLogWriter.create(tmp_path, "shop", "job-1")
     assert log.append_stdout(b"one\n") == 4
     assert log.append_stdout(b"two") == 3
     assert log.append_stderr(b"oops\n") == 5
@@ -57,7 +57,7 @@ def test_a_log_is_for_its_owner_and_group(tmp_path: Path) -> None:
     """Others cannot look into a log."""
     before = os.umask(0)
     try:
-        RunLog.create(tmp_path, "shop", "job-1").close()
+        RunLogWriter.create(tmp_path, "shop", "job-1").close()
     finally:
         os.umask(before)
     modes = {
@@ -69,8 +69,8 @@ def test_a_log_is_for_its_owner_and_group(tmp_path: Path) -> None:
 
 def test_two_runs_of_a_name_do_not_touch_each_other(tmp_path: Path) -> None:
     """A second run has its own files, and the links become its own while the first still writes."""
-    first = RunLog.create(tmp_path, "shop", "job-1")
-    second = RunLog.create(tmp_path, "shop", "job-2")
+    first = RunLogWriter.create(tmp_path, "shop", "job-1")
+    second = RunLogWriter.create(tmp_path, "shop", "job-2")
     first.append_stdout(b"first")
     second.append_stdout(b"second")
     first.close()
@@ -84,7 +84,7 @@ def test_an_older_agents_logs_are_kept(tmp_path: Path) -> None:
     """Files where the links belong are set aside under the job's id."""
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop/out.log").write_bytes(b"of 2018")
-    RunLog.create(tmp_path, "shop", "job-1").close()
+    RunLogWriter.create(tmp_path, "shop", "job-1").close()
     assert (tmp_path / "shop/out.log.before-job-1").read_bytes() == b"of 2018"
     assert (tmp_path / "shop/out.log").is_symlink()
 
@@ -93,23 +93,23 @@ def test_logs_may_be_a_link_itself(tmp_path: Path) -> None:
     """The operator may put the log directory elsewhere by a link."""
     (tmp_path / "disk").mkdir()
     (tmp_path / "logs").symlink_to("disk")
-    RunLog.create(tmp_path / "logs", "shop", "job-1").close()
+    RunLogWriter.create(tmp_path / "logs", "shop", "job-1").close()
     assert (tmp_path / "disk/shop/job-1/out.log").is_file()
 
 
 def test_an_empty_log_of_the_run_is_made_anew(tmp_path: Path) -> None:
     """An attempt to start the run may have ended behind it; what has a byte in it is kept."""
-    first = RunLog.create(tmp_path, "shop", "job-1")
+    first = RunLogWriter.create(tmp_path, "shop", "job-1")
     first.append_stderr(b"the launcher's")
     first.close()
     (tmp_path / "shop" / ".out.log.job-1").symlink_to("left")
-    again = RunLog.create(tmp_path, "shop", "job-1")
+    again = RunLogWriter.create(tmp_path, "shop", "job-1")
     again.append_stdout(b"x")
     again.close()
     assert (tmp_path / "shop/out.log").read_bytes() == b"x"
     assert (tmp_path / "shop/err.log").read_bytes() == b""
     with pytest.raises(LogPathError):
-        RunLog.create(tmp_path, "shop", "job-1")
+        RunLogWriter.create(tmp_path, "shop", "job-1")
 
 
 PLANTED: dict[str, Callable[[Path, Path], object]] = {
@@ -143,7 +143,7 @@ def test_what_is_planted_is_refused(tmp_path: Path, plant: Callable[[Path, Path]
     plant(logs, outside.parent)
     before = _descriptors()
     with pytest.raises(LogPathError):
-        RunLog.create(logs, "shop", "job-1")
+        RunLogWriter.create(logs, "shop", "job-1")
     assert _tree(outside.parent) == {"file": b"precious"}
     assert _descriptors() == before
 
@@ -154,7 +154,7 @@ def test_a_planted_newest_link_is_replaced_not_followed(tmp_path: Path) -> None:
     outside.write_bytes(b"precious")
     logs = tmp_path / "logs"
     _in(logs / "shop", "out.log").symlink_to(outside)
-    log = RunLog.create(logs, "shop", "job-1")
+    log = RunLogWriter.create(logs, "shop", "job-1")
     log.append_stdout(b"mine")
     log.close()
     assert outside.read_bytes() == b"precious"
@@ -166,14 +166,14 @@ def test_a_name_is_one_step_down(tmp_path: Path, name: str) -> None:
     """Neither a name nor a job id leads out of its directory."""
     for path in [(name, "job-1"), ("shop", name)]:
         with pytest.raises(LogPathError):
-            RunLog.create(tmp_path, *path)
+            RunLogWriter.create(tmp_path, *path)
         with pytest.raises((LogPathError, FileNotFoundError)):
             open_reader(tmp_path, *path)
 
 
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All bytes are written, in order, when the kernel takes three at a time."""
-    log = RunLog.create(tmp_path, "shop", "job-1")
+    log = RunLogWriter.create(tmp_path, "shop", "job-1")
     write, pwrite = os.write, os.pwrite
     monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
     monkeypatch.setattr(os, "pwrite", lambda fd, data, at: pwrite(fd, data[:3], at))
@@ -191,7 +191,7 @@ def test_a_failed_write_tells_how_far_it_came(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     """The system's error comes through as it is, and the size counts what was written."""
-    log = RunLog.create(tmp_path, "shop", "job-1")
+    log = RunLogWriter.create(tmp_path, "shop", "job-1")
     log.append_stdout(b"ab\n")
     write, calls = os.pwrite, [2, 1]
 
@@ -213,7 +213,7 @@ def test_a_failed_write_tells_how_far_it_came(
 @pytest.mark.parametrize("left", [0, 3, 5, 7])
 def test_a_log_that_is_cut_keeps_the_place_of_every_line(tmp_path: Path, left: int) -> None:
     """What is printed after a cut stands where it would have stood, on a line of its own."""
-    log = RunLog.create(tmp_path, "shop", "job-1")
+    log = RunLogWriter.create(tmp_path, "shop", "job-1")
     told: list[int] = []
     log.shrunk = told.append
     log.append_stdout(b"one\ntwo\n")
@@ -232,7 +232,7 @@ def test_a_log_that_is_cut_keeps_the_place_of_every_line(tmp_path: Path, left: i
 
 def test_what_another_hand_appends_moves_no_line(tmp_path: Path) -> None:
     """A line of the run is whole at its place, whatever stood there."""
-    log = RunLog.create(tmp_path, "shop", "job-1")
+    log = RunLogWriter.create(tmp_path, "shop", "job-1")
     log.append_stdout(b"one\n")
     with (tmp_path / "shop/job-1/out.log").open("ab") as other:
         other.write(b"noise")
@@ -244,7 +244,7 @@ def test_what_another_hand_appends_moves_no_line(tmp_path: Path) -> None:
 
 def test_what_another_hand_has_changed_is_known(tmp_path: Path) -> None:
     """Bytes that were overwritten at their places show by the time of change alone."""
-    log = RunLog.create(tmp_path, "shop", "job-1")
+    log = RunLogWriter.create(tmp_path, "shop", "job-1")
     log.append_stdout(b"one\n")
     log.append_stdout(b"two\n")
     assert log.intact_from == 0
@@ -263,7 +263,7 @@ def test_what_another_hand_has_changed_is_known(tmp_path: Path) -> None:
 
 def test_a_failed_sync_comes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk's refusal is not kept back, nor tried again."""
-    log = RunLog.create(tmp_path, "shop", "job-1")
+    log = RunLogWriter.create(tmp_path, "shop", "job-1")
     sync = open_sync(tmp_path, "shop", "job-1")
     sync.sync()
     calls = []
@@ -283,7 +283,7 @@ def test_a_failed_sync_comes_through(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_closing_twice_closes_once(tmp_path: Path) -> None:
     """A second close leaves descriptors alone that may be another's by now."""
     before = _descriptors()
-    log = RunLog.create(tmp_path, "shop", "job-1")
+    log = RunLogWriter.create(tmp_path, "shop", "job-1")
     reader = open_reader(tmp_path, "shop", "job-1")
     log.close()
     reader.close()
@@ -309,7 +309,7 @@ def test_closing_twice_closes_once(tmp_path: Path) -> None:
 )
 def test_the_tail_of_a_log(tmp_path: Path, stderr: bytes, tail: str) -> None:
     """The last lines are given, of bounded size, and whatever they hold as text."""
-    log = RunLog.create(tmp_path, "shop", "job-1")
+    log = RunLogWriter.create(tmp_path, "shop", "job-1")
     log.append_stderr(stderr)
     reader = open_reader(tmp_path, "shop", "job-1", ERR)
     assert reader.tail(lines=3, max_bytes=20) == tail
@@ -319,7 +319,7 @@ def test_the_tail_of_a_log(tmp_path: Path, stderr: bytes, tail: str) -> None:
 
 def test_the_tail_of_stderr(tmp_path: Path) -> None:
     """Twenty lines of stderr and 8 KiB are given, the same while the run lasts and afterwards."""
-    log = RunLog.create(tmp_path, "shop", "job-1")
+    log = RunLogWriter.create(tmp_path, "shop", "job-1")
     log.append_stdout(b"not this\n")
     for number in range(30):
         log.append_stderr(b"line %d\n" % number)
@@ -337,7 +337,7 @@ def test_the_tail_of_stderr(tmp_path: Path) -> None:
 
 def test_a_reader_sees_the_log_grow(tmp_path: Path) -> None:
     """Bytes are there to be read at any offset as soon as they are written."""
-    log = RunLog.create(tmp_path, "shop", "job-1")
+    log = RunLogWriter.create(tmp_path, "shop", "job-1")
     reader = open_reader(tmp_path, "shop", "job-1")
     assert (reader.size(), reader.read(0, 10)) == (0, b"")
     log.append_stdout(b"0123456789")

@@ -16,8 +16,8 @@ from goloagent.core.stats.summary import Summary
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.results.parser import read
-from goloagent.wal.run_log import LogPathError, LogReader, RunLog
-from goloagent.wal.stats_cache import Archive
+from goloagent.wal.run_log import LogPathError, RunLogReader, RunLogWriter
+from goloagent.wal.stats_cache import SummaryCache
 from goloagent.wal.stats_file import STATS, load_statistics, write_statistics
 
 
@@ -56,17 +56,17 @@ def threads() -> Threads:
 
 
 @pytest.fixture
-def archive(tmp_path: Path, threads: Threads) -> Archive:
+def archive(tmp_path: Path, threads: Threads) -> SummaryCache:
     """Return an archive of `tmp_path`."""
-    return Archive(tmp_path, threads.run)
+    return SummaryCache(tmp_path, threads.run)
 
 
 def ran(logs: Path, job_id: str = "one", results: int = 3) -> Job:
     """Leave a run that printed results."""
-    log = RunLog.create(logs, "shop", job_id)
+    log = RunLogWriter.create(logs, "shop", job_id)
     log.append_stdout(RESULT * results)
     log.close()
-    return Job(job_id, JobSpec("shop", 1, 1, "b"), NOW, State.FINISHED, logged=True)
+    return Job(job_id, JobSpec("shop", 1, 1, "b"), NOW, State.FINISHED, has_log=True)
 
 
 def outcome(deferred: Deferred[Summary]) -> list[Any]:
@@ -76,7 +76,7 @@ def outcome(deferred: Deferred[Summary]) -> list[Any]:
     return found
 
 
-def test_what_was_kept(tmp_path: Path, archive: Archive, threads: Threads) -> None:
+def test_what_was_kept(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:
     """Statistics beside the log are told, the log left alone."""
     job = ran(tmp_path)
     write_statistics(tmp_path, "shop", "one", RunStatistics().summary())
@@ -86,7 +86,9 @@ def test_what_was_kept(tmp_path: Path, archive: Archive, threads: Threads) -> No
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"results": -1}', b"\xff"])
-def test_what_is_damaged(tmp_path: Path, archive: Archive, threads: Threads, damage: bytes) -> None:
+def test_what_is_damaged(
+    tmp_path: Path, archive: SummaryCache, threads: Threads, damage: bytes
+) -> None:
     """It is made of the log again, and kept."""
     job = ran(tmp_path)
     (tmp_path / "shop" / "one" / STATS).write_bytes(damage)
@@ -95,10 +97,10 @@ def test_what_is_damaged(tmp_path: Path, archive: Archive, threads: Threads, dam
     assert load_statistics(tmp_path, "shop", "one") == summary
 
 
-def test_many_who_ask_at_once(tmp_path: Path, archive: Archive, threads: Threads) -> None:
+def test_many_who_ask_at_once(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:
     """The log is read once for all of them, whoever goes away meanwhile."""
     job = ran(tmp_path)
-    asked = [archive.summary(job) for _ in range(50)]
+    asked = [archive.get(job) for _ in range(50)]
     asked[0].cancel()
     found = [outcome(deferred) for deferred in asked]
     threads.all()
@@ -108,11 +110,11 @@ def test_many_who_ask_at_once(tmp_path: Path, archive: Archive, threads: Threads
     assert threads.names == ["load_statistics", "rebuild", "write_statistics"]
 
 
-def test_a_run_that_has_just_ended(tmp_path: Path, archive: Archive, threads: Threads) -> None:
+def test_a_run_that_has_just_ended(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:
     """Whoever asks while its statistics are written gets them; its log is not read for that."""
     job, statistics = ran(tmp_path), RunStatistics()
     statistics.add(read(RESULT * 3).results)
-    kept, asked = outcome(archive.keep(job, statistics)), outcome(archive.summary(job))
+    kept, asked = outcome(archive.put(job, statistics)), outcome(archive.get(job))
     assert asked == []
     threads.all()
     assert asked == kept == [statistics.summary()]
@@ -120,9 +122,9 @@ def test_a_run_that_has_just_ended(tmp_path: Path, archive: Archive, threads: Th
     assert load_statistics(tmp_path, "shop", "one") == statistics.summary()
 
 
-def test_one_log_at_a_time(tmp_path: Path, archive: Archive, threads: Threads) -> None:
+def test_one_log_at_a_time(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:
     """Of several runs whose statistics are missing, one is read after the other."""
-    found = [outcome(archive.summary(ran(tmp_path, str(n), results=n))) for n in range(3)]
+    found = [outcome(archive.get(ran(tmp_path, str(n), results=n))) for n in range(3)]
     for _ in range(3):
         threads.one()
     assert threads.names.count("rebuild") == 1
@@ -130,7 +132,7 @@ def test_one_log_at_a_time(tmp_path: Path, archive: Archive, threads: Threads) -
     assert [summary.results for (summary,) in found] == [0, 1, 2]
 
 
-def test_what_cannot_be_kept(tmp_path: Path, archive: Archive, threads: Threads) -> None:
+def test_what_cannot_be_kept(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:
     """It is told all the same."""
     job = ran(tmp_path)
     (tmp_path / "shop" / "one" / STATS).symlink_to("/dev/null")
@@ -138,10 +140,10 @@ def test_what_cannot_be_kept(tmp_path: Path, archive: Archive, threads: Threads)
     assert summary.results == 3
 
 
-def test_a_log_that_is_gone(tmp_path: Path, archive: Archive, threads: Threads) -> None:
+def test_a_log_that_is_gone(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:
     """All who asked are told so, and whoever asks later anew."""
     (tmp_path / "shop" / "one").mkdir(parents=True)
-    job = Job("one", JobSpec("shop", 1, 1, "b"), NOW, State.FINISHED, logged=True)
+    job = Job("one", JobSpec("shop", 1, 1, "b"), NOW, State.FINISHED, has_log=True)
     for _ in range(2):
         (failure,) = _told(archive, threads, job)
         assert failure.check(FileNotFoundError)
@@ -150,25 +152,25 @@ def test_a_log_that_is_gone(tmp_path: Path, archive: Archive, threads: Threads) 
     assert failure.check(LogPathError)
 
 
-def _told(archive: Archive, threads: Threads, job: Job) -> list[Any]:
-    found = outcome(archive.summary(job))
+def _told(archive: SummaryCache, threads: Threads, job: Job) -> list[Any]:
+    found = outcome(archive.get(job))
     threads.all()
     return found
 
 
 def test_a_stop_ends_a_rebuild_between_two_blocks(
-    tmp_path: Path, archive: Archive, threads: Threads, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, archive: SummaryCache, threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever waits for it, or comes later, is told that the agent stops."""
     blocks: list[int] = []
-    read = LogReader.read
+    read = RunLogReader.read
 
-    def counted(reader: LogReader, offset: int, count: int) -> bytes:
+    def counted(reader: RunLogReader, offset: int, count: int) -> bytes:
         blocks.append(offset)
         archive.stop()
         return read(reader, offset, count)
 
-    monkeypatch.setattr(LogReader, "read", counted)
+    monkeypatch.setattr(RunLogReader, "read", counted)
     for job_id in ("one", "two"):
         (failure,) = _told(archive, threads, ran(tmp_path, job_id))
         assert failure.check(OSError)

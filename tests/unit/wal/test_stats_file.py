@@ -9,7 +9,7 @@ from unit.core.stats.results import result
 
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.core.stats.summary import Summary
-from goloagent.wal.run_log import LogPathError, RunLog, remove_run, size_of_run
+from goloagent.wal.run_log import LogPathError, RunLogWriter, remove_run, size_of_run
 from goloagent.wal.stats_file import STATS, load_statistics, write_statistics
 
 
@@ -22,7 +22,7 @@ def _summary(results: int) -> Summary:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """The directory of a run named ``name/id`` that is over."""
-    RunLog.create(tmp_path, "name", "id").close()
+    RunLogWriter.create(tmp_path, "name", "id").close()
     return tmp_path / "name" / "id"
 
 

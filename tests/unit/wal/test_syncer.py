@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 
 from goloagent.filesystem.durable import SyncFailed
 from goloagent.jobs.group_commit import RETRY_SECONDS
-from goloagent.wal.syncer import SYNC_SECONDS, Syncer
+from goloagent.wal.syncer import SYNC_SECONDS, WalSyncer
 
 
 @attrs.define
@@ -113,7 +113,7 @@ class Syncing:
 
     def __init__(self) -> None:
         self.clock, self.disk, self.log = Clock(), Disk(), MemoryLog()
-        self.syncer = Syncer(
+        self.syncer = WalSyncer(
             self.clock,
             self.disk.in_thread,
             self.disk,
@@ -122,7 +122,7 @@ class Syncing:
             self.disk.failures.append,
         )
         self.syncer.start()
-        self.syncer.follow(self.log, self.disk.log_sync("log"))
+        self.syncer.track(self.log, self.disk.log_sync("log"))
         self.disk.finish()
 
     def tick(self) -> list[str]:
@@ -329,7 +329,7 @@ def test_a_locked_database_is_waited_for_a_moment(syncing: Syncing) -> None:
 
 def test_a_log_is_there_before_it_is_followed(syncing: Syncing) -> None:
     """Whoever starts a run waits until a power cut leaves its log."""
-    following = syncing.syncer.follow(MemoryLog(), syncing.disk.log_sync("other"))
+    following = syncing.syncer.track(MemoryLog(), syncing.disk.log_sync("other"))
     assert not following.called
     syncing.disk.story.clear()
     syncing.disk.finish()
@@ -344,7 +344,7 @@ def test_a_log_that_cannot_be_followed_is_let_go_of(syncing: Syncing, how: str) 
     error = SyncFailed(errno.EIO, "Input/output error")
     syncing.disk.error = error if how == "failed" else None
     syncing.disk.no_thread = how == "no thread"
-    following = syncing.syncer.follow(MemoryLog(), syncing.disk.log_sync("other"))
+    following = syncing.syncer.track(MemoryLog(), syncing.disk.log_sync("other"))
     following.addErrback(lambda failure: failure.trap(OSError, RuntimeError, CancelledError))
     syncing.disk.story.clear()
     if how == "cancelled":

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from unit.core.stats.results import result
 
 from goloagent.core.record import Record
-from goloagent.core.stats.request_stats import MAX_METHOD_CHARS, MAX_ROWS, MAX_URL_CHARS, Table
+from goloagent.core.stats.request_stats import (
+    MAX_METHOD_CHARS,
+    MAX_ROWS,
+    MAX_URL_CHARS,
+    RequestStats,
+)
 from goloagent.core.stats.summary import RowSummary
 
 results = st.builds(
@@ -22,13 +27,13 @@ results = st.builds(
 )
 
 
-def _table(records: list[Record], max_rows: int = MAX_ROWS) -> Table:
-    table = Table(max_rows)
+def _table(records: list[Record], max_rows: int = MAX_ROWS) -> RequestStats:
+    table = RequestStats(max_rows)
     table.add(records)
     return table
 
 
-def _row(table: Table) -> RowSummary:
+def _row(table: RequestStats) -> RowSummary:
     (row,) = table.rows()
     return row
 
@@ -71,7 +76,7 @@ def test_rows_are_the_results_of_their_kind(records: list[Record], max_rows: int
 @given(blocks=st.lists(st.lists(results)), max_rows=st.integers(1, 10))
 def test_blocks_are_their_results(blocks: list[list[Record]], max_rows: int) -> None:
     """However results come in blocks, the table is the same."""
-    table = Table(max_rows)
+    table = RequestStats(max_rows)
     for block in blocks:
         table.add(block)
     whole = _table([record for block in blocks for record in block], max_rows)

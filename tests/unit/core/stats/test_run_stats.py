@@ -13,7 +13,7 @@ from unit.results.records import ORDINARY, lines
 
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.core.stats.summary import Latency, Summary
-from goloagent.results.line_counter import Tally
+from goloagent.results.line_counter import LineCounter
 from goloagent.wal.stats_cache import rebuild
 
 
@@ -24,9 +24,9 @@ def _lines(durations: list[int]) -> bytes:
     )
 
 
-def _live(pieces: list[bytes]) -> tuple[Tally, RunStatistics]:
+def _live(pieces: list[bytes]) -> tuple[LineCounter, RunStatistics]:
     statistics = RunStatistics()
-    tally = Tally(observe=statistics.add)
+    tally = LineCounter(observe=statistics.add)
     for piece in pieces:
         tally.feed(piece)
     tally.close()
@@ -58,7 +58,7 @@ def test_ticks_do_not_change_the_whole(parts: list[list[int]]) -> None:
         records = [result(duration=duration) for duration in part]
         ticked.add(records)
         whole.add(records)
-        ticked.tick(1.0)
+        ticked.rotate_window(1.0)
     assert ticked.summary() == whole.summary()
 
 
@@ -66,9 +66,9 @@ def test_progress() -> None:
     """Rates and percentiles are those of the second that ended last; totals are of all."""
     statistics = RunStatistics()
     statistics.add([result(duration=5_000_000_000)] * 10)
-    statistics.tick(1.0)
+    statistics.rotate_window(1.0)
     statistics.add([result(duration=1000)] * 3 + [result(duration=3000, status=500)])
-    statistics.tick(2.0)
+    statistics.rotate_window(2.0)
     statistics.add([result(duration=9_000_000_000)])
     progress = statistics.progress()
     assert (progress.results, progress.errors) == (15, 1)
@@ -84,8 +84,8 @@ def test_progress_of_a_run_without_results() -> None:
     statistics = RunStatistics()
     assert statistics.progress().whole_run is None
     statistics.add([result()])
-    statistics.tick(1.0)
-    statistics.tick(1.0)
+    statistics.rotate_window(1.0)
+    statistics.rotate_window(1.0)
     progress = statistics.progress()
     assert (progress.results_per_second, progress.last_second) == (0.0, None)
     assert progress.whole_run is not None
@@ -105,7 +105,7 @@ def test_a_summary_in_turns() -> None:
     """Results that come between two rows break nothing, and the totals have them."""
     statistics = RunStatistics()
     statistics.add([result(url=url) for url in "abc"])
-    turns = statistics.in_turns()
+    turns = statistics.iter_summary()
     assert next(turns) is None
     statistics.add([result(url=url) for url in "abcd"])
     *nothing, summary = turns

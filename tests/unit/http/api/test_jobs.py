@@ -13,7 +13,7 @@ from unit.http import golo_cli
 from unit.http.in_memory import NOW, Agent, Answer
 
 from goloagent.host.readiness import Health
-from goloagent.jobs.job import Job, Results, State
+from goloagent.jobs.job import Job, ResultCounts, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.runs import outcome
 
@@ -181,7 +181,7 @@ def test_the_api_describes_itself(agent: Agent) -> None:
 def pending(agent: Agent, state: State = State.FINISHED) -> Job:
     """Return a job with 7 results that the collector does not take."""
     [job] = add(
-        agent, 1, state=state, ended_at=NOW, results=Results(read=12, invalid=2, rejected=3)
+        agent, 1, state=state, ended_at=NOW, results=ResultCounts(read=12, invalid=2, rejected=3)
     )
 
     def abandon(given: Job) -> int:
@@ -209,7 +209,7 @@ def test_results_can_be_given_up(agent: Agent) -> None:
             "pending": 0,
             "abandoned": 7,
         }
-    assert job.settled
+    assert job.fully_delivered
     assert [run.job_id for run in agent.store.settled_runs()] == []
     kept = agent.store.get("shop-0")
     assert kept is not None

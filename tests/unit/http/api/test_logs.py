@@ -16,7 +16,7 @@ from goloagent.http.api.logs import BLOCK_BYTES, LOOK_SECONDS, STALL_SECONDS
 from goloagent.http.server.channel import Channel
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.wal.run_log import LogReader, RunLog, remove_run
+from goloagent.wal.run_log import RunLogReader, RunLogWriter, remove_run
 
 CONTENT = b"0123456789"
 
@@ -29,14 +29,14 @@ class Written:
         self._agent = agent
         self.job = Job("one", JobSpec("shop", 1, 1, "b"), NOW)
         agent.store.add(self.job)
-        self.log: RunLog | None = None
+        self.log: RunLogWriter | None = None
         if begun:
             self.begin()
 
     def begin(self) -> None:
         """Start the job; its log is there."""
-        self.log = RunLog.create(self._agent.logs, "shop", "one")
-        self.job.state, self.job.logged, self.job.started_at = State.RUNNING, True, NOW
+        self.log = RunLogWriter.create(self._agent.logs, "shop", "one")
+        self.job.state, self.job.has_log, self.job.started_at = State.RUNNING, True, NOW
 
     def print(self, data: bytes) -> None:
         """Have it write to stdout."""
@@ -318,14 +318,14 @@ def test_a_log_that_is_cut_while_it_is_read(agent: Agent, written: Written) -> N
 def broken_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Have reads fail once there is something in this list."""
     broken: list[int] = []
-    read = LogReader.read
+    read = RunLogReader.read
 
-    def read_or_fail(reader: LogReader, offset: int, count: int) -> bytes:
+    def read_or_fail(reader: RunLogReader, offset: int, count: int) -> bytes:
         if broken:
             raise OSError(broken[0], os.strerror(broken[0]))
         return read(reader, offset, count)
 
-    monkeypatch.setattr(LogReader, "read", read_or_fail)
+    monkeypatch.setattr(RunLogReader, "read", read_or_fail)
     return broken
 
 

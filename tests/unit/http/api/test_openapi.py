@@ -12,7 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from unit.http.in_memory import Agent
 
 from goloagent.http.api.openapi import EVERYWHERE
-from goloagent.http.auth.access import Access
+from goloagent.http.auth.access import AccessPolicy
 
 TOKEN = "Authorization: Bearer secret\r\n"
 
@@ -65,7 +65,7 @@ def test_it_says_whether_a_token_is_needed(
 ) -> None:
     """The document is that of this agent."""
     agent.access = attrs.evolve(agent.access, token=token)
-    assert isinstance(agent.access, Access)
+    assert isinstance(agent.access, AccessPolicy)
     document = described(agent, TOKEN)
     assert document["security"] == security
     own = {

@@ -9,7 +9,15 @@ import msgspec
 import pytest
 
 from goloagent.http.api import resources as web
-from goloagent.jobs.job import Calls, Cause, Exit, InvalidLine, Job, Results, State
+from goloagent.jobs.job import (
+    CallCounts,
+    Exit,
+    FailureReason,
+    InvalidLine,
+    Job,
+    ResultCounts,
+    State,
+)
 from goloagent.jobs.spec import JobSpec
 from goloagent.outputs.status import DeliveryStatus
 
@@ -61,15 +69,17 @@ def test_a_job_that_failed() -> None:
         spec=SPEC,
         queued_at=QUEUED_AT,
         state=State.FAILED,
-        cause=Cause("exited", "the load test exited with code 3"),
+        cause=FailureReason("exited", "the load test exited with code 3"),
         started_at=QUEUED_AT.astimezone(timezone(timedelta(hours=2))),
         ended_at=QUEUED_AT + timedelta(seconds=1.5),
         exit=Exit(code=3),
         stderr_tail="one\ntwo",
         invalid_line=InvalidLine(7, "timestamp: it is missing", "{}"),
         warnings=("2 of 9 lines are no results.",),
-        calls=Calls(started=10, ok=5, failed=3),
-        results=Results(read=9, invalid=2, delivered=4, rejected=1, abandoned=1, committed=700),
+        calls=CallCounts(started=10, ok=5, failed=3),
+        results=ResultCounts(
+            read=9, invalid=2, delivered=4, rejected=1, abandoned=1, committed=700
+        ),
     )
     delivery = DeliveryStatus("retrying", "503", QUEUED_AT + timedelta(seconds=30))
     resource = job_resource(job, delivery)

@@ -47,7 +47,7 @@ def test_an_upload_is_answered_once_the_disk_has_it(
 
     def fsync(descriptor: int) -> None:
         is_directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
-        named = len(list(agent.binaries.kept.iterdir()))
+        named = len(list(agent.binaries.ids.iterdir()))
         synced.append((is_directory, named, connection.received))
 
     monkeypatch.setattr(os, "fsync", fsync)

@@ -18,7 +18,7 @@ from goloagent.http.api.statistics import ROWS_PER_TURN
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.results.parser import read
-from goloagent.wal.run_log import RunLog
+from goloagent.wal.run_log import RunLogWriter
 
 RESULT = (
     b'{"timestamp":"2026-01-02T03:04:05Z","method":"GET","url":"http://shop/%d","status":200,'
@@ -38,7 +38,7 @@ NOTHING = {
 
 def put(agent: Agent, state: State, logged: bool = False) -> Job:
     """Put a job into the store."""
-    job = Job("one", JobSpec("shop", 1, 1, "b"), NOW, state, logged=logged)
+    job = Job("one", JobSpec("shop", 1, 1, "b"), NOW, state, has_log=logged)
     job.started_at = None if state is State.QUEUED else NOW
     agent.store.add(job)
     return job
@@ -140,13 +140,13 @@ def test_those_of_a_run_are_not_those_of_its_end(agent: Agent) -> None:
     """What was told of a job that ran is not told of it when it is over, however soon."""
     run_with(agent, RESULT % 0)
     agent.logs.mkdir()
-    log = RunLog.create(agent.logs, "shop", "one")
+    log = RunLogWriter.create(agent.logs, "shop", "one")
     log.append_stdout(RESULT % 0 + RESULT % 1)
     log.close()
     connection = agent.connect()
     check(get(agent, connection), 1)
     [job] = agent.store.unsettled()
-    job.state, job.logged = State.FINISHED, True
+    job.state, job.has_log = State.FINISHED, True
     check(get(agent, connection), 2)
 
 
@@ -241,7 +241,7 @@ def test_a_job_that_is_over(agent: Agent) -> None:
     put(agent, State.FINISHED, logged=True)
     agent.running = lambda job: RunStatistics()
     agent.logs.mkdir()
-    log = RunLog.create(agent.logs, "shop", "one")
+    log = RunLogWriter.create(agent.logs, "shop", "one")
     log.append_stdout(RESULT % 0)
     log.close()
     check(agent.ask(STATS), 1)

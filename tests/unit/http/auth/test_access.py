@@ -7,12 +7,12 @@ from base64 import b64encode
 
 import pytest
 
-from goloagent.http.auth.access import CHALLENGES, Access, HeaderValues
+from goloagent.http.auth.access import CHALLENGES, AccessPolicy, HeaderValues
 from goloagent.http.problem import Problem
 
 TOKEN = "correct-horse"
-WITH_TOKEN = Access(token=TOKEN.encode())
-OPEN = Access(hosts=("agent.example",))
+WITH_TOKEN = AccessPolicy(token=TOKEN.encode())
+OPEN = AccessPolicy(hosts=("agent.example",))
 
 
 def basic(user_and_password: str) -> str:
@@ -25,7 +25,7 @@ def headers(*pairs: tuple[str, str]) -> HeaderValues:
     return lambda name: [value for known, value in pairs if known == name]
 
 
-def status(access: Access, *pairs: tuple[str, str], peer: str | None = "127.0.0.1") -> int:
+def status(access: AccessPolicy, *pairs: tuple[str, str], peer: str | None = "127.0.0.1") -> int:
     """Return what `access` says to a request with these headers: 200 when it may pass."""
     try:
         access.check(peer, headers(*pairs))
@@ -123,7 +123,7 @@ def test_the_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch)
 def test_an_empty_token_is_no_token() -> None:
     """An empty token, which everyone has, cannot be configured; and no token is ever shown."""
     with pytest.raises(ValueError, match="token"):
-        Access(token=b"")
+        AccessPolicy(token=b"")
     assert TOKEN not in repr(WITH_TOKEN)
 
 
@@ -196,7 +196,7 @@ def test_a_rebound_name_is_403(host: str) -> None:
 
 def test_an_agent_of_any_name_still_keeps_other_sites_out() -> None:
     """Where names cannot be known every Host passes, and a page of another site does not."""
-    anywhere = Access(hosts=None)
+    anywhere = AccessPolicy(hosts=None)
     assert status(anywhere, ("Host", "agent-7.fleet:8081")) == 200
     foreign = ("Origin", "http://evil.example")
     assert status(anywhere, ("Host", "agent-7.fleet:8081"), foreign) == 403
@@ -276,12 +276,12 @@ def test_every_origin_must_be_ours() -> None:
 def test_networks_bound_the_peers(peer: str | None, expected: int) -> None:
     """Only addresses in the networks connect, however written; a Unix socket has none."""
     networks = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("2001:db8::/32"))
-    assert status(Access(networks=networks), ("Host", "localhost"), peer=peer) == expected
+    assert status(AccessPolicy(networks=networks), ("Host", "localhost"), peer=peer) == expected
 
 
 def test_the_token_does_not_widen_the_networks() -> None:
     """A peer outside the networks is refused even with the token."""
-    access = Access(token=TOKEN.encode(), networks=(ipaddress.ip_network("10.0.0.0/8"),))
+    access = AccessPolicy(token=TOKEN.encode(), networks=(ipaddress.ip_network("10.0.0.0/8"),))
     authorization = ("Authorization", f"Bearer {TOKEN}")
     assert status(access, authorization, peer="10.0.0.1") == 200
     assert status(access, authorization, peer="192.0.2.1") == 403

@@ -13,7 +13,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from unit.http import golo_cli
 from unit.http.in_memory import Agent
 
-from goloagent.http.auth.access import Access
+from goloagent.http.auth.access import AccessPolicy
 from goloagent.http.auth.audit import MAX_VALUE_CHARS, REFUSALS_AT_ONCE, Audit
 from goloagent.jobs.job import State
 
@@ -85,7 +85,7 @@ def test_what_was_done(agent: Agent, lines: list[str]) -> None:
 
 def test_who_is_refused(agent: Agent, lines: list[str]) -> None:
     """The line says who, what and why, and never what they sent to prove who they are."""
-    agent.access = Access(token=b"right")
+    agent.access = AccessPolicy(token=b"right")
     for peer in (IPv4Address("TCP", "192.0.2.1", 4000), UNIXAddress(None)):
         connection = agent.connect(peer)
         connection.send(

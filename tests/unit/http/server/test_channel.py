@@ -18,7 +18,7 @@ from goloagent.host.readiness import Health
 from goloagent.http.api.binaries import BinaryRoutes
 from goloagent.http.api.health import HealthRoutes
 from goloagent.http.api.router import api
-from goloagent.http.auth.access import Access
+from goloagent.http.auth.access import AccessPolicy
 from goloagent.http.server.channel import MAX_PIPELINED_BYTES, check_hooks
 from goloagent.http.server.limits import Limits
 from goloagent.http.server.site import site
@@ -42,7 +42,7 @@ def connect(agent: Agent) -> Callable[[Any], Connection]:
     """Connect to one site that takes four connections, two of a peer."""
     factory = site(
         api(HealthRoutes(Health), BinaryRoutes(agent.binaries, agent.in_thread)),
-        Access(hosts=None),
+        AccessPolicy(hosts=None),
         agent.binaries,
         MAX_UPLOAD_BYTES,
         agent.clock,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from goloagent.http.auth.client_address import peer_of
-from goloagent.http.server.limits import Discard, Limits, Pace
+from goloagent.http.auth.client_address import client_key
+from goloagent.http.server.limits import Discard, Limits, UploadRate
 
 
 def test_the_defaults_are_those_promised() -> None:
@@ -32,27 +32,27 @@ def test_the_defaults_are_those_promised() -> None:
 )
 def test_a_peer_is_what_one_host_has(host: str, peer: str) -> None:
     """An IPv6 host may take any address of its /64, and this one any of loopback: one peer each."""
-    assert peer_of(host) == peer
+    assert client_key(host) == peer
 
 
 def test_this_host_is_one_peer_by_its_other_addresses() -> None:
     """A program that reaches the agent by an outward address of its own host comes from it."""
-    assert peer_of("192.0.2.1", "192.0.2.1") == "loopback"
-    assert peer_of("192.0.2.2", "192.0.2.1") == "192.0.2.2"
+    assert client_key("192.0.2.1", "192.0.2.1") == "loopback"
+    assert client_key("192.0.2.2", "192.0.2.1") == "192.0.2.2"
 
 
 def test_a_body_may_be_as_slow_as_promised() -> None:
     """At 10 KiB/s a body may take its 15 minutes, and not longer."""
-    pace = Pace(Limits())
-    assert [pace.look(102400 * seen) for seen in range(1, 90)] == [None] * 89
-    assert pace.look(102400 * 90) == "the request body is not complete within 900 s"
+    pace = UploadRate(Limits())
+    assert [pace.check(102400 * seen) for seen in range(1, 90)] == [None] * 89
+    assert pace.check(102400 * 90) == "the request body is not complete within 900 s"
 
 
 def test_a_body_cannot_live_on_what_came_before() -> None:
     """What came fast at first is no credit: each ten seconds are looked at alone."""
-    pace = Pace(Limits())
-    assert pace.look(10**9) is None
-    assert pace.look(10**9 + 102399) == "the request body comes slower than 10240 bytes/s"
+    pace = UploadRate(Limits())
+    assert pace.check(10**9) is None
+    assert pace.check(10**9 + 102399) == "the request body comes slower than 10240 bytes/s"
 
 
 def test_a_refused_body_is_discarded_to_its_end() -> None:

@@ -14,7 +14,7 @@ from unit.http import golo_cli
 from unit.http.in_memory import MAX_UPLOAD_BYTES, Agent, Connection
 
 from goloagent.host.readiness import Health
-from goloagent.http.auth.access import CHALLENGES, Access
+from goloagent.http.auth.access import CHALLENGES, AccessPolicy
 from goloagent.jobs.spec import MAX_REQUEST_BYTES
 
 TOKEN = b"correct-horse"
@@ -46,7 +46,7 @@ def chunk(data: bytes) -> bytes:
 @pytest.mark.parametrize("method", METHODS)
 def test_without_the_token_every_route_and_method_is_401(agent: Agent, method: str) -> None:
     """Whatever is asked, without the token it is 401, before the body, and nothing is stored."""
-    agent.access = Access(token=TOKEN)
+    agent.access = AccessPolicy(token=TOKEN)
     for path in PATHS:
         connection = agent.connect(IPv4Address("TCP", "192.0.2.1", 40000))
         connection.send(head(f"{method} {path}".encode(), b"Content-Length: 500", FORM))
@@ -85,7 +85,7 @@ def test_a_web_page_gets_403_for_every_method(agent: Agent, method: str) -> None
 )
 def test_the_networks_are_asked_about_the_peer(agent: Agent, peer: Any, expected: int) -> None:
     """The connection's own peer counts; a Unix socket has no network."""
-    agent.access = Access(networks=(ipaddress.ip_network("10.0.0.0/8"),))
+    agent.access = AccessPolicy(networks=(ipaddress.ip_network("10.0.0.0/8"),))
     connection = agent.connect(peer)
     connection.send(head(b"GET /health", b"X-Forwarded-For: 10.0.0.1"))
     assert connection.answer().status == expected
@@ -94,7 +94,7 @@ def test_the_networks_are_asked_about_the_peer(agent: Agent, peer: Any, expected
 
 def test_a_refused_client_can_read_the_answer(agent: Agent) -> None:
     """What was announced is read to its end, and thrown away, so that no reset hides the answer."""
-    agent.access = Access(token=TOKEN)
+    agent.access = AccessPolicy(token=TOKEN)
     connection = begin_upload(agent)
     refusal = connection.received
     assert connection.answer().status == 401
@@ -108,7 +108,7 @@ def test_a_refused_client_can_read_the_answer(agent: Agent) -> None:
 
 def test_a_refused_client_that_stalls_is_closed(agent: Agent) -> None:
     """A refused client that sends nothing more is read for five seconds, and not longer."""
-    agent.access = Access(token=TOKEN)
+    agent.access = AccessPolicy(token=TOKEN)
     connection = begin_upload(agent)
     agent.clock.advance(4.9)
     assert not connection.gone
@@ -119,7 +119,7 @@ def test_a_refused_client_that_stalls_is_closed(agent: Agent) -> None:
 
 def test_a_refused_client_that_never_ends_is_closed(agent: Agent) -> None:
     """However slowly and however much it sends, a refused client is read for a minute."""
-    agent.access = Access(token=TOKEN)
+    agent.access = AccessPolicy(token=TOKEN)
     connection = agent.connect()
     connection.send(head(b"POST /upload", b"Transfer-Encoding: chunked", FORM))
     for _ in range(59):
@@ -134,7 +134,7 @@ def test_a_refused_client_that_never_ends_is_closed(agent: Agent) -> None:
 
 def test_nothing_behind_a_refused_request_is_served(agent: Agent) -> None:
     """When the whole refused body has come, what follows is thrown away."""
-    agent.access = Access(token=TOKEN)
+    agent.access = AccessPolicy(token=TOKEN)
     connection = agent.connect()
     connection.send(
         head(b"POST /queue", b"Content-Length: 4") + b"{}\r\n" + head(b"GET /health") * 2
@@ -176,7 +176,7 @@ def test_a_body_for_no_route_is_refused_before_it_comes(
 )
 def test_the_status_line_of_an_upload_says_why(agent: Agent, start: bytes, phrase: bytes) -> None:
     """golo-cli shows no more of an upload's answer than its status line."""
-    agent.access = Access(token=TOKEN)
+    agent.access = AccessPolicy(token=TOKEN)
     connection = agent.connect()
     connection.send(head(start, b"Content-Length: 5"))
     assert connection.received.startswith(b"HTTP/1.1 " + phrase + b"\r\n")
@@ -215,7 +215,7 @@ HEALTH = b"GET /health"
 
 def test_health_is_known_on_this_host_without_the_token(agent: Agent) -> None:
     """A health check on this host learns whether the agent is ready, and nothing else."""
-    agent.access = Access(token=TOKEN, networks=(ipaddress.ip_network("10.0.0.0/8"),))
+    agent.access = AccessPolicy(token=TOKEN, networks=(ipaddress.ip_network("10.0.0.0/8"),))
     for reason, expected in ((None, (200, "ready")), ("full", (503, "unready"))):
         agent.health = lambda reason=reason: Health("disk-full" if reason else "ready", reason)
         for peer in (IPv4Address("TCP", "127.0.0.1", 1), UNIXAddress(None)):
@@ -249,7 +249,7 @@ def test_nothing_else_is_known_without_the_token(
     agent: Agent, peer: str, start: bytes, lines: list[bytes]
 ) -> None:
     """Another host, a wrong token, a web page, a rebound name, a proxy, another route: 401."""
-    agent.access = Access(token=TOKEN)
+    agent.access = AccessPolicy(token=TOKEN)
     connection = agent.connect(IPv4Address("TCP", peer, 1))
     connection.send(head(start, *lines))
     assert connection.answer().status == 401
@@ -258,7 +258,7 @@ def test_nothing_else_is_known_without_the_token(
 
 def test_a_refused_client_may_leave_first(agent: Agent) -> None:
     """A refused client that closes leaves no timer behind."""
-    agent.access = Access(token=TOKEN)
+    agent.access = AccessPolicy(token=TOKEN)
     connection = begin_upload(agent)
     connection.lose()
     assert agent.clock.getDelayedCalls() == []
@@ -273,7 +273,7 @@ def test_continue_is_sent_to_who_may(agent: Agent) -> None:
 
 def test_no_continue_follows_a_refusal(agent: Agent) -> None:
     """A client that waits for 100 gets only the refusal."""
-    agent.access = Access(token=TOKEN)
+    agent.access = AccessPolicy(token=TOKEN)
     connection = begin_upload(agent, b"Expect: 100-continue")
     assert connection.answer().status == 401
     assert b"100" not in connection.received
@@ -419,7 +419,7 @@ def test_with_the_token_one_host_is_required_and_any_will_do(
     agent: Agent, data: bytes, expected: int
 ) -> None:
     """HTTP/1.1 asks for exactly one Host; what it says is not looked at when there is a token."""
-    agent.access = Access(token=TOKEN)
+    agent.access = AccessPolicy(token=TOKEN)
     start, _, rest = data.partition(b"\r\n")
     answer = agent.ask(start + b"\r\nAuthorization: Bearer " + TOKEN + b"\r\n" + rest)
     assert answer.status == expected

@@ -16,7 +16,7 @@ from goloagent.http.streaming.events import STALL_SECONDS
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.results.parser import read
-from goloagent.runs.monitor import BEAT_SECONDS, BEATS_PER_KEEPALIVE, Pulse
+from goloagent.runs.monitor import BEAT_SECONDS, BEATS_PER_KEEPALIVE, RunMonitor
 
 RESULT = b'{"timestamp":"2026-01-02T03:04:05Z","status":200,"duration":%d}\n'
 
@@ -51,9 +51,9 @@ def follow(agent: Agent, job_id: str = "one", headers: str = "", method: str = "
     return connection
 
 
-def pulse(agent: Agent, run: Running | None) -> Pulse:
+def pulse(agent: Agent, run: Running | None) -> RunMonitor:
     """Return the pulse of an agent that is running `run`, begun."""
-    pulse = Pulse(agent.clock, lambda: NOW, lambda: run, agent.broadcast)  # type: ignore[arg-type, return-value]
+    pulse = RunMonitor(agent.clock, lambda: NOW, lambda: run, agent.broadcast)  # type: ignore[arg-type, return-value]
     pulse.start()
     return pulse
 
@@ -173,7 +173,7 @@ def test_times_go_on_when_the_clock_is_set(agent: Agent) -> None:
     job, other = queued(agent), queued(agent, "two")
     become(agent, job, State.RUNNING)
     times, run = [NOW], [Running(job)]
-    beat = Pulse(agent.clock, lambda: times[-1], lambda: run[-1], agent.broadcast)  # type: ignore[arg-type, return-value]
+    beat = RunMonitor(agent.clock, lambda: times[-1], lambda: run[-1], agent.broadcast)  # type: ignore[arg-type, return-value]
     beat.start()
     connections = [follow(agent), follow(agent, "two")]
     for hours in (0, 2, -2):

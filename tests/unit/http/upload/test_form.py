@@ -55,7 +55,7 @@ def upload(
     except Problem as problem:
         assert agent.files == before
         return problem.status, problem.sentence
-    kept = agent.binaries.kept / binary.id
+    kept = agent.binaries.ids / binary.id
     assert agent.files == sorted([*before, kept])
     assert agent.store.binary(binary.id) == binary
     return kept.read_bytes()
@@ -242,7 +242,7 @@ def test_an_id_that_is_taken_is_said(agent: Agent) -> None:
     incoming = UploadBody(TYPE, agent.binaries)
     incoming.feed(form(part(SCRIPT)))
     [written] = agent.files
-    taken = agent.binaries.kept / written.name
+    taken = agent.binaries.ids / written.name
     taken.write_bytes(b"earlier")
     with pytest.raises(Problem) as refusal:
         incoming.finish()
@@ -267,8 +267,8 @@ def test_an_id_that_is_taken_is_said(agent: Agent) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        "goloagent.artifacts.store.Incoming._open",
-        "goloagent.artifacts.store.Incoming.write",
+        "goloagent.artifacts.store.PendingUpload._open",
+        "goloagent.artifacts.store.PendingUpload.write",
         "os.fsync",
         "goloagent.jobs.database.Store.add_binary",
     ],

@@ -16,9 +16,9 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from unit.http.in_memory import MAX_UPLOAD_BYTES, Agent, Connection
 
-from goloagent.artifacts.store import Incoming
+from goloagent.artifacts.store import PendingUpload
 from goloagent.http.upload.form import UploadBody
-from goloagent.http.upload.pipeline import BLOCK_BYTES, MOST_WAITING_BYTES, Intake
+from goloagent.http.upload.pipeline import BLOCK_BYTES, MOST_WAITING_BYTES, UploadPipeline
 
 HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n#!/bin/sh\n'
 END = b"\r\n--b--\r\n"
@@ -129,7 +129,7 @@ def test_no_more_is_read_than_may_wait(agent: Agent, thread: Thread) -> None:
 def test_small_chunks_take_no_more_memory_than_large_ones(agent: Agent, thread: Thread) -> None:
     """What may wait is a bound of memory, and not only of the bytes that the client has sent."""
     upload = UploadBody("multipart/form-data; boundary=b", agent.binaries)
-    intake = Intake(
+    intake = UploadPipeline(
         upload,
         thread,
         StringTransport(),
@@ -184,7 +184,7 @@ def test_a_client_that_leaves_at_the_end(agent: Agent, thread: Thread, done: int
     connection.lose()
     thread.work_off()
     [kept] = agent.files if done == 3 else [None]
-    assert agent.files == [agent.binaries.kept / binary.id for binary in agent.store.binaries()]
+    assert agent.files == [agent.binaries.ids / binary.id for binary in agent.store.binaries()]
     assert kept is None or kept.read_bytes() == b"#!/bin/sh\n"
 
 
@@ -198,7 +198,7 @@ def test_a_disk_that_fills_while_a_thread_writes(
     connection.send(b"x")
     connection.send(bytes(MOST_WAITING_BYTES))
     assert is_paused(connection)
-    monkeypatch.setattr(Incoming, "write", fail)
+    monkeypatch.setattr(PendingUpload, "write", fail)
     thread.work_off()
     assert connection.answer().status == 507
     assert len(logged_errors.flush()) == 1
@@ -215,7 +215,7 @@ def test_a_disk_that_fills_with_the_last_block(
 ) -> None:
     """When all has come it is 507 too, and once."""
     connection = send_whole(agent, bytes(5000))
-    monkeypatch.setattr(Incoming, "write", fail)
+    monkeypatch.setattr(PendingUpload, "write", fail)
     thread.work_off()
     assert connection.answer().status == 507
     assert len(logged_errors.flush()) == 1
@@ -289,9 +289,9 @@ def test_what_is_no_binary_is_let_go_of_in_a_thread(
 ) -> None:
     """For a large file that takes its time, in which the agent could do nothing else."""
     removed_by: list[bool] = []
-    remove = Incoming.discard
+    remove = PendingUpload.discard
     monkeypatch.setattr(
-        Incoming, "discard", lambda self: (removed_by.append(thread.is_working), remove(self))
+        PendingUpload, "discard", lambda self: (removed_by.append(thread.is_working), remove(self))
     )
     connection = begin(agent, len(body))
     connection.send(body)
@@ -308,7 +308,7 @@ def test_our_own_mistake_is_500(
     """What nobody has thought of is logged, answered, and leaves nothing behind."""
     connection = begin(agent)
     connection.send(HEAD)
-    monkeypatch.setattr(Incoming, "write", lambda *_: 1 / 0)
+    monkeypatch.setattr(PendingUpload, "write", lambda *_: 1 / 0)
     thread.work_off()
     assert connection.answer().status == 500
     assert len(logged_errors.flush(ZeroDivisionError)) == 1

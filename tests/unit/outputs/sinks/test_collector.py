@@ -19,13 +19,13 @@ from zope.interface import implementer
 from goloagent.core.address import HttpUrl
 from goloagent.outputs.http.client import MAX_CONNECTION_SECONDS
 from goloagent.outputs.http.tls import Tls
-from goloagent.outputs.retry import Answer, Verdict, judge
+from goloagent.outputs.retry import Disposition, Response, classify
 from goloagent.outputs.sinks.collector import (
     ANSWER_SECONDS,
     MAX_ANSWER_BYTES,
     PUSH_SECONDS,
     _retry_after,
-    collector,
+    make_collector_sink,
 )
 
 BODY = b'[{"timestamp":"2026-01-02T03:04:05Z"}]'
@@ -63,8 +63,10 @@ class World(MemoryReactorClock):
         self.nameResolver = self
         self.resolves = True
         self.address = "192.0.2.1"
-        self.collector = collector(self, HttpUrl.parse("http://collector:8082/base"), Tls())
-        self.answers: list[Answer] = []
+        self.collector = make_collector_sink(
+            self, HttpUrl.parse("http://collector:8082/base"), Tls()
+        )
+        self.answers: list[Response] = []
         self.lines: list[Line] = []
 
     def resolveHostName(self, receiver: Any, hostName: str, portNumber: int = 0, **_: Any) -> Any:
@@ -78,7 +80,7 @@ class World(MemoryReactorClock):
 
     def push(self) -> Deferred[None]:
         """Push a batch; what becomes of it comes into `answers`."""
-        pushing = ensureDeferred(self.collector.push("shop", "job/0-37", BODY))
+        pushing = ensureDeferred(self.collector.send("shop", "job/0-37", BODY))
         return pushing.addCallback(self.answers.append)
 
     def accept(self) -> Line:
@@ -110,7 +112,7 @@ def world() -> World:
 def test_a_push(world: World) -> None:
     """One request with the batch, its key and no more; the connection serves the next push too."""
     line = world.answered(HEAD + b"Content-Length: 5\r\n\r\nthank")
-    assert world.answers == [Answer(200, text="thank")]
+    assert world.answers == [Response(200, text="thank")]
     head, _, body = line.value().partition(b"\r\n\r\n")
     assert body == BODY
     assert sorted(head.split(b"\r\n")) == sorted(
@@ -188,7 +190,7 @@ def test_a_body_that_stalls_changes_no_status(world: World, after: float) -> Non
     world.advance(ANSWER_SECONDS - 0.1)
     assert world.answers == []
     world.advance(0.2)
-    assert world.answers == [Answer(200, text="thank")]
+    assert world.answers == [Response(200, text="thank")]
     assert line.lost
     assert world.getDelayedCalls() == []
 
@@ -212,7 +214,7 @@ def test_a_body_without_end_is_cut(world: World) -> None:
     """64 KiB of an answer are read, and then no more of it."""
     line = world.answered(HEAD + b"Content-Length: 1000000000\r\n\r\n", *[b"x" * 5000] * 100)
     assert line.lost
-    assert world.answers == [Answer(200, text="x" * MAX_ANSWER_BYTES)]
+    assert world.answers == [Response(200, text="x" * MAX_ANSWER_BYTES)]
 
 
 def test_a_body_that_cannot_be_inflated(world: World) -> None:
@@ -226,7 +228,7 @@ def test_a_body_that_is_cut_changes_no_status(world: World, end: Exception) -> N
     """The headers came whole: the batch is taken."""
     line = world.answered(HEAD + b"Content-Length: 100\r\n\r\nthank")
     line.lose(end)
-    assert world.answers == [Answer(200, text="thank")]
+    assert world.answers == [Response(200, text="thank")]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +251,7 @@ def test_garbage_is_no_answer(world: World, answer: bytes) -> None:
     [given] = world.answers
     assert given.status is None
     assert given.error
-    assert judge(given) is Verdict.RETRY
+    assert classify(given) is Disposition.RETRY
     world.push()
     world.accept()
 
@@ -271,7 +273,7 @@ def test_a_redirect_is_not_followed(world: World, status: int) -> None:
     world.answered(
         b"HTTP/1.1 %d Moved\r\nLocation: /base/push/shop\r\nContent-Length: 0\r\n\r\n" % status
     )
-    assert judge(world.answers[0]) is Verdict.HOLD
+    assert classify(world.answers[0]) is Disposition.HOLD
     assert len(world.tcpClients) == 1
     assert world.lines[0].value().count(b"POST") == 1
 
@@ -281,14 +283,15 @@ def test_informational_answers_are_passed_over(world: World) -> None:
     line = world.answered(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 1000)
     assert world.answers == []
     line.protocol.dataReceived(b"HTTP/1.1 204 No Content\r\n\r\n")
-    assert judge(world.answers[0]) is Verdict.TAKEN
+    assert classify(world.answers[0]) is Disposition.TAKEN
 
 
 @pytest.mark.parametrize(
-    ("status", "verdict"), [(200, Verdict.TAKEN), (413, Verdict.DIVIDE), (503, Verdict.RETRY)]
+    ("status", "verdict"),
+    [(200, Disposition.TAKEN), (413, Disposition.DIVIDE), (503, Disposition.RETRY)],
 )
 def test_an_answer_before_the_body_is_sent_counts(
-    world: World, status: int, verdict: Verdict
+    world: World, status: int, verdict: Disposition
 ) -> None:
     """A collector that answers by the headers and closes is heard: 413 must not be asked again."""
     world.push()
@@ -296,7 +299,7 @@ def test_an_answer_before_the_body_is_sent_counts(
     line.pauseProducing()  # it takes nothing more
     line.protocol.dataReceived(b"HTTP/1.1 %d x\r\nConnection: close\r\n\r\n" % status)
     line.lose(ConnectionLost())
-    assert judge(world.answers[0]) is verdict
+    assert classify(world.answers[0]) is verdict
 
 
 # No answer.
@@ -308,11 +311,11 @@ def test_an_answer_after_the_end_of_the_push_counts_for_none(world: World) -> No
     world.advance(PUSH_SECONDS - 0.1)
     assert world.answers == []
     world.advance(0.1)
-    assert world.answers == [Answer(error="no answer within 30 s", timed_out=True)]
+    assert world.answers == [Response(error="no answer within 30 s", timed_out=True)]
     assert line.lost
     world.push()
     world.accept().protocol.dataReceived(HEAD + b"Content-Length: 0\r\n\r\n")
-    assert world.answers[1:] == [Answer(200)]
+    assert world.answers[1:] == [Response(200)]
 
 
 @pytest.mark.parametrize("pieces", [(), (b"HTTP/1.1 200 OK\r\nContent-",)])
@@ -325,7 +328,7 @@ def test_a_connection_that_dies_before_the_headers_end(
     line.lose(end)
     [answer] = world.answers
     assert answer.status is None
-    assert judge(answer) is Verdict.RETRY
+    assert classify(answer) is Disposition.RETRY
 
 
 def test_a_name_that_stops_resolving(world: World) -> None:
@@ -335,10 +338,10 @@ def test_a_name_that_stops_resolving(world: World) -> None:
     world.advance(PUSH_SECONDS)
     [answer] = world.answers
     assert "collector" in (answer.error or "")
-    assert judge(answer) is Verdict.RETRY
+    assert classify(answer) is Disposition.RETRY
     world.resolves = True
     world.answered(HEAD + b"Content-Length: 0\r\n\r\n")
-    assert world.answers[1:] == [Answer(200)]
+    assert world.answers[1:] == [Response(200)]
 
 
 def test_a_connection_that_is_never_accepted(world: World) -> None:
@@ -348,7 +351,7 @@ def test_a_connection_that_is_never_accepted(world: World) -> None:
     assert seconds == 10
     factory.clientConnectionFailed(None, Failure(TimeoutError("too slow")))
     world.advance(PUSH_SECONDS)
-    assert judge(world.answers[0]) is Verdict.RETRY
+    assert classify(world.answers[0]) is Disposition.RETRY
 
 
 # Retry-After.
