@@ -132,7 +132,7 @@ class StatisticsRoutes:
             return await self._in_turns(statistics)
         if not job.state.over or job.started_at is None:
             return RunStatistics().summary()
-        if not job.logged:
+        if not job.has_log:
             raise Problem(404, f"job {job.id} has no log: never started, or removed by retention")
         try:
             return await self.past(job)

@@ -20,7 +20,7 @@ _TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-_UNCHANGED = Reply("The file has the ETag in If-None-Match.", media_type="")
+_UNCHANGED = Response("The file has the ETag in If-None-Match.", media_type="")
 _POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",

@@ -14,7 +14,6 @@ from goloagent.sandbox.isolation import (
     NotAllowed,
     PidNamespace,
     ProcessGroup,
-    backends,
     select,
 )
 
@@ -65,7 +64,7 @@ def test_one_is_wanted_that_is_refused(refuse: set[str], wanted: str) -> None:
 
 def test_the_option_names_them_all() -> None:
     """Each can be asked for on the command line, the surest first."""
-    assert (settings.AUTO, *(way.name for way in ways("1-2/"))) == settings.ISOLATION_BACKENDS
+    assert (settings.AUTO, *(way.name for way in backends("1-2/"))) == settings.ISOLATION_BACKENDS
 
 
 def test_no_cgroup_to_be_found() -> None:

@@ -10,7 +10,6 @@ import pytest
 from unit.http.in_memory import Agent, Answer
 
 import goloagent
-from goloagent.http.auth.access import AccessPolicy
 from goloagent.http.ui.assets import assets
 
 FILES = sorted(assets())
@@ -87,7 +86,7 @@ def test_other_methods_are_rejected(agent: Agent, method: str) -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_the_page_needs_the_token(agent: Agent, path: str) -> None:
     """Every file of the page is 401 without the token (D4)."""
-    agent.access = Access(token=b"correct-horse")
+    agent.access = AccessPolicy(token=b"correct-horse")
     assert ask(agent, f"GET {path}").status == 401
     assert ask(agent, f"GET {path}", "Authorization: Basic OmNvcnJlY3QtaG9yc2U=").status == 200
 
