@@ -23,13 +23,13 @@ other failure `failed` (`goloagent/runs/outcome.py`).
 ## Why the end has several phases
 
 A load test prints a result *after* the call that caused it has returned. So the end has several
-phases: stop issuing calls and wait for those in flight (`{Phase.RETURNING.name}`), wait until
-stdout is idle (`{Phase.SETTLING.name}`), send SIGTERM (`{Phase.TERMINATING.name}`), and send
-SIGKILL to the remaining processes (`{Phase.KILLING.name}`). The job is over when its pipes are
-read to their end (`{Phase.DRAINING.name}`).
+phases: stop issuing calls and wait for those in flight (`{Phase.DRAINING_CALLS.name}`), wait until
+stdout is idle (`{Phase.WAITING_FOR_OUTPUT.name}`), send SIGTERM (`{Phase.TERMINATING.name}`), and
+send SIGKILL to the remaining processes (`{Phase.KILLING.name}`). The job is over when its pipes are
+read to their end (`{Phase.CLOSING_PIPES.name}`).
 
-After the loss of the RPC connection the agent waits a moment (`{Phase.PARTING.name}`): if the
-process has crashed, its exit is the better reason.
+After the loss of the RPC connection the agent waits a moment (`{Phase.CONNECTION_LOST.name}`): if
+the process has crashed, its exit is the better reason.
 """
 
 

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 from peers.readme import python_example
 
-from goloagent.runs.transitions import TABLE, Phase
+from goloagent.runs.transitions import TRANSITIONS, Phase
 
 ROOT = Path(__file__).parents[2]
 DOCS, TESTS = ROOT / "docs", ROOT / "tests"
@@ -37,7 +37,7 @@ def test_the_lifecycle_page_is_rendered_from_the_table() -> None:
     text = page.render()
     assert page.PAGE.read_text(encoding="utf-8") == text, "run `make docs`"
     rows = re.findall(r"^\| ([A-Z_]+) \| ([A-Z_]+) \| ([A-Z_]+) \|", text, re.MULTILINE)
-    assert rows == [(p.name, e.name, then.phase.name) for (p, e), then in TABLE.items()]
+    assert rows == [(p.name, e.name, then.phase.name) for (p, e), then in TRANSITIONS.items()]
     arrows = re.findall(r"^    (\S+) --> ([A-Z_]+|\[\*\])", text, re.MULTILINE)
     assert {there for _, there in arrows} == {phase.name for phase in Phase} | {"[*]"}
 

@@ -14,6 +14,7 @@ from goloagent.sandbox.isolation import (
     NotAllowed,
     PidNamespace,
     ProcessGroup,
+    backends,
     select,
 )
 

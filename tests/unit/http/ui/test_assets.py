@@ -10,6 +10,7 @@ import pytest
 from unit.http.in_memory import Agent, Answer
 
 import goloagent
+from goloagent.http.auth.access import AccessPolicy
 from goloagent.http.ui.assets import assets
 
 FILES = sorted(assets())
