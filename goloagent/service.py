@@ -114,7 +114,7 @@ class AgentService(Service):
         self._sweep_loop = Periodic(clock, SWEEP_SECONDS, "retention", parts.retention.sweep)
         self._check_loop = Periodic(clock, CHECK_SECONDS, "host-checks", parts.checks.check)
         self._status_loop = Periodic(
-            clock, STATUS_SECONDS, "status", lambda: self._condition.show(parts.health())
+            clock, STATUS_SECONDS, "status", lambda: self._condition.show(parts.health.current())
         )
         self._disk_loop = Periodic(clock, SPACE_SECONDS, "free-space", parts.disk.check)
         self._loops = (

@@ -14,27 +14,23 @@ from pathlib import Path
 from resource import RLIMIT_NOFILE, getrlimit
 from typing import Any
 
-import attrs
 from twisted.internet._resolver import GAIResolver
-from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import ensureDeferred
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
-from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.web.server import Site
 
+from goloagent.artifacts.removal import log_eviction, removing
 from goloagent.artifacts.store import ArtifactStore
 from goloagent.artifacts.upload_space import UploadSpace
 from goloagent.concurrency.threads import Threads
 from goloagent.core.descriptor_budget import reserve_of
-from goloagent.core.host_fault import RPC_ADDRESS, RPC_PORT_BUSY, HostFault, status_of
-from goloagent.core.stats.run_stats import RunStatistics
+from goloagent.core.host_fault import HostFault
 from goloagent.filesystem.disk_space import DiskSpaceGuard
+from goloagent.host.agent_health import AgentHealth
 from goloagent.host.checks import HostChecks, check_rpc_port, check_tasks, check_writable
 from goloagent.host.health import HealthState
 from goloagent.host.preflight import ProcessResources, own_user
-from goloagent.host.readiness import Health
 from goloagent.host.rpc_address import check_rpc_host
 from goloagent.host.startup_error import StartupError, reason, unusable
 from goloagent.host.token import read_token
@@ -52,16 +48,14 @@ from goloagent.http.streaming.broadcast import JobEventBus
 from goloagent.http.streaming.events import EventRoutes
 from goloagent.http.ui.assets import PageRoutes
 from goloagent.jobs.damaged_rows import DamagedRows
-from goloagent.jobs.job import Job
 from goloagent.jobs.queue_files import QueuedJobs
 from goloagent.jobs.repository import JobRepository
-from goloagent.jobs.rows import Content
-from goloagent.load.rpc_client import connect, is_free
+from goloagent.load.rpc_client import connect, is_free, rpc_endpoint
 from goloagent.metrics.exporter import Gauges, PrometheusExporter
 from goloagent.metrics.loop_lag import EventLoopLag
 from goloagent.outputs.availability import Availability
 from goloagent.outputs.dead_letter import open_for_delivery
-from goloagent.outputs.http.dialer import Address, Untrusted
+from goloagent.outputs.http.dialer import refusing
 from goloagent.outputs.http.proxy import ProxySettingError, find
 from goloagent.outputs.http.tls import FileError, Tls
 from goloagent.outputs.http.token import TokenFile
@@ -70,8 +64,9 @@ from goloagent.outputs.output import Output
 from goloagent.outputs.sinks.collector import make_collector_sink
 from goloagent.outputs.status import CollectorStatus
 from goloagent.outputs.worker import OutputWorker
+from goloagent.runs.control import JobControl
 from goloagent.runs.monitor import RunMonitor
-from goloagent.runs.preparation import PreparedRun, RunPreparer
+from goloagent.runs.preparation import RunPreparer
 from goloagent.runs.recovery import Recovery
 from goloagent.runs.restoration import Restoration
 from goloagent.runs.run import Run, RunDependencies
@@ -144,12 +139,12 @@ class Composition:
         self._space = DiskSpaceGuard(
             (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
         )
-        self._shrunk: set[str] = set()
         self.checks = self._make_checks()
         self.disk = HostChecks(
             (self._space.fault,), self.threads.critical.run, self.reactor.seconds, SLOW_LOOK_SECONDS
         )
-        self._rpc = self._rpc_endpoint()
+        self._rpc = rpc_endpoint(self.reactor, settings.rpc_host, settings.rpc_port)
+        self.health = self._make_health()
         self.upload_space = UploadSpace(partial(self._space.upload_room, settings.state))
         self._access = self._make_access()
         self._custody = self._make_custody()
@@ -218,6 +213,7 @@ class Composition:
 
     def front(self) -> Site:
         """Return what is to be served to clients."""
+        control = JobControl(self.supervisor, self._jobs, self.delivery)
         application = api(
             BinaryRoutes(self.binaries, self.syncer),
             JobRoutes(
@@ -225,21 +221,21 @@ class Composition:
                 jobs=self._jobs,
                 commits=self.syncer,
                 submit=self.supervisor.start_next,
-                cancel=self._cancel,
+                cancel=control.cancel,
                 delivery=self.delivery.status,
-                abandon=self._abandon,
+                abandon=control.abandon,
                 now=now,
-                health=lambda: self._health(self._fault_now),
+                health=self.health.before_write,
             ),
             LogRoutes(self._store, self._logs.open, self.reactor),
             EventRoutes(self._store, self._broadcast, self.reactor),
             StatisticsRoutes(
                 self._store,
-                self._running_statistics,
+                self.supervisor.statistics_of,
                 self.archive.get,
                 self.reactor,
             ),
-            HealthRoutes(self.health),
+            HealthRoutes(self.health.current),
             MetricsRoutes(self.meter.exposition),
             PageRoutes(),
             token=self._access.token is not None,
@@ -283,7 +279,9 @@ class Composition:
             token = None if settings.token_file is None else TokenFile(settings.token_file)
         except (ProxySettingError, FileError) as error:
             raise StartupError(str(error)) from None
-        made = make_collector_sink(self.reactor, settings.url, tls, proxy, token, self._vet)
+        made = make_collector_sink(
+            self.reactor, settings.url, tls, proxy, token, refusing(self._custody.holds)
+        )
         url, seconds = str(settings.url), self.reactor.seconds
         return Output(made, Availability(url, seconds, now, lambda: self.meter.account.pending))
 
@@ -299,15 +297,6 @@ class Composition:
             lambda fault: self._condition.tasks.report("delivery", fault),
             self._condition.add_notice,
         )
-
-    async def _vet(self, ours: Address, theirs: Address) -> None:
-        """Send nothing to a load test that listens where a collector or proxy should.
-
-        Raises:
-            Untrusted: one may be at the far end, the second address.
-        """
-        if await self._custody.holds((ours.host, ours.port), (theirs.host, theirs.port)):
-            raise Untrusted(string="a process of the load test listens there")
 
     def _make_custody(self) -> ProcessSupervisor:
         settings, wanted = self._settings, self._settings.containment
@@ -342,8 +331,8 @@ class Composition:
             now,
             self._space.check_free_space,
             settings.max_binaries_bytes,
-            self._dropped,
-            self._remove_in_thread,
+            log_eviction,
+            removing(self.threads.bulk.run),
         )
 
     def _open_binaries(self) -> list[Path]:
@@ -352,24 +341,10 @@ class Composition:
         except OSError as error:
             raise unusable("--state", error.filename or self.binaries.directory, error) from None
 
-    def _remove_in_thread(self, function: Callable[..., None], *arguments: object) -> None:
-        self.threads.bulk.run(function, *arguments).addErrback(
-            lambda failure: self._log.warn(
-                "what was uploaded cannot all be removed: {error}", error=failure.value
-            )
-        )
-
-    def _dropped(self, content: Content, ids: list[str]) -> None:
-        self._log.info(
-            "binary {id} and {others} of the same content make room for another",
-            id=ids[0],
-            others=len(ids) - 1,
-        )
-
     def _make_meter(self) -> PrometheusExporter:
         directories = {"logs": self._settings.logs, "state": self._settings.state}
         present = Gauges(
-            ready=lambda: self.health().ready,
+            ready=lambda: self.health.current().ready,
             jobs=self._store.count,
             delivery=lambda: self.delivery.state,
             log_bytes=self._logs.size,
@@ -387,21 +362,16 @@ class Composition:
             logs=settings.logs,
             binaries=self.binaries,
             user=settings.run_as,
-            fault=self._ready,
+            fault=self.health.check,
             in_thread=self.threads.critical.run,
             follow=lambda job, log: self.syncer.track(log, self._logs.open_sync(job)),
+            notice=self._condition.add_notice,
             stopped=self.remover.stopped,
         )
-
-        async def prepare(job: Job) -> PreparedRun:
-            staged = await stage.prepare(job)
-            staged.log.shrunk = lambda left: self._log_shrunk(job, left)
-            return staged
-
         return RunDependencies(
             clock=self.reactor,
             now=now,
-            prepare=prepare,
+            prepare=stage.prepare,
             spawn=self._custody.spawn,
             connect=lambda users: connect(self.reactor, self._rpc, users),
             is_strangers=self._custody.is_foreign_listener,
@@ -412,15 +382,6 @@ class Composition:
             keep_statistics=self.archive.put,
             in_thread=self.threads.bulk.run,
         )
-
-    def _rpc_endpoint(self) -> IStreamClientEndpoint:
-        """Return the RPC address; only a name needs a thread to be resolved."""
-        host, port = self._settings.rpc_host, self._settings.rpc_port
-        if isIPAddress(host):
-            return TCP4ClientEndpoint(self.reactor, host, port)
-        if isIPv6Address(host):
-            return TCP6ClientEndpoint(self.reactor, host, port)
-        return HostnameEndpoint(self.reactor, host, port)
 
     def _make_checks(self) -> HostChecks:
         settings = self._settings
@@ -434,77 +395,24 @@ class Composition:
         checks = (lambda: check_writable(directories), check_tasks, rpc_port)
         return HostChecks(checks, self.threads.critical.run, self.reactor.seconds)
 
-    async def _ready(self) -> HostFault | None:
-        """Return what keeps the machine from running a job, looked at now, or None."""
-        address = self._settings.rpc_address
-        fault = await self.disk.check() or await self.checks.check()
-        if fault is not None:
-            return fault
-        try:
-            if await is_free(self._rpc):
-                return None
-        except (OSError, RuntimeError) as error:
-            sentence = f"The RPC address {address} cannot be looked at: {error}."
-            return HostFault(status_of(error) or RPC_ADDRESS, sentence)
-        sentence = f"Another program listens on the RPC address {address}; stop it."
-        return HostFault(RPC_PORT_BUSY, sentence)
+    def _make_health(self) -> AgentHealth:
+        return AgentHealth(
+            self._condition,
+            self.disk,
+            self.checks,
+            self._space.fault,
+            lambda: self.supervisor.fault,
+            self._settings.rpc_address,
+            lambda: is_free(self._rpc),
+            self._collector_status,
+        )
 
-    def _fault(self) -> HostFault | None:
-        """Return what was found last: nothing here waits for a disk."""
-        return self.disk.fault or self.supervisor.fault or self.checks.fault
-
-    def _fault_now(self) -> HostFault | None:
-        """Look at the disk too: for who is about to write to it."""
-        return self._space.fault() or self._fault()
-
-    def health(self) -> Health:
-        """Return how the agent is now, as ``/health`` shows it. Answers when a disk does not."""
-        return self._health(self._fault)
-
-    def _health(self, fault: Callable[[], HostFault | None]) -> Health:
-        health = self._condition.current(fault)
+    def _collector_status(self) -> CollectorStatus:
         if self.output is None:
-            status = CollectorStatus(pending=self.meter.account.pending)
-        else:
-            status = self.output.availability.status
-        return attrs.evolve(health, collector=status)
+            return CollectorStatus(pending=self.meter.account.pending)
+        return self.output.availability.status
 
     @property
     def adopts_orphans(self) -> bool:
         """Whether what load tests leave behind becomes a child of the agent."""
         return self._custody.adopts_orphans
-
-    def _cancel(self, job: Job) -> bool:
-        kept = self.supervisor.cancel(job)
-        self._jobs.publish(job)
-        return kept
-
-    def _abandon(self, job: Job) -> int:
-        """Give up what is pending of a job that is over, and return how much it is.
-
-        Raises:
-            OSError: that cannot be saved; it is pending as before.
-        """
-        before = attrs.evolve(job.results)
-        count = self.delivery.abandon(job)
-        try:
-            self._jobs.change(job)
-        except OSError:
-            job.results = before
-            self.delivery.begin(job)
-            self.delivery.end(job)
-            raise
-        return count
-
-    def _log_shrunk(self, job: Job, left: int) -> None:
-        """Say once that another program has cut a log while it is written."""
-        if job.id not in self._shrunk:
-            self._shrunk.add(job.id)
-            self._condition.add_notice(
-                f"out.log of job {job.id} was cut to {left} bytes by another program while it was"
-                " written; what it had is gone from the log"
-            )
-
-    def _running_statistics(self, job: Job) -> RunStatistics | None:
-        run = self.supervisor.running
-        return run.statistics if run is not None and run.job is job else None

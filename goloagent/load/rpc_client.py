@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from typing import Any, cast
 from typing import Protocol as Shape
-from typing import cast
 
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import (
     IConsumer,
@@ -192,6 +194,15 @@ class RpcClient(Protocol):
         """Take the fast path again: the transport has sent all that it held."""
         self._behind = False
         cast(IConsumer, self.transport).unregisterProducer()
+
+
+def rpc_endpoint(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:
+    """Return the endpoint of a load test; only a name needs a thread to be resolved."""
+    if isIPAddress(host):
+        return TCP4ClientEndpoint(reactor, host, port)
+    if isIPv6Address(host):
+        return TCP6ClientEndpoint(reactor, host, port)
+    return HostnameEndpoint(reactor, host, port)
 
 
 def connect(

@@ -74,6 +74,7 @@ class RunPreparer:
         fault: returns what keeps the machine from running any job at present, or None.
         in_thread: runs a function off the reactor thread.
         follow: has the log of a run synced from now on; returns when it is durable that it exists.
+        notice: takes a sentence for the operator.
         stopped: tells whether the agent stops, so that removals must end.
     """
 
@@ -84,6 +85,7 @@ class RunPreparer:
     fault: Callable[[], Awaitable[HostFault | None]]
     in_thread: Callable[..., Deferred[None]]
     follow: Callable[[Job, RunLogWriter], Awaitable[None]]
+    notice: Callable[[str], None] = lambda sentence: None
     stopped: Callable[[], bool] = lambda: False
     # Waits for the copy that an earlier attempt has left to its thread.
     _copying: DeferredLock = attrs.field(factory=DeferredLock, init=False)
@@ -114,7 +116,15 @@ class RunPreparer:
             if cause is None:
                 raise
             raise PreparationError(cause) from error
+        log.shrunk = partial(self._report_shrunk, job.id, log)
         return PreparedRun(program, directory, log, discard_log, self.stopped)
+
+    def _report_shrunk(self, job_id: str, log: RunLogWriter, left: int) -> None:
+        log.shrunk = lambda _: None  # one notice for each run
+        self.notice(
+            f"out.log of job {job_id} was cut to {left} bytes by another program while it was"
+            " written; what it had is gone from the log"
+        )
 
     async def _program(self, job: Job, directory: Path) -> Path:
         binary = self.binaries.store.binary(job.spec.binary)

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from goloagent.core.host_fault import HostFault
+from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import FailureReason, Job, State
 from goloagent.runs import messages, outcome
@@ -85,6 +86,11 @@ class JobScheduler:
     def running(self) -> Run | None:
         """The run under way; its job may be over, while what it has left is cleared up."""
         return self._running
+
+    def statistics_of(self, job: Job) -> RunStatistics | None:
+        """Return the live statistics of `job`, or None if it does not run."""
+        run = self._running
+        return run.statistics if run is not None and run.job is job else None
 
     def check_space(self) -> None:
         """Have the running job end when the disk is about to be full."""

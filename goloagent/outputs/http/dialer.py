@@ -45,6 +45,22 @@ class ProxyError(Exception):
     """A proxy opens no tunnel; the message says what it answered."""
 
 
+def refusing(
+    holds: Callable[[tuple[str, int], tuple[str, int]], Awaitable[bool]],
+) -> Vet:
+    """Return a check that sends nothing to a load test in the place of a collector or proxy.
+
+    Args:
+        holds: whether a process of a load test may hold the far end, the second of two addresses.
+    """
+
+    async def vet(ours: Address, theirs: Address) -> None:
+        if await holds((ours.host, ours.port), (theirs.host, theirs.port)):
+            raise Untrusted(string="a process of the load test listens there")
+
+    return vet
+
+
 @implementer(IHandshakeListener)
 class Stream(Protocol):
     """A connection that is prepared and then taken over by another protocol."""

@@ -1,0 +1,56 @@
+"""What clients may do to jobs: cancel one, and abandon results that cannot be delivered."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+
+from goloagent.jobs.job import Job
+from goloagent.jobs.repository import JobRepository
+from goloagent.runs.scheduler import JobScheduler
+
+
+class Delivery(Protocol):
+    """The output, which counts what is delivered of each job."""
+
+    def begin(self, job: Job) -> None:
+        """Add a job whose results are to be delivered."""
+
+    def end(self, job: Job) -> None:
+        """Note that no result of the job will be added."""
+
+    def abandon(self, job: Job) -> int:
+        """Count the pending results of the job as abandoned, and return their number."""
+
+
+@attrs.frozen
+class JobControl:
+    """Changes jobs at the request of clients, and saves and publishes every change."""
+
+    scheduler: JobScheduler
+    jobs: JobRepository
+    delivery: Delivery
+
+    def cancel(self, job: Job) -> bool:
+        """Cancel a job, and return whether that is saved."""
+        saved = self.scheduler.cancel(job)
+        self.jobs.publish(job)
+        return saved
+
+    def abandon(self, job: Job) -> int:
+        """Abandon the pending results of a job that is over, and return their number.
+
+        Raises:
+            OSError: the change cannot be saved; the results are pending as before.
+        """
+        before = attrs.evolve(job.results)
+        count = self.delivery.abandon(job)
+        try:
+            self.jobs.change(job)
+        except OSError:
+            job.results = before
+            self.delivery.begin(job)
+            self.delivery.end(job)
+            raise
+        return count
