@@ -32,7 +32,7 @@ from goloagent.runs import outcome
 from goloagent.sandbox.reaper import REAP_SECONDS, Reaper
 from goloagent.settings import Settings
 from goloagent.wal.retention import SWEEP_SECONDS
-from goloagent.wiring import Composition, now
+from goloagent.wiring import Components, now
 
 # From the signal to the end, everything in; what each phase leaves for those after it.
 STOP_SECONDS = 20.0
@@ -61,7 +61,7 @@ class AgentService(Service):
         self._settings = settings
         self._terminal = terminal
         self._notifier = notifier(os.environ, os.getpid())
-        self._condition = HealthState(self._notifier)
+        self._state = HealthState(self._notifier)
         self._ports: list[IListeningPort] = []
         self._disk_failure: FailureReason | None = None
         self._start_failed = False
@@ -79,42 +79,44 @@ class AgentService(Service):
         self._signals.install()
         try:
             self._open()
-            self._start_tasks()
+            self._start_periodic_tasks()
         except Exception as error:
             raise self._terminal.refuse(error) from None
         self._terminal.close()
-        self._beginning = ensureDeferred(self._begin())
-        self._beginning.addErrback(self._cannot_begin)
-        self._parts.reactor.callWhenRunning(self._signals.release)
-        self._parts.reactor.addSystemEventTrigger("after", "shutdown", self._signals.close)
+        self._recovery = ensureDeferred(self._recover())
+        self._recovery.addErrback(self._recovery_failed)
+        self._components.reactor.callWhenRunning(self._signals.release)
+        self._components.reactor.addSystemEventTrigger("after", "shutdown", self._signals.close)
         super().startService()
 
     def _open(self) -> None:
-        self._premises = acquire(self._settings, now)
-        self._parts = Composition(
-            self._settings, self._premises, self._condition, self._disk_failed
+        self._resources = acquire(self._settings, now)
+        self._components = Components(
+            self._settings, self._resources, self._state, self._disk_failed
         )
         self._signals.hold()
         use_batch_scheduling()  # the threads that start next do so too
         self._start_threads()
         announce(self._settings)
-        self._ports = listen(self._parts.reactor, self._settings.listen, self._parts.front())
+        self._ports = listen(
+            self._components.reactor, self._settings.listen, self._components.build_site()
+        )
 
-    def _start_tasks(self) -> None:
-        parts, tasks, clock = self._parts, self._condition.tasks, self._parts.reactor
+    def _start_periodic_tasks(self) -> None:
+        parts, tasks, clock = self._components, self._state.tasks, self._components.reactor
         beat_seconds = self._notifier.watchdog_seconds or BEAT_SECONDS
-        self._beat_loop = Periodic(clock, beat_seconds, "heartbeat", self._condition.heartbeat)
-        self._account_loop = Periodic(clock, ACCOUNT_SECONDS, "account", parts.meter.account.poll)
+        self._heartbeat_loop = Periodic(clock, beat_seconds, "heartbeat", self._state.heartbeat)
+        self._account_loop = Periodic(
+            clock, ACCOUNT_SECONDS, "account", parts.exporter.counters.poll
+        )
         self._upload_space_loop = Periodic(
             clock, SPACE_SECONDS, "upload space check", parts.upload_space.check
         )
-        self._space_loop = Periodic(
-            clock, SPACE_SECONDS, "disk-space", parts.supervisor.check_space
-        )
+        self._space_loop = Periodic(clock, SPACE_SECONDS, "disk-space", parts.scheduler.check_space)
         self._sweep_loop = Periodic(clock, SWEEP_SECONDS, "retention", parts.retention.sweep)
         self._check_loop = Periodic(clock, CHECK_SECONDS, "host-checks", parts.checks.check)
         self._status_loop = Periodic(
-            clock, STATUS_SECONDS, "status", lambda: self._condition.show(parts.health.current())
+            clock, STATUS_SECONDS, "status", lambda: self._state.show(parts.health.current())
         )
         self._disk_loop = Periodic(clock, SPACE_SECONDS, "free-space", parts.disk.check)
         self._loops = (
@@ -126,48 +128,48 @@ class AgentService(Service):
             self._sweep_loop,
             self._upload_space_loop,
         )
-        tasks.add(self._beat_loop, *self._loops)
+        tasks.add(self._heartbeat_loop, *self._loops)
         if os.getpid() == 1 or parts.adopts_orphans:
             reaper = Periodic(clock, REAP_SECONDS, "reaper", Reaper().reap)
             tasks.add(reaper)
             reaper.start()
-        tasks.add(parts.syncer.loop, parts.lateness.loop, parts.pulse.loop)
+        tasks.add(parts.syncer.loop, parts.loop_lag.loop, parts.monitor.loop)
         parts.delivery.start()
         parts.syncer.start()
-        parts.lateness.start()
-        self._beat_loop.start(now=True)
+        parts.loop_lag.start()
+        self._heartbeat_loop.start(now=True)
         if parts.output is not None:
             parts.output.start()
 
-    async def _begin(self) -> None:
+    async def _recover(self) -> None:
         """Take up what an earlier life left, and begin with the queue."""
-        parts = self._parts
-        for job in self._premises.store.unsettled():
-            parts.meter.observe(job)
+        parts = self._components
+        for job in self._resources.store.unsettled():
+            parts.exporter.observe(job)
         # First what the database knows: what is restored is taken up as it is found.
         await parts.recovery.recover()
-        if await parts.restoration.restore(self._premises.damage):
-            self._premises.restored()
+        if await parts.restoration.restore(self._resources.damage):
+            self._resources.restored()
         self._account_loop.start(now=True)
         self._status_loop.start()
-        parts.supervisor.start()
-        self._condition.ready()
+        parts.scheduler.start()
+        self._state.ready()
         self._upload_space_loop.start(now=True)
         self._space_loop.start(now=True)
         self._sweep_loop.start(now=True)
         self._check_loop.start(now=True)
         self._disk_loop.start(now=True)
-        parts.pulse.start()
+        parts.monitor.start()
         ensureDeferred(parts.remover.remove(parts.leftovers))
 
-    def _cannot_begin(self, failure: Failure) -> None:
+    def _recovery_failed(self, failure: Failure) -> None:
         """End the agent because it could not take up what an earlier life left."""
         if failure.check(CancelledError):
             return  # it was told to stop meanwhile
         sentence = self._terminal.report(failure)
-        self._condition.set_status(START_FAILED, sentence)
+        self._state.set_status(START_FAILED, sentence)
         self._start_failed = True
-        self._parts.reactor.callWhenRunning(self._stop_reactor)
+        self._components.reactor.callWhenRunning(self._stop_reactor)
 
     def stopService(self) -> Deferred[None]:
         """Stop in order: requests, the running job, its results; in `STOP_SECONDS` at most."""
@@ -177,38 +179,38 @@ class AgentService(Service):
         return ensureDeferred(self._stop())
 
     async def _stop(self) -> None:
-        parts, failure = self._parts, self._disk_failure
+        parts, failure = self._components, self._disk_failure
         stop = OrderedStop(parts.reactor, STOP_SECONDS, self._guard.enter)
         if failure is None:
-            self._condition.set_status("stopping", "the agent was told to end")
+            self._state.set_status("stopping", "the agent was told to end")
             await stop.phase("closing the listeners", lambda _: close(self._ports), _FOR_RUN)
-        self._beginning.cancel()
+        self._recovery.cancel()
         for loop in self._loops:
             loop.cancel()
-        parts.archive.stop()
+        parts.summaries.stop()
         parts.remover.stop()
         if failure is not None:
             # What cannot be committed would only be sent again.
             await stop.phase("ending the delivery", lambda _: parts.delivery.stop(0.0), _FOR_RUN)
         cause = failure or outcome.AGENT_STOPPED
-        await stop.phase("ending the running job", lambda _: parts.supervisor.stop(cause), _FOR_RUN)
-        parts.pulse.stop()
+        await stop.phase("ending the running job", lambda _: parts.scheduler.stop(cause), _FOR_RUN)
+        parts.monitor.stop()
         if failure is None:
             await stop.phase("delivering results", parts.delivery.stop, _FOR_DRAIN)
         await stop.phase("closing the listeners", lambda _: close(self._ports), _FOR_SYNC)
         if (output := parts.output) is not None:
             await stop.phase("closing connections", lambda _: output.stop(), _FOR_SYNC)
         durable = await stop.phase("syncing logs", lambda _: parts.syncer.stop(), _FOR_CLOSE)
-        parts.lateness.stop()
+        parts.loop_lag.stop()
         if durable and self._disk_failure is None:
             # To close the database is to trust the disk with what it holds.
-            durable = await stop.phase("closing the database", lambda _: self._premises.release())
-        self._beat_loop.stop()
+            durable = await stop.phase("closing the database", lambda _: self._resources.release())
+        self._heartbeat_loop.stop()
         self._end(stop, durable)
 
     def _end(self, stop: OrderedStop, durable: bool) -> None:
         """Report what the stop has left, and set the exit code."""
-        parts = self._parts
+        parts = self._components
         busy = parts.threads.unfinished
         if stop.left or busy:
             self._log.warn(
@@ -228,7 +230,7 @@ class AgentService(Service):
 
     def _start_threads(self) -> None:
         try:
-            self._parts.threads.start()
+            self._components.threads.start()
             self._guard.start()
         except RuntimeError as error:
             raise StartupError(
@@ -238,18 +240,18 @@ class AgentService(Service):
     def _disk_failed(self, sentence: str) -> None:
         """Commit nothing any more, and end: after a restart the disk says what it has."""
         self._log.critical("{sentence}; the agent ends", sentence=sentence)
-        self._parts.meter.sync_failed()
-        stopping = self._condition.health.status == "stopping"
-        self._condition.set_status(DISK_FAILED, sentence)
+        self._components.exporter.sync_failed()
+        stopping = self._state.health.status == "stopping"
+        self._state.set_status(DISK_FAILED, sentence)
         self._disk_failure = FailureReason("disk-failed", f"The agent ended: {sentence}.")
-        self._premises.store.freeze()
+        self._resources.store.freeze()
         if not stopping:
             self._stop_reactor()
 
     def _on_stop_signal(self, name: str) -> None:
         """Begin the stop; called in a signal handler, anywhere between two events."""
         self._guard.arm()
-        self._parts.reactor.callFromThread(self._stop_by_signal, name)
+        self._components.reactor.callFromThread(self._stop_by_signal, name)
 
     def _stop_by_signal(self, name: str) -> None:
         if self._stopping:
@@ -269,7 +271,7 @@ class AgentService(Service):
     def _stop_reactor(self) -> None:
         if not self._stopping:
             self._stopping = True
-            self._parts.reactor.stop()
+            self._components.reactor.stop()
 
 
 def _exit(code: int) -> None:

@@ -82,7 +82,7 @@ from goloagent.wal.stats_cache import SummaryCache
 from goloagent.wal.syncer import WalSyncer
 
 # Of a look at how much is free, which is a matter of microseconds where the disk answers.
-SLOW_LOOK_SECONDS = 5.0
+SLOW_CHECK_SECONDS = 5.0
 
 
 def now() -> datetime:
@@ -101,7 +101,7 @@ def _threads(reactor: Any) -> Threads:
     return threads
 
 
-class Composition:
+class Components:
     """The pieces of an agent with `settings` on `premises`.
 
     Args:
@@ -116,8 +116,8 @@ class Composition:
     def __init__(
         self,
         settings: Settings,
-        premises: ProcessResources,
-        condition: HealthState,
+        resources: ProcessResources,
+        state: HealthState,
         disk_failed: Callable[[str], None],
     ) -> None:
         from twisted.internet import reactor
@@ -129,77 +129,80 @@ class Composition:
         # Twisted would log the start and stop of each connection attempt.
         Factory.noisy = False
         self._settings = settings
-        self._store = premises.store
-        self._condition = condition
-        self._logs = RunFiles(settings.logs)
-        self.archive = SummaryCache(settings.logs, self.threads.bulk.run)
-        self._broadcast = JobEventBus(lambda job: self.delivery.status(job))
-        self._queued = QueuedJobs(premises.remains.queue)
+        self._store = resources.store
+        self._state = state
+        self._run_files = RunFiles(settings.logs)
+        self.summaries = SummaryCache(settings.logs, self.threads.bulk.run)
+        self._events = JobEventBus(lambda job: self.delivery.status(job))
+        self._queue_files = QueuedJobs(resources.remains.queue)
         self.remover = Remover(self.threads.bulk.run)
-        self._space = DiskSpaceGuard(
+        self._disk_space = DiskSpaceGuard(
             (settings.logs, settings.state), settings.min_free_bytes, settings.max_log_bytes
         )
         self.checks = self._make_checks()
         self.disk = HostChecks(
-            (self._space.fault,), self.threads.critical.run, self.reactor.seconds, SLOW_LOOK_SECONDS
+            (self._disk_space.fault,),
+            self.threads.critical.run,
+            self.reactor.seconds,
+            SLOW_CHECK_SECONDS,
         )
         self._rpc = rpc_endpoint(self.reactor, settings.rpc_host, settings.rpc_port)
         self.health = self._make_health()
-        self.upload_space = UploadSpace(partial(self._space.upload_room, settings.state))
+        self.upload_space = UploadSpace(partial(self._disk_space.upload_room, settings.state))
         self._access = self._make_access()
-        self._custody = self._make_custody()
-        self.binaries = self._make_binaries()
-        self.leftovers = [*premises.leftovers, *self._open_binaries()]
-        self.meter = self._make_meter()
-        self.lateness = EventLoopLag(reactor, self.meter.late)
+        self._processes = self._make_process_supervisor()
+        self.artifacts = self._make_artifacts()
+        self.leftovers = [*resources.leftovers, *self._open_artifacts()]
+        self.exporter = self._make_exporter()
+        self.loop_lag = EventLoopLag(reactor, self.exporter.observe_loop_lag)
         self.output = self._make_output()
         self._jobs = JobRepository(
             self._store,
-            subscribers=(self.meter.observe, self._queued.observe, self._broadcast.changed),
-            write_account=self._logs.write_manifest,
+            subscribers=(self.exporter.observe, self._queue_files.observe, self._events.changed),
+            write_manifest=self._run_files.write_manifest,
             warn=lambda sentence: self._log.warn("{sentence}", sentence=sentence),
         )
-        self._store.report_to(DamagedRows(condition.add_notice))
+        self._store.report_to(DamagedRows(state.add_notice))
         self.syncer = WalSyncer(
             reactor,
             self.threads.critical.run,
             self._store,
-            self.binaries,
+            self.artifacts,
             self._jobs.save_again,
             disk_failed,
         )
         self.delivery = self._make_delivery()
-        tools = self._make_tools(premises)
-        self.supervisor = JobScheduler(
+        tools = self._make_run_dependencies(resources)
+        self.scheduler = JobScheduler(
             self._store,
             make_run=lambda job: Run(job, tools),
-            end_survivors=lambda job: ensureDeferred(self._custody.reap_leftovers(job.id)),
+            end_survivors=lambda job: ensureDeferred(self._processes.reap_leftovers(job.id)),
             now=now,
             clock=reactor,
             save=self._jobs.save,
         )
-        self.pulse = RunMonitor(reactor, now, lambda: self.supervisor.running, self._broadcast)
+        self.monitor = RunMonitor(reactor, now, lambda: self.scheduler.running, self._events)
         self.recovery = Recovery(
             self._store,
-            self._logs.open,
+            self._run_files.open,
             self.delivery,
             self._jobs.save_soon,
             now,
             self.threads.bulk.run,
-            condition.add_notice,
-            self._logs.write_statistics,
-            self._logs.stderr_tail,
-            self._logs.read_manifest,
+            state.add_notice,
+            self._run_files.write_statistics,
+            self._run_files.stderr_tail,
+            self._run_files.read_manifest,
         )
         self.restoration = Restoration(
             self._store,
-            premises.remains,
-            self._queued,
+            resources.remains,
+            self._queue_files,
             self.recovery,
             self._jobs.save_soon,
             now,
             self.threads.bulk.run,
-            condition.add_notice,
+            state.add_notice,
         )
         self.retention = Retention(
             self._store,
@@ -211,32 +214,32 @@ class Composition:
             self.threads.bulk.run,
         )
 
-    def front(self) -> Site:
+    def build_site(self) -> Site:
         """Return what is to be served to clients."""
-        control = JobControl(self.supervisor, self._jobs, self.delivery)
+        control = JobControl(self.scheduler, self._jobs, self.delivery)
         application = api(
-            BinaryRoutes(self.binaries, self.syncer),
+            BinaryRoutes(self.artifacts, self.syncer),
             JobRoutes(
                 store=self._store,
                 jobs=self._jobs,
                 commits=self.syncer,
-                submit=self.supervisor.start_next,
+                submit=self.scheduler.start_next,
                 cancel=control.cancel,
                 delivery=self.delivery.status,
                 abandon=control.abandon,
                 now=now,
                 health=self.health.before_write,
             ),
-            LogRoutes(self._store, self._logs.open, self.reactor),
-            EventRoutes(self._store, self._broadcast, self.reactor),
+            LogRoutes(self._store, self._run_files.open, self.reactor),
+            EventRoutes(self._store, self._events, self.reactor),
             StatisticsRoutes(
                 self._store,
-                self.supervisor.statistics_of,
-                self.archive.get,
+                self.scheduler.statistics_of,
+                self.summaries.get,
                 self.reactor,
             ),
             HealthRoutes(self.health.current),
-            MetricsRoutes(self.meter.exposition),
+            MetricsRoutes(self.exporter.exposition),
             PageRoutes(),
             token=self._access.token is not None,
         )
@@ -244,24 +247,24 @@ class Composition:
         return site(
             application,
             self._access,
-            self.binaries,
+            self.artifacts,
             settings.max_upload_bytes,
             self.reactor,
             self.threads.bulk.run,
-            self.meter.uploaded,
+            self.exporter.uploaded,
             Limits(
                 settings.max_connections,
                 settings.max_connections_per_peer,
                 reserve_of(getrlimit(RLIMIT_NOFILE)[0], settings.max_connections),
             ),
-            self.meter.refused,
+            self.exporter.refused,
             self.upload_space,
         )
 
     def _make_access(self) -> AccessPolicy:
         settings = self._settings
         token = read_token(settings.token_file)
-        self._condition.set_protections(
+        self._state.set_protections(
             run_as=settings.run_as or own_user(),
             token=token is not None,
             min_free_bytes=settings.min_free_bytes,
@@ -280,10 +283,10 @@ class Composition:
         except (ProxySettingError, FileError) as error:
             raise StartupError(str(error)) from None
         made = make_collector_sink(
-            self.reactor, settings.url, tls, proxy, token, refusing(self._custody.holds)
+            self.reactor, settings.url, tls, proxy, token, refusing(self._processes.holds)
         )
         url, seconds = str(settings.url), self.reactor.seconds
-        return Output(made, Availability(url, seconds, now, lambda: self.meter.account.pending))
+        return Output(made, Availability(url, seconds, now, lambda: self.exporter.counters.pending))
 
     def _make_delivery(self) -> OutputWorker | NoOutput:
         if self.output is None:
@@ -291,19 +294,19 @@ class Composition:
         return OutputWorker(
             self.reactor,
             now,
-            self.output.availability.watched(self.meter.measured(self.output.collector.send)),
-            partial(open_for_delivery, self._logs),
+            self.output.availability.watched(self.exporter.measured(self.output.collector.send)),
+            partial(open_for_delivery, self._run_files),
             self._jobs.save_soon,
-            lambda fault: self._condition.tasks.report("delivery", fault),
-            self._condition.add_notice,
+            lambda fault: self._state.tasks.report("delivery", fault),
+            self._state.add_notice,
         )
 
-    def _make_custody(self) -> ProcessSupervisor:
+    def _make_process_supervisor(self) -> ProcessSupervisor:
         settings, wanted = self._settings, self._settings.containment
         try:
             archive.install(settings.state)
         except OSError as error:
-            self._condition.add_notice(
+            self._state.add_notice(
                 f"load tests in Python cannot import goloagent.sdk: {settings.state}/"
                 f"{archive.NAME} cannot be written: {reason(error)}; restart the agent to retry"
             )
@@ -320,75 +323,76 @@ class Composition:
             )
         except NotAllowed as error:
             raise StartupError(f"--containment {wanted}: {error}") from None
-        self._condition.set_protections(processes=custody.isolation, files=custody.files)
+        self._state.set_protections(processes=custody.isolation, files=custody.files)
         return custody
 
-    def _make_binaries(self) -> ArtifactStore:
+    def _make_artifacts(self) -> ArtifactStore:
         settings = self._settings
         return ArtifactStore(
             settings.state,
             self._store,
             now,
-            self._space.check_free_space,
+            self._disk_space.check_free_space,
             settings.max_binaries_bytes,
             log_eviction,
             removing(self.threads.bulk.run),
         )
 
-    def _open_binaries(self) -> list[Path]:
+    def _open_artifacts(self) -> list[Path]:
         try:
-            return self.binaries.open()
+            return self.artifacts.open()
         except OSError as error:
-            raise unusable("--state", error.filename or self.binaries.directory, error) from None
+            raise unusable("--state", error.filename or self.artifacts.directory, error) from None
 
-    def _make_meter(self) -> PrometheusExporter:
+    def _make_exporter(self) -> PrometheusExporter:
         directories = {"logs": self._settings.logs, "state": self._settings.state}
         present = Gauges(
             ready=lambda: self.health.current().ready,
             jobs=self._store.count,
             delivery=lambda: self.delivery.state,
-            log_bytes=self._logs.size,
+            log_bytes=self._run_files.size,
             free_bytes=lambda: {
-                name: self._space.free_bytes(directory) for name, directory in directories.items()
+                name: self._disk_space.free_bytes(directory)
+                for name, directory in directories.items()
             },
         )
         return PrometheusExporter(self.reactor, now, present)
 
-    def _make_tools(self, premises: ProcessResources) -> RunDependencies:
+    def _make_run_dependencies(self, premises: ProcessResources) -> RunDependencies:
         settings = self._settings
         check_rpc_host(settings.rpc_host)
         stage = RunPreparer(
             work=premises.work,
             logs=settings.logs,
-            binaries=self.binaries,
+            artifacts=self.artifacts,
             user=settings.run_as,
             fault=self.health.check,
             in_thread=self.threads.critical.run,
-            follow=lambda job, log: self.syncer.track(log, self._logs.open_sync(job)),
-            notice=self._condition.add_notice,
+            track=lambda job, log: self.syncer.track(log, self._run_files.open_sync(job)),
+            notice=self._state.add_notice,
             stopped=self.remover.stopped,
         )
         return RunDependencies(
             clock=self.reactor,
             now=now,
             prepare=stage.prepare,
-            spawn=self._custody.spawn,
+            spawn=self._processes.spawn,
             connect=lambda users: connect(self.reactor, self._rpc, users),
-            is_strangers=self._custody.is_foreign_listener,
+            is_foreign_listener=self._processes.is_foreign_listener,
             save=self._jobs.save,
             commit=lambda job: self.syncer.save(partial(self._jobs.change, job)),
             delivery=self.delivery,
-            too_much=self._space.check_run,
-            keep_statistics=self.archive.put,
+            check_space=self._disk_space.check_run,
+            keep_statistics=self.summaries.put,
             in_thread=self.threads.bulk.run,
         )
 
     def _make_checks(self) -> HostChecks:
         settings = self._settings
-        directories = self._space.directories
+        directories = self._disk_space.directories
 
         def rpc_port() -> HostFault | None:
-            if self.supervisor.running is not None:
+            if self.scheduler.running is not None:
                 return None  # it is the load test that listens
             return check_rpc_port(settings.rpc_host, settings.rpc_port)
 
@@ -397,11 +401,11 @@ class Composition:
 
     def _make_health(self) -> AgentHealth:
         return AgentHealth(
-            self._condition,
+            self._state,
             self.disk,
             self.checks,
-            self._space.fault,
-            lambda: self.supervisor.fault,
+            self._disk_space.fault,
+            lambda: self.scheduler.fault,
             self._settings.rpc_address,
             lambda: is_free(self._rpc),
             self._collector_status,
@@ -409,10 +413,10 @@ class Composition:
 
     def _collector_status(self) -> CollectorStatus:
         if self.output is None:
-            return CollectorStatus(pending=self.meter.account.pending)
+            return CollectorStatus(pending=self.exporter.counters.pending)
         return self.output.availability.status
 
     @property
     def adopts_orphans(self) -> bool:
         """Whether what load tests leave behind becomes a child of the agent."""
-        return self._custody.adopts_orphans
+        return self._processes.adopts_orphans

@@ -28,7 +28,7 @@ class JobRepository:
 
     store: Store
     subscribers: Sequence[Callable[[Job], None]]
-    write_account: Callable[[Job], None]
+    write_manifest: Callable[[Job], None]
     warn: Callable[[str], None]
     _unsaved: dict[str, Job] = attrs.field(init=False, factory=dict)
     _without_account: dict[str, Job] = attrs.field(init=False, factory=dict)
@@ -82,7 +82,7 @@ class JobRepository:
         except OSError:
             return
         for job in list(self._without_account.values()):
-            self._account(job)
+            self._write_manifest(job)
 
     def publish(self, job: Job) -> None:
         """Notify the subscribers that a job has changed."""
@@ -93,11 +93,11 @@ class JobRepository:
         self.store.save(job)
         self._unsaved.pop(job.id, None)
         if job.fully_delivered and job.has_log:
-            self._account(job)
+            self._write_manifest(job)
 
-    def _account(self, job: Job) -> None:
+    def _write_manifest(self, job: Job) -> None:
         try:
-            self.write_account(job)
+            self.write_manifest(job)
         except FileNotFoundError as error:
             self._without_account.pop(job.id, None)
             self.warn(f"the account of job {job.id} is not written: {error}")

@@ -77,7 +77,7 @@ class PrometheusExporter:
     def __init__(self, clock: Clock, now: Callable[[], datetime], present: Gauges) -> None:
         without_creation_times()
         self._clock = clock
-        self.account = JobCounters(clock.seconds, now)
+        self.counters = JobCounters(clock.seconds, now)
         self._registry = registry = CollectorRegistry(auto_describe=False)
         Info("golo_agent_build", "What runs.", registry=registry).info(
             {
@@ -86,7 +86,7 @@ class PrometheusExporter:
                 "twisted": version("twisted"),
             }
         )
-        registry.register(_ScrapeCollector(self.account, present))
+        registry.register(_ScrapeCollector(self.counters, present))
         self._pushes = Counter(
             "golo_agent_pushes",
             "Batches sent to the collector, by what its answer means.",
@@ -94,7 +94,7 @@ class PrometheusExporter:
             registry=registry,
         )
         for verdict in Disposition:
-            self._pushes.labels(verdict.name.lower())
+            self._pushes.labels(verdict.value)
         self._push_seconds = Histogram(
             "golo_agent_push_duration_seconds",
             "From a batch's sending to the collector's answer, or to giving up.",
@@ -137,7 +137,7 @@ class PrometheusExporter:
 
     def observe(self, job: Job) -> None:
         """Take in where a job stands; for each time that it is saved."""
-        delivered = self.account.update(job)["results_delivered"]
+        delivered = self.counters.update(job)["results_delivered"]
         if delivered:
             self._batch_results.observe(delivered)
 
@@ -149,12 +149,12 @@ class PrometheusExporter:
             answer = await push(name, key, body)
             self._push_seconds.observe(max(0.0, self._clock.seconds() - begun))
             self._batch_bytes.observe(len(body))
-            self._pushes.labels(classify(answer).name.lower()).inc()
+            self._pushes.labels(classify(answer).value).inc()
             return answer
 
         return measured_push
 
-    def late(self, seconds: float) -> None:
+    def observe_loop_lag(self, seconds: float) -> None:
         """Take in how late the event loop was."""
         self._late_seconds.observe(seconds)
 
@@ -172,7 +172,7 @@ class PrometheusExporter:
 
     def exposition(self, accept: str) -> tuple[str, bytes]:
         """Return the content type that suits an ``Accept`` header, and all metrics in it."""
-        self.account.poll()
+        self.counters.poll()
         try:
             encode, content_type = choose_encoder(accept)
             return content_type, encode(self._registry)

@@ -92,10 +92,10 @@ class Availability:
 
     def _answered(self, answer: Response) -> None:
         verdict = classify(answer)
-        if verdict is Disposition.TAKEN:
+        if verdict is Disposition.DELIVERED:
             self._taken()
-        elif verdict is not Disposition.DIVIDE:
-            self._failed(HOLDING if verdict is Disposition.HOLD else RETRYING, str(answer))
+        elif verdict is not Disposition.SPLIT:
+            self._failed(HOLDING if verdict is Disposition.PAUSE else RETRYING, str(answer))
 
     def _taken(self) -> None:
         self._taken_at = self._seconds()

@@ -124,7 +124,7 @@ class RunFeed:
         if self._log is None:
             self._log = self._open_log(self.job)
         if self._cursor is None:
-            self._cursor = Cursor(self._read, self.job.results.committed, self._flawless)
+            self._cursor = Cursor(self._read, self.job.results.committed, self._verified_range)
 
     def load(self, size: AdaptiveBatchSize) -> Iterator[None]:
         """Read and decode, in steps, what `next` returns; it would do the same in one go.
@@ -158,7 +158,7 @@ class RunFeed:
             self._halve()
         return self.batches[0]
 
-    def divide(self) -> None:
+    def split(self) -> None:
         """Have the two halves of the first batch come in its place, as the whole was refused."""
         first = self.batches[0]
         self._splits.append(_Split(first.end, first.body_bytes, self.job.results.rejected))
@@ -269,5 +269,5 @@ class RunFeed:
         assert self._log is not None
         return self._log.read(offset, max(0, min(count, self.job.flawless.stop - offset)))
 
-    def _flawless(self) -> range:
+    def _verified_range(self) -> range:
         return self.job.flawless if self._is_intact else range(0)

@@ -49,12 +49,12 @@ class Response:
 
 
 class Disposition(Enum):
-    """What an answer means for the batch."""
+    """What a response means for the batch; the values are labels of a metric."""
 
-    TAKEN = "the batch is delivered"
-    RETRY = "the collector is away or busy: the same results again, for ever"
-    DIVIDE = "something in the batch is refused: find it"
-    HOLD = "a setting is wrong: nothing is sent but a probe now and then"
+    DELIVERED = "taken"
+    RETRY = "retry"  # the collector is away or busy
+    SPLIT = "divide"  # a result in the batch is refused
+    PAUSE = "hold"  # a setting is wrong: only probes are sent
 
 
 _DIVIDE = frozenset({400, 413, 422})
@@ -67,14 +67,14 @@ def classify(answer: Response) -> Disposition:
     """Return the verdict on an answer; one that is not known holds, which loses nothing."""
     status = answer.status
     if status is None:
-        return Disposition.HOLD if answer.certificate else Disposition.RETRY
+        return Disposition.PAUSE if answer.certificate else Disposition.RETRY
     if 200 <= status < 300:
-        return Disposition.TAKEN
+        return Disposition.DELIVERED
     if status in _DIVIDE:
-        return Disposition.DIVIDE
+        return Disposition.SPLIT
     if status in _RETRY or status >= 500:
         return Disposition.RETRY
-    return Disposition.HOLD
+    return Disposition.PAUSE
 
 
 def failures_until_smaller(answer: Response) -> int | None:

@@ -259,17 +259,17 @@ class OutputWorker:
         verdict = classify(answer)
         if verdict is Disposition.RETRY:
             self._fail(feed, batch, answer, seconds)
-        elif verdict is Disposition.HOLD and answer.certificate:
+        elif verdict is Disposition.PAUSE and answer.certificate:
             self._pause_output(HOLDING, answer, PROBE_SECONDS)
             self._queue.rotate()
             self._put_back(feed)
-        elif verdict is Disposition.HOLD:
+        elif verdict is Disposition.PAUSE:
             self._output_works()
             self._pause_run(feed, answer)
-        elif verdict is Disposition.DIVIDE:
+        elif verdict is Disposition.SPLIT:
             self._output_works()
             if batch.results > 1:
-                feed.divide()
+                feed.split()
             else:
                 self._refuse(feed, answer)
         else:

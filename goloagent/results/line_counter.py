@@ -29,8 +29,8 @@ class LineCounter:
     read: int = 0
     invalid: int = 0
     start: int = attrs.field(default=0, repr=False, kw_only=True)
-    flawless: range = attrs.field(init=False, repr=False, eq=False)
-    first_flaw: InvalidLineReason | None = attrs.field(
+    verified_range: range = attrs.field(init=False, repr=False, eq=False)
+    first_invalid: InvalidLineReason | None = attrs.field(
         init=False, repr=False, eq=False, default=None
     )
     is_cut: bool = attrs.field(init=False, repr=False, eq=False, default=False)
@@ -44,7 +44,7 @@ class LineCounter:
 
     def __attrs_post_init__(self) -> None:
         self._end = self.start
-        self.flawless = range(self.start, self.start)
+        self.verified_range = range(self.start, self.start)
 
     @property
     def valid(self) -> int:
@@ -77,11 +77,11 @@ class LineCounter:
         if not reading.lines and not lines.oversized:
             return
         invalid = len(reading.invalid_offsets) + lines.oversized
-        if invalid and self.first_flaw is None:
-            self.first_flaw = yield from self._explain(lines, reading.invalid_offsets)
+        if invalid and self.first_invalid is None:
+            self.first_invalid = yield from self._explain(lines, reading.invalid_offsets)
         self.read += reading.lines + lines.oversized
         self.invalid += invalid
-        self.flawless = range(end if invalid else self.flawless.start, end)
+        self.verified_range = range(end if invalid else self.verified_range.start, end)
         if self.observe is not None:
             self.observe(reading.results)
 

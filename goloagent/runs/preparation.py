@@ -48,10 +48,10 @@ class PreparedRun:
     discard_log: Callable[[], None]
     stopped: Callable[[], bool] = lambda: False
     statistics: RunStatistics = attrs.field(init=False, factory=RunStatistics)
-    recorder: ResultWriter = attrs.field(init=False)
+    writer: ResultWriter = attrs.field(init=False)
 
-    @recorder.default
-    def _make_recorder(self) -> ResultWriter:
+    @writer.default
+    def _make_writer(self) -> ResultWriter:
         return ResultWriter(self.log, self.statistics.add)
 
     def cleanup(self) -> None:
@@ -80,11 +80,11 @@ class RunPreparer:
 
     work: Path
     logs: Path
-    binaries: ArtifactStore
+    artifacts: ArtifactStore
     user: str | None
     fault: Callable[[], Awaitable[HostFault | None]]
     in_thread: Callable[..., Deferred[None]]
-    follow: Callable[[Job, RunLogWriter], Awaitable[None]]
+    track: Callable[[Job, RunLogWriter], Awaitable[None]]
     notice: Callable[[str], None] = lambda sentence: None
     stopped: Callable[[], bool] = lambda: False
     # Waits for the copy that an earlier attempt has left to its thread.
@@ -105,7 +105,7 @@ class RunPreparer:
         try:
             program = await self._program(job, directory)
             log = RunLogWriter.create(self.logs, job.spec.name, job.id)
-            await self.follow(job, log)
+            await self.track(job, log)
         except BaseException as error:
             with suppress(OSError):  # the next start removes it
                 remove(directory)
@@ -127,7 +127,7 @@ class RunPreparer:
         )
 
     async def _program(self, job: Job, directory: Path) -> Path:
-        binary = self.binaries.store.binary(job.spec.binary)
+        binary = self.artifacts.store.binary(job.spec.binary)
         if binary is None:
             raise BinaryChanged(f"binary {job.spec.binary} is gone since its upload")
         self._make(directory)
@@ -159,7 +159,7 @@ class RunPreparer:
             if not copied.called:
                 copied.callback(result)  # type: ignore[arg-type]
 
-        maybeDeferred(self.in_thread, self.binaries.copy_verified, binary, program).addBoth(ended)
+        maybeDeferred(self.in_thread, self.artifacts.copy_verified, binary, program).addBoth(ended)
         await copied
 
 

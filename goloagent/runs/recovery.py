@@ -173,7 +173,7 @@ class Recovery:
         settled = results.delivered + results.rejected + results.abandoned
         results.invalid = before.invalid + behind.invalid
         results.read = settled + results.invalid + behind.valid
-        job.flawless = behind.flawless
+        job.flawless = behind.verified_range
         job.log_version = version
         if job.invalid_line is None:
             job.invalid_line = _first_invalid(before, behind)
@@ -201,7 +201,7 @@ class Recovery:
 def _first_invalid(before: LineCounter, behind: LineCounter) -> InvalidLine | None:
     """Return the first line of a log that is no result; it was counted by two tallies."""
     for tally, lines in ((before, 0), (behind, before.read)):
-        if (flaw := tally.first_flaw) is not None:
+        if (flaw := tally.first_invalid) is not None:
             return InvalidLine(lines + flaw.number, flaw.reason, flaw.text)
     return None
 

@@ -78,14 +78,14 @@ class RunDependencies:
     prepare: Callable[[Job], Awaitable[PreparedRun]]
     spawn: Callable[[Path, Watcher], LoadTestProcess]
     connect: Callable[[RpcClient], Deferred[None]]
-    is_strangers: Callable[[str, int, tuple[Endpoint, Endpoint]], Awaitable[bool]]
+    is_foreign_listener: Callable[[str, int, tuple[Endpoint, Endpoint]], Awaitable[bool]]
     save: Callable[[Job], None]
     commit: Callable[[Job], Awaitable[None]]
     delivery: DeliveryQueue
-    too_much: Callable[[int], Excess | None]
+    check_space: Callable[[int], Excess | None]
     keep_statistics: Callable[[Job, RunStatistics], Deferred[Any]]
     in_thread: Callable[[Callable[[], None]], Deferred[None]]
-    bounds: Timeouts = attrs.Factory(Timeouts)
+    timeouts: Timeouts = attrs.Factory(Timeouts)
 
 
 class Run(Watcher):
@@ -98,7 +98,7 @@ class Run(Watcher):
         self._deps = tools
         self._unchecked_bytes = 0
         self._short_since: float | None = None
-        self._begun_at = tools.now()
+        self._started_at = tools.now()
         self._launched = False
         self._results_begun = False
         self._ended = False
@@ -106,7 +106,7 @@ class Run(Watcher):
         self._over: Deferred[None] = Deferred()
         self._preparing: Deferred[None] | None = None
         self._connecting: Deferred[bool] | None = None
-        self._staged: PreparedRun | None = None
+        self._prepared: PreparedRun | None = None
         self._process: LoadTestProcess | None = None
         self._rpc = RpcClient(
             job.spec.users,
@@ -127,16 +127,16 @@ class Run(Watcher):
             Action.END: self._end,
         }
         self._machine = RunStateMachine(
-            job, tools.clock, tools.bounds, effects, self._save, self._broken
+            job, tools.clock, tools.timeouts, effects, self._save, self._broken
         )
 
     @property
     def statistics(self) -> RunStatistics:
         """What its results come to so far; whoever shows them ends the seconds."""
-        return self._staged.statistics if self._staged is not None else RunStatistics()
+        return self._prepared.statistics if self._prepared is not None else RunStatistics()
 
     @property
-    def launched_yet(self) -> bool:
+    def has_launched(self) -> bool:
         """Whether the load test was executed: the machine has allowed all that it needs."""
         return self._launched
 
@@ -159,7 +159,7 @@ class Run(Watcher):
 
     def start(self) -> Deferred[None]:
         """Begin; the Deferred fires when the job is over, or is back in the queue."""
-        self._begun_at = self._deps.now()
+        self._started_at = self._deps.now()
         self._machine.begin()
         self._preparing = ensureDeferred(self._prepare())
         return self._over
@@ -173,11 +173,11 @@ class Run(Watcher):
 
         One that is short of space only for a moment does not end it.
         """
-        if self._staged is None or self._machine.phase in (Phase.PREPARING, Phase.OVER):
+        if self._prepared is None or self._machine.phase in (Phase.PREPARING, Phase.OVER):
             return
         self._unchecked_bytes = 0
         try:
-            excess = self._deps.too_much(self._staged.recorder.written_bytes)
+            excess = self._deps.check_space(self._prepared.writer.written_bytes)
         except Exception:
             self._log.failure("the space for job {id} cannot be looked at", id=self.job.id)
             return
@@ -197,7 +197,7 @@ class Run(Watcher):
         if self._machine.phase is Phase.OVER:
             return
         self._launched = True
-        self._begin_results()
+        self._begin_delivery()
         self._machine.handle(Event.LAUNCHED)
 
     def launch_failed(self, sentence: str, host_status: str | None = None) -> None:
@@ -240,9 +240,9 @@ class Run(Watcher):
 
     async def _prepare(self) -> None:
         try:
-            self._staged = await self._deps.prepare(self.job)
+            self._prepared = await self._deps.prepare(self.job)
             self.job.has_log = True
-            self.job.log_version = self._staged.log.version
+            self.job.log_version = self._prepared.log.version
             await self._save_as_started()
         except PreparationError as refusal:
             self._machine.handle(Event.PREPARATION_FAILED, refusal.cause)
@@ -263,14 +263,14 @@ class Run(Watcher):
             OSError: it does not; then the job has not started.
         """
         job = self.job
-        job.state, job.started_at = State.STARTING, self._begun_at
+        job.state, job.started_at = State.STARTING, self._started_at
         try:
             await self._deps.commit(job)
         except BaseException:
             job.state, job.started_at = State.QUEUED, None
             raise
 
-    def _begin_results(self) -> None:
+    def _begin_delivery(self) -> None:
         """Have delivery follow the log; without delivery the run goes on, and its log stays."""
         if self._results_begun:
             return
@@ -280,8 +280,8 @@ class Run(Watcher):
         except Exception:
             self._log.failure("the results of job {id} cannot be delivered", id=self.job.id)
 
-    def _grow_results(self) -> None:
-        self._begin_results()
+    def _notify_delivery(self) -> None:
+        self._begin_delivery()
         try:
             self._deps.delivery.on_appended(self.job)
         except Exception:
@@ -305,8 +305,8 @@ class Run(Watcher):
         self._preparing.cancel()
 
     def _spawn(self) -> None:
-        assert self._staged is not None
-        self._process = self._deps.spawn(self._staged.program, self)
+        assert self._prepared is not None
+        self._process = self._deps.spawn(self._prepared.program, self)
 
     def _watch_stdout(self) -> None:
         self._machine.restart_quiet_timer()
@@ -322,7 +322,9 @@ class Run(Watcher):
         await self._deps.connect(self._rpc)
         while True:
             try:
-                return await self._deps.is_strangers(self.job.id, self._process.pid, self._rpc.ends)
+                return await self._deps.is_foreign_listener(
+                    self.job.id, self._process.pid, self._rpc.ends
+                )
             except Exception as error:
                 if status_of(error) is None:
                     raise
@@ -359,9 +361,9 @@ class Run(Watcher):
         self._rpc.hang_up()
 
     def _record(self, stream: Callable[[ResultWriter, bytes], None], data: bytes) -> None:
-        assert self._staged is not None
+        assert self._prepared is not None
         try:
-            stream(self._staged.recorder, data)
+            stream(self._prepared.writer, data)
         except OSError as error:
             reason = DISK_FULL if is_full(error) else "log-failed"
             self._machine.handle(
@@ -382,7 +384,7 @@ class Run(Watcher):
         all_counted = self._take_turn()
         if self._machine.phase is Phase.OVER:
             return
-        self._grow_results()
+        self._notify_delivery()
         if self._machine.phase is Phase.WAITING_FOR_OUTPUT:
             self._machine.restart_quiet_timer()
         if self._process is not None and all_counted and self._next_turn is not None:
@@ -395,9 +397,9 @@ class Run(Watcher):
 
     def _take_turn(self) -> bool:
         """Count for as long as a turn lasts; return whether all is counted."""
-        assert self._staged is not None
+        assert self._prepared is not None
         try:
-            return take_turn(self._deps.clock, self._staged.recorder.count())
+            return take_turn(self._deps.clock, self._prepared.writer.count())
         except Exception as error:
             self._log.failure("counting the results of job {id} broke", id=self.job.id)
             sentence = f"The results cannot be counted: {error!r}."
@@ -407,13 +409,13 @@ class Run(Watcher):
             self._count()
 
     def _count(self) -> None:
-        assert self._staged is not None
-        tally, log = self._staged.recorder.tally, self._staged.log
+        assert self._prepared is not None
+        tally, log = self._prepared.writer.tally, self._prepared.log
         self.job.results.read, self.job.results.invalid = tally.read, tally.invalid
-        known = tally.flawless
+        known = tally.verified_range
         self.job.flawless = range(max(known.start, log.intact_from), known.stop)
         self.job.log_version = log.version
-        if self.job.invalid_line is None and (flaw := tally.first_flaw) is not None:
+        if self.job.invalid_line is None and (flaw := tally.first_invalid) is not None:
             self.job.invalid_line = InvalidLine(flaw.number, flaw.reason, flaw.text)
 
     def _end(self) -> None:
@@ -424,12 +426,12 @@ class Run(Watcher):
             self._try(self._process.read_rest)
             self._try(self._process.abandon_output)
         self._ended = True
-        if self._staged is not None:
-            self._staged.recorder.end()
+        if self._prepared is not None:
+            self._prepared.writer.end()
         self._end_counting()
 
     def _end_counting(self) -> None:
-        if self._staged is not None and not self._take_turn():
+        if self._prepared is not None and not self._take_turn():
             self._deps.clock.callLater(0.0, self._end_counting)
         else:
             self._finalize()
@@ -437,8 +439,8 @@ class Run(Watcher):
     def _finalize(self) -> None:
         """Settle the account, step by step: one that breaks keeps the job from nothing else."""
         steps = [self._decide, self._save, self._announce]
-        if self._staged is not None:
-            closing = (self._keep_stderr, self._close_log, self._count, self._clear)
+        if self._prepared is not None:
+            closing = (self._keep_stderr, self._close_log, self._count, self._cleanup)
             steps = [*closing, self._keep_statistics, *steps]
         if self._results_begun:
             steps = [*steps, lambda: self._deps.delivery.end(self.job)]
@@ -453,12 +455,12 @@ class Run(Watcher):
             self._log.failure("the end of job {id} broke", id=self.job.id)
 
     def _keep_stderr(self) -> None:
-        assert self._staged is not None
-        self.job.stderr_tail = self._read_stderr(self._staged)
+        assert self._prepared is not None
+        self.job.stderr_tail = self._read_stderr(self._prepared)
 
     def _close_log(self) -> None:
-        assert self._staged is not None
-        recorder = self._staged.recorder
+        assert self._prepared is not None
+        recorder = self._prepared.writer
         recorder.close()
         if recorder.lost_bytes:
             self._log.warn(
@@ -475,13 +477,13 @@ class Run(Watcher):
         )
         if job.state is State.QUEUED:
             job.started_at, job.exit, job.stderr_tail = None, None, ""
-            if self._staged is not None:
+            if self._prepared is not None:
                 # By a log the next start of the agent would take it for a job that has run.
-                self._staged.discard_log()
+                self._prepared.discard_log()
                 job.has_log, job.log_version = False, None
         else:
-            job.started_at, job.ended_at = self._begun_at, self._deps.now()
-            is_cut = self._staged is not None and self._staged.recorder.tally.is_cut
+            job.started_at, job.ended_at = self._started_at, self._deps.now()
+            is_cut = self._prepared is not None and self._prepared.writer.tally.is_cut
             job.warnings = tuple(outcome.warnings(job, is_cut))
 
     def _announce(self) -> None:
@@ -501,10 +503,10 @@ class Run(Watcher):
             self._log.warn("stderr of job {id}: {error}", id=self.job.id, error=error)
             return ""
 
-    def _clear(self) -> None:
+    def _cleanup(self) -> None:
         """Remove what the load test has left: it may be very much."""
-        assert self._staged is not None
-        clearing = maybeDeferred(self._deps.in_thread, self._staged.cleanup)
+        assert self._prepared is not None
+        clearing = maybeDeferred(self._deps.in_thread, self._prepared.cleanup)
         clearing.addErrback(
             lambda failure: self._log.warn(
                 "something that job {id} has left cannot be removed: {error}",
@@ -515,10 +517,10 @@ class Run(Watcher):
 
     def _keep_statistics(self) -> None:
         """Keep what the results came to; what cannot be kept can be made again from the log."""
-        assert self._staged is not None
+        assert self._prepared is not None
         if self._requeued:
             return
-        statistics = self._staged.statistics
+        statistics = self._prepared.statistics
         statistics.flush()
         keeping = maybeDeferred(self._deps.keep_statistics, self.job, statistics)
         keeping.addErrback(

@@ -47,7 +47,7 @@ class JobScheduler:
         self._now = now
         self._running: Run | None = None
         self._run_over: Deferred[None] = succeed(None)
-        self._open = False
+        self._accepting = False
         self._clock = clock
         self._save = save
         self._fault: HostFault | None = None
@@ -57,12 +57,12 @@ class JobScheduler:
 
     def start(self) -> None:
         """Begin with the first job of the queue."""
-        self._open = True
+        self._accepting = True
         self.start_next()
 
     def start_next(self) -> None:
         """Take the next job, when there is one, none is running and the queue is not paused."""
-        if not self._open or self._running is not None or self._retry is not None:
+        if not self._accepting or self._running is not None or self._retry is not None:
             return
         job = next(iter(self._store.queued()), None)
         if job is None:
@@ -72,14 +72,14 @@ class JobScheduler:
             self._log.info("{sentence}", sentence=messages.starts(job))
         self._run_over = maybeDeferred(self._run, job)
         self._run_over.addErrback(self._failed, job)
-        self._run_over.addCallback(lambda _: self._clear_up(job))
-        self._run_over.addErrback(self._not_cleared_up, job)
+        self._run_over.addCallback(lambda _: self._reap_leftovers(job))
+        self._run_over.addErrback(self._reaping_failed, job)
         self._run_over.addCallback(self._next)
 
     @property
     def fault(self) -> HostFault | None:
         """What keeps the queue paused, or None."""
-        launched = self._running is not None and self._running.launched_yet
+        launched = self._running is not None and self._running.has_launched
         return None if launched else self._fault
 
     @property
@@ -109,7 +109,7 @@ class JobScheduler:
         if run is not None and run.job is job and not run.is_over:
             run.cancel(outcome.CANCELLED)
             return True
-        if job.state.over or not (self._open or job.state is State.QUEUED):
+        if job.state.over or not (self._accepting or job.state is State.QUEUED):
             return True
         kept = self._end(job, State.CANCELLED, outcome.CANCELLED)
         if self._retry is not None and job is self._waiting:
@@ -118,7 +118,7 @@ class JobScheduler:
 
     def stop(self, cause: FailureReason = outcome.AGENT_STOPPED) -> Deferred[None]:
         """Take no further job and bring the running one to its end; fires when it is over."""
-        self._open = False
+        self._accepting = False
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
@@ -132,7 +132,7 @@ class JobScheduler:
         self._running = self._make_run(job)
         return self._running.start()
 
-    def _clear_up(self, job: Job) -> Deferred[None]:
+    def _reap_leftovers(self, job: Job) -> Deferred[None]:
         """End what the job has left, in bounded time."""
         clearing = maybeDeferred(self._end_survivors, job)
         return clearing.addTimeout(END_SURVIVORS_SECONDS, self._clock)
@@ -143,7 +143,7 @@ class JobScheduler:
         if fault is not None:
             self._pause(fault)
             return
-        if self._fault is not None and run is not None and run.launched_yet:
+        if self._fault is not None and run is not None and run.has_launched:
             self._log.info("the queue goes on: it was paused by {fault}", fault=self._fault.status)
             self._fault = None
         self._retry_seconds = FIRST_RETRY_SECONDS
@@ -158,7 +158,7 @@ class JobScheduler:
                 sentence=fault.sentence,
             )
         self._fault = fault
-        if self._open:
+        if self._accepting:
             self._waiting = next(iter(self._store.queued()), None)
             self._retry = self._clock.callLater(self._retry_seconds, self._end_pause)
             self._retry_seconds = min(2 * self._retry_seconds, MAX_RETRY_SECONDS)
@@ -186,5 +186,5 @@ class JobScheduler:
             return False
         return True
 
-    def _not_cleared_up(self, failure: Failure, job: Job) -> None:
+    def _reaping_failed(self, failure: Failure, job: Job) -> None:
         self._log.failure("what job {id} has left may still run", failure, id=job.id)

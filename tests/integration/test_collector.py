@@ -189,7 +189,7 @@ async def test_an_answer_before_the_body_is_sent_is_heard(server: Server, pusher
     for _ in range(20):
         result = await pusher.push(server.url, body=bytes(MAX_BODY_BYTES))
         assert result.status == 413
-        assert classify(result) is Disposition.DIVIDE
+        assert classify(result) is Disposition.SPLIT
     await server.until(lambda: not server.open)
 
 
@@ -268,7 +268,7 @@ async def test_a_connection_that_died_while_idle_costs_one_retry(
     server.open[0].transport.abortConnection()
     await server.until(lambda: not server.open)
     verdicts = [classify(await pusher.push(server.url)) for _ in range(2)]
-    assert verdicts[-1] is Disposition.TAKEN
+    assert verdicts[-1] is Disposition.DELIVERED
     assert len(server.requests) <= 3
 
 
@@ -293,7 +293,7 @@ async def test_a_certificate_that_does_not_verify_holds(tls_server: Server, push
     """A self-signed certificate is a wrong setting: nothing is sent to who shows it."""
     result = await pusher.push(tls_server.url)
     assert result.certificate
-    assert classify(result) is Disposition.HOLD
+    assert classify(result) is Disposition.PAUSE
     assert "certificate verify failed" in str(result)
     assert tls_server.requests == []
 
@@ -322,4 +322,4 @@ async def test_a_plain_server_on_a_tls_url_holds(server: Server, pusher: Pusher)
     pushed = pusher.push(server.url.replace("http:", "https:"))
     await server.until(lambda: bool(server.open))
     server.open[0].transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    assert classify(await pushed) is Disposition.HOLD
+    assert classify(await pushed) is Disposition.PAUSE

@@ -15,7 +15,7 @@ from peers.crashing import HANGS, SHORT_STOP_SECONDS
 from twisted.internet import task
 
 from goloagent.service import GUARD_SECONDS, STOP_SECONDS
-from goloagent.wiring import SLOW_LOOK_SECONDS
+from goloagent.wiring import SLOW_CHECK_SECONDS
 
 # What it takes to start Python and to end it, on a machine that is busy.
 _SLACK_SECONDS = 3.0
@@ -111,7 +111,7 @@ async def test_health_is_answered_while_a_disk_is_not(idle_agent: Agent) -> None
     slowest = 0.0
     while "slow-disk" not in statuses:
         asked = time.monotonic()
-        assert asked - begun < SLOW_LOOK_SECONDS + _SLACK_SECONDS, statuses
+        assert asked - begun < SLOW_CHECK_SECONDS + _SLACK_SECONDS, statuses
         statuses.append((await idle_agent.request("GET", "/health")).json["status"])
         slowest = max(slowest, time.monotonic() - asked)
         await task.deferLater(reactor, 0.1)

@@ -117,7 +117,7 @@ def test_uploads_syncs_and_lateness_are_counted() -> None:
     one.uploaded(1000)
     one.uploaded(1)
     one.sync_failed()
-    one.late(0.04)
+    one.observe_loop_lag(0.04)
     found = exposed(one)
     assert found["golo_agent_upload_bytes_total"] == 1001
     assert found["golo_agent_sync_failures_total"] == 1

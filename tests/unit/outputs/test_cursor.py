@@ -130,7 +130,7 @@ class LogAndCursor(RuleBasedStateMachine):
         self.cursor = Cursor(
             lambda at, count: bytes(self.log[at : at + count]),
             offset,
-            *([lambda: self.tally.flawless] if told else []),
+            *([lambda: self.tally.verified_range] if told else []),
         )
         self.taken = offset
 
@@ -139,7 +139,7 @@ class LogAndCursor(RuleBasedStateMachine):
         """The tally over the same bytes counts what the model has."""
         lines = model(bytes(self.log), 0, self.complete)
         assert self.tally.read == len(lines)
-        known = self.tally.flawless
+        known = self.tally.verified_range
         inside = [line for end, line in lines if known.start < end <= known.stop]
         assert None not in inside
         assert self.tally.invalid == sum(line is None for _, line in lines)

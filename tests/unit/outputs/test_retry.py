@@ -23,18 +23,18 @@ def test_every_status_has_its_verdict() -> None:
     """The whole table: 2xx is taken, a few divide or retry, 5xx retries, all else holds."""
     for status in range(100, 1000):
         if 200 <= status < 300:
-            verdict = Disposition.TAKEN
+            verdict = Disposition.DELIVERED
         elif status in DIVIDED:
-            verdict = Disposition.DIVIDE
+            verdict = Disposition.SPLIT
         elif status in RETRIED or status >= 500:
             verdict = Disposition.RETRY
         else:
-            verdict = Disposition.HOLD
+            verdict = Disposition.PAUSE
         assert classify(Response(status=status, retry_after=1.0, text="x")) is verdict, status
 
 
 @pytest.mark.parametrize(
-    ("certificate", "verdict"), [(True, Disposition.HOLD), (False, Disposition.RETRY)]
+    ("certificate", "verdict"), [(True, Disposition.PAUSE), (False, Disposition.RETRY)]
 )
 def test_no_answer_is_retried_but_for_a_certificate(
     certificate: bool, verdict: Disposition

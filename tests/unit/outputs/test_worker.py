@@ -84,7 +84,7 @@ class MemoryLog:
     def count(self) -> None:
         """Bring the job's account up to date."""
         self.job.results.read, self.job.results.invalid = self.tally.read, self.tally.invalid
-        self.job.flawless = self.tally.flawless
+        self.job.flawless = self.tally.verified_range
 
 
 @attrs.define

@@ -58,8 +58,8 @@ def test_a_stretch_is_flawless(items: list[bytes], piece_bytes: int) -> None:
     tally = LineCounter(start=1000)
     for start in range(0, len(stdout), piece_bytes):
         tally.feed(stdout[start : start + piece_bytes])
-    stretch = stdout[tally.flawless.start - 1000 : tally.flawless.stop - 1000]
-    assert tally.flawless.stop == 1000 + len(stdout)
+    stretch = stdout[tally.verified_range.start - 1000 : tally.verified_range.stop - 1000]
+    assert tally.verified_range.stop == 1000 + len(stdout)
     inside = stretch.split(b"\n")[:-1]
     assert all(map(go_json.accepts, inside))
     if all(map(go_json.accepts, items)):
@@ -153,10 +153,10 @@ def test_the_first_invalid_line_is_told(
     for start in range(0, len(stdout), piece_bytes):
         tally.feed(stdout[start : start + piece_bytes])
     tally.close()
-    assert tally.first_flaw is not None
-    assert (tally.first_flaw.number, tally.first_flaw.reason) == (before + 1, reason)
+    assert tally.first_invalid is not None
+    assert (tally.first_invalid.number, tally.first_invalid.reason) == (before + 1, reason)
     is_held = len(line) <= MAX_LINE_BYTES
-    assert tally.first_flaw.text == (line[:200].decode(errors="replace") if is_held else "")
+    assert tally.first_invalid.text == (line[:200].decode(errors="replace") if is_held else "")
     assert tally.is_cut is (stdout[-1:] != b"\n")
 
 
@@ -166,5 +166,5 @@ def test_a_line_has_a_reason_if_and_only_if_it_is_no_result(line: bytes) -> None
     line = line.replace(b"\n", b" ")
     tally = LineCounter()
     tally.feed(line + b"\n")
-    assert (tally.first_flaw is None) is go_json.accepts(line)
-    assert tally.first_flaw is None or tally.first_flaw.reason != "it cannot be decoded"
+    assert (tally.first_invalid is None) is go_json.accepts(line)
+    assert tally.first_invalid is None or tally.first_invalid.reason != "it cannot be decoded"

@@ -91,7 +91,7 @@ class OneRun:
         self.job = Job("job-1", JobSpec("name", users, duration_seconds, "binary"), NOW)
         self.log = MemoryLog()
         self.statistics = RunStatistics()
-        self.recorder = ResultWriter(self.log, self.statistics.add)  # type: ignore[arg-type]
+        self.writer = ResultWriter(self.log, self.statistics.add)  # type: ignore[arg-type]
         self.preparing: Deferred[OneRun] = Deferred()
         self.connecting: Deferred[None] | None = None
         self.looking: Deferred[bool] = succeed(False)
@@ -119,14 +119,14 @@ class OneRun:
                 prepare=lambda _: self.preparing,
                 spawn=self._spawn,
                 connect=self._connect,
-                is_strangers=self._look,
+                is_foreign_listener=self._look,
                 save=self._save,
                 commit=self._commit,
                 delivery=self,
-                too_much=self._too_much,
+                check_space=self._too_much,
                 keep_statistics=self._keep_statistics,
                 in_thread=self._in_thread,
-                bounds=self.bounds,
+                timeouts=self.bounds,
             ),
         )
 
@@ -320,7 +320,7 @@ class OneRun:
             last = self.story.index("abandon")
             assert "SIGKILL" in self.story[:last]
         assert self.story.count("begin") == self.story.count("end") <= 1
-        if self.run._staged is not None:
+        if self.run._prepared is not None:
             assert self.log.closed
             tail = "" if self.log.tail_error or not state.over else self.log.err.decode()
             assert self.job.stderr_tail == tail
@@ -341,7 +341,7 @@ class OneRun:
         assert (self.run.fault and self.run.fault.status) == status
         assert (self.job.started_at, self.job.exit, self.job.calls.started) == (None, None, 0)
         assert not self.job.has_log
-        assert ("discard log" in self.story) is (self.run._staged is not None)
+        assert ("discard log" in self.story) is (self.run._prepared is not None)
 
     @property
     def calls(self) -> CallCounts:

@@ -805,7 +805,7 @@ def test_every_history_ends_whatever_breaks(
     assert one.job.state.over or one.job.state is State.QUEUED
     assert one.job.state is not State.QUEUED or one.calls.started == 0
     assert one.clock.getDelayedCalls() == []
-    if one.run._staged is not None:
+    if one.run._prepared is not None:
         assert one.log.closed
 
 
@@ -840,7 +840,7 @@ def slow_counting(monkeypatch: pytest.MonkeyPatch) -> Callable[[OneRun, int], No
 
     def slow(one: OneRun, turns: int) -> None:
         def slowly(tally: LineCounter, data: bytes) -> Iterator[None]:
-            for _ in range(turns if tally is one.recorder.tally else 0):
+            for _ in range(turns if tally is one.writer.tally else 0):
                 one.clock.rightNow += TURN_SECONDS
                 yield
             yield from feeding(tally, data)

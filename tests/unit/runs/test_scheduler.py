@@ -35,7 +35,7 @@ class FakeRun:
         self.at_once = at_once
         self.cancelled: list[FailureReason] = []
         self.fault: HostFault | None = None
-        self.launched_yet = False
+        self.has_launched = False
         self.is_over = False
 
     def start(self) -> Deferred[None]:
@@ -50,7 +50,7 @@ class FakeRun:
     def end(self) -> None:
         self.is_over = True
         self.job.state = State.FINISHED
-        self.launched_yet = True
+        self.has_launched = True
         self.over.callback(None)
 
     def put_back(self, fault: HostFault | None = FAULT) -> None:
@@ -276,7 +276,7 @@ def test_the_hosts_fault_pauses_the_queue(queue: Queue) -> None:
         assert queue.ran == ["a"] * (attempt + 1)
         delay = min(2 * delay, MAX_RETRY_SECONDS)
     assert queue.supervisor.fault == FAULT
-    queue.runs[-1].launched_yet = True
+    queue.runs[-1].has_launched = True
     assert queue.supervisor.fault is None
     queue.runs[-1].end()
     assert queue.ran[-1] == "b"

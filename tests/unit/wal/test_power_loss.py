@@ -273,7 +273,7 @@ class World:
             self.recorder.stdout(data)
         self.job.results.read = self.recorder.tally.read
         self.job.results.invalid = self.recorder.tally.invalid
-        self.job.flawless = self.recorder.tally.flawless
+        self.job.flawless = self.recorder.tally.verified_range
         self.job.log_version = self.recorder._log.version
         written = numbers[: self.recorder.tally.valid - before]
         self.written[self.job.id] += [(self.clock.seconds(), number) for number in written]
@@ -286,7 +286,7 @@ class World:
         self.recorder.close()
         self.job.results.read = self.recorder.tally.read
         self.job.results.invalid = self.recorder.tally.invalid
-        self.job.flawless = self.recorder.tally.flawless
+        self.job.flawless = self.recorder.tally.verified_range
         self.job.log_version = self.recorder._log.version
         self.job.state = State.FINISHED
         self.jobs.save_soon(self.job)

@@ -273,7 +273,7 @@ def test_a_redirect_is_not_followed(world: World, status: int) -> None:
     world.answered(
         b"HTTP/1.1 %d Moved\r\nLocation: /base/push/shop\r\nContent-Length: 0\r\n\r\n" % status
     )
-    assert classify(world.answers[0]) is Disposition.HOLD
+    assert classify(world.answers[0]) is Disposition.PAUSE
     assert len(world.tcpClients) == 1
     assert world.lines[0].value().count(b"POST") == 1
 
@@ -283,12 +283,12 @@ def test_informational_answers_are_passed_over(world: World) -> None:
     line = world.answered(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 1000)
     assert world.answers == []
     line.protocol.dataReceived(b"HTTP/1.1 204 No Content\r\n\r\n")
-    assert classify(world.answers[0]) is Disposition.TAKEN
+    assert classify(world.answers[0]) is Disposition.DELIVERED
 
 
 @pytest.mark.parametrize(
     ("status", "verdict"),
-    [(200, Disposition.TAKEN), (413, Disposition.DIVIDE), (503, Disposition.RETRY)],
+    [(200, Disposition.DELIVERED), (413, Disposition.SPLIT), (503, Disposition.RETRY)],
 )
 def test_an_answer_before_the_body_is_sent_counts(
     world: World, status: int, verdict: Disposition
