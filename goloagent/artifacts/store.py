@@ -29,7 +29,6 @@ from uuid import uuid4
 import attrs
 
 from goloagent.artifacts.quota import select_evictions
-from goloagent.artifacts.writeback import begin_writeback
 from goloagent.filesystem import durable
 from goloagent.filesystem.removal import remove
 from goloagent.jobs.database import Binary, Content, Store
@@ -44,8 +43,6 @@ _TWIN = ".twin"
 # An id or a content, removed with the change of that number; in version 0.1.0 there is none.
 _SET_ASIDE = re.compile(r"([0-9a-f]{64}|[0-9a-f-]{36})(\.[0-9a-f]+)?\.removed")
 _LINK = re.compile(r"\.\./contents/([0-9a-f]{64})")
-# So often the disk is told to begin, so that little is left for the sync at the end.
-_WRITEBACK_BYTES = 8 * 1024 * 1024
 
 
 class NotExecutable(Exception):
@@ -262,7 +259,6 @@ class PendingUpload:
         self._part = binaries.incoming / binary_id
         self._head = b""
         self._size = 0
-        self._begun = 0  # bytes that the disk was told to begin with
         self._sha256 = hashlib.sha256()
         self._file = self._open("xb")
 
@@ -278,10 +274,6 @@ class PendingUpload:
         rest = memoryview(data)
         while rest:
             rest = rest[self._file.write(rest) :]
-        fresh = self._size - self._begun
-        if fresh >= _WRITEBACK_BYTES:
-            begin_writeback(self._file.fileno(), self._begun, fresh)
-            self._begun = self._size
 
     def _open(self, mode: str) -> FileIO:
         return FileIO(self._part, mode)

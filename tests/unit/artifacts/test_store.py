@@ -21,7 +21,6 @@ from goloagent.artifacts.store import (
     BinaryNeeded,
     NotExecutable,
 )
-from goloagent.artifacts.writeback import begin_writeback
 from goloagent.jobs.database import Binary, Content, Store
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
@@ -284,31 +283,6 @@ def test_the_same_content_is_one_file(binaries: ArtifactStore) -> None:
     assert len(list(binaries.contents.iterdir())) == 2
     assert (binaries.ids / second.id).stat().st_mode & 0o777 == 0o555
     assert binaries.store.binary(second.id) == second
-
-
-def test_the_disk_begins_with_a_large_upload(
-    binaries: ArtifactStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is told of every range of the file once, so that little is left for the sync."""
-    begun = list[tuple[int, int]]()
-    monkeypatch.setattr(
-        "goloagent.artifacts.store.begin_writeback", lambda _, *where: begun.append(where)
-    )
-    upload = binaries.receive()
-    for block in (SCRIPT, *[bytes(5 << 20)] * 5):
-        upload.write(block)
-    first = len(SCRIPT) + (10 << 20)
-    assert begun == [(0, first), (first, 10 << 20)]
-    upload.discard()
-
-
-def test_what_the_disk_has_begun_with_is_as_it_was(tmp_path: Path) -> None:
-    """It changes nothing, and what is no file is no matter."""
-    with (tmp_path / "file").open("wb", buffering=0) as file:
-        file.write(SCRIPT)
-        begin_writeback(file.fileno(), 0, len(SCRIPT))
-    begin_writeback(-1, 0, 1)
-    assert (tmp_path / "file").read_bytes() == SCRIPT
 
 
 def _overwrite(file: Path) -> None:
