@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest_twisted
 from peers.agent import Agent
 
-from goloagent.core.stats.run_stats import rebuild
 from goloagent.core.stats.summary import Summary
 from goloagent.wal.run_log import open_reader
+from goloagent.wal.stats_cache import rebuild
 from goloagent.wal.stats_file import load_statistics
 
 

@@ -28,9 +28,9 @@ NEEDED = (Path(sys.prefix), Path(sys.base_prefix), Path(goloagent.__file__).pare
 # Comes as far as a load test would, kept together in the way named, as whoever runs it.
 ATTEMPT = """
 import sys
-from goloagent.sandbox.isolation import attempt, ways
-(way,) = (way for way in ways("tests/") if way.name == sys.argv[1])
-sys.exit(attempt(way, None))
+from goloagent.sandbox.isolation import probe, backends
+(way,) = (way for way in backends("tests/") if way.name == sys.argv[1])
+sys.exit(probe(way, None))
 """
 
 
