@@ -283,6 +283,7 @@ class OneRun:
         return succeed(None)
 
     def _spawn(self, program: Path, watcher: Watcher) -> OneRun:
+        assert program is self.program
         assert self.saved == [State.STARTING], "not saved as started"
         assert self.job.has_log
         if self.spawn_error is not None:
