@@ -12,7 +12,7 @@ from peers.agent import Agent, Answer
 from peers.collector import Collector
 from peers.notes import Notes
 from peers.oracle import judge
-from twisted.internet import task
+from peers.waiting import until
 
 import goloagent
 from goloagent.runs.timeouts import Timeouts
@@ -206,16 +206,6 @@ async def test_killed_meanwhile(agent: Agent, script: Callable[..., Path]) -> No
     job = await agent.settled(job_id)
     assert (job["state"], job["reason"]) == ("interrupted", "agent-restart"), job
     assert job["stderr_tail"] == "told"
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Return once the condition holds; fail after `seconds`."""
-    from twisted.internet import reactor
-
-    begin = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begin < seconds, f"not within {seconds} s"
-        await task.deferLater(reactor, 0.02)
 
 
 @pytest_twisted.ensureDeferred

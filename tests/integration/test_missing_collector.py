@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +11,10 @@ from peers.browser import Browser
 from peers.collector import Collector
 from peers.notes import Notes
 from peers.page import DESKTOP, visit
-from twisted.internet import task
+from peers.waiting import until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Return once a condition that another process makes true is true."""
-    from twisted.internet import reactor
-
-    while not condition():
-        await task.deferLater(reactor, 0.05)
 
 
 async def health(agent: Agent) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import attrs
 import pytest
 import pytest_twisted
 from peers.agent import Agent
-from twisted.internet import task
+from peers.waiting import until
 
 import goloagent
 from goloagent.concurrency.threads import BULK_THREADS, CRITICAL_THREADS
@@ -102,17 +102,6 @@ async def contained(idle_agent: Agent, containment: IsolationBackend) -> Agent:
     idle_agent.options["--containment"] = containment.name
     await idle_agent.start()
     return idle_agent
-
-
-async def until(condition: Callable[[], bool], seconds: float) -> float:
-    """Return after how many seconds the condition holds; fail after `seconds`."""
-    from twisted.internet import reactor
-
-    begin = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begin < seconds, f"not within {seconds} s"
-        await task.deferLater(reactor, 0.01)
-    return time.monotonic() - begin
 
 
 async def running_family(agent: Agent, loadtest: Path, duration: int) -> str:

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.crowd import Upload, ask_health, repeating
-from twisted.internet import task
+from peers.waiting import until
 from twisted.internet.threads import deferToThread
 
 MIB = 1 << 20
 MOST_GROWTH_BYTES = 16 * MIB
 MOST_STALL_SECONDS = 0.1
 MOST_SECONDS = 1.0
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Return once something holds."""
-    from twisted.internet import reactor
-
-    for _ in range(500):
-        if holds():
-            return
-        await task.deferLater(reactor, 0.01)
-    raise AssertionError("it does not come about")
 
 
 def files(agent: Agent) -> list[Path]:
