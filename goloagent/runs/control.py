@@ -8,17 +8,12 @@ import attrs
 
 from goloagent.jobs.job import Job
 from goloagent.jobs.repository import JobRepository
+from goloagent.runs.run import DeliveryQueue
 from goloagent.runs.scheduler import JobScheduler
 
 
-class Delivery(Protocol):
-    """The output, which counts what is delivered of each job."""
-
-    def begin(self, job: Job) -> None:
-        """Add a job whose results are to be delivered."""
-
-    def end(self, job: Job) -> None:
-        """Note that no result of the job will be added."""
+class Delivery(DeliveryQueue, Protocol):
+    """The output, whose pending results can be abandoned."""
 
     def abandon(self, job: Job) -> int:
         """Count the pending results of the job as abandoned, and return their number."""
