@@ -1,6 +1,6 @@
 """The agent as one service: starts everything in its order and stops it in its order.
 
-What there is to start and stop is put together in `composition`.
+What there is to start and stop is put together in `wiring`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class AgentService(Service):
 
         Raises:
             SystemExit: the agent cannot start; nothing listens then.
-            CannotStart: the same, in a daemon.
+            StartupError: the same, in a daemon.
         """
         self._signals.install()
         try:

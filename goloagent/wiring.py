@@ -1,6 +1,6 @@
-"""Makes each room's piece and gives it what it needs: the one place that knows everyone.
+"""The object graph of an agent: every component with the dependencies that it needs.
 
-Touches the global reactor, starts nothing, and listens nowhere.
+The only module that uses the global reactor. It starts nothing and opens no port.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ from goloagent.wal.run_files import RunFiles
 from goloagent.wal.stats_cache import SummaryCache
 from goloagent.wal.syncer import WalSyncer
 
-# Of a look at how much is free, which is a matter of microseconds where the disk answers.
+# Longer than this, a check of free space counts as a fault: it usually takes microseconds.
 SLOW_CHECK_SECONDS = 5.0
 
 
@@ -102,13 +102,15 @@ def _threads(reactor: Any) -> Threads:
 
 
 class Components:
-    """The pieces of an agent with `settings` on `premises`.
+    """The components of an agent.
 
     Args:
-        disk_failed: told once, with a sentence, when the disk did not take something.
+        resources: directories, locks and the database, acquired before.
+        state: the state of the agent and its notices.
+        disk_failed: called once, with a sentence, after a failed sync.
 
     Raises:
-        CannotStart: something is not to be had.
+        StartupError: an option asks for something unavailable.
     """
 
     _log = Logger()
@@ -172,10 +174,10 @@ class Components:
             disk_failed,
         )
         self.delivery = self._make_delivery()
-        tools = self._make_run_dependencies(resources)
+        dependencies = self._make_run_dependencies(resources)
         self.scheduler = JobScheduler(
             self._store,
-            make_run=lambda job: Run(job, tools),
+            make_run=lambda job: Run(job, dependencies),
             end_survivors=lambda job: ensureDeferred(self._processes.reap_leftovers(job.id)),
             now=now,
             clock=reactor,
@@ -311,7 +313,7 @@ class Components:
                 f"{archive.NAME} cannot be written: {reason(error)}; restart the agent to retry"
             )
         try:
-            custody = ProcessSupervisor(
+            processes = ProcessSupervisor(
                 self.reactor,
                 settings.state,
                 settings.run_as,
@@ -323,8 +325,8 @@ class Components:
             )
         except NotAllowed as error:
             raise StartupError(f"--containment {wanted}: {error}") from None
-        self._state.set_protections(processes=custody.isolation, files=custody.files)
-        return custody
+        self._state.set_protections(processes=processes.isolation, files=processes.files)
+        return processes
 
     def _make_artifacts(self) -> ArtifactStore:
         settings = self._settings
@@ -358,11 +360,11 @@ class Components:
         )
         return PrometheusExporter(self.reactor, now, present)
 
-    def _make_run_dependencies(self, premises: ProcessResources) -> RunDependencies:
+    def _make_run_dependencies(self, resources: ProcessResources) -> RunDependencies:
         settings = self._settings
         check_rpc_host(settings.rpc_host)
-        stage = RunPreparer(
-            work=premises.work,
+        preparer = RunPreparer(
+            work=resources.work,
             logs=settings.logs,
             artifacts=self.artifacts,
             user=settings.run_as,
@@ -375,7 +377,7 @@ class Components:
         return RunDependencies(
             clock=self.reactor,
             now=now,
-            prepare=stage.prepare,
+            prepare=preparer.prepare,
             spawn=self._processes.spawn,
             connect=lambda users: connect(self.reactor, self._rpc, users),
             is_foreign_listener=self._processes.is_foreign_listener,

@@ -25,7 +25,7 @@ def select_evictions(
         needed: the SHA-256 of those that stay in any case.
 
     Raises:
-        NoRoom: `coming` is not stored yet, and would not have room without them.
+        QuotaExceeded: `coming` is not stored yet, and would not have room without them.
     """
     sizes = {content.sha256: content.size for content in (*stored, coming)}
     excess = sum(sizes.values()) - most_bytes

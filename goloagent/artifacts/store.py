@@ -193,7 +193,7 @@ class ArtifactStore:
         """Remove the oldest contents until there is room for one more; no job may need them.
 
         Raises:
-            NoRoom: it is not to be had.
+            QuotaExceeded: it is not to be had.
             OSError: one cannot be removed.
         """
         if self.store.bytes_with(coming) <= self.most_bytes:
@@ -251,7 +251,7 @@ class ArtifactStore:
 
 
 class PendingUpload:
-    """One upload being written; ends with `keep` or `discard`."""
+    """One upload being written; ends with `commit` or `discard`."""
 
     def __init__(self, binaries: ArtifactStore, binary_id: str) -> None:
         self._binaries = binaries
@@ -340,7 +340,7 @@ class PendingUpload:
         Raises:
             NotExecutable: no kernel would run it. It is discarded.
             BinaryExists: its id is taken. It is discarded.
-            NoRoom: there is none, as jobs need what there is. It is discarded.
+            QuotaExceeded: there is none, as jobs need what there is. It is discarded.
             OSError: it cannot be kept. It is discarded.
         """
         binaries, sha256 = self._binaries, self.content.sha256
@@ -369,7 +369,7 @@ class PendingUpload:
             self.discard()
 
     def discard(self) -> None:
-        """Remove what was written. Does nothing after `keep` or a second time."""
+        """Remove what was written. Does nothing after `commit` or a second time."""
         self._file.close()
         self._part.unlink(missing_ok=True)
 

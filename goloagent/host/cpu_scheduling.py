@@ -15,7 +15,7 @@ def use_batch_scheduling() -> None:
     By `SCHED_BATCH` a thread that wakes up waits until whoever runs has had his turn, while its
     share stays the same. On processors that the load keeps busy, replies and results gather for
     that moment, and an event of the reactor serves more of them; on idle ones nothing changes.
-    For this thread and those that it starts, and not for load tests: `loadtest.launcher` undoes it.
+    For this thread and those that it starts, and not for load tests: `sandbox.launcher` undoes it.
     A policy that somebody else chose is kept.
     """
     try:

@@ -98,7 +98,7 @@ def open_database(
         remains: tells whether the disk holds binaries, runs or queued jobs.
 
     Raises:
-        CannotStart: no database can be opened or made there.
+        StartupError: no database can be opened or made there.
     """
     try:
         if path.is_symlink():

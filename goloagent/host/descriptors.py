@@ -17,7 +17,7 @@ def limit_for(max_connections: int, soft: int, hard: int) -> int:
         hard: the hard limit.
 
     Raises:
-        CannotStart: the hard limit is too low.
+        StartupError: the hard limit is too low.
     """
     needed = RESERVED + PER_CONNECTION * max_connections + MIN_RESERVE
     if soft == resource.RLIM_INFINITY or soft >= needed:
@@ -34,7 +34,7 @@ def raise_limit(max_connections: int) -> None:
     """Raise the soft limit on descriptors to what `max_connections` can take.
 
     Raises:
-        CannotStart: the hard limit is too low.
+        StartupError: the hard limit is too low.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = limit_for(max_connections, soft, hard)

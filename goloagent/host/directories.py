@@ -34,7 +34,7 @@ def make_writable(option: str, directory: Path, mode: int) -> None:
     """Make a directory that is not there, and try to write in it.
 
     Raises:
-        CannotStart: it cannot be made or written.
+        StartupError: it cannot be made or written.
     """
     try:
         make(directory, mode)
@@ -48,7 +48,7 @@ def lock_state(state: Path) -> int:
     """Make the state directory this agent's own for as long as the returned file is open.
 
     Raises:
-        CannotStart: another agent has it, or it cannot be made or written.
+        StartupError: another agent has it, or it cannot be made or written.
     """
     lock = state / "lock"
     try:
@@ -84,7 +84,7 @@ def lock_logs(logs: Path) -> int:
     The agent restores runs that it finds there and does not know, and they must not be another's.
 
     Raises:
-        CannotStart: another agent has it, or it cannot be opened.
+        StartupError: another agent has it, or it cannot be opened.
     """
     try:
         descriptor = os.open(logs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -109,7 +109,7 @@ def check_apart(state: Path, logs: Path, own: frozenset[str]) -> None:
         own: the names in the state directory that the agent uses.
 
     Raises:
-        CannotStart: the directories are the same, or one is inside the other where it matters.
+        StartupError: the directories are the same, or one is inside the other where it matters.
     """
     root, mine = _identity(state), _identity(logs)
     if mine == root:
@@ -138,7 +138,7 @@ def check_way(directory: Path, user: str) -> None:
     """Check that `user`, in no group but its first, can come to `directory`.
 
     Raises:
-        CannotStart: it cannot.
+        StartupError: it cannot.
     """
     entry = pwd.getpwnam(user)
     for step in (directory, *directory.parents):

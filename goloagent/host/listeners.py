@@ -30,7 +30,7 @@ def listen(reactor: Any, descriptions: Iterable[str], factory: Site) -> list[ILi
     """Serve `factory` on each endpoint.
 
     Raises:
-        CannotStart: one of them is not to be had; nothing listens then.
+        StartupError: one of them is not to be had; nothing listens then.
     """
     ports: list[IListeningPort] = []
     for description in descriptions:

@@ -79,7 +79,7 @@ def acquire(settings: Settings, now: Callable[[], datetime]) -> ProcessResources
     """Make and open what `settings` name.
 
     Raises:
-        CannotStart: something cannot be made, written or opened, or another agent has it.
+        StartupError: something cannot be made, written or opened, or another agent has it.
     """
     raise_limit(settings.max_connections)
     state, logs = settings.state, settings.logs

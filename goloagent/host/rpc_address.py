@@ -13,7 +13,7 @@ def check_rpc_host(host: str) -> None:
     A name that cannot be resolved for the time being passes: it is looked up again before each run.
 
     Raises:
-        CannotStart: it has no address that this host has.
+        StartupError: it has no address that this host has.
     """
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)

@@ -17,7 +17,7 @@ def read_token(path: Path | None) -> bytes | None:
     """Return the token in the file at `path`, without white space around it; None without a path.
 
     Raises:
-        CannotStart: the file cannot be read, or no client could send what is in it.
+        StartupError: the file cannot be read, or no client could send what is in it.
     """
     if path is None:
         return None

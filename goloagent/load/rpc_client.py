@@ -64,7 +64,7 @@ class _Emptied:
 
 
 class RpcClient(Protocol):
-    """`users` calls outstanding from `drive` to `stop_calling`.
+    """`users` calls outstanding from `start` to `stop`.
 
     Args:
         counts: is brought up to date with every chunk of replies.

@@ -2,7 +2,7 @@
 
 In Go: `type Request struct { ServiceMethod string; Seq uint64 }`; a Response has `Error string`
 too. The type ids are ours to choose: they are those that Go gave out when the test vectors were
-recorded. This module refuses to read: that is `inbound`.
+recorded. `decoder` reads them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The fast path for results: a block of lines decoded in one go, if all of them are ordinary.
 
-A line is ordinary when msgspec's word and a few looks at the whole block tell what `grammar` would,
+A line is ordinary when msgspec's word and a few looks at the whole block tell what `go_json` would,
 at a fiftieth of the cost. Of a block that has any other line nothing is said here: what is in it is
 for `output` to find out.
 """

@@ -1,6 +1,6 @@
 """Why a line is no result, in words: for its author, and only for the first such line of a run.
 
-What is a result is for `grammar` to say; this asks it again, value by value.
+What is a result is for `go_json` to say; this asks it again, value by value.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a result is: which lines of a load test's stdout are forwarded, byte for byte.
 
 Works on blocks of whole lines. A line is a result when a collector written in Go can decode it,
-however it was written; `grammar` spells that rule out. It refuses to know where the lines come
+however it was written; `go_json` spells that rule out. It refuses to know where the lines come
 from, where they go, and what their numbers mean.
 """
 

@@ -73,7 +73,7 @@ class RunPreparer:
         user: who load tests run as; None for the agent's own user.
         fault: returns what keeps the machine from running any job at present, or None.
         in_thread: runs a function off the reactor thread.
-        follow: has the log of a run synced from now on; returns when it is durable that it exists.
+        track: has the log of a run synced from now on; returns when it is durable that it exists.
         notice: takes a sentence for the operator.
         stopped: tells whether the agent stops, so that removals must end.
     """
@@ -94,7 +94,7 @@ class RunPreparer:
         """Make everything `job` needs.
 
         Raises:
-            Refused: something is missing; nothing is left behind.
+            PreparationError: something is missing; nothing is left behind.
         """
         fault = await self.fault()
         if fault is not None:

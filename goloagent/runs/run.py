@@ -65,10 +65,10 @@ class RunDependencies:
         prepare: makes what the job needs, or raises `PreparationError`.
         spawn: starts the program at a path under a watcher, or raises OSError.
         connect: connects the users to the RPC address, however long it takes.
-        is_strangers: tells whether it is not the process of the job that they are connected to.
+        is_foreign_listener: whether another process than the job's is at the far end.
         save: keeps the job as it stands now, or raises OSError and does so later.
         commit: keeps the job as it stands now, through a power cut, or raises OSError.
-        too_much: returns why a run whose log is so long must not go on, or None.
+        check_space: returns why a run whose log is so long must not go on, or None.
         keep_statistics: keeps what a job's results came to, which nothing is added to any more.
         in_thread: runs a function off the reactor thread.
     """

@@ -80,7 +80,7 @@ class RunStateMachine:
         self.handle(Event.CANCEL, None if self.phase in WORK_IS_DONE else cause)
 
     def restart_quiet_timer(self) -> None:
-        """Have `QUIET` happen after so long a silence from now on, if the phase lasts."""
+        """Wait anew for stdout to be idle before `OUTPUT_IDLE`, if the phase lasts."""
         if self._quiet_timer is not None and self._quiet_timer.active():
             self._quiet_timer.reset(self._bounds.quiet_seconds)
         else:

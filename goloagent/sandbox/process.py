@@ -58,7 +58,7 @@ class Watcher(Protocol):
 class Program:
     """What to run: an executable in a directory of its own, as a user (None: the agent's).
 
-    ``mark`` is what `survivors` knows its processes by, ``closed`` what `launcher` keeps it from.
+    ``mark`` is what `orphans` knows its processes by, ``closed`` what `launcher` keeps it from.
     ``sdk`` is where a program in Python finds ``goloagent.sdk``.
     """
 

@@ -75,7 +75,7 @@ class RunFiles:
             raise FileNotFoundError(errno.ENOENT, str(error)) from error
 
     def read_manifest(self, job: Job) -> ResultCounts | None:
-        """Return the account that `keep_account` kept, or None where there is no whole one."""
+        """Return the account that `write_manifest` wrote, or None where there is no whole one."""
         return rebuild.read_manifest(self.root, job.spec.name, job.id)
 
     def open_rejected(self, job: Job) -> int:

@@ -333,7 +333,7 @@ def size_of_file(logs: Path, name: str, job_id: str, file: str = OUT) -> int:
 
 
 def remove_run(logs: Path, name: str, job_id: str) -> None:
-    """Remove a run's files; `forget_run` must follow. It may take its time.
+    """Remove a run's files; `unlink_run` must follow. It may take its time.
 
     Raises:
         LogPathError: a link, or anything else that is no log, stands in its place.

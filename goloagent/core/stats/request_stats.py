@@ -97,7 +97,7 @@ class RequestStats:
     def flush(self) -> Histogram:
         """Leave nothing pending; until more comes, any thread may read.
 
-        Returns the durations since `forget`.
+        Returns the durations since `reset_window`.
         """
         for row in self._all():
             self._settle(row)
