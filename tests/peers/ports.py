@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
+from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nothing listens on.
+def _candidates() -> Iterator[int]:
+    """Yield the ports of this test process without end; no other one of the run has them.
 
-    It lies below the range from which the kernel serves outgoing connections: one of those, made by
-    a load test at full speed, could otherwise take it before its owner listens.
+    They lie below the range from which the kernel serves outgoing connections: one of those, made
+    by a load test at full speed, could otherwise take a port before its owner listens.
     """
-    end = int(_EPHEMERAL.read_text().split()[0])
-    while True:
-        port = random.randrange(10_000, end)
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = range(10_000 + worker, int(_EPHEMERAL.read_text().split()[0]), workers)
+    return cycle(random.sample(ports, len(ports)))
+
+
+_PORTS = _candidates()
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nothing listens on, and that was not returned lately."""
+    for port in _PORTS:
         with socket.socket() as trial:
             try:
                 trial.bind(("127.0.0.1", port))
             except OSError:
                 continue
         return port
+    raise AssertionError("the ports have no end")
