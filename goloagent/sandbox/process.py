@@ -78,9 +78,14 @@ class Program:
 
 
 class LoadTestProcess(ProcessProtocol):
-    """A load test's process, from `spawn` on."""
+    """A load test's process, from `spawn` on.
+
+    Attributes:
+        pid: the process that was spawned, also after its end; the others descend from it.
+    """
 
     transport: IProcessTransport
+    pid: int
 
     def __init__(
         self, watcher: Watcher, containment: IsolationBackend, job_id: str, mark: str = ""
@@ -96,16 +101,11 @@ class LoadTestProcess(ProcessProtocol):
         self._leader: Leader | None = None
         self._stdout: PipeReader | None = None
 
-    @property
-    def pid(self) -> int:
-        """The process that began it; all that it has started descends from this one."""
-        assert self._leader is not None
-        return self._leader.pid
-
     def connectionMade(self) -> None:
         """Hold the process, which is not reaped yet, to signal it and its group."""
         assert self.transport.pid is not None
-        self._leader = Leader(self.transport.pid, self._mark)
+        self.pid = self.transport.pid
+        self._leader = Leader(self.pid, self._mark)
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
         """Hand output on; keep what is said about the launch and the exit."""

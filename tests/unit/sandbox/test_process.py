@@ -233,9 +233,10 @@ def test_signals_before_there_is_a_process(heard: Heard, signals: list[tuple[str
 
 
 def test_abandoned_output(process: LoadTestProcess) -> None:
-    """Pipes that somebody else holds open are given up."""
+    """Pipes that another process has open are closed; the process ID stays known."""
     process.abandon_output()
     assert process.transport.reading is False
+    assert process.pid == PID
 
 
 class Spawner:
