@@ -32,6 +32,14 @@ After the loss of the RPC connection the agent waits a moment (`{Phase.CONNECTIO
 the process has crashed, its exit is the better reason.
 """
 
+_OPTIONS = {
+    Phase.LAUNCHING: "`--start-timeout`",
+    Phase.CONNECTING: "`--start-timeout`",
+    Phase.DRAINING_CALLS: "`--drain-timeout`",
+    Phase.WAITING_FOR_OUTPUT: "`--output-timeout`",
+    Phase.TERMINATING: "`--grace`",
+}
+
 
 def render() -> str:
     """Return the page."""
@@ -59,18 +67,19 @@ def _diagram() -> list[str]:
 def _phases() -> list[str]:
     bounds = Timeouts()
     rows = [
-        f"| {phase.name} | {phase.state.value} | {_seconds(bounds, phase)} |"
+        f"| {phase.name} | {phase.state.value} | {_seconds(bounds, phase)} "
+        f"| {_OPTIONS.get(phase, '')} |"
         for phase in Phase
         if phase.state is not None
     ]
     return [
         "## Timeouts",
         "",
-        "The second number applies to a cancelled job and to a shutdown of the agent.",
-        f"Stdout is idle after {bounds.quiet_seconds:g} s without a byte.",
+        "The second number is the maximum for a cancelled job and for a shutdown of the agent.",
+        f"Stdout is idle after {bounds.quiet_seconds:g} s without a byte (`--quiet-period`).",
         "",
-        "| phase | state in the API | seconds |",
-        "|---|---|---|",
+        "| phase | state in the API | seconds | option |",
+        "|---|---|---|---|",
         *rows,
     ]
 

@@ -1,4 +1,4 @@
-"""Render the tables of docs/operations.md: routes, metrics and signals, for ``make docs``."""
+"""Render the tables of docs/operations.md, for ``make docs``."""
 
 from __future__ import annotations
 
@@ -17,13 +17,19 @@ from goloagent.host.signals import ACTIONS, Action
 from goloagent.http.api.endpoint import Endpoint, endpoints_of
 from goloagent.http.api.openapi import EVERYWHERE
 from goloagent.metrics.exporter import Gauges, PrometheusExporter
+from goloagent.options import TIMEOUTS
 
 PAGE = Path(__file__).with_name("operations.md")
 
 
 def render(page: str) -> str:
     """Return the page with its tables replaced."""
-    tables = {"routes": _routes(), "metrics": _metrics(), "signals": _signals()}
+    tables = {
+        "routes": _routes(),
+        "metrics": _metrics(),
+        "signals": _signals(),
+        "timeouts": _timeouts(),
+    }
     for name, table in tables.items():
         body = "\n".join(table)
         page, count = re.subn(
@@ -90,6 +96,12 @@ def _signals() -> Iterator[str]:
         if action is Action.IGNORE:
             names.append("real-time signals")
         yield f"| {', '.join(names)} | {action.value} |"
+
+
+def _timeouts() -> Iterator[str]:
+    yield from ["| option | default | what it does |", "|---|---|---|"]
+    for name, default, text in TIMEOUTS:
+        yield f"| `--{name} SECONDS` | {default} | {text} |"
 
 
 if __name__ == "__main__":

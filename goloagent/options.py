@@ -26,6 +26,29 @@ _GO_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | di
 DEFAULT_LISTEN = "tcp:8081:interface=127.0.0.1"
 
 # Each option with its default and help.
+TIMEOUTS = (
+    ("start-timeout", "60", "seconds for a load test to listen on the RPC address"),
+    (
+        "drain-timeout",
+        "30",
+        "seconds to wait for calls in flight after a job's duration; at most 3 after a cancel",
+    ),
+    (
+        "quiet-period",
+        "1",
+        "seconds without a byte on stdout after which a load test gets SIGTERM",
+    ),
+    (
+        "output-timeout",
+        "10",
+        "maximum seconds to wait for the quiet period; at most 3 after a cancel",
+    ),
+    (
+        "grace",
+        "10",
+        "seconds between SIGTERM and SIGKILL of a load test; at most 10 after a cancel",
+    ),
+)
 _VALUES = (
     (
         "collector",
@@ -72,6 +95,7 @@ _VALUES = (
         settings.AUTO,
         f"isolation backend of load tests: {', '.join(settings.ISOLATION_BACKENDS)}",
     ),
+    *TIMEOUTS,
     (
         "max-upload",
         "512MiB",
@@ -189,6 +213,11 @@ class Options(usage.Options):
             allow_from=tuple(settings.network(text) for text in self._allow_from),
             run_as=_run_as(self["run-as"]),
             containment=settings.isolation_backend(self["containment"]),
+            start_timeout_seconds=self._seconds("start-timeout"),
+            drain_timeout_seconds=self._seconds("drain-timeout"),
+            quiet_period_seconds=self._seconds("quiet-period"),
+            output_timeout_seconds=self._seconds("output-timeout"),
+            grace_seconds=self._seconds("grace"),
             max_upload_bytes=settings.size_bytes("--max-upload", self["max-upload"]),
             max_binaries_bytes=settings.size_bytes("--max-binaries", self["max-binaries"]),
             max_log_bytes=settings.size_bytes("--max-log", self["max-log"]),
@@ -203,6 +232,9 @@ class Options(usage.Options):
                 "--max-connections-per-peer", self["max-connections-per-peer"], "connections"
             ),
         )
+
+    def _seconds(self, option: str) -> float:
+        return settings.seconds(f"--{option}", self[option])
 
 
 def _two_dashes(arguments: Sequence[str]) -> Iterator[str]:

@@ -41,6 +41,9 @@ _SIZE = re.compile(r"(\d{1,19})\s*([A-Za-z]*)", re.ASCII)
 # The maximum of a file's length, of a process limit and of a database column.
 MAX_BYTES = 2**63 - 1
 MAX_DAYS = 36_500
+_SECONDS = re.compile(r"\d{1,4}(\.\d{1,3})?", re.ASCII)
+MIN_SECONDS = 0.1
+MAX_SECONDS = 3600
 
 
 class WrongOption(Exception):
@@ -95,6 +98,11 @@ class Settings:
     allow_from: tuple[IpNetwork, ...]
     run_as: str | None
     containment: str
+    start_timeout_seconds: float
+    drain_timeout_seconds: float
+    quiet_period_seconds: float
+    output_timeout_seconds: float
+    grace_seconds: float
     max_upload_bytes: int
     max_binaries_bytes: int
     max_log_bytes: int
@@ -239,6 +247,19 @@ def count(option: str, text: str, unit: str, minimum: int = 1, maximum: int = 99
 def days(option: str, text: str) -> int:
     """Parse a number of days; see `count`."""
     return count(option, text, "days", minimum=0, maximum=MAX_DAYS)
+
+
+def seconds(option: str, text: str) -> float:
+    """Parse a number of seconds such as ``10`` or ``0.5``.
+
+    Raises:
+        WrongOption: it is not a decimal number within the limits.
+    """
+    if not _SECONDS.fullmatch(text) or not MIN_SECONDS <= float(text) <= MAX_SECONDS:
+        raise WrongOption(
+            f"{option} {text}: not a number of seconds from {MIN_SECONDS} to {MAX_SECONDS}"
+        )
+    return float(text)
 
 
 def network(text: str) -> IpNetwork:

@@ -71,6 +71,7 @@ from goloagent.runs.recovery import Recovery
 from goloagent.runs.restoration import Restoration
 from goloagent.runs.run import Run, RunDependencies
 from goloagent.runs.scheduler import JobScheduler
+from goloagent.runs.timeouts import Timeouts
 from goloagent.sandbox.isolation import NotAllowed
 from goloagent.sandbox.supervisor import ProcessSupervisor
 from goloagent.sdk import archive
@@ -387,6 +388,13 @@ class Components:
             check_space=self._disk_space.check_run,
             keep_statistics=self.summaries.put,
             in_thread=self.threads.bulk.run,
+            timeouts=Timeouts(
+                start_seconds=settings.start_timeout_seconds,
+                drain_seconds=settings.drain_timeout_seconds,
+                output_seconds=settings.output_timeout_seconds,
+                quiet_seconds=settings.quiet_period_seconds,
+                grace_seconds=settings.grace_seconds,
+            ),
         )
 
     def _make_checks(self) -> HostChecks:

@@ -1,4 +1,4 @@
-"""How long each phase of a run may last. Pure numbers; docs/lifecycle.md explains them."""
+"""The timeouts of a run's phases. Pure; docs/lifecycle.md explains the phases."""
 
 from __future__ import annotations
 
@@ -6,41 +6,47 @@ import attrs
 
 from goloagent.runs.transitions import Phase
 
+# Upper bounds after a cancel and while the agent stops.
+_CANCELLED_SECONDS = {
+    Phase.DRAINING_CALLS: 3.0,
+    Phase.WAITING_FOR_OUTPUT: 3.0,
+    Phase.TERMINATING: 10.0,
+}
+
 
 @attrs.frozen
 class Timeouts:
-    """Seconds; the ``cancelled`` ones hold when somebody waits for the job to end.
-
-    A cancelled job is gone within return + settle + grace + drain + kill seconds at the very worst.
-    """
+    """Seconds for each phase; stdout is idle after `quiet_seconds` without a byte."""
 
     prepare_seconds: float = 60.0
     start_seconds: float = 60.0
-    return_seconds: float = 30.0
-    return_cancelled_seconds: float = 3.0
-    settle_seconds: float = 10.0
-    settle_cancelled_seconds: float = 3.0
+    drain_seconds: float = 30.0
+    output_seconds: float = 10.0
     quiet_seconds: float = 1.0
-    part_seconds: float = 1.0
+    connection_lost_seconds: float = 1.0
     grace_seconds: float = 10.0
-    drain_seconds: float = 2.0
+    pipes_seconds: float = 2.0
     kill_seconds: float = 1.0
 
     def for_phase(self, phase: Phase, duration_seconds: float, cancelled: bool) -> float:
-        """Return how long `phase` may last in a run of `duration_seconds`."""
-        return {
+        """Return the timeout of `phase` in a run of `duration_seconds`."""
+        seconds = {
             Phase.PREPARING: self.prepare_seconds,
             Phase.LAUNCHING: self.start_seconds,
             Phase.CONNECTING: self.start_seconds,
             Phase.RUNNING: duration_seconds,
-            Phase.DRAINING_CALLS: self.return_cancelled_seconds
-            if cancelled
-            else self.return_seconds,
-            Phase.WAITING_FOR_OUTPUT: self.settle_cancelled_seconds
-            if cancelled
-            else self.settle_seconds,
-            Phase.CONNECTION_LOST: self.part_seconds,
+            Phase.DRAINING_CALLS: self.drain_seconds,
+            Phase.WAITING_FOR_OUTPUT: self.output_seconds,
+            Phase.CONNECTION_LOST: self.connection_lost_seconds,
             Phase.TERMINATING: self.grace_seconds,
-            Phase.CLOSING_PIPES: self.drain_seconds,
+            Phase.CLOSING_PIPES: self.pipes_seconds,
             Phase.KILLING: self.kill_seconds,
         }[phase]
+        return min(seconds, _CANCELLED_SECONDS.get(phase, seconds)) if cancelled else seconds
+
+    @property
+    def cancel_seconds(self) -> float:
+        """The maximum from a cancel to the end of the run."""
+        ending = (Phase.DRAINING_CALLS, Phase.WAITING_FOR_OUTPUT, Phase.TERMINATING)
+        waiting = sum(self.for_phase(phase, 0, cancelled=True) for phase in ending)
+        return waiting + self.pipes_seconds + self.kill_seconds

@@ -19,7 +19,7 @@ from goloagent.runs.timeouts import Timeouts
 
 BOUNDS = Timeouts()
 # Calls that do not return, and stdout that does not fall quiet, when somebody waits for the end.
-IMPATIENT_SECONDS = BOUNDS.return_cancelled_seconds + BOUNDS.settle_cancelled_seconds
+IMPATIENT_SECONDS = 6.0
 SLACK_SECONDS = 2.0
 RESULTS = 1000
 
@@ -121,7 +121,7 @@ async def test_starting(agent: Agent, script: Callable[..., Path]) -> None:
     await until(lambda: noted.exists() and noted.read_text() == "coming\n")
     answer = await cancel(agent, job_id)
     assert answer.status == 202, answer
-    job = await ended(agent, job_id, BOUNDS.drain_seconds, "while starting")
+    job = await ended(agent, job_id, BOUNDS.pipes_seconds, "while starting")
     assert (job["state"], job["reason"]) == ("cancelled", "cancelled"), job
     assert (job["exit"], job["stderr_tail"]) == ({"signal": "SIGTERM"}, "coming")
     assert job["calls"]["started"] == 0

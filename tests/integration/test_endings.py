@@ -21,7 +21,7 @@ from goloagent.runs.timeouts import Timeouts
 
 BOUNDS = Timeouts()
 # From SIGTERM to the end, at most; and what a busy machine may add to any bound.
-END_SECONDS = BOUNDS.grace_seconds + BOUNDS.drain_seconds + BOUNDS.kill_seconds
+END_SECONDS = BOUNDS.grace_seconds + BOUNDS.pipes_seconds + BOUNDS.kill_seconds
 SLACK_SECONDS = 5.0
 MIB = 1 << 20
 FLOOD_MIB = 1000 if os.environ.get("GOLO_SOAK") else 200
@@ -134,7 +134,7 @@ async def test_exits_at_once(ends: Ends, script: Callable[..., Path], code: int)
         says=f"exited with code {code} before it listened",
         end={"code": code},
         stderr="no configuration",
-        within=BOUNDS.drain_seconds,
+        within=BOUNDS.pipes_seconds,
     )
 
 
@@ -162,7 +162,7 @@ async def test_never_answers(ends: Ends, script: Callable[..., Path]) -> None:
         says="accepted calls and answered none",
         end={"signal": "SIGTERM"},
         stderr="here I am",
-        within=2 + BOUNDS.return_seconds + BOUNDS.settle_seconds + END_SECONDS,
+        within=2 + BOUNDS.drain_seconds + BOUNDS.output_seconds + END_SECONDS,
     )
     assert job["calls"]["in_flight"] == 25
 
@@ -183,7 +183,7 @@ async def test_answers_garbage(ends: Ends, script: Callable[..., Path], garbage:
         says="does not speak net/rpc",
         end={"signal": "SIGTERM"},
         stderr="here I am",
-        within=BOUNDS.part_seconds + BOUNDS.settle_seconds + END_SECONDS,
+        within=BOUNDS.connection_lost_seconds + BOUNDS.output_seconds + END_SECONDS,
     )
 
 
@@ -214,7 +214,7 @@ async def test_answers_an_endless_message(
         says="answered none" if dribbles else "does not speak net/rpc",
         end={"signal": "SIGTERM"},
         stderr="here I am",
-        within=2 + BOUNDS.return_seconds + BOUNDS.settle_seconds + END_SECONDS,
+        within=2 + BOUNDS.drain_seconds + BOUNDS.output_seconds + END_SECONDS,
     )
     assert ends.agent.resident_bytes - before < 32 * MIB
 
@@ -231,7 +231,7 @@ async def test_crashes_by_signal(
         says="ended by SIGABRT before it was told to",
         end={"signal": "SIGABRT"},
         stderr="0x",
-        within=2 + BOUNDS.drain_seconds,
+        within=2 + BOUNDS.pipes_seconds,
     )
     assert len(collector.results("bad")) == job["results"]["delivered"] == 1000
 
@@ -326,7 +326,7 @@ async def test_closes_stdout_and_breaks(ends: Ends, script: Callable[..., Path])
         says="exited with code 1 before it was told to",
         end={"code": 1},
         stderr="OSError: [Errno 9] Bad file descriptor",
-        within=2 + BOUNDS.drain_seconds,
+        within=2 + BOUNDS.pipes_seconds,
     )
     assert "Traceback" in job["stderr_tail"]
 
@@ -340,7 +340,7 @@ async def test_closes_stdout_and_goes_on(ends: Ends, script: Callable[..., Path]
         script(text),
         None,
         end={"signal": "SIGTERM"},
-        within=2 + BOUNDS.settle_seconds + END_SECONDS,
+        within=2 + BOUNDS.output_seconds + END_SECONDS,
     )
     assert job["results"]["read"] == 0
     assert job["calls"]["ok"] > 25
@@ -370,5 +370,5 @@ async def test_drops_the_connection_and_lives(ends: Ends, script: Callable[..., 
         says="closed the RPC connection and went on running",
         end={"signal": "SIGTERM"},
         stderr="here I am",
-        within=BOUNDS.part_seconds + BOUNDS.settle_seconds + END_SECONDS,
+        within=BOUNDS.connection_lost_seconds + BOUNDS.output_seconds + END_SECONDS,
     )

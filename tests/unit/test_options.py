@@ -12,6 +12,7 @@ from twisted.scripts._twistd_unix import ServerOptions
 from goloagent import VERSION
 from goloagent.core.address import HttpUrl
 from goloagent.options import Options
+from goloagent.runs.timeouts import Timeouts
 from goloagent.settings import CollectorSettings
 
 ORDINARY_USER = pwd.getpwall()[-1].pw_name
@@ -62,6 +63,14 @@ def test_defaults(user: None) -> None:
     assert settings.allow_from == ()
     assert settings.containment == "auto"
     assert not settings.no_auth
+    wired = {
+        "start_seconds": settings.start_timeout_seconds,
+        "drain_seconds": settings.drain_timeout_seconds,
+        "quiet_seconds": settings.quiet_period_seconds,
+        "output_seconds": settings.output_timeout_seconds,
+        "grace_seconds": settings.grace_seconds,
+    }
+    assert Timeouts(**wired) == Timeouts()
 
 
 def test_every_option() -> None:
@@ -81,8 +90,12 @@ def test_every_option() -> None:
         *("--listen", "tcp:1", "--listen", "unix:/x", "--rpc", "[::1]:2", "--token-file", "t"),
         *("--no-auth", "--allow-from", "10.0.0.0/8", "--allow-from", "::1"),
         *("--max-upload", "1MiB", "--containment", "process-group"),
-        *("--max-binaries", "2GB"),
+        *("--max-binaries", "2GB", "--start-timeout", "0.5", "--drain-timeout", "2"),
+        *("--quiet-period", "0.1", "--output-timeout", "3", "--grace", "3600"),
     ).settings
+    assert (settings.start_timeout_seconds, settings.drain_timeout_seconds) == (0.5, 2)
+    assert (settings.quiet_period_seconds, settings.output_timeout_seconds) == (0.1, 3)
+    assert settings.grace_seconds == 3600
     assert settings.collector == CollectorSettings(
         HttpUrl.parse("https://c.example"),
         insecure=True,
@@ -118,6 +131,7 @@ def test_every_option() -> None:
         (["--listen", "stdio:"], "--listen stdio:"),
         (["--max-log", "9223372036854775808"], "--max-log 9223372036854775808"),
         (["--keep-days", "999999"], "--keep-days 999999"),
+        (["--grace", "0"], "--grace 0: not a number of seconds from 0.1 to 3600"),
         (["--keep-jobs", "0"], "--keep-jobs 0"),
         (["--keep-jobs", "1000000"], "--keep-jobs 1000000"),
         (["--max-connections", "0"], "--max-connections 0"),

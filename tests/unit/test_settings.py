@@ -23,6 +23,7 @@ from goloagent.settings import (
     listener,
     network,
     rpc_address,
+    seconds,
     size_bytes,
 )
 
@@ -119,6 +120,11 @@ def test_rpc_address_round_trip(host: str, port: int) -> None:
         allow_from=(),
         run_as=None,
         containment="auto",
+        start_timeout_seconds=1,
+        drain_timeout_seconds=1,
+        quiet_period_seconds=1,
+        output_timeout_seconds=1,
+        grace_seconds=1,
         max_upload_bytes=1,
         max_binaries_bytes=1,
         max_log_bytes=1,
@@ -183,6 +189,14 @@ def test_wrong_number_of_days(text: str) -> None:
         days("--keep-days", text)
 
 
+@pytest.mark.parametrize("text", ["", "0", "0.09", "3600.1", "-1", "1e2", "nan", "1 s", "1.0001"])
+def test_wrong_number_of_seconds(text: str) -> None:
+    """A timeout is a decimal number from 0.1 to 3600."""
+    assert [seconds("--grace", good) for good in ("0.1", "10", "3600")] == [0.1, 10, 3600]
+    with pytest.raises(WrongOption, match=r"^--grace "):
+        seconds("--grace", text)
+
+
 def test_network() -> None:
     """A network or one address is taken, of either family."""
     assert network("10.0.0.0/8") == ipaddress.ip_network("10.0.0.0/8")
@@ -214,6 +228,7 @@ READERS: tuple[Callable[[str], object], ...] = (
     lambda text: count("--max-connections", text, "connections"),
     lambda text: size_bytes("--max-upload", text),
     lambda text: days("--keep-days", text),
+    lambda text: seconds("--grace", text),
     listener,
 )
 

@@ -129,7 +129,7 @@ def test_stdout_never_falls_quiet() -> None:
         one.print_results(1)
         one.clock.advance(0.5)
         seconds += 0.5
-    assert seconds == one.bounds.settle_seconds
+    assert seconds == one.bounds.output_seconds
     end_by_sigterm(one)
     one.check(State.FINISHED)
     assert one.job.results.valid == 20
@@ -149,7 +149,7 @@ def test_sigterm_is_ignored() -> None:
 def test_a_grandchild_holds_the_pipes() -> None:
     """Pipes that stay open after the exit are given up: SIGKILL to the group, then abandoned."""
     one = OneRun().come_to(Phase.CLOSING_PIPES)
-    one.clock.advance(one.bounds.drain_seconds)
+    one.clock.advance(one.bounds.pipes_seconds)
     assert one.story[-1] == "SIGKILL"
     assert not one.over
     one.clock.advance(one.bounds.kill_seconds)
@@ -195,7 +195,7 @@ def test_some_calls_never_return() -> None:
     one = OneRun(users=4).come_to(Phase.RUNNING)
     one.answer(1)
     one.clock.advance(10)
-    one.clock.advance(one.bounds.return_seconds)
+    one.clock.advance(one.bounds.drain_seconds)
     one.pass_all_time()
     one.check(State.FINISHED)
     assert (one.calls.ok, one.calls.in_flight) == (1, 4)
@@ -419,7 +419,7 @@ def test_the_connection_is_lost() -> None:
     assert one.peer is not None
     one.answer()
     one.peer.close()
-    one.clock.advance(one.bounds.part_seconds)
+    one.clock.advance(one.bounds.connection_lost_seconds)
     one.pass_all_time()
     one.check(State.FAILED, "rpc-lost")
     assert (one.calls.ok, one.calls.in_flight) == (2, 2)
@@ -430,7 +430,7 @@ def test_the_connection_is_lost_in_an_exit() -> None:
     one = OneRun().come_to(Phase.RUNNING)
     assert one.peer is not None
     one.peer.close()
-    one.clock.advance(one.bounds.part_seconds / 2)
+    one.clock.advance(one.bounds.connection_lost_seconds / 2)
     one.exit(None, signal.SIGSEGV)
     one.close()
     one.check(State.FAILED, "signalled")
@@ -528,15 +528,8 @@ def test_a_stderr_that_cannot_be_read() -> None:
 def test_cancel(phase: Phase, cause: FailureReason, state: State) -> None:
     """In any phase a cancel brings the job to its end soon, even if nothing else happens."""
     one = OneRun().come_to(phase)
-    bounds = one.bounds
     one.run.cancel(cause)
-    assert one.pass_all_time() <= (
-        bounds.return_cancelled_seconds
-        + bounds.settle_cancelled_seconds
-        + bounds.grace_seconds
-        + bounds.drain_seconds
-        + bounds.kill_seconds
-    )
+    assert one.pass_all_time() <= one.bounds.cancel_seconds
     if phase in (Phase.WAITING_FOR_OUTPUT, Phase.TERMINATING, Phase.CLOSING_PIPES):
         # Its work was done: the end was only hastened.
         one.check(State.FINISHED)
@@ -724,11 +717,11 @@ def test_every_history_ends(data: st.DataObject, users: int, duration: int) -> N
         bounds.prepare_seconds
         + 2 * bounds.start_seconds
         + duration
-        + bounds.part_seconds
-        + bounds.return_seconds
-        + bounds.settle_seconds
-        + bounds.grace_seconds
+        + bounds.connection_lost_seconds
         + bounds.drain_seconds
+        + bounds.output_seconds
+        + bounds.grace_seconds
+        + bounds.pipes_seconds
         + bounds.kill_seconds
     )
     assert one.over
@@ -793,14 +786,7 @@ def test_every_history_ends_whatever_breaks(
         things[data.draw(st.sampled_from(sorted(things) + ordinary * 8))]()
     one.failing.update(failing)
     one.run.cancel(outcome.CANCELLED)
-    bounds = one.bounds
-    assert one.pass_all_time() <= (
-        bounds.return_cancelled_seconds
-        + bounds.settle_cancelled_seconds
-        + bounds.grace_seconds
-        + bounds.drain_seconds
-        + bounds.kill_seconds
-    )
+    assert one.pass_all_time() <= one.bounds.cancel_seconds
     assert one.over
     assert one.job.state.over or one.job.state is State.QUEUED
     assert one.job.state is not State.QUEUED or one.calls.started == 0
