@@ -225,6 +225,11 @@ class Collector(ThreadingHTTPServer):
         self._names: dict[str, Results] = {}
         self._lock = threading.Lock()
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log an error, but not that a client has closed its connection."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
     def push(self, name: str, key: str | None, results: list[bytes]) -> int:
         """Store a batch and return the number of its new results."""
         with self._lock:

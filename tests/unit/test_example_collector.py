@@ -115,3 +115,18 @@ def test_what_is_no_array_of_results_is_refused(body: bytes) -> None:
     with pytest.raises(collector.Refused) as caught:
         collector.elements(body)
     assert caught.value.args[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("error", "is_logged"), [(ConnectionResetError(), False), (ValueError("defect"), True)]
+)
+def test_a_disconnect_is_not_logged(
+    error: Exception, is_logged: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A client that resets its connection causes no traceback; a defect does."""
+    server = collector.Collector.__new__(collector.Collector)
+    try:
+        raise error
+    except type(error):
+        server.handle_error(None, ("127.0.0.1", 1))
+    assert ("Traceback" in capfd.readouterr().err) is is_logged
