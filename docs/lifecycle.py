@@ -97,7 +97,7 @@ def _seconds(bounds: Timeouts, phase: Phase) -> str:
 def _rows() -> list[str]:
     rows = [
         f"| {phase.name} | {event.name} | {step.phase.name} "
-        f"| {', '.join(effect.name for effect in step.effects)} |"
+        f"| {', '.join(action.name for action in step.actions)} |"
         for (phase, event), step in TRANSITIONS.items()
     ]
     return [
@@ -109,7 +109,7 @@ def _rows() -> list[str]:
         "",
         "Events: " + "; ".join(f"`{event.name}` {event.value}" for event in Event) + ".",
         "",
-        "Actions: " + "; ".join(f"`{effect.name}` {effect.value}" for effect in Action) + ".",
+        "Actions: " + "; ".join(f"`{action.name}` {action.value}" for action in Action) + ".",
     ]
 
 

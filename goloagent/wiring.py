@@ -65,11 +65,12 @@ from goloagent.outputs.sinks.collector import make_collector_sink
 from goloagent.outputs.status import CollectorStatus
 from goloagent.outputs.worker import OutputWorker
 from goloagent.runs.control import JobControl
+from goloagent.runs.dependencies import RunDependencies
 from goloagent.runs.monitor import RunMonitor
 from goloagent.runs.preparation import RunPreparer
 from goloagent.runs.recovery import Recovery
 from goloagent.runs.restoration import Restoration
-from goloagent.runs.run import Run, RunDependencies
+from goloagent.runs.run import Run
 from goloagent.runs.scheduler import JobScheduler
 from goloagent.runs.timeouts import Timeouts
 from goloagent.sandbox.isolation import NotAllowed

@@ -8,7 +8,7 @@ import attrs
 
 from goloagent.jobs.job import Job
 from goloagent.jobs.repository import JobRepository
-from goloagent.runs.run import DeliveryQueue
+from goloagent.runs.delivery import DeliveryQueue
 from goloagent.runs.scheduler import JobScheduler
 
 

@@ -1,38 +1,40 @@
-"""A job in the agent's log: one sentence each for its start, its end and its recovery. Pure."""
+"""Sentences about jobs for the agent's log. Pure."""
 
 from __future__ import annotations
 
-from goloagent.jobs.job import Job
+from goloagent.jobs.job import FailureReason, Job, State
 
 
 def starts(job: Job) -> str:
-    """Say that a job starts."""
+    """Describe a job that starts."""
     spec = job.spec
     load = f"{spec.users} users for {spec.duration_seconds} s"
     return f'job {job.id} starts: "{spec.name}", {load}, binary {spec.binary}'
 
 
-def ended(job: Job) -> str:
-    """Say how a job ended and what it came to, or that it is queued again."""
+def ended(job: Job, cause: FailureReason | None = None) -> str:
+    """Describe how a job ended, or why (`cause`) it is queued again."""
+    if job.state is State.QUEUED:
+        return f"job {job.id} is queued again{_why(cause)}"
     after = ""
     if job.started_at is not None and job.ended_at is not None:
         after = f" after {(job.ended_at - job.started_at).total_seconds():.1f} s"
-    return f"job {job.id} is {job.state.value}{after}{_why(job)}: {_account(job)}"
+    return f"job {job.id} is {job.state.value}{after}{_why(job.cause)}: {_counts(job)}"
 
 
 def recovered(job: Job) -> str:
-    """Say what an earlier life of the agent has left of a job."""
+    """Describe a job that a previous process of the agent left."""
     return (
-        f"recovered job {job.id}, which is {job.state.value}{_why(job)}: {_account(job)}, "
+        f"recovered job {job.id}, which is {job.state.value}{_why(job.cause)}: {_counts(job)}, "
         f"of which {job.results.pending:,} are pending"
     )
 
 
-def _why(job: Job) -> str:
-    return "" if job.cause is None else f" ({job.cause.reason}: {job.cause.message.rstrip('.')})"
+def _why(cause: FailureReason | None) -> str:
+    return "" if cause is None else f" ({cause.reason}: {cause.message.rstrip('.')})"
 
 
-def _account(job: Job) -> str:
+def _counts(job: Job) -> str:
     calls, results = job.calls, job.results
     invalid = f", {results.invalid:,} invalid lines" if results.invalid else ""
     return (

@@ -1,13 +1,13 @@
-"""Why a job ended as it did: causes with their sentences, and the state they add up to.
+"""The outcome of a run: the causes of its end, and the job's final state. Pure.
 
-The first cause of a run stands; what follows from it changes nothing. Pure.
+The first cause of a run counts; its consequences do not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from goloagent.core.host_fault import SLOW_DISK, HostFault
+from goloagent.core.host_fault import SLOW_DISK, HostFault, status_of
 from goloagent.jobs.job import CallCounts, Exit, FailureReason, Job, State
 from goloagent.runs.transitions import Event, Phase
 
@@ -16,7 +16,6 @@ AGENT_STOPPED = FailureReason("agent-stopped", "The agent was stopped while the 
 AGENT_RESTART = FailureReason(
     "agent-restart", "The agent ended unexpectedly while the job ran; it is not run again."
 )
-
 
 _STATES = {
     "cancelled": State.CANCELLED,
@@ -33,14 +32,14 @@ _ENDING = {Phase.DRAINING_CALLS, Phase.WAITING_FOR_OUTPUT}
 def failure_for(
     phase: Phase, event: Event, seconds: float, exit_: Exit | None
 ) -> FailureReason | None:
-    """Return what `event` means as the cause of an end, or None when it is part of an ordered one.
+    """Return the cause that `event` is, or None if it is part of an ordered run.
 
     Args:
-        seconds: how long the phase was allowed to last.
-        exit_: how the process ended, when it has.
+        seconds: the timeout of the phase.
+        exit_: how the process ended, if it has.
     """
     if event is Event.EXITED and exit_ is not None:
-        # An end by itself is early while there is work, and only a crash afterwards.
+        # An exit without SIGTERM is too early while there is work; later only a crash is a cause.
         if phase in _BUSY or (phase in _ENDING and exit_.code != 0):
             return _early(phase, exit_)
     elif event is Event.TIMEOUT:
@@ -81,7 +80,7 @@ def final_state(
 
 
 def warnings(job: Job, is_cut: bool) -> Iterator[str]:
-    """Give sentences on what is probably wrong with the load test of a job that is over.
+    """Yield sentences about probable defects of the load test of a job that is over.
 
     Args:
         is_cut: whether the last line of stdout had no newline.
@@ -92,9 +91,9 @@ def warnings(job: Job, is_cut: bool) -> Iterator[str]:
             f"{results.invalid:,} of {results.read:,} lines of stdout are no results. The first is"
             f" line {job.invalid_line.number:,}: {job.invalid_line.reason}."
         )
-    # A load test that prints into a buffer of 4 KiB or more and loses the last one.
-    went_its_way = job.cause is None or job.state is State.CANCELLED
-    if went_its_way and results.read < ok and (2 * results.read < ok or is_cut):
+    # A load test with a buffered stdout loses the last buffer.
+    ran_in_order = job.cause is None or job.state is State.CANCELLED
+    if ran_in_order and results.read < ok and (2 * results.read < ok or is_cut):
         cut = ", and the last line is cut" if is_cut else ""
         yield (
             f"{ok:,} calls returned but only {results.read:,} lines were printed{cut}: the load"
@@ -103,8 +102,30 @@ def warnings(job: Job, is_cut: bool) -> Iterator[str]:
 
 
 def from_host(fault: HostFault) -> FailureReason:
-    """Return the cause of a run that the machine does not allow at present."""
+    """Return the cause of a run that the host does not allow at present."""
     return FailureReason(fault.status, fault.sentence, requeue=True)
+
+
+def host_fault(cause: FailureReason | None) -> HostFault | None:
+    """Return the fault of the host that requeues a job, or None."""
+    if cause is None or not cause.requeue or cause.reason == AGENT_STOPPED.reason:
+        return None
+    return HostFault(cause.reason, cause.message)
+
+
+def from_error(error: Exception, reason: str, what: str) -> FailureReason:
+    """Return the cause of a run that cannot start: the host, `reason`, or a defect."""
+    status = status_of(error)
+    if status is not None:
+        return from_host(HostFault(status, f"{what}: {error}."))
+    if isinstance(error, OSError):
+        return FailureReason(reason, f"{what}: {error}.")
+    return defect(what, error)
+
+
+def defect(what: str, error: Exception) -> FailureReason:
+    """Return the cause of a run that a defect of the agent has ended."""
+    return FailureReason("internal-error", f"{what}: {type(error).__name__}: {error}.")
 
 
 def _early(phase: Phase, exit_: Exit) -> FailureReason:

@@ -164,15 +164,12 @@ class RunPreparer:
 
 
 def _cause(error: BaseException) -> FailureReason | None:
-    """Return what an error means for the job, or None: it is a bug, or a cancellation."""
-    status = status_of(error)
-    if status is not None:
-        return outcome.from_host(HostFault(status, f"A job cannot be prepared: {error}."))
-    match error:
-        case BinaryChanged():
-            return FailureReason("binary-changed", f"The {error}.")
-        case LogPathError():
-            return FailureReason("log-path", f"The log cannot be made: {error}.")
-        case OSError():
-            return FailureReason("prepare-failed", f"The job cannot be prepared: {error}.")
+    """Return the cause that an error is for the job; None for a defect or a cancellation."""
+    if isinstance(error, BinaryChanged):
+        return FailureReason("binary-changed", f"The {error}.")
+    if isinstance(error, LogPathError):
+        return FailureReason("log-path", f"The log cannot be made: {error}.")
+    if isinstance(error, OSError) or status_of(error) is not None:
+        assert isinstance(error, Exception)
+        return outcome.from_error(error, "prepare-failed", "The job cannot be prepared")
     return None

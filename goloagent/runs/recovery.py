@@ -22,7 +22,7 @@ from goloagent.jobs.job import InvalidLine, Job, State
 from goloagent.jobs.job import ResultCounts as Counted
 from goloagent.results.line_counter import LineCounter
 from goloagent.runs import messages, outcome
-from goloagent.runs.run import DeliveryQueue
+from goloagent.runs.delivery import DeliveryQueue
 from goloagent.wal.run_log import LogPathError, RunLogReader
 
 _BLOCK_BYTES = 1024 * 1024

@@ -1,7 +1,4 @@
-"""Where one run stands: takes events, goes through the table, and keeps the time of each phase.
-
-Knows the order of things and performs none of them: effects are given to it as functions.
-"""
+"""The state machine of one run: follows the table of transitions and times each phase."""
 
 from __future__ import annotations
 
@@ -13,89 +10,110 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from goloagent.jobs.job import FailureReason, Job
 from goloagent.runs import outcome
 from goloagent.runs.timeouts import Timeouts
-from goloagent.runs.transitions import WORK_IS_DONE, Action, Event, Phase, next_transition
+from goloagent.runs.transitions import ALL_CALLS_RETURNED, Action, Event, Phase, next_transition
 
 
 class RunStateMachine:
-    """The life of `job` from `PREPARING` to `OVER`, after which nothing happens any more.
+    """The phase of `job`'s run, from `PREPARING` to `OVER`, which no event leaves.
 
     Args:
-        effects: how each effect is performed.
-        broken: told of an effect that raised; the others are performed all the same.
-        save: keeps the job when its state has changed.
+        actions: performs each action.
+        save: saves the job after a change of its state.
+        failed: handles the error of an action; the other actions are performed nevertheless.
     """
 
     def __init__(
         self,
         job: Job,
         clock: IReactorTime,
-        bounds: Timeouts,
-        effects: Mapping[Action, Callable[[], None]],
+        timeouts: Timeouts,
+        actions: Mapping[Action, Callable[[], None]],
         save: Callable[[], None],
-        broken: Callable[[Action, Exception], None],
+        failed: Callable[[Action, Exception], None],
     ) -> None:
         self._job = job
         self._clock = clock
-        self._bounds = bounds
-        self._effects = effects
+        self._timeouts = timeouts
+        self._actions = actions
         self._save = save
-        self._broken = broken
+        self._failed = failed
         self._cancelled = False
         self._phase_timer: IDelayedCall | None = None
         self._quiet_timer: IDelayedCall | None = None
         self.phase = Phase.PREPARING
+        self.has_launched = False
         self.cause: FailureReason | None = None
+        """Why the job does not finish; the first cause counts."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run is over."""
+        return self.phase is Phase.OVER
+
+    @property
+    def requeued(self) -> bool:
+        """Whether the job goes back to the queue."""
+        return self.cause is not None and self.cause.requeue
 
     def begin(self) -> None:
-        """Take up the first phase."""
+        """Enter the first phase."""
         self._enter(Phase.PREPARING)
 
     def handle(self, event: Event, cause: FailureReason | None = None) -> None:
-        """Let the table say what follows from `event`; the first cause stands."""
-        phase = self.phase
-        if phase is Phase.OVER:
+        """Make the transition for `event`, and perform its actions."""
+        if self.is_over:
             return
+        if event is Event.LAUNCHED:
+            self.has_launched = True
         if self.cause is None:
-            seconds = self._seconds(phase)
-            self.cause = cause or outcome.failure_for(phase, event, seconds, self._job.exit)
-        following = next_transition(phase, event)
-        self._enter(following.phase)
-        for effect in following.effects:
+            seconds = self._seconds(self.phase)
+            self.cause = cause or outcome.failure_for(self.phase, event, seconds, self._job.exit)
+        transition = next_transition(self.phase, event)
+        self._enter(transition.phase)
+        for action in transition.actions:
+            if action is Action.WATCH_STDOUT:
+                self._restart_quiet_timer()
+                continue
             try:
-                self._effects[effect]()
+                self._actions[action]()
             except Exception as error:
-                self._broken(effect, error)
+                self._failed(action, error)
 
     def cancel(self, cause: FailureReason) -> None:
-        """Bring the job to its ordered end, the cancelled times holding from now on.
+        """End the run in order, with the shorter timeouts of a cancel.
 
-        When all its calls have returned this only hastens the end: the job has done its work. One
-        that has not begun, and that only the agent's end keeps from it, stays in the queue.
+        If all calls have returned the job still counts as finished. If the agent stops before the
+        load test was started, the job is requeued.
         """
         self._cancelled = True
         if self.phase is Phase.PREPARING and cause is not outcome.CANCELLED:
             cause = attrs.evolve(cause, requeue=True)
-        elif self.cause is not None and self.cause.requeue and cause is outcome.CANCELLED:
+        elif self.requeued and cause is outcome.CANCELLED:
             self.cause = cause
-        self.handle(Event.CANCEL, None if self.phase in WORK_IS_DONE else cause)
+        self.handle(Event.CANCEL, None if self.phase in ALL_CALLS_RETURNED else cause)
 
-    def restart_quiet_timer(self) -> None:
-        """Wait anew for stdout to be idle before `OUTPUT_IDLE`, if the phase lasts."""
+    def output_counted(self) -> None:
+        """Restart the quiet period if it is being waited for."""
+        if self.phase is Phase.WAITING_FOR_OUTPUT:
+            self._restart_quiet_timer()
+
+    def _restart_quiet_timer(self) -> None:
+        seconds = self._timeouts.quiet_seconds
         if self._quiet_timer is not None and self._quiet_timer.active():
-            self._quiet_timer.reset(self._bounds.quiet_seconds)
+            self._quiet_timer.reset(seconds)
         else:
-            self._quiet_timer = self._clock.callLater(
-                self._bounds.quiet_seconds, self.handle, Event.OUTPUT_IDLE
-            )
+            self._quiet_timer = self._clock.callLater(seconds, self.handle, Event.OUTPUT_IDLE)
 
     def _enter(self, phase: Phase) -> None:
-        """Take up `phase` and its time; in the same phase the time can only become shorter."""
+        """Enter `phase` and start its timer; entering the current phase can only shorten it."""
         clock, seconds, timer = self._clock, self._seconds(phase), self._phase_timer
         if phase is self.phase and timer is not None and timer.active():
             if clock.seconds() + seconds < timer.getTime():
                 timer.reset(seconds)
             return
-        self._cancel_timers()
+        for active in (self._phase_timer, self._quiet_timer):
+            if active is not None and active.active():
+                active.cancel()
         self.phase = phase
         if phase.state is None:
             return
@@ -107,9 +125,4 @@ class RunStateMachine:
     def _seconds(self, phase: Phase) -> float:
         if phase is Phase.OVER:
             return 0.0
-        return self._bounds.for_phase(phase, self._job.spec.duration_seconds, self._cancelled)
-
-    def _cancel_timers(self) -> None:
-        for timer in (self._phase_timer, self._quiet_timer):
-            if timer is not None and timer.active():
-                timer.cancel()
+        return self._timeouts.for_phase(phase, self._job.spec.duration_seconds, self._cancelled)

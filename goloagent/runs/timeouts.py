@@ -16,7 +16,7 @@ _CANCELLED_SECONDS = {
 
 @attrs.frozen
 class Timeouts:
-    """Seconds for each phase; stdout is idle after `quiet_seconds` without a byte."""
+    """The timeout of each phase; stdout is idle after `quiet_seconds` without a byte."""
 
     prepare_seconds: float = 60.0
     start_seconds: float = 60.0

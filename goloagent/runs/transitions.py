@@ -1,8 +1,6 @@
-"""The life of a job as a table: (phase, event) to the next phase and what to do.
+"""The transitions of a run as a table: (phase, event) to the next phase and actions. Pure.
 
-Pure data and one look-up. What an effect means, and how long a phase may last, is for whoever
-performs it; a pair that is not in the table cannot happen, and says so when it does.
-docs/lifecycle.md is rendered from here.
+docs/lifecycle.md is rendered from this module.
 """
 
 from __future__ import annotations
@@ -15,17 +13,17 @@ from goloagent.jobs.job import State
 
 
 class Phase(Enum):
-    """Where a run stands, with the job's state meanwhile (None: the outcome decides it)."""
+    """A phase of a run, with the job's state in it (None: the outcome decides)."""
 
     PREPARING = ("preparing", State.QUEUED)
     LAUNCHING = ("launching", State.STARTING)
     CONNECTING = ("connecting", State.STARTING)
     RUNNING = ("running", State.RUNNING)
-    DRAINING_CALLS = ("returning", State.STOPPING)
-    WAITING_FOR_OUTPUT = ("settling", State.STOPPING)
-    CONNECTION_LOST = ("parting", State.STOPPING)
+    DRAINING_CALLS = ("draining-calls", State.STOPPING)
+    WAITING_FOR_OUTPUT = ("waiting-for-output", State.STOPPING)
+    CONNECTION_LOST = ("connection-lost", State.STOPPING)
     TERMINATING = ("terminating", State.STOPPING)
-    CLOSING_PIPES = ("draining", State.STOPPING)
+    CLOSING_PIPES = ("closing-pipes", State.STOPPING)
     KILLING = ("killing", State.STOPPING)
     OVER = ("over", None)
 
@@ -36,128 +34,128 @@ class Phase(Enum):
 
 
 class Event(Enum):
-    """What can happen to a run."""
+    """An event of a run."""
 
-    PREPARED = "everything a run needs is there"
-    PREPARATION_FAILED = "it cannot be started"
-    LAUNCHED = "the program runs"
-    FAILED = "it cannot go on"
-    CONNECTED = "the RPC connection stands"
-    CONNECTION_LOST = "the RPC connection is gone"
+    PREPARED = "the program, the directory and the log are ready"
+    PREPARATION_FAILED = "the run cannot be started"
+    LAUNCHED = "the program is executed"
+    FAILED = "the run cannot continue"
+    CONNECTED = "the RPC connection is established"
+    CONNECTION_LOST = "the RPC connection is lost"
     CALLS_DRAINED = "no call is in flight"
-    OUTPUT_IDLE = "stdout has fallen quiet"
-    EXITED = "the process has ended"
-    CLOSED = "the process has ended and its pipes are read to their end"
-    TIMEOUT = "the phase has lasted as long as it may"
-    CANCEL = "somebody wants it to end"
+    OUTPUT_IDLE = "stdout is idle"
+    EXITED = "the process has exited"
+    CLOSED = "the process has exited and its pipes are read to their end"
+    TIMEOUT = "the timeout of the phase has expired"
+    CANCEL = "a client cancels the job, or the agent stops"
 
 
 class Action(Enum):
-    """What is to be done, in the table's order."""
+    """An action of a run."""
 
     SPAWN = "start the program"
-    CONNECT = "connect to its RPC address, with back-off"
-    DRIVE = "keep the users' calls outstanding"
-    STOP_CALLING = "make no further call"
-    HANG_UP = "drop the RPC connection, or the attempt at one"
-    WATCH_STDOUT = "tell when stdout falls quiet"
+    CONNECT = "connect to the RPC address, with back-off"
+    DRIVE = "keep one call of each user in flight"
+    STOP_CALLING = "issue no further calls"
+    HANG_UP = "close the RPC connection, or stop connecting"
+    WATCH_STDOUT = "wait until stdout is idle"
     TERMINATE = "SIGTERM to the process group"
     KILL = "SIGKILL to the process group"
-    ABANDON = "stop preparing"
-    END = "settle the account, or put the job back into the queue; go on to the next one"
+    ABANDON = "cancel the preparation"
+    END = "end the job, or requeue it"
 
 
 @attrs.frozen
 class Transition:
-    """What follows from an event: the next phase, and effects in order."""
+    """The next phase, and the actions to perform in order."""
 
     phase: Phase
-    effects: tuple[Action, ...] = ()
+    actions: tuple[Action, ...] = ()
 
 
-def _step(phase: Phase, *effects: Action) -> Transition:
-    return Transition(phase, effects)
+def _to(phase: Phase, *actions: Action) -> Transition:
+    return Transition(phase, actions)
 
 
-P, E, F = Phase, Event, Action
+P, E, A = Phase, Event, Action
 
-_TERMINATE = _step(P.TERMINATING, F.HANG_UP, F.TERMINATE)
-_DRAIN = _step(P.CLOSING_PIPES, F.HANG_UP, F.TERMINATE)
-_SETTLE = _step(P.WAITING_FOR_OUTPUT, F.WATCH_STDOUT)
-_END = _step(P.OVER, F.END)
+_TERMINATE = _to(P.TERMINATING, A.HANG_UP, A.TERMINATE)
+_CLOSE_PIPES = _to(P.CLOSING_PIPES, A.HANG_UP, A.TERMINATE)
+_WAIT_FOR_OUTPUT = _to(P.WAITING_FOR_OUTPUT, A.WATCH_STDOUT)
+_END = _to(P.OVER, A.END)
 
 TRANSITIONS: dict[tuple[Phase, Event], Transition] = {
-    # Nothing runs yet.
-    (P.PREPARING, E.PREPARED): _step(P.LAUNCHING, F.SPAWN),
+    # There is no process.
+    (P.PREPARING, E.PREPARED): _to(P.LAUNCHING, A.SPAWN),
     (P.PREPARING, E.PREPARATION_FAILED): _END,
-    (P.PREPARING, E.TIMEOUT): _step(P.OVER, F.ABANDON, F.END),
-    (P.PREPARING, E.CANCEL): _step(P.OVER, F.ABANDON, F.END),
-    # The launcher runs and is about to become the load test.
-    (P.LAUNCHING, E.LAUNCHED): _step(P.CONNECTING, F.CONNECT),
+    (P.PREPARING, E.TIMEOUT): _to(P.OVER, A.ABANDON, A.END),
+    (P.PREPARING, E.CANCEL): _to(P.OVER, A.ABANDON, A.END),
+    # The launcher runs; it executes the load test next.
+    (P.LAUNCHING, E.LAUNCHED): _to(P.CONNECTING, A.CONNECT),
     (P.LAUNCHING, E.PREPARATION_FAILED): _END,
     (P.LAUNCHING, E.FAILED): _TERMINATE,
-    (P.LAUNCHING, E.EXITED): _DRAIN,
+    (P.LAUNCHING, E.EXITED): _CLOSE_PIPES,
     (P.LAUNCHING, E.TIMEOUT): _TERMINATE,
     (P.LAUNCHING, E.CANCEL): _TERMINATE,
-    # The load test runs and is not yet listening.
-    (P.CONNECTING, E.CONNECTED): _step(P.RUNNING, F.DRIVE),
+    # The load test runs and does not listen yet.
+    (P.CONNECTING, E.CONNECTED): _to(P.RUNNING, A.DRIVE),
     (P.CONNECTING, E.FAILED): _TERMINATE,
-    (P.CONNECTING, E.EXITED): _DRAIN,
+    (P.CONNECTING, E.EXITED): _CLOSE_PIPES,
     (P.CONNECTING, E.TIMEOUT): _TERMINATE,
     (P.CONNECTING, E.CANCEL): _TERMINATE,
     # Load.
-    (P.RUNNING, E.TIMEOUT): _step(P.DRAINING_CALLS, F.STOP_CALLING),
-    (P.RUNNING, E.CANCEL): _step(P.DRAINING_CALLS, F.STOP_CALLING),
-    (P.RUNNING, E.CONNECTION_LOST): _step(P.CONNECTION_LOST),
+    (P.RUNNING, E.TIMEOUT): _to(P.DRAINING_CALLS, A.STOP_CALLING),
+    (P.RUNNING, E.CANCEL): _to(P.DRAINING_CALLS, A.STOP_CALLING),
+    (P.RUNNING, E.CONNECTION_LOST): _to(P.CONNECTION_LOST),
     (P.RUNNING, E.FAILED): _TERMINATE,
-    (P.RUNNING, E.EXITED): _DRAIN,
-    # The ordered end: calls return, stdout falls quiet.
-    (P.DRAINING_CALLS, E.CALLS_DRAINED): _SETTLE,
-    (P.DRAINING_CALLS, E.TIMEOUT): _SETTLE,
-    (P.DRAINING_CALLS, E.CANCEL): _step(P.DRAINING_CALLS),
-    (P.DRAINING_CALLS, E.CONNECTION_LOST): _SETTLE,
+    (P.RUNNING, E.EXITED): _CLOSE_PIPES,
+    # The ordered end: calls return, then stdout is idle.
+    (P.DRAINING_CALLS, E.CALLS_DRAINED): _WAIT_FOR_OUTPUT,
+    (P.DRAINING_CALLS, E.TIMEOUT): _WAIT_FOR_OUTPUT,
+    (P.DRAINING_CALLS, E.CANCEL): _to(P.DRAINING_CALLS),
+    (P.DRAINING_CALLS, E.CONNECTION_LOST): _WAIT_FOR_OUTPUT,
     (P.DRAINING_CALLS, E.FAILED): _TERMINATE,
-    (P.DRAINING_CALLS, E.EXITED): _DRAIN,
+    (P.DRAINING_CALLS, E.EXITED): _CLOSE_PIPES,
     (P.WAITING_FOR_OUTPUT, E.OUTPUT_IDLE): _TERMINATE,
     (P.WAITING_FOR_OUTPUT, E.TIMEOUT): _TERMINATE,
-    (P.WAITING_FOR_OUTPUT, E.CANCEL): _step(P.WAITING_FOR_OUTPUT),
-    (P.WAITING_FOR_OUTPUT, E.CALLS_DRAINED): _step(P.WAITING_FOR_OUTPUT),
-    (P.WAITING_FOR_OUTPUT, E.CONNECTION_LOST): _step(P.WAITING_FOR_OUTPUT),
+    (P.WAITING_FOR_OUTPUT, E.CANCEL): _to(P.WAITING_FOR_OUTPUT),
+    (P.WAITING_FOR_OUTPUT, E.CALLS_DRAINED): _to(P.WAITING_FOR_OUTPUT),
+    (P.WAITING_FOR_OUTPUT, E.CONNECTION_LOST): _to(P.WAITING_FOR_OUTPUT),
     (P.WAITING_FOR_OUTPUT, E.FAILED): _TERMINATE,
-    (P.WAITING_FOR_OUTPUT, E.EXITED): _DRAIN,
-    # The connection broke: an exit that follows at once is the better reason.
-    (P.CONNECTION_LOST, E.EXITED): _DRAIN,
-    (P.CONNECTION_LOST, E.TIMEOUT): _SETTLE,
-    (P.CONNECTION_LOST, E.CANCEL): _step(P.CONNECTION_LOST),
+    (P.WAITING_FOR_OUTPUT, E.EXITED): _CLOSE_PIPES,
+    # The connection is lost: an exit that follows at once is the better reason.
+    (P.CONNECTION_LOST, E.EXITED): _CLOSE_PIPES,
+    (P.CONNECTION_LOST, E.TIMEOUT): _WAIT_FOR_OUTPUT,
+    (P.CONNECTION_LOST, E.CANCEL): _to(P.CONNECTION_LOST),
     (P.CONNECTION_LOST, E.FAILED): _TERMINATE,
-    # SIGTERM was sent: the process ends, what it started ends, the pipes are read to their end.
-    (P.TERMINATING, E.LAUNCHED): _step(P.TERMINATING),
-    (P.TERMINATING, E.EXITED): _step(P.CLOSING_PIPES),
-    (P.TERMINATING, E.TIMEOUT): _step(P.KILLING, F.KILL),
-    (P.TERMINATING, E.CANCEL): _step(P.TERMINATING),
-    (P.TERMINATING, E.FAILED): _step(P.TERMINATING),
-    (P.CLOSING_PIPES, E.CLOSED): _step(P.OVER, F.KILL, F.END),
-    (P.CLOSING_PIPES, E.TIMEOUT): _step(P.KILLING, F.KILL),
-    (P.CLOSING_PIPES, E.CANCEL): _step(P.CLOSING_PIPES),
-    (P.CLOSING_PIPES, E.FAILED): _step(P.CLOSING_PIPES),
-    (P.KILLING, E.LAUNCHED): _step(P.KILLING),
-    (P.KILLING, E.EXITED): _step(P.KILLING),
+    # SIGTERM is sent: the process and its children end, the pipes are read to their end.
+    (P.TERMINATING, E.LAUNCHED): _to(P.TERMINATING),
+    (P.TERMINATING, E.EXITED): _to(P.CLOSING_PIPES),
+    (P.TERMINATING, E.TIMEOUT): _to(P.KILLING, A.KILL),
+    (P.TERMINATING, E.CANCEL): _to(P.TERMINATING),
+    (P.TERMINATING, E.FAILED): _to(P.TERMINATING),
+    (P.CLOSING_PIPES, E.CLOSED): _to(P.OVER, A.KILL, A.END),
+    (P.CLOSING_PIPES, E.TIMEOUT): _to(P.KILLING, A.KILL),
+    (P.CLOSING_PIPES, E.CANCEL): _to(P.CLOSING_PIPES),
+    (P.CLOSING_PIPES, E.FAILED): _to(P.CLOSING_PIPES),
+    (P.KILLING, E.LAUNCHED): _to(P.KILLING),
+    (P.KILLING, E.EXITED): _to(P.KILLING),
     (P.KILLING, E.CLOSED): _END,
     (P.KILLING, E.TIMEOUT): _END,
-    (P.KILLING, E.CANCEL): _step(P.KILLING),
-    (P.KILLING, E.FAILED): _step(P.KILLING),
+    (P.KILLING, E.CANCEL): _to(P.KILLING),
+    (P.KILLING, E.FAILED): _to(P.KILLING),
 }
 
-# Where no call is waited for any more: to cancel then only hastens the end.
-WORK_IS_DONE = frozenset({P.WAITING_FOR_OUTPUT, P.TERMINATING, P.CLOSING_PIPES, P.KILLING})
+# Phases in which a cancel only shortens the end, because no call is waited for.
+ALL_CALLS_RETURNED = frozenset({P.WAITING_FOR_OUTPUT, P.TERMINATING, P.CLOSING_PIPES, P.KILLING})
 
 
 class ImpossibleEvent(Exception):
-    """The table has no row for this phase and event: a bug in whoever reports events."""
+    """The table has no row for this phase and event: a defect of the caller."""
 
 
 def next_transition(phase: Phase, event: Event) -> Transition:
-    """Look up what follows.
+    """Look up the transition.
 
     Raises:
         ImpossibleEvent: the pair is not in the table.

@@ -11,7 +11,7 @@ from unit.runs.one_run import OneRun
 
 from goloagent.filesystem.disk_space import MIN_FREE_INODES, DiskSpaceGuard, Excess, is_full
 from goloagent.jobs.job import State
-from goloagent.runs.run import _CHECK_BYTES
+from goloagent.runs.recorder import CHECK_BYTES
 from goloagent.runs.transitions import Phase
 
 GIB = 2**30
@@ -93,7 +93,7 @@ def test_r8_a_run_ends_before_the_disk_is_full() -> None:
     for happens in (run.prepared, run.launched, run.connected):
         happens()
     run.excess = Excess("The disk is about to be full.", urgent=True)
-    run.watching.stdout(b"x" * (_CHECK_BYTES - 1))
+    run.watching.stdout(b"x" * (CHECK_BYTES - 1))
     assert "SIGTERM" not in run.story
     run.watching.stdout(b"x")
     assert "SIGTERM" in run.story

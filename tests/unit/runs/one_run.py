@@ -20,7 +20,8 @@ from goloagent.jobs.job import CallCounts, FailureReason, Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.load.rpc_client import RpcClient
 from goloagent.results.line_counter import LineCounter
-from goloagent.runs.run import Run, RunDependencies
+from goloagent.runs.dependencies import RunDependencies
+from goloagent.runs.run import Run
 from goloagent.runs.timeouts import Timeouts
 from goloagent.runs.transitions import Phase
 from goloagent.sandbox.process import Watcher
@@ -321,7 +322,7 @@ class OneRun:
             last = self.story.index("abandon")
             assert "SIGKILL" in self.story[:last]
         assert self.story.count("begin") == self.story.count("end") <= 1
-        if self.run._prepared is not None:
+        if self.run._recorder is not None:
             assert self.log.closed
             tail = "" if self.log.tail_error or not state.over else self.log.err.decode()
             assert self.job.stderr_tail == tail
@@ -342,7 +343,7 @@ class OneRun:
         assert (self.run.fault and self.run.fault.status) == status
         assert (self.job.started_at, self.job.exit, self.job.calls.started) == (None, None, 0)
         assert not self.job.has_log
-        assert ("discard log" in self.story) is (self.run._prepared is not None)
+        assert ("discard log" in self.story) is (self.run._recorder is not None)
 
     @property
     def calls(self) -> CallCounts:

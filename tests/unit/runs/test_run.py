@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from conftest import LoggedErrors
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectingCancelledError, DNSLookupError
+from twisted.logger import Logger
 from unit.load.peer import THERE
 from unit.runs.one_run import NOW, RESULT, OneRun
 
@@ -763,7 +764,14 @@ ERRORS = (
 )
 
 
-@settings(max_examples=500)
+@pytest.fixture
+def silent_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drop what is logged."""
+    monkeypatch.setattr(Logger, "emit", lambda *_, **__: None)
+
+
+@pytest.mark.usefixtures("silent_log")
+@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.data(),
     duration=st.sampled_from([0, 1, 20]),
@@ -773,9 +781,7 @@ def test_every_history_ends_whatever_breaks(
     data: st.DataObject, duration: int, failing: dict[str, Exception]
 ) -> None:
     """Whichever tools raise whatever, from the beginning or later, the run ends in bounded time."""
-    logged: list[object] = []
     one, launched = OneRun(2, duration), list[bool]()
-    one.run._log = type("Log", (), {"__getattr__": lambda *_: lambda *_, **__: logged.append(1)})()
     one.failing = {} if data.draw(st.booleans(), label="later") else failing
     one.start()
     for _ in range(data.draw(st.integers(0, 20), label="count")):
@@ -791,7 +797,7 @@ def test_every_history_ends_whatever_breaks(
     assert one.job.state.over or one.job.state is State.QUEUED
     assert one.job.state is not State.QUEUED or one.calls.started == 0
     assert one.clock.getDelayedCalls() == []
-    if one.run._prepared is not None:
+    if one.run._recorder is not None:
         assert one.log.closed
 
 

@@ -51,5 +51,5 @@ def test_a_cancel_shortens_long_timeouts_only() -> None:
 
 def test_a_load_test_that_heeds_nothing_is_killed_when_its_grace_is_over() -> None:
     """From SIGTERM on, a process that does not end has its grace period, then SIGKILL."""
-    assert Action.KILL in TRANSITIONS[Phase.TERMINATING, Event.TIMEOUT].effects
+    assert Action.KILL in TRANSITIONS[Phase.TERMINATING, Event.TIMEOUT].actions
     assert BOUNDS.for_phase(Phase.TERMINATING, 0, cancelled=True) == BOUNDS.grace_seconds

@@ -97,10 +97,10 @@ def test_a_fault_is_possible_while_there_is_a_process(phase: Phase) -> None:
 
 
 def test_the_end_is_told_once() -> None:
-    """END comes with the last phase, as the last effect, and nowhere else."""
+    """END comes with the last phase, as the last action, and nowhere else."""
     for then in TRANSITIONS.values():
-        assert then.effects.count(Action.END) == (then.phase is Phase.OVER)
-        assert Action.END not in then.effects[:-1]
+        assert then.actions.count(Action.END) == (then.phase is Phase.OVER)
+        assert Action.END not in then.actions[:-1]
 
 
 def test_no_process_outlives_its_job() -> None:
@@ -108,32 +108,32 @@ def test_no_process_outlives_its_job() -> None:
     spawned = 0
     for life in LIVES:
         events = [event for event, _ in life]
-        effects = [effect for _, then in life for effect in then.effects]
-        if Action.SPAWN in effects and Event.PREPARATION_FAILED not in events:
+        actions = [action for _, then in life for action in then.actions]
+        if Action.SPAWN in actions and Event.PREPARATION_FAILED not in events:
             spawned += 1
-            assert Action.KILL in effects, events
-            assert Action.TERMINATE in effects, events
+            assert Action.KILL in actions, events
+            assert Action.TERMINATE in actions, events
     assert spawned > 20
 
 
 def test_a_sigterm_comes_before_the_sigkill() -> None:
     """Nothing is killed that was not asked to end before, so it can flush what it has."""
     for life in LIVES:
-        effects = [effect for _, then in life for effect in then.effects]
-        if Action.KILL in effects:
-            assert effects.index(Action.TERMINATE) < effects.index(Action.KILL)
+        actions = [action for _, then in life for action in then.actions]
+        if Action.KILL in actions:
+            assert actions.index(Action.TERMINATE) < actions.index(Action.KILL)
 
 
 def test_an_ordered_end_lets_calls_return_before_it_hangs_up() -> None:
     """Calling stops, stdout falls quiet, and only then the connection ends and comes SIGTERM."""
     events = [Event.TIMEOUT, Event.CALLS_DRAINED, Event.OUTPUT_IDLE, Event.EXITED, Event.CLOSED]
-    phase, effects = Phase.RUNNING, []
+    phase, actions = Phase.RUNNING, []
     for event in events:
         then = next_transition(phase, event)
         phase = then.phase
-        effects += then.effects
+        actions += then.actions
     assert phase is Phase.OVER
-    assert effects == [
+    assert actions == [
         Action.STOP_CALLING,
         Action.WATCH_STDOUT,
         Action.HANG_UP,
@@ -146,9 +146,9 @@ def test_an_ordered_end_lets_calls_return_before_it_hangs_up() -> None:
 def test_a_driven_connection_is_dropped_in_the_end() -> None:
     """Every way that connects hangs up before it is over."""
     for life in LIVES:
-        effects = [effect for _, then in life for effect in then.effects]
-        if Action.CONNECT in effects:
-            assert Action.HANG_UP in effects[effects.index(Action.CONNECT) :]
+        actions = [action for _, then in life for action in then.actions]
+        if Action.CONNECT in actions:
+            assert Action.HANG_UP in actions[actions.index(Action.CONNECT) :]
 
 
 def test_every_state_of_the_api_is_reached() -> None:
@@ -166,7 +166,7 @@ def test_every_state_of_the_api_is_reached() -> None:
     assert shown | ended == set(State)
 
 
-def test_every_event_and_effect_is_used() -> None:
+def test_every_event_and_action_is_used() -> None:
     """Nothing stands in the language of the table that the table does not say."""
     assert {event for _, event in TRANSITIONS} == set(Event)
-    assert {effect for then in TRANSITIONS.values() for effect in then.effects} == set(Action)
+    assert {action for then in TRANSITIONS.values() for action in then.actions} == set(Action)

@@ -1,0 +1,56 @@
+"""The delivery of a run's results, which no error of the output can end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from twisted.logger import Logger
+
+from goloagent.jobs.job import Job
+
+
+class DeliveryQueue(Protocol):
+    """The output that delivers the results in the logs of runs."""
+
+    def begin(self, job: Job) -> None:
+        """The log of the job exists."""
+
+    def on_appended(self, job: Job) -> None:
+        """The log of the job has grown."""
+
+    def end(self, job: Job) -> None:
+        """The log of the job is complete."""
+
+
+class RunDelivery:
+    """Notifies `queue` of one job's log. Errors are logged, and the run goes on."""
+
+    _log = Logger()
+
+    def __init__(self, job: Job, queue: DeliveryQueue) -> None:
+        self._job = job
+        self._queue = queue
+        self._begun = False
+
+    def begin(self) -> None:
+        """Begin, unless it has begun."""
+        if not self._begun:
+            self._begun = True
+            self._notify(self._queue.begin)
+
+    def on_appended(self) -> None:
+        """Begin if necessary, and deliver what was appended."""
+        self.begin()
+        self._notify(self._queue.on_appended)
+
+    def end(self) -> None:
+        """End, if it has begun."""
+        if self._begun:
+            self._notify(self._queue.end)
+
+    def _notify(self, method: Callable[[Job], None]) -> None:
+        try:
+            method(self._job)
+        except Exception:
+            self._log.failure("the results of job {id} cannot be delivered", id=self._job.id)
