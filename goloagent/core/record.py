@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Raw, Struct
 
-_Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Record(Struct, gc=False):
@@ -19,7 +19,7 @@ class Record(Struct, gc=False):
     sequenceID: str | None = None
     url: str | None = None
     method: str | None = None
-    status: _Int64 | None = None
-    size: _Int64 | None = None
-    duration: _Int64 | None = None
+    status: Int64 | None = None
+    size: Int64 | None = None
+    duration: Int64 | None = None
     error: Any = None

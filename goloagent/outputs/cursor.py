@@ -1,8 +1,4 @@
-"""A cursor over one run's log: where delivery stands, and which results come next.
-
-Reads the log in windows through a function it is given and never holds more than one window. Knows
-nothing of sending.
-"""
+"""A cursor over one run's log: the offset of delivery, and the results that follow it."""
 
 from __future__ import annotations
 
@@ -13,34 +9,33 @@ from goloagent.outputs.batch import Batch
 from goloagent.results import parser
 
 WINDOW_BYTES = parser.MAX_BODY_BYTES - 1
-"""What the largest body can hold: the longest result and its newline just fit."""
+"""The text of the largest body: the longest result and its newline fit exactly."""
 
-# A window is decoded piece by piece, and ends early behind one with which so many of its bytes took
-# long, or so many lines are no results: nothing that is printed holds others up or fills memory.
+# A window is parsed piece by piece, and ends early after a piece with which it has more invalid
+# lines than this: their offsets take memory.
 _PIECE_BYTES = 64 * 1024
-_MANY_JUDGED_BYTES = 16 * 1024
-_MANY_FLAWS = 16 * 1024
+_MAX_INVALID_LINES = 16 * 1024
 
 
 class Cursor:
-    """Goes forward through a log from `offset`.
+    """Reads a log forward from `offset`, with at most one window of it in memory.
 
     Args:
-        read: returns up to so many bytes of the log from an offset; fewer only at its end.
-        flawless: returns a stretch of the log all of whose lines are known to be results. What
-            it says of bytes that have become zeros since, as in a log that was cut, is not heeded.
+        read: returns up to a number of bytes of the log from an offset; fewer only at its end.
+        verified_range: returns a range of the log in which all lines are known to be results. A
+            window with zeros, which a truncated log has, is parsed all the same.
     """
 
     def __init__(
         self,
         read: Callable[[int, int], bytes],
         offset: int,
-        flawless: Callable[[], range] = lambda: range(0),
+        verified_range: Callable[[], range] = lambda: range(0),
     ) -> None:
         self._read = read
-        self._flawless = flawless
+        self._verified_range = verified_range
         self._searched = offset
-        self._window = Batch(offset, offset, b"")  # what is read and not taken
+        self._window = Batch(offset, offset, b"")  # read and not taken yet
         self._loaded: tuple[int, bool, int | None] | None = None
 
     @property
@@ -50,76 +45,78 @@ class Cursor:
 
     def next(
         self,
-        most: int,
+        max_results: int,
         complete: bool,
         until: int | None = None,
-        most_bytes: int = parser.MAX_BODY_BYTES,
+        max_bytes: int = parser.MAX_BODY_BYTES,
     ) -> Batch | None:
-        """Take the next stretch with up to `most` results, or None when there is none.
+        """Take the next batch, or None if there is none.
 
-        Its body has at most so many bytes, but for a single line that is longer.
+        Its body has at most `max_bytes`, except for a single longer line. It ends early at the end
+        of a window, and has no results if all lines of the window are invalid.
 
-        A stretch ends early where a window does, however few results are in it; one without any
-        (all its lines are invalid) is a batch with no results. `complete` says that the log will
-        not grow: its last line then counts without a newline. With `until`, the end of an earlier
-        batch from here, it is that batch.
+        Args:
+            complete: the log does not grow, so its last line counts without a newline.
+            until: the end of an earlier batch from here, which is returned again.
         """
-        if self._loaded != (most, complete, until):
-            finish(self.loading(most, complete, until))
+        if self._loaded != (max_results, complete, until):
+            finish(self.load_steps(max_results, complete, until))
         self._loaded = None
         if self._window.end == self._window.first:
             return None
         window = self._window
         if until is None:
             # A body is at most a byte longer than its text.
-            batch, self._window = window.take(most, most_bytes - 1)
+            batch, self._window = window.take(max_results, max_bytes - 1)
         else:
             batch, self._window = window.cut(min(until, window.end))
         return batch
 
-    def loading(self, most: int, complete: bool, until: int | None = None) -> Steps[None]:
-        """Read and decode what `next` takes when it is asked for the same, in steps.
+    def load_steps(self, max_results: int, complete: bool, until: int | None = None) -> Steps[None]:
+        """Read and parse in steps what `next` returns for the same arguments.
 
         Raises:
             OSError: the log cannot be read.
         """
-        if until is not None or self._window.results < most:
+        if until is not None or self._window.results < max_results:
             self._window = yield from self._fill(self._window.first, complete, until)
-        self._loaded = (most, complete, until)
+        self._loaded = (max_results, complete, until)
 
     def skip(self, end: int) -> Batch:
-        """Pass over what cannot be read any more: a batch of no results, up to `end`."""
+        """Skip a range that cannot be read any more: return a batch of no results, up to `end`."""
         self._loaded = None
         skipped = Batch(self.offset, end, b"")
         self._window = Batch(end, end, b"")
         return skipped
 
     def _fill(self, first: int, complete: bool, until: int | None) -> Steps[Batch]:
-        """Return the next window of whole lines; one without any is at the end of the log."""
+        """Return the next window of whole lines, which is empty at the end of the log."""
         count = WINDOW_BYTES if until is None else min(until - first, WINDOW_BYTES)
         text = self._read(first, count)
         end = first + len(text)
-        lent = complete and text[-1:] not in (b"", b"\n") and len(text) < WINDOW_BYTES
-        if lent:
+        is_newline_added = complete and text[-1:] not in (b"", b"\n") and len(text) < WINDOW_BYTES
+        if is_newline_added:
             text += b"\n"
         elif whole := text.rfind(b"\n") + 1:
             text, end = text[:whole], first + whole
         else:
             is_long = len(text) == WINDOW_BYTES
-            end = (yield from self._pass_over(first, complete)) if is_long else first
+            end = (yield from self._end_of_long_line(first, complete)) if is_long else first
             return Batch(first, end, b"")
-        known = self._flawless()
-        # A log that was cut meanwhile ends in a line that the tally has not seen so.
-        is_known = known.start <= first and (end == known.stop or (end < known.stop and not lent))
-        if is_known and b"\0" not in text:
+        known = self._verified_range()
+        # The end of a truncated log may be a line that was counted as a part of a longer one.
+        is_verified = known.start <= first and (
+            end == known.stop or (end < known.stop and not is_newline_added)
+        )
+        if is_verified and b"\0" not in text:
             return Batch(first, end, text)
-        decoded, flaws = yield from _decode(text, whole=until is not None)
-        if decoded < len(text):
-            text, end = text[:decoded], first + decoded
-        return Batch(first, end, text, flaws)
+        parsed_bytes, invalid = yield from _parse(text, whole=until is not None)
+        if parsed_bytes < len(text):
+            text, end = text[:parsed_bytes], first + parsed_bytes
+        return Batch(first, end, text, invalid)
 
-    def _pass_over(self, first: int, complete: bool) -> Steps[int]:
-        """Return the end of a line too long to be a result; its start until that is written."""
+    def _end_of_long_line(self, first: int, complete: bool) -> Steps[int]:
+        """Return the end of a line that is too long for a result; its start before it has one."""
         self._searched = max(self._searched, first)
         while window := self._read(self._searched, WINDOW_BYTES):
             newline = window.find(b"\n")
@@ -130,18 +127,15 @@ class Cursor:
         return self._searched if complete else first
 
 
-def _decode(text: bytes, whole: bool) -> Steps[tuple[int, tuple[int, ...]]]:
-    """Return how far a text of lines is decoded, perhaps not the whole, and where its flaws are."""
-    flaws: list[int] = []
-    judged = start = 0
-    while start < len(text):
+def _parse(text: bytes, whole: bool) -> Steps[tuple[int, tuple[int, ...]]]:
+    """Return how many bytes of a text are parsed, all if `whole`, and where lines are invalid."""
+    invalid: list[int] = []
+    start = 0
+    while start < len(text) and (whole or len(invalid) <= _MAX_INVALID_LINES):
         # At least a line.
         end = text.rfind(b"\n", start, start + _PIECE_BYTES) + 1 or text.find(b"\n", start) + 1
-        reading = yield from parser.reading_of(text[start:end])
-        flaws += [start + flaw for flaw in reading.invalid_offsets]
-        judged += reading.slow_path_bytes
+        parsed = yield from parser.parse_steps(text[start:end])
+        invalid += [start + offset for offset in parsed.invalid_offsets]
         start = end
         yield
-        if not whole and (judged > _MANY_JUDGED_BYTES or len(flaws) > _MANY_FLAWS):
-            break
-    return start, tuple(flaws)
+    return start, tuple(invalid)

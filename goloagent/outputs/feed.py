@@ -135,7 +135,7 @@ class RunFeed:
         if self.batches or (self.complete and not self.job.results.pending):
             return
         most = self._at_most(min(size.results.size, self._most))
-        yield from self._ready_cursor().loading(most, self.complete, self._until)
+        yield from self._ready_cursor().load_steps(most, self.complete, self._until)
 
     def next(self, size: AdaptiveBatchSize) -> Batch | None:
         """Return the batch to be pushed next, or None when the log has no more.

@@ -1,1 +1,4 @@
-"""Results: lines of stdout are split, parsed, counted, and written to the run log."""
+"""The results of a load test: its stdout is split into lines, parsed and counted.
+
+A result is one line of JSON for one request. All parsers work on blocks of lines.
+"""

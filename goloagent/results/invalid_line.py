@@ -1,35 +1,33 @@
-"""Why a line is no result, in words: for its author, and only for the first such line of a run.
+"""The reason why a line is not a result, for the author of the load test.
 
-What is a result is for `go_json` to say; this asks it again, value by value.
+It is found once a run, for the first such line.
 """
 
 from __future__ import annotations
 
-import re
-
 import attrs
+from msgspec import DecodeError, Raw
+from msgspec.json import Decoder
 
 from goloagent.concurrency.steps import Steps
-from goloagent.results import go_json
+from goloagent.core.record import Int64
+from goloagent.results import timestamps
+from goloagent.results.decoder import NULL, odd_line
 
-TEXT_BYTES = 200
-"""So much of the line is kept."""
+MAX_TEXT_BYTES = 200
+"""The length of the stored beginning of the line."""
 
-_SHOWN_CHARACTERS = 60
-_RFC3339 = "RFC 3339, such as 2026-01-02T03:04:05.678Z"
-_WANTED = {
-    "sequenceid": "a string",
-    "url": "a string",
-    "method": "a string",
-    "status": "an integer of 64 bits",
-    "size": "an integer of 64 bits",
-    "duration": "an integer of 64 bits, in nanoseconds",
-    "error": "a value whose numbers a float64 holds",
+_MAX_SHOWN_CHARACTERS = 60
+_STRING, _INTEGER = Decoder(str | None), Decoder(Int64 | None)
+_MEMBERS = {
+    "sequenceID": (_STRING, "a string"),
+    "url": (_STRING, "a string"),
+    "method": (_STRING, "a string"),
+    "status": (_INTEGER, "an integer of 64 bits"),
+    "size": (_INTEGER, "an integer of 64 bits"),
+    "duration": (_INTEGER, "an integer of 64 bits, in nanoseconds"),
 }
-_DATE_AND_TIME = go_json.SECOND.replace("T", "[T ]", 1)
-_has_no_zone = re.compile(f'"{_DATE_AND_TIME}(?:[.,][0-9]+)?"').fullmatch
-_has_no_t = re.compile(f'"{go_json.SECOND.replace("T", " ", 1)}.*"').fullmatch
-_has_no_colon = re.compile(f'"{_DATE_AND_TIME}(?:[.][0-9]+)? ?[+-][0-9]{{4}}"').fullmatch
+_decode_members = Decoder(dict[str, Raw]).decode
 
 
 @attrs.frozen
@@ -42,49 +40,46 @@ class InvalidLineReason:
 
 
 def begins(line: bytes) -> str:
-    """Return how a line begins, what is not UTF-8 replaced."""
-    return line[:TEXT_BYTES].decode(errors="replace")
+    """Return how a line begins; bytes that are not UTF-8 are replaced."""
+    return line[:MAX_TEXT_BYTES].decode(errors="replace")
 
 
-def explaining(line: bytes) -> Steps[str]:
-    """Return why a line, without its newline, is no result."""
+def explain(line: bytes) -> Steps[str]:
+    """Return why a line, without its newline, is not a result."""
     try:
-        text = line.decode().strip(go_json.WHITESPACE)
+        text = line.decode().strip(" \t\r\n")
     except UnicodeDecodeError as error:
         return f"byte {error.start + 1} is not UTF-8"
     if not text:
         return "it is empty"
     if not text.startswith("{"):
         return "it is not a JSON object"
-    has_timestamp = False
+    odd = yield from odd_line(line)
+    if odd is None:
+        return "it is nested too deep"
     try:
-        for value in go_json.values(text):
-            if value is None:
-                yield
-                continue
-            member, token, depth = value
-            if not go_json.fits(member, token):
-                return _of_member(member, token)
-            has_timestamp |= member == "timestamp" and depth == 1 and token != "null"
-    except go_json.NotAnObject:
-        return "it is not valid JSON, is cut, or is nested too deep"
-    return "it cannot be decoded" if has_timestamp else "timestamp: it is missing"
+        members = _decode_members(odd)
+    except (DecodeError, RecursionError):
+        return "it is not valid JSON, or is cut"
+    for name, value in members.items():
+        reason = _explain_member(name, value)
+        if reason is not None:
+            shown = bytes(value).decode()
+            if len(shown) > _MAX_SHOWN_CHARACTERS:
+                shown = f"{shown[:_MAX_SHOWN_CHARACTERS]}…"
+            return f"{name}: {shown} {reason}"
+    if members.get("timestamp", NULL) == NULL:
+        return "timestamp: it is missing"
+    return "a member occurs twice, once with an invalid value"
 
 
-def _of_member(member: str, token: str) -> str:
-    name = "sequenceID" if member == "sequenceid" else member
-    reason = _of_timestamp(token) if member == "timestamp" else f"must be {_WANTED[member]}"
-    shown = token if len(token) <= _SHOWN_CHARACTERS else f"{token[:_SHOWN_CHARACTERS]}…"
-    return f"{name}: {shown} {reason}"
-
-
-def _of_timestamp(token: str) -> str:
-    if not token.startswith('"'):
-        return f"must be a string in {_RFC3339}"
-    if _has_no_zone(token):
-        return "has no time zone: Z or an offset such as +02:00 must follow"
-    if _has_no_colon(token):
-        return "has an offset without a colon: +02:00 is wanted, and a T before the time"
-    if _has_no_t(token):
-        return "has no T between date and time"
-    return f"is not {_RFC3339}"
+def _explain_member(name: str, value: Raw) -> str | None:
+    if name == "timestamp":
+        return None if value == NULL else timestamps.explain(value)
+    if name in _MEMBERS:
+        decoder, wanted = _MEMBERS[name]
+        try:
+            decoder.decode(value)
+        except DecodeError:
+            return f"must be {wanted}"
+    return None

@@ -1,8 +1,4 @@
-"""The count of one run's lines, kept as its stdout comes.
-
-After a restart of the agent it is made anew and fed the run's log from the start. Refuses to know
-where the bytes come from, and what the results in them say.
-"""
+"""The counts of one run's lines, updated as its stdout is read, or from its log after a restart."""
 
 from __future__ import annotations
 
@@ -12,18 +8,18 @@ import attrs
 
 from goloagent.concurrency.steps import Steps, finish
 from goloagent.core.record import Record
-from goloagent.results.invalid_line import InvalidLineReason, begins, explaining
+from goloagent.results.invalid_line import InvalidLineReason, begins, explain
 from goloagent.results.line_splitter import LineSplitter, SplitBlock, count_newlines
-from goloagent.results.parser import MAX_LINE_BYTES, reading_of
+from goloagent.results.parser import MAX_LINE_BYTES, parse_steps
 
 
 @attrs.define
 class LineCounter:
-    """How many lines were read, from a byte of the log on, and how many of them are no results.
+    """The number of lines from byte `start` of the log on, and of invalid ones among them.
 
-    ``flawless`` is the last stretch of the log all of whose lines are results, as far as is known:
-    blocks of whole lines. ``first_flaw`` is the first line that is no result, and ``is_cut`` says
-    that the last line had no newline. `observe` is given the results themselves, block by block.
+    ``verified_range`` is the last range of the log in which all lines are known to be results.
+    ``first_invalid`` is the first line that is not a result, and ``is_cut`` says that the last line
+    had no newline. `observe` receives the results, block by block.
     """
 
     read: int = 0
@@ -48,50 +44,50 @@ class LineCounter:
 
     @property
     def valid(self) -> int:
-        """Lines that are results."""
+        """The number of results."""
         return self.read - self.invalid
 
     def feed(self, data: bytes) -> None:
-        """Count the lines that are whole with the next piece of stdout, in one go."""
-        finish(self.feeding(data))
+        """Count the lines that the next piece of stdout completes, in one go."""
+        finish(self.feed_steps(data))
 
-    def feeding(self, data: bytes) -> Steps[None]:
-        """Count them in steps, all of which are to be taken before the next piece."""
+    def feed_steps(self, data: bytes) -> Steps[None]:
+        """Do the same in steps, which must end before the next piece is fed."""
         whole = self._end + data.rfind(b"\n") + 1
         self._end += len(data)
         yield from self._count(self._splitter.feed(data), whole)
 
     def close(self) -> None:
         """Count the last line if it has no newline; nothing is fed after this."""
-        finish(self.closing())
+        finish(self.close_steps())
 
-    def closing(self) -> Steps[None]:
-        """Close in steps."""
+    def close_steps(self) -> Steps[None]:
+        """Do the same in steps."""
         last = self._splitter.close()
         self.is_cut = last != SplitBlock()
         yield from self._count(last, self._end)
 
     def _count(self, lines: SplitBlock, end: int) -> Steps[None]:
-        """Count lines that end where `end` says."""
-        reading = yield from reading_of(lines.block)
-        if not reading.lines and not lines.oversized:
+        """Count lines that end at byte `end`."""
+        parsed = yield from parse_steps(lines.block)
+        if not parsed.lines and not lines.oversized:
             return
-        invalid = len(reading.invalid_offsets) + lines.oversized
+        invalid = len(parsed.invalid_offsets) + lines.oversized
         if invalid and self.first_invalid is None:
-            self.first_invalid = yield from self._explain(lines, reading.invalid_offsets)
-        self.read += reading.lines + lines.oversized
+            self.first_invalid = yield from self._explain(lines, parsed.invalid_offsets)
+        self.read += parsed.lines + lines.oversized
         self.invalid += invalid
         self.verified_range = range(end if invalid else self.verified_range.start, end)
         if self.observe is not None:
-            self.observe(reading.results)
+            self.observe(parsed.results)
 
-    def _explain(self, lines: SplitBlock, flaws: list[int]) -> Steps[InvalidLineReason]:
-        """Say what is wrong with the first of some lines that is no result."""
-        start = flaws[0] if flaws else len(lines.block)
+    def _explain(self, lines: SplitBlock, invalid_offsets: list[int]) -> Steps[InvalidLineReason]:
+        """Return the reason for the first invalid line of a block."""
+        start = invalid_offsets[0] if invalid_offsets else len(lines.block)
         before = count_newlines(lines.block[:start])
         if lines.oversized and lines.first_oversized <= before:
             reason = f"it is longer than {MAX_LINE_BYTES} bytes"
             return InvalidLineReason(self.read + lines.first_oversized + 1, reason, "")
         line = lines.block[start : lines.block.index(b"\n", start)]
-        reason = yield from explaining(line)
+        reason = yield from explain(line)
         return InvalidLineReason(self.read + before + 1, reason, begins(line))

@@ -1,7 +1,4 @@
-"""Whole lines from a stream that comes in pieces of any size.
-
-Bounds what is held of a line that is not whole yet. Refuses to know what a line means.
-"""
+"""Whole lines from a stream that arrives in pieces of any size, in bounded memory."""
 
 from __future__ import annotations
 
@@ -9,15 +6,15 @@ import attrs
 
 
 def count_newlines(block: bytes) -> int:
-    """Return how many newlines there are: leaving them out is three times as fast as counting."""
+    """Return the number of newlines; to remove them is three times as fast as `bytes.count`."""
     return len(block) - len(block.replace(b"\n", b""))
 
 
 @attrs.frozen
 class SplitBlock:
-    """What became whole: lines that each end in a newline, and how many more were too long.
+    """Whole lines, each with its newline, and the number of lines that were too long.
 
-    Of these the first came after `first_oversized` others.
+    The first of those came after `first_oversized` others.
     """
 
     block: bytes = b""
@@ -26,31 +23,31 @@ class SplitBlock:
 
 
 class LineSplitter:
-    """Cuts a stream into blocks of lines of at most `max_line_bytes`, the newline not counted.
+    """Splits a stream into blocks of lines of at most `max_line_bytes`, the newline not counted.
 
-    A longer line is dropped as it comes, counted once when it ends, and costs no other.
+    A longer line is dropped and counted once, at its end.
     """
 
     def __init__(self, max_line_bytes: int) -> None:
         self._max_line_bytes = max_line_bytes
-        self._begun = bytearray()  # the line that is not whole yet
-        self._too_long = False  # so much of that line has come that it is not held
+        self._partial = bytearray()  # the line without its end
+        self._too_long = False  # that line is over the limit, and is dropped
 
     def feed(self, data: bytes) -> SplitBlock:
-        """Take the next piece and return the lines that are whole with it."""
+        """Take the next piece and return the lines that it completes."""
         end = data.rfind(b"\n") + 1
         if not end:
-            self._begin(data)
+            self._extend(data)
             return SplitBlock()
         start = oversized = 0
         if self._too_long:
             start = data.index(b"\n") + 1
             oversized = 1
             self._too_long = False
-        block = b"".join((self._begun, memoryview(data)[start:end]))
-        self._begun = bytearray()
+        block = b"".join((self._partial, memoryview(data)[start:end]))
+        self._partial = bytearray()
         if end < len(data):
-            self._begin(data[end:])
+            self._extend(data[end:])
         if len(block) <= self._max_line_bytes + 1:
             return SplitBlock(block, oversized)
         lines = block.split(b"\n")
@@ -62,16 +59,16 @@ class LineSplitter:
         return SplitBlock(b"\n".join(kept), oversized + dropped, first)
 
     def close(self) -> SplitBlock:
-        """End the stream: what stands after its last newline is a line too, and is given one."""
+        """End the stream: return the rest after its last newline as a line with a newline."""
         if self._too_long:
             return SplitBlock(oversized=1)
-        return SplitBlock(bytes(self._begun) + b"\n") if self._begun else SplitBlock()
+        return SplitBlock(bytes(self._partial) + b"\n") if self._partial else SplitBlock()
 
-    def _begin(self, data: bytes) -> None:
+    def _extend(self, data: bytes) -> None:
         if self._too_long:
             return
-        if len(self._begun) + len(data) > self._max_line_bytes:
-            self._begun = bytearray()
+        if len(self._partial) + len(data) > self._max_line_bytes:
+            self._partial = bytearray()
             self._too_long = True
         else:
-            self._begun += data
+            self._partial += data

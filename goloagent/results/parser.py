@@ -1,8 +1,7 @@
-"""What a result is: which lines of a load test's stdout are forwarded, byte for byte.
+"""The parser of a load test's stdout: which lines are results, and the records in them.
 
-Works on blocks of whole lines. A line is a result when a collector written in Go can decode it,
-however it was written; `go_json` spells that rule out. It refuses to know where the lines come
-from, where they go, and what their numbers mean.
+It works on blocks of whole lines, which `decoder` decodes in one call if all lines are results. A
+block with other lines is halved, down to a single line.
 """
 
 from __future__ import annotations
@@ -10,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import attrs
-from msgspec import Raw
 
 from goloagent.concurrency.steps import Steps, finish
 from goloagent.core.record import Record
-from goloagent.results import go_json
-from goloagent.results.fast_parser import parse_block_fast
+from goloagent.results.decoder import decode_lines, odd_line
 
 MAX_BODY_BYTES = 1 << 20
 """The largest body that is sent to a collector."""
@@ -23,73 +20,30 @@ MAX_BODY_BYTES = 1 << 20
 MAX_LINE_BYTES = MAX_BODY_BYTES - 2
 """The longest result, without its newline: between two brackets it still fits a body."""
 
-_LONG_S = "\u017f".encode()  # Go folds it to s
-
 
 @attrs.define
 class ParsedBlock:
-    """What is in a block: the results, and at which byte each line begins that is none.
-
-    ``judged`` is how many bytes the grammar was asked about, which takes long.
-    """
+    """The results of a block, and the offsets at which its invalid lines begin."""
 
     results: list[Record] = attrs.Factory(list)
     invalid_offsets: list[int] = attrs.Factory(list)
-    slow_path_bytes: int = 0
 
     @property
     def lines(self) -> int:
-        """How many lines were read."""
+        """The number of lines."""
         return len(self.results) + len(self.invalid_offsets)
 
 
-def read(block: bytes) -> ParsedBlock:
-    """Read a block of whole lines, each ended by a newline, in one go."""
-    return finish(reading_of(block))
+def parse(block: bytes) -> ParsedBlock:
+    """Parse whole lines, each ended by a newline, in one go."""
+    return finish(parse_steps(block))
 
 
-def reading_of(block: bytes) -> Steps[ParsedBlock]:
-    """Read a block of whole lines, each ended by a newline, in steps of a few milliseconds."""
-    reading = ParsedBlock()
-    yield from _read_into(reading, block, 0)
-    return reading
-
-
-def _read_into(reading: ParsedBlock, block: bytes, start: int) -> Steps[None]:
-    """Read a block that begins at `start`, in one go or by halves down to the lines that differ."""
-    if not _may_have_timestamp(block):
-        reading.invalid_offsets += _starts(block, start)
-        return
-    fits = len(block) <= MAX_LINE_BYTES + 1
-    if fits and (found := parse_block_fast(block)) is not None:
-        reading.results += found
-        return
-    yield
-    half = block.rfind(b"\n", 0, len(block) // 2) + 1 or block.find(b"\n") + 1
-    if half < len(block):
-        yield from _read_into(reading, block[:half], start)
-        yield from _read_into(reading, block[half:], start + half)
-        return
-    record = None
-    if fits:
-        reading.slow_path_bytes += len(block)
-        record = yield from _by_the_grammar(block[:-1])
-    if record is not None:
-        reading.results.append(record)
-    else:
-        reading.invalid_offsets.append(start)
-
-
-def _starts(block: bytes, start: int) -> Iterator[int]:
-    """Yield where each line of a block begins that itself begins at `start`."""
-    end = -1
-    while (end := block.find(b"\n", begin := end + 1)) >= 0:
-        yield start + begin
-
-
-def is_result(line: bytes) -> bool:
-    """Tell whether a line, without its newline, is a result."""
-    return not read(line + b"\n").invalid_offsets
+def parse_steps(block: bytes) -> Steps[ParsedBlock]:
+    """Parse whole lines, each ended by a newline, in steps of a few milliseconds."""
+    parsed = ParsedBlock()
+    yield from _parse_into(parsed, block, 0)
+    return parsed
 
 
 def join_array(results: Iterable[bytes]) -> bytes:
@@ -97,31 +51,31 @@ def join_array(results: Iterable[bytes]) -> bytes:
     return b"[%b]" % b",".join(results)
 
 
-def _by_the_grammar(line: bytes) -> Steps[Record | None]:
-    """Return the record in a line by the plain rule, which is exact for every line."""
-    members = yield from go_json.reading(line)
-    if members is None:
-        return None
-    return Record(
-        timestamp=Raw(members["timestamp"].encode()),
-        sequenceID=go_json.text(members.get("sequenceid", "null")),
-        url=go_json.text(members.get("url", "null")),
-        method=go_json.text(members.get("method", "null")),
-        status=go_json.integer(members.get("status", "null")),
-        size=go_json.integer(members.get("size", "null")),
-        duration=go_json.integer(members.get("duration", "null")),
-        error=None if members.get("error", "null") == "null" else members["error"],
-    )
+def _parse_into(parsed: ParsedBlock, block: bytes, start: int) -> Steps[None]:
+    """Parse a block that begins at offset `start`."""
+    if b"timestamp" not in block and b"\\u" not in block:
+        # Plainly other output, which needs no decoding.
+        parsed.invalid_offsets += _line_offsets(block, start)
+        return
+    fits = len(block) <= MAX_LINE_BYTES + 1
+    if fits and (records := decode_lines(block)) is not None:
+        parsed.results += records
+        return
+    yield
+    half = block.rfind(b"\n", 0, len(block) // 2) + 1 or block.find(b"\n") + 1
+    if half < len(block):
+        yield from _parse_into(parsed, block[:half], start)
+        yield from _parse_into(parsed, block[half:], start + half)
+        return
+    line = (yield from odd_line(block)) if fits else None
+    if line is not None and (records := decode_lines(line, is_shallow=True)) is not None:
+        parsed.results += records
+    else:
+        parsed.invalid_offsets.append(start)
 
 
-def _may_have_timestamp(block: bytes) -> bool:
-    """Tell whether some line may have a member that Go takes for the timestamp.
-
-    Saves all decoding of what is plainly something else, such as a load test's chatter.
-    """
-    return (
-        b"timestamp" in block
-        or b"timestamp" in block.lower()
-        or b"\\u" in block
-        or _LONG_S in block
-    )
+def _line_offsets(block: bytes, start: int) -> Iterator[int]:
+    """Yield the offset of each line of a block that begins at offset `start`."""
+    end = -1
+    while (end := block.find(b"\n", begin := end + 1)) >= 0:
+        yield start + begin

@@ -49,7 +49,7 @@ class ResultWriter:
         finally:
             written = self._log.size - before
             self.lost_bytes += len(data) - written
-            self._uncounted.append(self.tally.feeding(data[:written]))
+            self._uncounted.append(self.tally.feed_steps(data[:written]))
 
     def stderr(self, data: bytes) -> None:
         """Take what the load test complained.
@@ -62,7 +62,7 @@ class ResultWriter:
 
     def end(self) -> None:
         """Have `count` count a last line without a newline, too; nothing is written any more."""
-        self._uncounted.append(self.tally.closing())
+        self._uncounted.append(self.tally.close_steps())
 
     def count(self) -> Iterator[None]:
         """Count the lines that are written, in steps; those left are taken the next time."""

@@ -1,4 +1,4 @@
-"""Odd lines at full speed: they take long to judge, and hold nothing else up meanwhile."""
+"""Odd lines at full speed take long to parse, and delay nothing else."""
 
 from __future__ import annotations
 
@@ -11,21 +11,13 @@ from peers.agent import Agent
 from twisted.internet import task
 
 TIMESTAMP = '"timestamp":"2026-01-02T03:04:05Z"'
-# What Python makes of each is a line, or some of them; an escaped name is for the plain grammar.
+# Python expressions of one or more lines.
 ODD = {
-    "short lines": f"""'{{{TIMESTAMP},"\\\\u0061":1}}\\n' * 1000""",
-    "good and odd ones": f"""('{{{TIMESTAMP}}}\\n{{{TIMESTAMP},"\\\\u0061":1}}\\n') * 500""",
-    "good and bad ones": f"""('{{{TIMESTAMP}}}\\n{{"timestamp":1}}\\n') * 500""",
-    "many tokens": f"""'{{{TIMESTAMP},"\\\\u0061":[' + ','.join(['1'] * 520000) + ']}}\\n'""",
-    "many objects": f"""'{{{TIMESTAMP},"\\\\u0061":[' + ','.join(['{{}}'] * 340000) + ']}}\\n'""",
-    "many names": f"""'{{{TIMESTAMP},"\\\\u0061":0' + ',"a":0' * 170000 + '}}\\n'""",
+    "valid and invalid": f"""('{{{TIMESTAMP}}}\\n{{"timestamp":1}}\\n') * 500""",
+    "many objects": f"""'{{{TIMESTAMP},"x":[' + ','.join(['{{}}'] * 340000) + ']}}\\n'""",
     "deep nesting": (
-        f"""'{{{TIMESTAMP},"\\\\u0061":['"""
-        """ + ','.join(['[' * 400 + ']' * 400] * 1200) + ']}\\n'"""
+        f"""'{{{TIMESTAMP},"x":['""" """ + ','.join(['[' * 400 + ']' * 400] * 1200) + ']}\\n'"""
     ),
-    "too deep nesting": f"""'{{{TIMESTAMP},"error":' + '[' * 1000000 + '\\n'""",
-    "a big number": f"""'{{{TIMESTAMP},"error":' + '1' * 1000000 + '.0e-999999}}\\n'""",
-    "escapes": f"""'{{{TIMESTAMP},"\\\\u0061":"' + '\\\\u00e9' * 170000 + '"}}\\n'""",
     "broken UTF-8": f"""'{{{TIMESTAMP},"url":"' + '\\xff' * 1000000 + '"}}\\n'""",
 }
 LOAD_TEST = """
@@ -33,12 +25,12 @@ import sys, threading, time
 sys.path.insert(0, {checkout!r})
 line = ({line}).encode("latin-1")
 
-def print_on():
+def print_lines():
     while True:
         sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()
 
-threading.Thread(target=print_on, daemon=True).start()
+threading.Thread(target=print_lines, daemon=True).start()
 from goloagent import sdk
 
 def run():
@@ -50,14 +42,14 @@ sdk.serve(run)
 
 @pytest.mark.parametrize("line", ODD.values(), ids=[name.replace(" ", "-") for name in ODD])
 @pytest_twisted.ensureDeferred
-async def test_odd_lines_hold_nothing_up(
+async def test_odd_lines_delay_nothing(
     agent: Agent, script: Callable[..., Path], line: str
 ) -> None:
-    """`/health` is answered as ever while they come, and all that was printed is counted."""
+    """`/health` responds as fast as without them, and every line is counted."""
     from twisted.internet import reactor
 
     text = LOAD_TEST.format(checkout=str(Path(__file__).parents[2]), line=line)
-    job_id = await agent.queue("odd", script(text), duration=3, users=1)
+    job_id = await agent.queue("odd", script(text), duration=2, users=1)
     await agent.reached(job_id, "running")
     seconds = []
     while (await agent.job(job_id))["state"] == "running":
@@ -73,5 +65,5 @@ async def test_odd_lines_hold_nothing_up(
         f"{1000 * seconds[-1]:.0f} ms; {job['results']['read']} lines, job {job['state']}"
     )
     assert len(seconds) > 5
-    assert p99 < 0.3, seconds  # 0.1 s where two cores are there for it
+    assert p99 < 0.3, seconds  # 0.1 s on two idle cores
     assert job["state"] == "finished", job

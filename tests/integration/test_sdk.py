@@ -20,9 +20,9 @@ from typing import Any, cast
 from unittest import mock
 
 import pytest
+from peers.lines import is_result
 
 from goloagent.netrpc import Client
-from goloagent.results import parser
 from goloagent.sdk import reporting
 
 ROOT = Path(__file__).parent.parent.parent
@@ -108,7 +108,7 @@ class Running:
         out, err = self.process.communicate(timeout=TIMEOUT_SECONDS)
         assert self.process.returncode == 0, err.decode()
         lines = out.splitlines()
-        assert all(parser.is_result(line) for line in lines)
+        assert all(is_result(line) for line in lines)
         return [json.loads(line) for line in lines], err.decode()
 
 

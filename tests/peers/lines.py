@@ -1,18 +1,23 @@
-"""What is a result in a block of lines, as the agent tells it."""
+"""Which lines of a block the agent classifies as results."""
 
 from __future__ import annotations
 
-from goloagent.results import parser
+from goloagent.results.parser import parse
 
 
 def select(block: bytes) -> list[bytes | None]:
-    """Return each line of a block without its newline, or None in its place if it is no result."""
-    reading = parser.read(block)
-    flaws = set(reading.invalid_offsets)
-    told: list[bytes | None] = []
+    """Return each line of a block without its newline, or None in its place if it is invalid."""
+    parsed = parse(block)
+    invalid = set(parsed.invalid_offsets)
+    selected: list[bytes | None] = []
     start = 0
     for line in block.split(b"\n")[:-1]:
-        told.append(None if start in flaws else line)
+        selected.append(None if start in invalid else line)
         start += len(line) + 1
-    assert len(told) == reading.lines
-    return told
+    assert len(selected) == parsed.lines
+    return selected
+
+
+def is_result(line: bytes) -> bool:
+    """Return whether a line, without its newline, is a result."""
+    return not parse(line + b"\n").invalid_offsets

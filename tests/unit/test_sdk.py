@@ -15,10 +15,11 @@ from unittest import mock
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from peers.lines import is_result
 
 from goloagent import sdk
 from goloagent.netrpc import Client, Replies
-from goloagent.results import parser
+from goloagent.results.parser import MAX_LINE_BYTES
 from goloagent.sdk import reporting, server
 
 Capture = pytest.CaptureFixture[bytes]
@@ -28,7 +29,7 @@ def printed(capture: Capture) -> list[dict[str, object]]:
     """Give the lines on stdout, decoded; each is what the agent takes for a result."""
     lines = capture.readouterr().out.split(b"\n")
     assert lines.pop() == b"", "the last line has no end"
-    assert all(parser.is_result(line) for line in lines)
+    assert all(is_result(line) for line in lines)
     return [json.loads(line) for line in lines]
 
 
@@ -174,12 +175,12 @@ def test_every_line_that_is_printed_is_a_result(
             timestamp=timestamp,
         )
         assert line.endswith(b"\n")
-        assert parser.is_result(line[:-1]), line
+        assert is_result(line[:-1]), line
 
 
 def test_the_longest_line_is_what_the_agent_accepts() -> None:
     """The SDK and the agent agree; the SDK cannot import the agent's own constant."""
-    assert reporting.MAX_LINE_BYTES == parser.MAX_LINE_BYTES
+    assert reporting.MAX_LINE_BYTES == MAX_LINE_BYTES
 
 
 def test_lines_of_threads_are_never_torn(capfdbinary: Capture) -> None:

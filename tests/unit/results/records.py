@@ -1,8 +1,19 @@
-"""Lines that a load test may print: ordinary results, near misses, and everything between."""
+"""Lines that a load test may print: results, near misses, and everything between.
+
+`members_of` is the rule for results, written with Python's own JSON parser.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from datetime import date
+from typing import Any
+
 from hypothesis import strategies as st
+
+from goloagent.results.decoder import MAX_DEPTH
+from goloagent.results.parser import MAX_LINE_BYTES
 
 TIMESTAMP = '"timestamp":"2024-01-01T12:34:56.123456789+02:00"'
 ORDINARY = (
@@ -10,7 +21,7 @@ ORDINARY = (
     f'"method":"GET","status":200,"size":5120,{TIMESTAMP},"duration":1234567,"error":null}}'
 ).encode()
 
-# Go's time.Time takes these, RFC 3339 does not.
+# Go parses these; they are not RFC 3339.
 LAX_TIMESTAMPS = [
     "2024-01-01T1:00:00Z",
     "2024-01-01T00:00:00,5Z",
@@ -54,11 +65,9 @@ WRONG_TIMESTAMPS = [
     "12024-01-01T00:00:00Z",
 ]
 NAMES = [
-    "status", "STATUS", "Status", "\u017ftatus", "st\\u0061tus", "\\u017ftatus", "\\u0073tatus",
-    "\ufb06atus", "sta_tus", "sta-tus", " status", "status\\u0000", "",
-    "size", "\u017fIZE", "duration", "DURAT\u0130ON", "sequenceID", "\u017fequenceid", "url", "URL",
-    "method", "error", "Error", "timestamp", "TIMESTAMP", "time\u017ftamp", "timest\\u0061mp",
-    "ti_mestamp", "x", "\U0001f600", "\\ud800",
+    "status", "STATUS", "st\\u0061tus", "\u017ftatus", " status", "status\\u0000", "", "size",
+    "duration", "sequenceID", "url", "method", "error", "timestamp", "TIMESTAMP", "timest\\u0061mp",
+    "x", "\U0001f600", "\\ud800",
 ]  # fmt: skip
 VALUES = [
     "null", "true", "false", "0", "-0", "-1", "200", "1.0", "1.5", "1e2", "01", "+1", "1.", ".5",
@@ -74,23 +83,12 @@ VALUES = [
 ]  # fmt: skip
 
 
-def _nested(depth: int) -> list[str]:
-    return [
-        f'{{{TIMESTAMP},"{name}":{opening * depth}1{closing * depth}}}'
-        for name in ("error", "x")
-        for opening, closing in (("[", "]"), ('{"a":', "}"))
-    ]
+def nested(depth: int, name: str = "x", brackets: str = "[]") -> bytes:
+    """Return a record with a member that makes it a number of levels deep."""
+    opening, closing = ("[", "]") if brackets == "[]" else ('{"[":', "}")
+    inside = f"{opening * (depth - 1)}1{closing * (depth - 1)}"
+    return f'{{{TIMESTAMP},"{name}":{inside}}}'.encode()
 
-
-# One level short of Go's limit, for the array around a batch: the record itself is a level too.
-DEEPEST = [line.encode() for line in _nested(9_998)]
-TOO_DEEP = [
-    line.encode()
-    for line in [
-        *_nested(9_999),
-        f'{{{TIMESTAMP},"error":{"[" * 9_999}{"]" * 9_999},"error":null}}',
-    ]
-]
 
 BY_HAND = [
     line.encode()
@@ -103,13 +101,11 @@ BY_HAND = [
         *(f'{{{TIMESTAMP},"{name}":{value}}}' for name in NAMES for value in VALUES),
         f'{{{TIMESTAMP},"status":1,"status":"x"}}',
         f'{{{TIMESTAMP},"status":"x","status":1}}',
-        f'{{{TIMESTAMP},"STATUS":"x","STATUS":1}}',
-        f'{{{TIMESTAMP},"error":{"9" * 309},"error":null}}',
+        f'{{{TIMESTAMP},"error":1,"error":null}}',
         f'{{"timestamp":"x",{TIMESTAMP}}}',
-        f'{{"timestamp":null,{TIMESTAMP}}}',
-        f'{{"timest\\u0061mp":"x",{TIMESTAMP}}}',
         f'{{{TIMESTAMP},"timestamp":null}}',
-        '{"TIMESTAMP":"2024-01-01T00:00:00Z"}',
+        f'{{{TIMESTAMP},"x":[{"[],[{}]," * MAX_DEPTH}[]]}}',
+        f'{{{TIMESTAMP},"x":"{"[" * MAX_DEPTH}"}}',
         *("", " ", "null", "1", '""', "[]", "{}", "{", "}", ",", f"[{{{TIMESTAMP}}}]"),
         *(f"{before}{{{TIMESTAMP}}}" for before in (" ", "\t", "\ufeff", "\x0b", "\xa0", "\x00")),
         *(f"{{{TIMESTAMP}}}{after}" for after in ("\r", " ", "\x0b", "\x00", "x", "]", "}", "{}")),
@@ -122,9 +118,100 @@ BY_HAND = [
     b'{%b,"error":"\xff"}' % TIMESTAMP.encode(),
     b'{%b,"x":"\xed\xa0\x80"}' % TIMESTAMP.encode(),
     b'{%b,"\xc0\x80":1}' % TIMESTAMP.encode(),
-    *DEEPEST,
-    *TOO_DEEP,
+    *(
+        nested(depth, name, brackets)
+        for depth in (MAX_DEPTH, MAX_DEPTH + 1, 2000)
+        for name in ("error", "x")
+        for brackets in ("[]", "{}")
+    ),
 ]
+
+_INTEGERS = ("status", "size", "duration")
+_STRINGS = ("sequenceID", "url", "method")
+_SHAPE = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([01][0-9]|2[0-3])(:[0-5][0-9]){2}([.][0-9]+)?"
+    r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+)
+
+
+def members_of(line: bytes) -> dict[str, Any] | None:
+    """Return what statistics need of a result, or None if the line is not a result."""
+    if len(line) > MAX_LINE_BYTES:
+        return None
+    members: dict[str, Any] = dict.fromkeys(_INTEGERS + _STRINGS)
+    timestamp: object = None
+    is_error = False
+    try:
+        text = line.decode()
+        for name, value in _pairs(text):
+            if name in _INTEGERS:
+                members[name] = _integer(value)
+            elif name in _STRINGS:
+                members[name] = _string(value)
+            elif name == "timestamp":
+                timestamp = value
+            elif name == "error":
+                is_error = value is not None
+    except (ValueError, RecursionError):
+        return None
+    is_result = isinstance(timestamp, str) and _is_timestamp(timestamp, text)
+    return {**members, "is_error": is_error} if is_result else None
+
+
+def is_result(line: bytes) -> bool:
+    """Return whether the rule makes a line a result."""
+    return members_of(line) is not None
+
+
+def _pairs(text: str) -> list[tuple[str, Any]]:
+    """Return the members of an object; integers and floats are tuples of their text."""
+    level = deepest = 0
+    for mark in re.sub(r'"(?:[^"\\]|\\.)*"|[^][{}"]', "", text):
+        level += 1 if mark in "[{" else -1
+        deepest = max(deepest, level)
+    parsed = json.loads(
+        text,
+        object_pairs_hook=lambda pairs: {"pairs": pairs},
+        parse_int=lambda digits: ("int", digits),
+        parse_float=lambda digits: ("float", digits),
+        parse_constant=lambda constant: int(f"no JSON: {constant}"),
+    )
+    if deepest > MAX_DEPTH or not isinstance(parsed, dict):
+        raise ValueError
+    pairs: list[tuple[str, Any]] = parsed["pairs"]
+    return pairs
+
+
+def _integer(value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, tuple) and value[0] == "int" and len(value[1]) <= 20:
+        number = int(value[1])
+        if -(2**63) <= number < 2**63:
+            return number
+    raise ValueError
+
+
+def _string(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _is_timestamp(value: str, text: str) -> bool:
+    """Return whether a string is RFC 3339 of an existing day, and was written without escapes."""
+    match = _SHAPE.fullmatch(value)
+    if match is None or f'"{value}"' not in text:
+        return False
+    year, month, day = map(int, match.groups()[:3])
+    try:
+        date(year or 2000, month, day)
+    except ValueError:
+        return False
+    return True
+
 
 _values = st.recursive(
     st.sampled_from(VALUES) | st.integers(-(2**65), 2**65).map(str) | st.floats().map(repr),

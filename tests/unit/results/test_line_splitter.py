@@ -70,5 +70,5 @@ def test_what_is_held_is_bounded() -> None:
     splitter = LineSplitter(1000)
     for _ in range(1000):
         splitter.feed(b"x" * 900)
-        assert len(splitter._begun) <= 1000
+        assert len(splitter._partial) <= 1000
     assert splitter.close() == SplitBlock(oversized=1)

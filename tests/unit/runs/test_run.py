@@ -828,7 +828,7 @@ def test_statistics_that_cannot_be_kept() -> None:
 @pytest.fixture
 def slow_counting(monkeypatch: pytest.MonkeyPatch) -> Callable[[OneRun, int], None]:
     """Have each piece of a run's stdout take so many turns to be counted."""
-    feeding = LineCounter.feeding
+    feeding = LineCounter.feed_steps
 
     def slow(one: OneRun, turns: int) -> None:
         def slowly(tally: LineCounter, data: bytes) -> Iterator[None]:
@@ -837,7 +837,7 @@ def slow_counting(monkeypatch: pytest.MonkeyPatch) -> Callable[[OneRun, int], No
                 yield
             yield from feeding(tally, data)
 
-        monkeypatch.setattr(LineCounter, "feeding", slowly)
+        monkeypatch.setattr(LineCounter, "feed_steps", slowly)
 
     return slow
 
@@ -897,7 +897,7 @@ def test_counting_that_breaks(logged_errors: LoggedErrors, monkeypatch: pytest.M
         raise ZeroDivisionError
         yield
 
-    monkeypatch.setattr(LineCounter, "feeding", broken)
+    monkeypatch.setattr(LineCounter, "feed_steps", broken)
     one.print_results(1)
     one.pass_all_time()
     assert one.over

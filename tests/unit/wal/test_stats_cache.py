@@ -15,7 +15,7 @@ from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.core.stats.summary import Summary
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.results.parser import read
+from goloagent.results.parser import parse
 from goloagent.wal.run_log import LogPathError, RunLogReader, RunLogWriter
 from goloagent.wal.stats_cache import SummaryCache
 from goloagent.wal.stats_file import STATS, load_statistics, write_statistics
@@ -113,7 +113,7 @@ def test_many_who_ask_at_once(tmp_path: Path, archive: SummaryCache, threads: Th
 def test_a_run_that_has_just_ended(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:
     """Whoever asks while its statistics are written gets them; its log is not read for that."""
     job, statistics = ran(tmp_path), RunStatistics()
-    statistics.add(read(RESULT * 3).results)
+    statistics.add(parse(RESULT * 3).results)
     kept, asked = outcome(archive.put(job, statistics)), outcome(archive.get(job))
     assert asked == []
     threads.all()

@@ -17,7 +17,7 @@ from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.http.api.statistics import ROWS_PER_TURN
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.results.parser import read
+from goloagent.results.parser import parse
 from goloagent.wal.run_log import RunLogWriter
 
 RESULT = (
@@ -76,7 +76,7 @@ def test_the_job_that_runs(agent: Agent) -> None:
     put(agent, State.RUNNING)
     statistics = RunStatistics()
     agent.running = lambda job: statistics
-    statistics.add(read(RESULT % 0 + RESULT % 1).results)
+    statistics.add(parse(RESULT % 0 + RESULT % 1).results)
     check(agent.ask(STATS), 2)
 
 
@@ -96,7 +96,7 @@ def test_many_rows_take_turns(agent: Agent) -> None:
     put(agent, State.RUNNING)
     statistics = RunStatistics()
     agent.running = lambda job: statistics
-    statistics.add(read(b"".join(RESULT % n for n in range(MAX_ROWS))).results)
+    statistics.add(parse(b"".join(RESULT % n for n in range(MAX_ROWS))).results)
     connection = agent.connect()
     connection.send(STATS)
     assert connection.received == b""
@@ -110,7 +110,7 @@ def run_with(agent: Agent, *lines: bytes) -> RunStatistics:
     put(agent, State.RUNNING)
     statistics = RunStatistics()
     agent.running = lambda job: statistics
-    statistics.add(read(b"".join(lines)).results)
+    statistics.add(parse(b"".join(lines)).results)
     return statistics
 
 
@@ -129,7 +129,7 @@ def test_they_are_made_once_a_second(agent: Agent) -> None:
     statistics = run_with(agent, RESULT % 0)
     connection = agent.connect()
     check(get(agent, connection), 1)
-    statistics.add(read(RESULT % 1).results)
+    statistics.add(parse(RESULT % 1).results)
     agent.clock.advance(0.9)
     check(get(agent, connection), 1)
     agent.clock.advance(0.2)
@@ -193,7 +193,7 @@ def test_figures_that_a_client_has_are_not_sent_again(agent: Agent) -> None:
     agent.clock.advance(2)
     again = get(agent, connection, If_None_Match=etag)
     assert (again.status, again.body) == (304, b"")
-    statistics.add(read(RESULT % 1).results)
+    statistics.add(parse(RESULT % 1).results)
     agent.clock.advance(2)
     check(get(agent, connection, If_None_Match=etag), 2)
 

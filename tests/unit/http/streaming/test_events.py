@@ -15,7 +15,7 @@ from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.http.streaming.events import STALL_SECONDS
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.results.parser import read
+from goloagent.results.parser import parse
 from goloagent.runs.monitor import BEAT_SECONDS, BEATS_PER_KEEPALIVE, RunMonitor
 
 RESULT = b'{"timestamp":"2026-01-02T03:04:05Z","status":200,"duration":%d}\n'
@@ -60,7 +60,7 @@ def pulse(agent: Agent, run: Running | None) -> RunMonitor:
 
 def some(*durations: int) -> list[Record]:
     """Return results that took so many nanoseconds."""
-    return read(b"".join(RESULT % duration for duration in durations)).results
+    return parse(b"".join(RESULT % duration for duration in durations)).results
 
 
 def parsed(body: bytes) -> list[tuple[str, str | None, Any]]:
@@ -149,7 +149,7 @@ def test_progress(agent: Agent) -> None:
     job.calls.started, job.calls.ok, job.calls.failed = 12, 4, 2
     job.results.read = 5
     run.statistics.add(some(1_000_000_000, 3_000_000_000))
-    run.statistics.add(read(RESULT.replace(b"200", b"500") % 2_000_000_000).results)
+    run.statistics.add(parse(RESULT.replace(b"200", b"500") % 2_000_000_000).results)
     agent.clock.advance(BEAT_SECONDS)
     job.calls.ok = 5
     agent.clock.advance(BEAT_SECONDS)

@@ -1,3 +1,0 @@
-module json_oracle
-
-go 1.22
