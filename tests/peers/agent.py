@@ -23,6 +23,7 @@ from twisted.web.client import Agent as HTTPAgent
 from twisted.web.client import HTTPConnectionPool, ResponseNeverReceived
 
 import goloagent
+from goloagent.runs.timeouts import Timeouts
 from peers import crashing
 from peers.audit import OVER, audit
 from peers.collector import Collector
@@ -32,6 +33,8 @@ TWISTD = Path(sys.executable).parent / "twistd"
 _POLL_SECONDS = 0.05
 # From SIGTERM: the load test's grace and the delivery of the last results.
 _STOP_SECONDS = 30
+# The timeouts of its load tests: short, and long enough for a busy machine.
+TIMEOUTS = Timeouts(quiet_seconds=0.4, grace_seconds=2)
 # Machines are shared, and a disk may take seconds for the syncs of a start.
 _START_SECONDS = 60
 
@@ -113,6 +116,8 @@ class Agent:
             "--state": str(self.state),
             # The default for root is `nobody`, who cannot read below pytest's directories.
             "--run-as": pwd.getpwuid(os.geteuid()).pw_name,
+            "--quiet-period": f"{TIMEOUTS.quiet_seconds}",
+            "--grace": f"{TIMEOUTS.grace_seconds}",
         }
         # Repeated options, which `options` cannot have.
         self.more: tuple[str, ...] = ()
