@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test bench soak package fuzz lint docs clean
+.PHONY: help demo test test-full bench soak package fuzz lint docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -18,8 +18,13 @@ $(VENV)/%.installed: setup.py pyproject.toml $(shell find goloagent twisted -typ
 demo: $(VENV)/demo.installed ## run a ten-second load test, end to end, on this machine
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/test.installed ## run the tests, with a real Go load test and a real twistd: 15 minutes
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist worksteal
+
+test: $(VENV)/test.installed ## run the tests, with a real Go load test and a real twistd: 12 minutes
+	$(PYTEST) -m "not full"
+
+test-full: $(VENV)/test.installed ## also test packaging, systemd and long loads; no promise's test may skip: 20 minutes
+	$(PYTEST) --fail-skipped-promises
 
 bench: $(VENV)/test.installed ## compare the agent with Go: 4 minutes, with BENCH_FULL=1 an hour
 	$(BIN)/python -m bench

@@ -1,12 +1,16 @@
-"""Fail every test on faults that pytest-twisted ignores.
+"""Fail tests on faults that pytest-twisted ignores, and on skipped tests of promises.
 
-These are unhandled failures of Deferreds, logged errors, and pending delayed calls.
+The faults are unhandled failures of Deferreds, logged errors, and pending delayed calls.
 """
 
 from __future__ import annotations
 
 import gc
+import os
+import re
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -16,10 +20,52 @@ from twisted.internet import task
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 
 _REACTOR_TURNS = 5
+_TESTS = Path(__file__).parent
+_DOCS = _TESTS.parent / "docs"
+# Markers whose tests run only if GOLO_<MARKER> is set.
+_ON_REQUEST = ("soak", "screenshots")
 
 # On shared machines the duration of an example means nothing.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of CI."""
+    parser.addoption(
+        "--fail-skipped-promises",
+        action="store_true",
+        help="fail skipped tests of the files that docs/reliability.md and docs/security.md name",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect tests that run on request only."""
+    unwanted = [name for name in _ON_REQUEST if not os.environ.get(f"GOLO_{name.upper()}")]
+    deselected = [item for item in items if any(map(item.get_closest_marker, unwanted))]
+    config.hook.pytest_deselected(items=deselected)
+    items[:] = [item for item in items if item not in deselected]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Turn the skip of a promise's test into a failure, if the option is set."""
+    report: Any = yield
+    must_run = item.config.getoption("--fail-skipped-promises") and item.path in promise_files()
+    if report.skipped and must_run:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} tests a promise and was skipped: {report.longrepr}"
+    return report
+
+
+@cache
+def promise_files() -> frozenset[Path]:
+    """Return the test files that the tables of promises name."""
+    pages = [(_DOCS / name).read_text("utf-8") for name in ("reliability.md", "security.md")]
+    named = re.findall(r"`([\w/]+\.py)(?:::\w+)?`", "\n".join(pages))
+    paths = [_TESTS / below / name for name in named for below in ("", "integration")]
+    promises = (_TESTS / "integration" / "promises").glob("test_*.py")
+    return frozenset([*promises, *filter(Path.exists, paths)])
 
 
 def pytest_collection_finish() -> None:

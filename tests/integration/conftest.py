@@ -24,7 +24,7 @@ from peers.target import Target
 import goloagent
 from goloagent.sandbox.isolation import IsolationBackend, backends, probe
 
-WAYS = backends(f"tests-{os.getpid()}/")
+BACKENDS = backends(f"tests-{os.getpid()}/")
 LOADTESTS = Path(__file__).parents[1] / "loadtests"
 PACKAGE = Path(__file__).parents[2] / "etc" / "package.sh"
 
@@ -68,15 +68,22 @@ async def agent(idle_agent: Agent) -> Agent:
     return idle_agent
 
 
-@pytest.fixture(params=WAYS, ids=lambda way: way.name)
-def containment(request: pytest.FixtureRequest) -> IsolationBackend:
-    """Every way to keep processes together that this machine allows."""
-    way: IsolationBackend = request.param
-    refusal = probe(way, None)
-    if refusal is not None:
-        print(f"no {way.name} is to be had here: {refusal}")
-        pytest.skip(f"no {way.name} is to be had here: {refusal}")
-    return way
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+def isolation(request: pytest.FixtureRequest) -> IsolationBackend:
+    """Each isolation backend that this machine supports."""
+    backend: IsolationBackend = request.param
+    error = probe(backend, None)
+    if error is not None:
+        pytest.skip(f"no {backend.name} here: {error}")
+    return backend
+
+
+@pytest_twisted.async_fixture
+async def isolated_agent(idle_agent: Agent, isolation: IsolationBackend) -> Agent:
+    """An agent that is ready and uses `isolation`."""
+    idle_agent.options["--containment"] = isolation.name
+    await idle_agent.start()
+    return idle_agent
 
 
 @pytest.fixture

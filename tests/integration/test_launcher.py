@@ -84,9 +84,9 @@ class Seen(Watcher):
 class Launch:
     """Launches scripts in a directory of their own."""
 
-    def __init__(self, directory: Path, containment: IsolationBackend) -> None:
+    def __init__(self, directory: Path, isolation: IsolationBackend) -> None:
         self.directory = directory
-        self.containment = containment
+        self.isolation = isolation
 
     def start(
         self,
@@ -108,7 +108,7 @@ class Launch:
             "127.0.0.1:9999",
             "state/job",
             user,
-            self.containment,
+            self.isolation,
             None if closed is None else {"paths": [str(closed)], "readable": []},
         )
         self.process: LoadTestProcess = spawn(reactor, program, seen)
@@ -116,7 +116,7 @@ class Launch:
 
     def clear(self) -> None:
         """Have nothing be left."""
-        self.containment.clear(self.directory.name)
+        self.isolation.clear(self.directory.name)
 
     async def tell(self) -> dict[str, Any]:
         """Launch a load test that tells what it is."""
@@ -127,9 +127,9 @@ class Launch:
 
 
 @pytest.fixture
-def launch(tmp_path: Path, containment: IsolationBackend) -> Iterator[Launch]:
+def launch(tmp_path: Path, isolation: IsolationBackend) -> Iterator[Launch]:
     """Launch load tests in this test's directory."""
-    launch = Launch(tmp_path, containment)
+    launch = Launch(tmp_path, isolation)
     yield launch
     launch.clear()
 
@@ -227,7 +227,7 @@ async def test_a_closed_path_that_leads_nowhere(launch: Launch, tmp_path: Path) 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest_twisted.ensureDeferred
-async def test_another_user(containment: IsolationBackend) -> None:
+async def test_another_user(isolation: IsolationBackend) -> None:
     """A load test of a root agent is nobody, in no other group, with no capability.
 
     What it prints to is its own, to be opened once more.
@@ -237,7 +237,7 @@ async def test_another_user(containment: IsolationBackend) -> None:
         os.chown(directory, nobody.pw_uid, nobody.pw_gid)
         text = "id -u; id -g; id -G; grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status\n"
         text += "echo by name > /dev/stdout\necho by name > /dev/stderr\n"
-        launch = Launch(Path(directory), containment)
+        launch = Launch(Path(directory), isolation)
         seen = await launch.start(text, "nobody", "/bin/sh").over
         launch.clear()
     lines = seen.out.decode().split("\n")
@@ -249,7 +249,7 @@ async def test_another_user(containment: IsolationBackend) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest_twisted.ensureDeferred
 async def test_a_load_test_leaves_tasks_to_the_agent(
-    containment: IsolationBackend, monkeypatch: pytest.MonkeyPatch
+    isolation: IsolationBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fork bomb comes to a limit of its own; where that is used up elsewhere there is none."""
     bomb = """import os, resource, time
@@ -272,7 +272,7 @@ print(started, resource.getrlimit(resource.RLIMIT_NPROC)[0], flush=True)
         monkeypatch.setattr("goloagent.sandbox.process.max_tasks", lambda limit=limit: limit)
         with tempfile.TemporaryDirectory() as directory:
             os.chown(directory, nobody.pw_uid, nobody.pw_gid)
-            launch = Launch(Path(directory), containment)
+            launch = Launch(Path(directory), isolation)
             seen = launch.start(bomb, "nobody", SYSTEM_PYTHON)
             while b"\n" not in seen.out and seen.exit is None:
                 await _moment()

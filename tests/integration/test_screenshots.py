@@ -30,7 +30,7 @@ sys.exit(1)
 """
 
 
-@pytest.mark.skipif(DIRECTORY is None, reason="GOLO_SCREENSHOTS is not set")
+@pytest.mark.screenshots
 @pytest_twisted.ensureDeferred
 async def test_screenshots(
     agent: Agent, browser: Browser, shop: Path, script: Callable[..., Path]

@@ -119,7 +119,7 @@ def cgroup_of(agent: Agent) -> str | None:
 @pytest.mark.parametrize(
     "nobody",
     [None, "pid-namespace", "cgroup", "process-group"],
-    ids=lambda containment: "agent-is-root" if containment is None else containment,
+    ids=lambda isolation: isolation or "agent-is-root",
     indirect=True,
 )
 @pytest_twisted.ensureDeferred

@@ -38,13 +38,10 @@ async def test_j6_sigterm(
     verdict_of: Callable[..., Verdict],
     stubborn: bool,
     up: bool,
-    soak: bool,
 ) -> None:
     """Exit code 0 in time, with nothing pending, or what is pending kept for the next start."""
     from twisted.internet import reactor
 
-    if stubborn and up and not soak:
-        pytest.skip("one stubborn load test is enough; the long version is make soak")
     if not up:
         await collector.close()
     program = numbered.script(count=-1, rate=5000, stubborn=stubborn)

@@ -17,19 +17,17 @@ WRONG_SECONDS = 45
 PROBE_SECONDS = 30
 
 
+@pytest.mark.soak
 @pytest_twisted.ensureDeferred
 async def test_r7_unauthorised_for_a_while(
     agent: Agent,
     collector: Collector,
     numbered: Notes,
     verdict_of: Callable[..., Verdict],
-    soak: bool,
 ) -> None:
     """401 holds delivery, which a probe ends when it is mended."""
     from twisted.internet import reactor
 
-    if not soak:
-        pytest.skip("takes a real minute; the long version is make soak")
     collector.answer = lambda name: 401
     job_id = await agent.queue("held", numbered.script(count=RESULTS), duration=0)
     job = await agent.ended(job_id)
