@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 import goloagent.http
 from goloagent.host.signals import ACTIONS, Action
 from goloagent.http.api.endpoint import Endpoint, endpoints_of
-from goloagent.http.api.openapi import EVERYWHERE
+from goloagent.http.api.openapi import COMMON_ERRORS
 from goloagent.metrics.exporter import Gauges, PrometheusExporter
 from goloagent.options import TIMEOUTS
 
@@ -55,7 +55,7 @@ def _routes() -> Iterator[str]:
     yield from ["| route | what it does | answers |", "|---|---|---|"]
     for operation, summary in sorted(operations(), key=lambda one: (one[0].path, one[0].method)):
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", operation.path)
-        statuses = sorted({*operation.replies, *operation.errors})
+        statuses = sorted({*operation.responses, *operation.errors})
         answers = ", ".join(map(str, statuses))
         yield f"| `{operation.method} {path}` | {summary} | {answers} |"
     yield ""
@@ -68,7 +68,7 @@ def _always() -> list[tuple[int, str]]:
         404: "The path does not exist.",
         405: "The method is not allowed; Allow lists those that are.",
     }
-    return sorted({**EVERYWHERE, **unrouted}.items())
+    return sorted({**COMMON_ERRORS, **unrouted}.items())
 
 
 def _metrics() -> Iterator[str]:
@@ -81,7 +81,7 @@ def _metrics() -> Iterator[str]:
         free_bytes=lambda: {"logs": 0, "state": 0},
     )
     meter = PrometheusExporter(Clock(), lambda: datetime.now(timezone.utc), present)
-    for family in text_string_to_metric_families(meter.exposition("")[1].decode()):
+    for family in text_string_to_metric_families(meter.expose("")[1].decode()):
         if family.name.startswith("golo_agent_"):
             labels = sorted({key for one in family.samples for key in one.labels} - {"le"})
             name = family.name + ("_total" if family.type == "counter" else "")

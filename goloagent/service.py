@@ -110,7 +110,7 @@ class AgentService(Service):
             clock, ACCOUNT_SECONDS, "account", parts.exporter.counters.poll
         )
         self._upload_space_loop = Periodic(
-            clock, SPACE_SECONDS, "upload space check", parts.upload_space.check
+            clock, SPACE_SECONDS, "upload space check", parts.upload_space.abort_if_low
         )
         self._space_loop = Periodic(clock, SPACE_SECONDS, "disk-space", parts.scheduler.check_space)
         self._sweep_loop = Periodic(clock, SWEEP_SECONDS, "retention", parts.retention.sweep)
@@ -240,7 +240,7 @@ class AgentService(Service):
     def _disk_failed(self, sentence: str) -> None:
         """Commit nothing any more, and end: after a restart the disk says what it has."""
         self._log.critical("{sentence}; the agent ends", sentence=sentence)
-        self._components.exporter.sync_failed()
+        self._components.exporter.count_sync_failure()
         stopping = self._state.health.status == "stopping"
         self._state.set_status(DISK_FAILED, sentence)
         self._disk_failure = FailureReason("disk-failed", f"The agent ended: {sentence}.")

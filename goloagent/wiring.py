@@ -20,7 +20,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.web.server import Site
 
-from goloagent.artifacts.removal import log_eviction, removing
+from goloagent.artifacts.removal import log_eviction, remover
 from goloagent.artifacts.store import ArtifactStore
 from goloagent.artifacts.upload_space import UploadSpace
 from goloagent.concurrency.threads import Threads
@@ -39,12 +39,12 @@ from goloagent.http.api.health import HealthRoutes
 from goloagent.http.api.jobs import JobRoutes
 from goloagent.http.api.logs import LogRoutes
 from goloagent.http.api.metrics import MetricsRoutes
-from goloagent.http.api.router import api
+from goloagent.http.api.router import build_api
 from goloagent.http.api.statistics import StatisticsRoutes
 from goloagent.http.auth.access import AccessPolicy
 from goloagent.http.server.limits import Limits
-from goloagent.http.server.site import site
-from goloagent.http.streaming.broadcast import JobEventBus
+from goloagent.http.server.site import build_site
+from goloagent.http.streaming.event_bus import JobEventBus
 from goloagent.http.streaming.events import EventRoutes
 from goloagent.http.ui.assets import PageRoutes
 from goloagent.jobs.damaged_rows import DamagedRows
@@ -162,7 +162,11 @@ class Components:
         self.output = self._make_output()
         self._jobs = JobRepository(
             self._store,
-            subscribers=(self.exporter.observe, self._queue_files.observe, self._events.changed),
+            subscribers=(
+                self.exporter.observe,
+                self._queue_files.observe,
+                self._events.publish_state,
+            ),
             write_manifest=self._run_files.write_manifest,
             warn=lambda sentence: self._log.warn("{sentence}", sentence=sentence),
         )
@@ -221,12 +225,12 @@ class Components:
     def build_site(self) -> Site:
         """Return what is to be served to clients."""
         control = JobControl(self.scheduler, self._jobs, self.delivery)
-        application = api(
+        application = build_api(
             BinaryRoutes(self.artifacts, self.syncer),
             JobRoutes(
                 store=self._store,
                 jobs=self._jobs,
-                commits=self.syncer,
+                committer=self.syncer,
                 submit=self.scheduler.start_next,
                 cancel=control.cancel,
                 delivery=self.delivery.status,
@@ -243,25 +247,25 @@ class Components:
                 self.reactor,
             ),
             HealthRoutes(self.health.current),
-            MetricsRoutes(self.exporter.exposition),
+            MetricsRoutes(self.exporter.expose),
             PageRoutes(),
             token=self._access.token is not None,
         )
         settings = self._settings
-        return site(
+        return build_site(
             application,
             self._access,
             self.artifacts,
             settings.max_upload_bytes,
             self.reactor,
             self.threads.bulk.run,
-            self.exporter.uploaded,
+            self.exporter.count_upload_bytes,
             Limits(
                 settings.max_connections,
                 settings.max_connections_per_peer,
                 reserve_of(getrlimit(RLIMIT_NOFILE)[0], settings.max_connections),
             ),
-            self.exporter.refused,
+            self.exporter.count_refusal,
             self.upload_space,
         )
 
@@ -298,7 +302,7 @@ class Components:
         return OutputWorker(
             self.reactor,
             now,
-            self.output.availability.watched(self.exporter.measured(self.output.collector.send)),
+            self.output.availability.watched(self.exporter.instrument(self.output.collector.send)),
             partial(open_for_delivery, self._run_files),
             self._jobs.save_soon,
             lambda fault: self._state.tasks.report("delivery", fault),
@@ -339,7 +343,7 @@ class Components:
             self._disk_space.check_free_space,
             settings.max_binaries_bytes,
             log_eviction,
-            removing(self.threads.bulk.run),
+            remover(self.threads.bulk.run),
         )
 
     def _open_artifacts(self) -> list[Path]:

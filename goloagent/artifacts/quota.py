@@ -16,7 +16,7 @@ class QuotaExceeded(Exception):
 
 
 def select_evictions(
-    stored: Sequence[Content], needed: Collection[str], coming: Content, most_bytes: int
+    stored: Sequence[Content], needed: Collection[str], incoming: Content, max_bytes: int
 ) -> list[Content]:
     """Return which contents to remove, the first of `stored` first, so that `coming` has room.
 
@@ -27,19 +27,19 @@ def select_evictions(
     Raises:
         QuotaExceeded: `coming` is not stored yet, and would not have room without them.
     """
-    sizes = {content.sha256: content.size for content in (*stored, coming)}
-    excess = sum(sizes.values()) - most_bytes
+    sizes = {content.sha256: content.size for content in (*stored, incoming)}
+    excess = sum(sizes.values()) - max_bytes
     removed = []
     for content in stored:
         if excess <= 0:
             break
-        if content.sha256 not in needed and content.sha256 != coming.sha256:
+        if content.sha256 not in needed and content.sha256 != incoming.sha256:
             removed.append(content)
             excess -= content.size
-    if excess > 0 and coming not in stored:
+    if excess > 0 and incoming not in stored:
         needed_bytes = sum(content.size for content in stored if content.sha256 in needed)
         raise QuotaExceeded(
-            f"There is no room for a binary of {coming.size} bytes: all binaries may have "
-            f"{most_bytes} bytes (--max-binaries), and queued or running jobs need {needed_bytes}."
+            f"There is no room for a binary of {incoming.size} bytes: all binaries may have "
+            f"{max_bytes} bytes (--max-binaries), and queued or running jobs need {needed_bytes}."
         )
     return removed

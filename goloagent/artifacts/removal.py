@@ -22,7 +22,7 @@ def log_eviction(content: Content, ids: list[str]) -> None:
     )
 
 
-def removing(in_thread: Callable[..., Deferred[Any]]) -> Callable[..., None]:
+def remover(in_thread: Callable[..., Deferred[Any]]) -> Callable[..., None]:
     """Return a function that runs a removal by `in_thread`, and logs what cannot be removed."""
 
     def remove_in_thread(function: Callable[..., None], *arguments: object) -> None:

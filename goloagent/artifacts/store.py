@@ -88,8 +88,8 @@ class ArtifactStore:
     store: Store
     now: Callable[[], datetime]
     shortage: Callable[[], str | None] = lambda: None
-    most_bytes: int = sys.maxsize
-    dropped: Callable[[Content, list[str]], None] = lambda content, ids: None
+    max_bytes: int = sys.maxsize
+    on_evicted: Callable[[Content, list[str]], None] = lambda content, ids: None
     in_thread: Callable[..., Any] = lambda function, *arguments: function(*arguments)
     changes: int = attrs.field(init=False, default=0)
     _removed: list[_Removed] = attrs.field(init=False, factory=list)
@@ -196,19 +196,19 @@ class ArtifactStore:
             QuotaExceeded: it is not to be had.
             OSError: one cannot be removed.
         """
-        if self.store.bytes_with(coming) <= self.most_bytes:
+        if self.store.bytes_with(coming) <= self.max_bytes:
             return
         needed = {
             binary.sha256
             for binary in map(self.store.binary, self.store.needed_binaries())
             if binary is not None
         }
-        for content in select_evictions(self.store.contents(), needed, coming, self.most_bytes):
+        for content in select_evictions(self.store.contents(), needed, coming, self.max_bytes):
             ids = self.store.remove_content(content.sha256)
             # The links lead nowhere then; there may be very many.
             paths = [self.ids / binary_id for binary_id in ids]
             self._remove_later(paths + self._set_aside(self.contents / content.sha256))
-            self.dropped(content, ids)
+            self.on_evicted(content, ids)
 
     def _set_aside(self, path: Path) -> list[Path]:
         """Rename a file to where it waits to be removed: the same content may come meanwhile."""

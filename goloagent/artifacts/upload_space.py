@@ -27,10 +27,10 @@ class UploadSpace:
             raises OSError when that cannot be known.
     """
 
-    room: Callable[[], int]
+    free_bytes: Callable[[], int]
     _reservations: list[Reservation] = attrs.field(init=False, factory=list)
 
-    def reserve(self, announced: int, give_way: Callable[[NoSpace], None]) -> Reservation:
+    def reserve(self, announced: int, abort: Callable[[NoSpace], None]) -> Reservation:
         """Reserve space for an upload of so many bytes; 0 when it does not say.
 
         Args:
@@ -40,31 +40,31 @@ class UploadSpace:
             NoSpace: there is not so much.
             OSError: that cannot be known.
         """
-        self.check_room(announced)
-        reservation = Reservation(self, announced, give_way)
+        self.check_free(announced)
+        reservation = Reservation(self, announced, abort)
         self._reservations.append(reservation)
         return reservation
 
-    def check_room(self, needed: int) -> None:
+    def check_free(self, needed: int) -> None:
         """Check that so many bytes may be written beside what is reserved.
 
         Raises:
             NoSpace: they may not.
             OSError: that cannot be known.
         """
-        room = self.room() - sum(reservation.rest for reservation in self._reservations)
+        room = self.free_bytes() - sum(reservation.remaining for reservation in self._reservations)
         if room < needed:
             raise NoSpace(
                 "the agent's disk has no room for this upload: uploads may write "
                 f"{max(0, room)} bytes, as --min-free keeps the rest for running jobs"
             )
 
-    def check(self) -> None:
+    def abort_if_low(self) -> None:
         """Have all uploads give way when too little is free, whoever has written it."""
-        if self._reservations and self.room() < 0:
+        if self._reservations and self.free_bytes() < 0:
             error = NoSpace("the upload gives way: too little is free on the agent's disk")
             for reservation in list(self._reservations):
-                reservation.give_way(error)
+                reservation.abort(error)
 
     def release(self, reservation: Reservation) -> None:
         """Give space back; a second time does nothing."""
@@ -77,25 +77,25 @@ class Reservation:
     """The space of one upload, of which `rest` bytes have not come yet."""
 
     _space: UploadSpace
-    rest: int
-    give_way: Callable[[NoSpace], None]
+    remaining: int
+    abort: Callable[[NoSpace], None]
     _unchecked: int = 0
 
-    def take(self, count: int) -> None:
+    def use(self, count: int) -> None:
         """Use the space of so many bytes that have come.
 
         Raises:
             NoSpace: there is none any more.
             OSError: that cannot be known.
         """
-        reserved = min(self.rest, count)
-        self.rest -= reserved
+        reserved = min(self.remaining, count)
+        self.remaining -= reserved
         self._unchecked += count
         if self._unchecked < _CHECK_BYTES:
             return
         if reserved < count:  # it did not say how long it is
-            self._space.check_room(self._unchecked)
-        elif self._space.room() < 0:
+            self._space.check_free(self._unchecked)
+        elif self._space.free_bytes() < 0:
             raise NoSpace("too little is free on the agent's disk for this upload")
         self._unchecked = 0
 

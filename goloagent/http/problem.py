@@ -35,7 +35,7 @@ class Problem(Exception):
     """
 
     status: int
-    sentence: str
+    detail: str
     headers: Mapping[str, str | tuple[str, ...]] = attrs.field(factory=dict)
 
 
@@ -62,12 +62,12 @@ def render(
             type="about:blank",
             title=HTTPStatus(problem.status).phrase,
             status=problem.status,
-            detail=problem.sentence,
+            detail=problem.detail,
         )
         body = msgspec.json.encode(details)
     else:
         content_type = "text/plain; charset=utf-8"
-        body = f"{problem.sentence}\n".encode()
+        body = f"{problem.detail}\n".encode()
     headers: dict[str, str | tuple[str, ...]] = {
         "Content-Type": content_type,
         "Content-Length": str(len(body)),
@@ -82,7 +82,7 @@ def reason_phrase(problem: Problem) -> str:
 
     Some clients, golo-cli among them, show the status line and not the body.
     """
-    sentence = problem.sentence.encode("ascii", "replace").decode()[:MAX_PHRASE_CHARS]
+    sentence = problem.detail.encode("ascii", "replace").decode()[:MAX_PHRASE_CHARS]
     plain = "".join(char if char.isprintable() else " " for char in sentence)
     return f"{HTTPStatus(problem.status).phrase}: {plain}".rstrip()
 

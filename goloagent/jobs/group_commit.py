@@ -50,7 +50,7 @@ class Files(Protocol):
         """The database has made this change durable, and all before it."""
 
 
-class Commits:
+class GroupCommit:
     """Commits the changes of `database`, those of `files` first: a file is there before its row.
 
     Args:

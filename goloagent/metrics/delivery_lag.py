@@ -21,20 +21,20 @@ class DeliveryLag:
     _noted: int = 0
     _spacing: float = 0.0
 
-    def note(self, seconds: float, results: int, settled: int) -> None:
+    def update(self, seconds: float, results: int, processed: int) -> None:
         """Note that there are so many `results` now, of which so many wait no more."""
-        while self._marks and self._marks[0][1] <= settled:
+        while self._marks and self._marks[0][1] <= processed:
             self._marks.popleft()
         if not self._marks:
             self._spacing = 0.0
-        if results > max(self._noted, settled):
+        if results > max(self._noted, processed):
             self._add(seconds, results)
         self._noted = max(self._noted, results)
         if len(self._marks) > MAX_MARKS:
             self._thin()
 
     @property
-    def oldest(self) -> float | None:
+    def oldest_seconds(self) -> float | None:
         """When the oldest result that waited at the last note came, or None when none did."""
         return self._marks[0][0] if self._marks else None
 

@@ -141,7 +141,7 @@ class PrometheusExporter:
         if delivered:
             self._batch_results.observe(delivered)
 
-    def measured(self, push: Push) -> Push:
+    def instrument(self, push: Push) -> Push:
         """Return `push`, timed and counted."""
 
         async def measured_push(name: str, key: str, body: bytes) -> Response:
@@ -158,19 +158,19 @@ class PrometheusExporter:
         """Take in how late the event loop was."""
         self._late_seconds.observe(seconds)
 
-    def uploaded(self, count: int) -> None:
+    def count_upload_bytes(self, count: int) -> None:
         """Take in that so many bytes of an upload came."""
         self._upload_bytes.inc(count)
 
-    def refused(self, status: int) -> None:
+    def count_refusal(self, status: int) -> None:
         """Take in that a client was refused."""
         self._refusals.labels(str(status)).inc()
 
-    def sync_failed(self) -> None:
+    def count_sync_failure(self) -> None:
         """Take in that the disk failed."""
         self._sync_failures.inc()
 
-    def exposition(self, accept: str) -> tuple[str, bytes]:
+    def expose(self, accept: str) -> tuple[str, bytes]:
         """Return the content type that suits an ``Accept`` header, and all metrics in it."""
         self.counters.poll()
         try:

@@ -70,33 +70,33 @@ class JobCounters:
         for followed in list(self._followed.values()):
             self.update(followed.job)
             results = followed.job.results
-            followed.backlog.note(seconds, results.valid, results.valid - results.pending)
+            followed.backlog.update(seconds, results.valid, results.valid - results.pending)
 
     @property
-    def open(self) -> list[Job]:
+    def open_jobs(self) -> list[Job]:
         """The jobs about which something can still change."""
         return [followed.job for followed in self._followed.values()]
 
     @property
     def in_flight(self) -> int:
         """Calls that have not returned and still may."""
-        return sum(job.calls.in_flight for job in self.open if not job.state.over)
+        return sum(job.calls.in_flight for job in self.open_jobs if not job.state.over)
 
     @property
     def pending(self) -> int:
         """Results that wait for the collector."""
-        return sum(job.results.pending for job in self.open)
+        return sum(job.results.pending for job in self.open_jobs)
 
     @property
     def lag_seconds(self) -> float:
         """How long the oldest pending result has waited, as of the last `look`."""
-        oldest = [followed.backlog.oldest for followed in self._followed.values()]
+        oldest = [followed.backlog.oldest_seconds for followed in self._followed.values()]
         since = min((seconds for seconds in oldest if seconds is not None), default=None)
         return 0.0 if since is None else max(0.0, self.seconds() - since)
 
     def lag_bytes(self, log_bytes: Callable[[Job], int]) -> int:
         """Return how much of the logs delivery has before it; `log_bytes` says how long one is."""
-        behind = [job for job in self.open if job.results.pending]
+        behind = [job for job in self.open_jobs if job.results.pending]
         return sum(max(0, log_bytes(job) - job.results.committed) for job in behind)
 
     def _follow(self, job: Job) -> _Followed:
@@ -105,7 +105,7 @@ class JobCounters:
         if job.results.pending and job.started_at is not None:
             settled = job.results.valid - job.results.pending
             age = max(0.0, (self.now() - job.started_at).total_seconds())
-            backlog.note(self.seconds() - age, job.results.valid, settled)
+            backlog.update(self.seconds() - age, job.results.valid, settled)
         followed = _Followed(job, _counts(job), job.state.over, backlog)
         self._followed[job.id] = followed
         return followed

@@ -20,7 +20,7 @@ BEATS_PER_KEEPALIVE = 15
 class Subscribers(Protocol):
     """Receives the progress of the running job."""
 
-    def progress(self, job: Job, progress: ProgressResource) -> None:
+    def publish_progress(self, job: Job, progress: ProgressResource) -> None:
         """Publish one second of a job."""
 
     def keep_alive(self) -> None:
@@ -69,7 +69,7 @@ class RunMonitor:
         if run is not None and not run.job.state.over:
             time = self._time(run.job, seconds)
             progress = self._meter.measure(run.job, run.statistics, time, since)
-            self._subscribers.progress(run.job, progress)
+            self._subscribers.publish_progress(run.job, progress)
         self._beats += 1
         if self._beats % BEATS_PER_KEEPALIVE == 0:
             self._subscribers.keep_alive()

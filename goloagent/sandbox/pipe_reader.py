@@ -24,7 +24,7 @@ What is printed in a burst meanwhile, beyond what the pipe holds, waits for the 
 
 
 class PipeReader:
-    """Reads what a process just spawned writes to a descriptor in blocks of `BLOCK_BYTES`.
+    """Reads what a process just spawned writes to a descriptor in blocks of `READ_BYTES`.
 
     The fast path beside Twisted's own reading, which stays where this is no process of the system's
     and does all else: the end of the pipe, and the end of reading.

@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 
 from goloagent.concurrency.periodic import Periodic
 from goloagent.filesystem.durable import SyncFailed
-from goloagent.jobs.group_commit import Commits, Database, Files
+from goloagent.jobs.group_commit import Database, Files, GroupCommit
 
 SYNC_SECONDS = 0.5
 # A disk that takes longer is reported.
@@ -78,7 +78,7 @@ class WalSyncer:
         self._in_thread = in_thread
         self._save_again = save_again
         self._failed = failed
-        self._commits = Commits(clock, in_thread, database, files)
+        self._commits = GroupCommit(clock, in_thread, database, files)
         self._followed: list[_Followed] = []
         self.loop = Periodic(clock, SYNC_SECONDS, "sync", self._tick, MAX_SYNC_SECONDS)
         self._broken = False

@@ -59,8 +59,8 @@ def _answers(stream: bytes, size: int) -> list[int]:
     received = connection.received
     connection.lose()
     assert not agent.clock.getDelayedCalls()
-    assert not list(agent.binaries.incoming.iterdir())
-    for binary in agent.binaries.ids.iterdir():
+    assert not list(agent.artifacts.incoming.iterdir())
+    for binary in agent.artifacts.ids.iterdir():
         binary.unlink()
     assert not _errors, _errors
     # Bodies of answers to HEAD are not there: count the status lines alone.

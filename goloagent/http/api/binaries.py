@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from goloagent.artifacts.store import ArtifactStore, BinaryNeeded
-from goloagent.http.api.commits import Commits
+from goloagent.http.api.committer import Committer
 from goloagent.http.api.endpoint import Body, Response, endpoint
 from goloagent.http.problem import Problem, not_found, quoted
 from goloagent.http.server.request import Request
@@ -71,8 +71,8 @@ _FORM = {
 class BinaryRoutes:
     """``/upload`` and ``/binaries``."""
 
-    binaries: ArtifactStore
-    commits: Commits
+    artifacts: ArtifactStore
+    committer: Committer
 
     @endpoint(
         "POST",
@@ -89,12 +89,12 @@ class BinaryRoutes:
     )
     async def post_upload(self, request: Request) -> bytes:
         """Make the upload a binary; once answered 200 it is on disk."""
-        assert request.intake is not None, "every POST /upload streams"
-        binary = await request.intake.finish(self.commits.writable)
+        assert request.upload is not None, "every POST /upload streams"
+        binary = await request.upload.finish(self.committer.writable)
         # Before anything is waited for, as its client may be gone then.
         request.audit("upload", binary=binary.id, sha256=binary.sha256, bytes=binary.size)
-        await self.commits.commit()
-        return request.answer(200, Uploaded(binary.id))
+        await self.committer.commit()
+        return request.json_response(200, Uploaded(binary.id))
 
     @endpoint(
         "GET",
@@ -105,7 +105,7 @@ class BinaryRoutes:
     )
     def get_binaries(self, request: Request) -> bytes:
         """List binaries, the newest first."""
-        query, store = request.query(BinaryQuery), self.binaries.store
+        query, store = request.query(BinaryQuery), self.artifacts.store
         if query.before is not None and store.binary(query.before) is None:
             raise Problem(400, f"before: there is no binary {quoted(query.before.encode())}")
         found = store.binaries(query.limit + 1, query.before)
@@ -114,7 +114,7 @@ class BinaryRoutes:
         if more:
             parameters = msgspec.to_builtins(msgspec.structs.replace(query, before=page[-1].id))
             following = f"/binaries?{urlencode(parameters)}"
-        return request.answer(200, BinaryList(self._resources(page), following))
+        return request.json_response(200, BinaryList(self._resources(page), following))
 
     @endpoint(
         "GET",
@@ -134,13 +134,13 @@ class BinaryRoutes:
         Whoever finds theirs by HEAD or GET can queue jobs with its id and needs no upload.
         """
         if len(binary_id) == _SHA256_DIGITS:
-            found = next(iter(self.binaries.store.binaries(1, sha256=binary_id.lower())), None)
+            found = next(iter(self.artifacts.store.binaries(1, sha256=binary_id.lower())), None)
         else:
-            found = self.binaries.store.binary(binary_id)
+            found = self.artifacts.store.binary(binary_id)
         if found is None:
             raise not_found(request.path)
         request.responseHeaders.setRawHeaders("Content-Location", [f"/binaries/{found.id}"])
-        return request.answer(200, self._resources([found])[0])
+        return request.json_response(200, self._resources([found])[0])
 
     @endpoint(
         "DELETE",
@@ -155,20 +155,20 @@ class BinaryRoutes:
     )
     async def delete_binary(self, request: Request, binary_id: str) -> bytes:
         """Remove a binary; jobs that ran it stay."""
-        found = self.binaries.store.binary(binary_id)
+        found = self.artifacts.store.binary(binary_id)
         if found is None:
             raise not_found(request.path)
-        await self.commits.writable()
+        await self.committer.writable()
         try:
-            self.binaries.remove(found)
+            self.artifacts.remove(found)
         except BinaryNeeded as error:
             raise Problem(409, str(error)) from None
         request.audit("remove", binary=found.id)
-        await self.commits.commit()
-        return request.answer(200, self._resources([found])[0])
+        await self.committer.commit()
+        return request.json_response(200, self._resources([found])[0])
 
     def _resources(self, binaries: list[Binary]) -> list[BinaryResource]:
-        needed = self.binaries.store.needed_binaries()
+        needed = self.artifacts.store.needed_binaries()
         return [
             BinaryResource(
                 id=binary.id,

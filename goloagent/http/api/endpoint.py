@@ -25,7 +25,7 @@ class Response:
     Without a `media_type` there is no body.
     """
 
-    meaning: str
+    description: str
     type: Any = None
     media_type: str = JSON
     headers: Mapping[str, str] = attrs.field(factory=dict)
@@ -52,7 +52,7 @@ class Endpoint:
 
     method: str
     path: str
-    replies: Mapping[int, Response]
+    responses: Mapping[int, Response]
     errors: Mapping[int, str] = attrs.field(factory=dict)
     query: Any = None
     body: Body | None = None
@@ -60,10 +60,10 @@ class Endpoint:
 
 
 def endpoint(
-    method: str, path: str, replies: Mapping[int, Response], **more: Any
+    method: str, path: str, responses: Mapping[int, Response], **more: Any
 ) -> Callable[[_Served], _Served]:
     """Return a decorator that declares a method to serve an `Endpoint` made of the arguments."""
-    declared = Endpoint(method, path, replies, **more)
+    declared = Endpoint(method, path, responses, **more)
 
     def declare(served: _Served) -> _Served:
         setattr(served, _MARK, declared)
@@ -72,10 +72,10 @@ def endpoint(
     return declare
 
 
-def endpoints(room: object) -> Iterator[tuple[Endpoint, Callable[..., Any]]]:
+def endpoints(routes: object) -> Iterator[tuple[Endpoint, Callable[..., Any]]]:
     """Yield what the methods of `room` serve, in the order in which they are written."""
-    for declared, function in endpoints_of(type(room)):
-        yield declared, getattr(room, function.__name__)
+    for declared, function in endpoints_of(type(routes)):
+        yield declared, getattr(routes, function.__name__)
 
 
 def endpoints_of(kind: type) -> Iterator[tuple[Endpoint, Callable[..., Any]]]:

@@ -35,4 +35,4 @@ class HealthRoutes:
         value: object = health
         if request.status_only:
             value = {"status": READY if health.ready else UNREADY}
-        return request.answer(200 if health.ready else 503, value)
+        return request.json_response(200 if health.ready else 503, value)

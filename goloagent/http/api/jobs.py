@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from goloagent.core.host_fault import OF_DISK
 from goloagent.host.readiness import STARTING, Health
-from goloagent.http.api.commits import Commits
+from goloagent.http.api.committer import Committer
 from goloagent.http.api.endpoint import Body, Response, endpoint
 from goloagent.http.api.resources import (
     JobList,
@@ -67,7 +67,7 @@ class JobRoutes:
 
     store: Store
     jobs: JobRepository
-    commits: Commits
+    committer: Committer
     submit: Callable[[], None]
     cancel: Callable[[Job], bool]
     delivery: Callable[[Job], DeliveryStatus]
@@ -96,7 +96,7 @@ class JobRoutes:
             spec, ignored = parse(request.buffered.getvalue())
         except InvalidSpec as error:
             raise Problem(400, str(error)) from None
-        await self.commits.writable()
+        await self.committer.writable()
         if self.store.binary(spec.binary) is None:
             raise Problem(400, f"{spec.binary} is an invalid binary")
         if len(self.store.queued()) >= QUEUE_LIMIT:
@@ -120,7 +120,7 @@ class JobRoutes:
             duration=spec.duration_seconds,
         )
         try:
-            await self.commits.commit()
+            await self.committer.commit()
         except OSError:
             # The client hears that the job is not queued, and may queue it again.
             self.cancel(job)
@@ -128,7 +128,7 @@ class JobRoutes:
         finally:
             self.submit()
         request.responseHeaders.setRawHeaders("Location", [f"/jobs/{job.id}"])
-        return request.answer(201, Queued(queued=True, id=job.id, ignored=ignored))
+        return request.json_response(201, Queued(queued=True, id=job.id, ignored=ignored))
 
     @endpoint(
         "GET",
@@ -148,7 +148,7 @@ class JobRoutes:
         if more:
             parameters = msgspec.to_builtins(msgspec.structs.replace(query, before=page[-1].id))
             following = f"/jobs?{urlencode(parameters)}"
-        return request.answer(
+        return request.json_response(
             200, JobList([job_summary(job, self.delivery(job)) for job in page], following)
         )
 
@@ -160,7 +160,7 @@ class JobRoutes:
     )
     def get_job(self, request: Request, job_id: str) -> bytes:
         """Show a job."""
-        return request.answer(200, self._resource(self._find(request, job_id)))
+        return request.json_response(200, self._resource(self._find(request, job_id)))
 
     @endpoint(
         "DELETE",
@@ -182,10 +182,10 @@ class JobRoutes:
             request.audit("cancel", job=job.id)
         if saved and job.state.over:
             try:
-                await self.commits.commit()
+                await self.committer.commit()
             except OSError:  # the cancellation has its effect, and may not survive a power cut
                 saved = False
-        return request.answer(200 if saved and job.state.over else 202, self._resource(job))
+        return request.json_response(200 if saved and job.state.over else 202, self._resource(job))
 
     @endpoint(
         "DELETE",
@@ -216,11 +216,11 @@ class JobRoutes:
                 "the agent is still counting the results of its earlier life",
                 {"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
-        await self.commits.writable()
+        await self.committer.writable()
         if job.results.pending:
             request.audit("abandon", job=job.id, results=self.abandon(job))
-        await self.commits.commit()
-        return request.answer(200, results_resource(job.results))
+        await self.committer.commit()
+        return request.json_response(200, results_resource(job.results))
 
     def _resource(self, job: Job) -> JobResource:
         return job_resource(job, self.delivery(job))

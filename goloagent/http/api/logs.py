@@ -26,7 +26,7 @@ from goloagent.wal.run_log import ERR, OUT, LogPathError, RunLogReader
 
 BLOCK_BYTES = 64 * 1024
 # How often a follower who has read everything looks again.
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 STALL_SECONDS = 60.0
 
 _TEXT = "text/plain; charset=utf-8"
@@ -97,19 +97,19 @@ class LogRoutes:
             if query.follow:
                 request.setHeader("Cache-Control", "no-store")
                 request.setHeader("X-Accel-Buffering", "no")
-                stream = FollowedLog(
+                stream = LogFollower(
                     request, self.clock, job, log, lambda: self._open(job, file), query.offset or 0
                 )
             else:
                 part = _delimit(request, query.offset, log.size() if log else 0)
                 if log is None or part.count == 0:
                     return b""
-                stream = PartOfLog(request, self.clock, log, part)
+                stream = LogRange(request, self.clock, log, part)
             if request.method == b"HEAD":
                 return b""
-            request.require_room()
+            request.require_capacity()
             stack.pop_all()
-        return stream.begin()
+        return stream.start()
 
     def _open(self, job: Job, file: str) -> RunLogReader | None:
         """Open a log; None when there is none yet.
@@ -163,7 +163,7 @@ def _from_start(offset: int, size: int) -> int:
     return offset if offset >= 0 else max(0, size + offset)
 
 
-class PartOfLog(Stream):
+class LogRange(Stream):
     """Sends `part` of `log`, which it owns."""
 
     def __init__(
@@ -173,7 +173,7 @@ class PartOfLog(Stream):
         self._reader = log
         self._offset, self._end = part.start, part.end
 
-    def flow(self) -> None:
+    def produce(self) -> None:
         """Write a block, and as many more as the client takes."""
         while not self.paused:
             data = self._reader.read(self._offset, min(BLOCK_BYTES, self._end - self._offset))
@@ -190,7 +190,7 @@ class PartOfLog(Stream):
         self._reader.close()
 
 
-class FollowedLog(Stream):
+class LogFollower(Stream):
     """Sends the log of `job` from `offset` on until the job is over.
 
     Args:
@@ -215,7 +215,7 @@ class FollowedLog(Stream):
         self._size = 0
         self._look: IDelayedCall | None = None
 
-    def flow(self) -> None:
+    def produce(self) -> None:
         """Write all that the client takes; look again in a while for what is not there yet."""
         self._look_no_more()
         while not self.paused:
@@ -227,7 +227,7 @@ class FollowedLog(Stream):
             elif complete:
                 self.end()
             else:
-                self._look = self._clock.callLater(LOOK_SECONDS, self.attempt, self.flow)
+                self._look = self._clock.callLater(POLL_SECONDS, self.attempt, self.produce)
                 return
 
     def release(self) -> None:
@@ -260,7 +260,7 @@ class FollowedLog(Stream):
             return self._open()
         except Problem as problem:
             if self._job.has_log:
-                raise OSError(problem.sentence) from None
+                raise OSError(problem.detail) from None
             return None  # the job is over, and there will be no log
 
     def _look_no_more(self) -> None:

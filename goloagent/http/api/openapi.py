@@ -19,7 +19,7 @@ from goloagent.http.problem import ProblemDetails
 
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 _COMPONENT = "#/components/schemas/{name}"
-EVERYWHERE = {
+COMMON_ERRORS = {
     400: "The request is not as HTTP/1.1 wants it.",
     401: "The bearer token is missing or wrong.",
     403: "The peer, the Host or the web site may not.",
@@ -75,7 +75,7 @@ def document(served: Iterable[Served], token: bool) -> dict[str, Any]:
 
 
 def _types(operation: Endpoint) -> list[Any]:
-    replies = [reply.type for reply in operation.replies.values()]
+    replies = [reply.type for reply in operation.responses.values()]
     body = operation.body.type if operation.body else None
     return [kind for kind in [*replies, body] if kind is not None]
 
@@ -90,9 +90,9 @@ def _described(
     summary, _, more = (inspect.getdoc(function) or "").partition("\n\n")
     responses = {
         status: _error(sentence, schema_of)
-        for status, sentence in {**EVERYWHERE, **operation.errors}.items()
+        for status, sentence in {**COMMON_ERRORS, **operation.errors}.items()
     }
-    responses |= {status: _reply(reply, schema_of) for status, reply in operation.replies.items()}
+    responses |= {status: _reply(reply, schema_of) for status, reply in operation.responses.items()}
     description: dict[str, Any] = {
         "operationId": function.__name__,
         "summary": " ".join(summary.split()),
@@ -136,7 +136,7 @@ def _given(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]
 
 def _reply(reply: Response, schema_of: dict[str, Any]) -> dict[str, Any]:
     schema = {"type": "string"} if reply.type is None else schema_of[_key(reply.type)]
-    description: dict[str, Any] = {"description": reply.meaning}
+    description: dict[str, Any] = {"description": reply.description}
     if reply.media_type:
         kinds = (reply.media_type, *reply.other_types)
         description["content"] = {kind: {"schema": schema} for kind in kinds}

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from goloagent.http.api.endpoint import Response, endpoint, endpoints
 from goloagent.http.api.openapi import document
 from goloagent.http.problem import Problem, disk_problem, not_found, quoted
-from goloagent.http.server.request import Request, answer
+from goloagent.http.server.request import Request, problem_response
 
 _log = Logger()
 
@@ -29,10 +29,10 @@ class DescriptionRoutes:
     @endpoint("GET", "/openapi.json", {200: Response("An OpenAPI 3.1 document.", dict[str, Any])})
     def get_openapi(self, request: Request) -> bytes:
         """Describe this API."""
-        return request.answer(200, self._document)
+        return request.json_response(200, self._document)
 
 
-def api(*rooms: object, token: bool = False) -> Klein:
+def build_api(*rooms: object, token: bool = False) -> Klein:
     """Return the application that serves what the methods of `rooms` declare.
 
     `token` says that every request needs one.
@@ -65,7 +65,7 @@ def _failed(request: Any, failure: Failure) -> bytes:
     if request.startedWriting:
         request.cut()
         return b""
-    return answer(request, problem)
+    return problem_response(request, problem)
 
 
 def _problem(request: Request, failure: Failure) -> Problem:

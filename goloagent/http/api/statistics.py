@@ -27,7 +27,7 @@ from goloagent.wal.run_log import LogPathError
 # Some 5 ms of work.
 ROWS_PER_TURN = 50
 # A running job's statistics are made at most once a second, however many ask.
-FRESH_SECONDS = 1.0
+CACHE_SECONDS = 1.0
 # One of a thousand rows with long names has some 10 MiB.
 _MAX_VIEWS = 2
 
@@ -82,7 +82,7 @@ class StatisticsRoutes:
 
     store: Store
     running: Callable[[Job], RunStatistics | None]
-    past: Callable[[Job], Awaitable[Summary]]
+    finished: Callable[[Job], Awaitable[Summary]]
     clock: IReactorTime
     _summaries: SingleFlight[Summary] = attrs.field(init=False, factory=SingleFlight)
     _fresh: tuple[str, float, _Views] | None = attrs.field(init=False, default=None)
@@ -123,7 +123,7 @@ class StatisticsRoutes:
                 return views
         views = _Views(await self._summaries.do((job.id, is_over), lambda: self._summary(job)))
         if not is_over:
-            self._fresh = job.id, self.clock.seconds() + FRESH_SECONDS, views
+            self._fresh = job.id, self.clock.seconds() + CACHE_SECONDS, views
         return views
 
     async def _summary(self, job: Job) -> Summary:
@@ -135,7 +135,7 @@ class StatisticsRoutes:
         if not job.has_log:
             raise Problem(404, f"job {job.id} has no log: never started, or removed by retention")
         try:
-            return await self.past(job)
+            return await self.finished(job)
         except FileNotFoundError:
             raise Problem(404, f"the log of job {job.id} is gone") from None
         except LogPathError as error:

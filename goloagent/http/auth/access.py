@@ -64,7 +64,7 @@ class AccessPolicy:
         if scheme == "basic":  # which a browser sends with whatever any page makes it send
             _check_site(header)
 
-    def may_ask_status(self, peer: str | None, header: HeaderValues) -> bool:
+    def allows_status(self, peer: str | None, header: HeaderValues) -> bool:
         """Tell whether a request that may do nothing else may ask whether the agent is ready.
 
         So may programs on this host, such as a container's health check, that show no token at all:

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from goloagent.http.problem import quoted
 
-REFUSALS_AT_ONCE = 60
+MAX_REFUSAL_BURST = 60
 REFUSALS_PER_SECOND = 1.0
 MAX_VALUE_CHARS = 200
 
@@ -31,29 +31,31 @@ class Audit:
     """
 
     seconds: Callable[[], float]
-    count: Callable[[int], None] = lambda status: None
-    _tokens: float = attrs.field(init=False, default=REFUSALS_AT_ONCE)
+    on_refusal: Callable[[int], None] = lambda status: None
+    _tokens: float = attrs.field(init=False, default=MAX_REFUSAL_BURST)
     _looked: float = attrs.field(init=False, default=0.0)
     _unwritten: int = attrs.field(init=False, default=0)
 
-    def did(self, act: str, peer: str | None, **details: object) -> None:
+    def record(self, act: str, peer: str | None, **details: object) -> None:
         """Write what `peer` did; a detail that is None is left out."""
         given = {"peer": peer or "unix", **details}
         words = [f"{name}={_word(value)}" for name, value in given.items() if value is not None]
         _log.info("{line}", line=" ".join([act, *words]))
 
-    def refused(self, peer: str | None, status: int, why: str, request: str | None = None) -> None:
+    def record_refusal(
+        self, peer: str | None, status: int, why: str, request: str | None = None
+    ) -> None:
         """Write that `peer` was refused, `request` being its method and path, if it came so far."""
-        self.count(status)
+        self.on_refusal(status)
         now = self.seconds()
         earned = (now - self._looked) * REFUSALS_PER_SECOND
-        self._tokens, self._looked = min(self._tokens + earned, REFUSALS_AT_ONCE), now
+        self._tokens, self._looked = min(self._tokens + earned, MAX_REFUSAL_BURST), now
         if self._tokens < 1:
             self._unwritten += 1
             return
         unwritten = self._unwritten or None
         self._tokens, self._unwritten = self._tokens - 1, 0
-        self.did("refuse", peer, status=status, request=request, why=why, unwritten=unwritten)
+        self.record("refuse", peer, status=status, request=request, why=why, unwritten=unwritten)
 
 
 def _word(value: object) -> str:

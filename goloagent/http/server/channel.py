@@ -26,9 +26,9 @@ import twisted
 from goloagent.http.auth.audit import Audit
 from goloagent.http.auth.client_address import client_key
 from goloagent.http.problem import Problem, reason_phrase, render
-from goloagent.http.server.connections import Connections, Phase, Slot, too_many
+from goloagent.http.server.connections import Connections, Phase, Slot, too_many_connections
 from goloagent.http.server.limits import Discard, Limits, UploadRate
-from goloagent.http.server.transport import BLOCK_BYTES, is_tls, probe_when_idle, unsent_bytes
+from goloagent.http.server.transport import READ_BYTES, enable_keepalive, is_tls, unsent_bytes
 from goloagent.http.server.turns import Turns
 
 # Read beyond the end of a request before its answer is written: enough to notice a client that
@@ -143,15 +143,15 @@ class Channel(HTTPChannel):
         self._heard = False  # something of the present request
         self._output_full = False
         self._body_paused = False
-        self._waits_for_turn = False
+        self._is_queued = False
         self._discard: Discard | None = None  # nothing more is parsed
         self._closed = False  # nothing more is written
         self._deadline: IDelayedCall | None = None
 
     @property
-    def over(self) -> str | None:
+    def exceeded(self) -> str | None:
         """The sentence which bound this connection exceeds; it serves one request then."""
-        return None if self.slot is None else self.slot.over
+        return None if self.slot is None else self.slot.exceeded
 
     def connectionMade(self) -> None:
         """Take the connection, or answer 503 at once if not even the reserve has room."""
@@ -165,7 +165,7 @@ class Channel(HTTPChannel):
             self.slot = opened
             self._begin_headers()
         else:
-            self._write(too_many(opened))
+            self._write(too_many_connections(opened))
             self._close_at_once()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -218,7 +218,7 @@ class Channel(HTTPChannel):
             return
         self.slot.trusted = self.slot.trusted or trusted
         self._connections.promote(self.slot)
-        if self.over is not None:
+        if self.exceeded is not None:
             self.persistent = False
             self.requests[-1].responseHeaders.setRawHeaders(b"Connection", [b"close"])
 
@@ -229,9 +229,9 @@ class Channel(HTTPChannel):
         self._stop_waiting()
         if not self._probed:
             self._probed = True
-            probe_when_idle(self.transport)
+            enable_keepalive(self.transport)
         self._put_back(self.clearLineBuffer())
-        self.read_blocks_of(BLOCK_BYTES)
+        self.set_read_size(READ_BYTES)
         self._enter(Phase.RESPONSE)
         super().allContentReceived()
 
@@ -275,7 +275,7 @@ class Channel(HTTPChannel):
         self.transport.unregisterProducer()
         came = len(self.clearLineBuffer()) + len(self._received)
         self._received.clear()
-        self.read_blocks_of(BLOCK_BYTES)
+        self.set_read_size(READ_BYTES)
         if not is_tls(self.transport):
             # Who reads to the end has it, and who still sends is read.
             self.transport.loseWriteConnection()
@@ -283,32 +283,32 @@ class Channel(HTTPChannel):
         self._within(self._limits.discard_quiet_seconds, self._look_at_discarded)
         self._discarded(came)
 
-    def read_blocks_of(self, count: int) -> None:
+    def set_read_size(self, count: int) -> None:
         """Read so many bytes of the socket at once."""
         self.transport.bufferSize = count
 
     def _discarded(self, count: int) -> None:
         assert self._discard is not None
-        if not self._discard.take(count):
+        if not self._discard.add(count):
             self._close_at_once()
         elif self._discard.complete and is_tls(self.transport) and not self._closed:
             self._close_transport()  # reads on until the client has closed, too
 
     def _await_discard_turn(self) -> None:
-        if self._waits_for_turn or self.transport.disconnecting:
+        if self._is_queued or self.transport.disconnecting:
             return
-        self._waits_for_turn = True
+        self._is_queued = True
         self.transport.pauseProducing()
         self._discard_turns.wait(self._take_discard_turn)
 
     def _take_discard_turn(self) -> None:
-        self._waits_for_turn = False
+        self._is_queued = False
         if not self.transport.disconnecting and self.transport.connected:
             self.transport.resumeProducing()
 
     def _look_at_discarded(self) -> None:
         assert self._discard is not None
-        if self._discard.look():
+        if self._discard.may_continue():
             self._within(self._limits.discard_quiet_seconds, self._look_at_discarded)
         else:
             self._close_transport()
@@ -346,7 +346,7 @@ class Channel(HTTPChannel):
         if self._phase is not Phase.HEADERS:
             self._close_at_once()
         elif self._heard:
-            self._write(too_many(sentence))
+            self._write(too_many_connections(sentence))
             self._close_at_once()
         else:  # it has asked nothing
             self.transport.abortConnection()
@@ -367,16 +367,16 @@ class Channel(HTTPChannel):
         if self._discard is not None:
             return False
         if self._phase is Phase.IDLE:
-            return not self._output_full and not self._waits_for_turn
+            return not self._output_full and not self._is_queued
         return self._phase is not Phase.RESPONSE
 
     def _await_turn(self) -> None:
         if self._received and self._phase is Phase.IDLE and self._may_parse():
-            self._waits_for_turn = True
+            self._is_queued = True
             self._turns.wait(self._take_turn)
 
     def _take_turn(self) -> None:
-        self._waits_for_turn = False
+        self._is_queued = False
         self._parse()
 
     def _put_back(self, data: bytes) -> None:
@@ -404,20 +404,20 @@ class Channel(HTTPChannel):
     def _begin_headers(self) -> None:
         self._enter(Phase.HEADERS)
         limits = self._limits
-        seconds = limits.header_seconds if self.over is None else limits.reserve_header_seconds
+        seconds = limits.header_seconds if self.exceeded is None else limits.reserve_header_seconds
         self._within(seconds, self._headers_late)
 
     def _headers_late(self) -> None:
         if not self._heard:
             self.loseConnection()  # it has asked nothing: an answer would be to the next request
-        elif self.over is not None:
-            self._refuse(too_many(self.over))
+        elif self.exceeded is not None:
+            self._refuse(too_many_connections(self.exceeded))
         else:
             seconds = self._limits.header_seconds
             self._refuse(Problem(408, f"the headers are not complete within {seconds:g} s"))
 
     def _look_at_pace_later(self, pace: UploadRate) -> None:
-        self._within(self._limits.pace_seconds, lambda: self._look_at_pace(pace))
+        self._within(self._limits.rate_check_seconds, lambda: self._look_at_pace(pace))
 
     def _look_at_pace(self, pace: UploadRate) -> None:
         request = self.requests[-1]
@@ -468,7 +468,7 @@ class Channel(HTTPChannel):
             self.discard(None)
 
     def _write(self, problem: Problem) -> None:
-        self._audit.refused(self._host, problem.status, problem.sentence)
+        self._audit.record_refusal(self._host, problem.status, problem.detail)
         headers, body = render(problem, ())
         lines = [f"HTTP/1.1 {problem.status} {reason_phrase(problem)}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]

@@ -22,7 +22,7 @@ from goloagent.http.server.limits import Limits
 
 RETRY_AFTER_SECONDS = 10
 # For so long a connection that does nothing is safe from those that have asked nothing yet.
-MIN_SECONDS = 1.0
+MIN_INACTIVE_SECONDS = 1.0
 
 
 class Phase(enum.Enum):
@@ -49,9 +49,9 @@ class Slot:
 
     peer: str
     evict: Callable[[str], None]
-    since: float
+    phase_since: float
     phase: Phase = Phase.HEADERS
-    over: str | None = None
+    exceeded: str | None = None
     trusted: bool = False
 
 
@@ -89,7 +89,7 @@ class Connections:
 
     def enter(self, slot: Slot, phase: Phase) -> None:
         """Note what a connection does from now on."""
-        slot.phase, slot.since = phase, self._seconds()
+        slot.phase, slot.phase_since = phase, self._seconds()
 
     def promote(self, slot: Slot) -> None:
         """Take a connection with a request out of the reserve, if room can be made for it."""
@@ -102,7 +102,7 @@ class Connections:
                 return
             self._evict(victim, sentence)
         del self._reserve[slot]
-        slot.over = None
+        slot.exceeded = None
         self._add(slot)
 
     def close(self, slot: Slot) -> None:
@@ -138,22 +138,22 @@ class Connections:
 
     def _victim(self, peer: str) -> Slot | None:
         """Return the connection that has done nothing for a second and is to close first."""
-        latest = self._seconds() - MIN_SECONDS
-        waiting = (slot for slot in self._candidates(peer) if slot.since <= latest)
+        latest = self._seconds() - MIN_INACTIVE_SECONDS
+        waiting = (slot for slot in self._candidates(peer) if slot.phase_since <= latest)
         order = (slot for slot in waiting if slot.phase in _EVICTION_ORDER)
         return min(
             order,
-            key=lambda slot: (slot.trusted, _EVICTION_ORDER[slot.phase], slot.since),
+            key=lambda slot: (slot.trusted, _EVICTION_ORDER[slot.phase], slot.phase_since),
             default=None,
         )
 
     def _idlest(self, peer: str) -> Slot | None:
         """Return the connection that has been idle for longest, if one is idle at all."""
         idle = (slot for slot in self._candidates(peer) if slot.phase is Phase.IDLE)
-        return min(idle, key=lambda slot: (slot.trusted, slot.since), default=None)
+        return min(idle, key=lambda slot: (slot.trusted, slot.phase_since), default=None)
 
     def _open_in_reserve(self, slot: Slot, sentence: str) -> Slot | str:
-        slot.over = sentence
+        slot.exceeded = sentence
         if len(self._reserve) >= self._limits.reserve:
             victim = next((held for held in self._reserve if not _is_at_work(held)), None)
             if victim is None:
@@ -172,6 +172,6 @@ def _is_at_work(slot: Slot) -> bool:
     return slot.trusted and slot.phase in (Phase.BODY, Phase.RESPONSE)
 
 
-def too_many(sentence: str) -> Problem:
+def too_many_connections(sentence: str) -> Problem:
     """Return the refusal of a connection, or of a long request on it, that is one too many."""
     return Problem(503, sentence, {"Retry-After": str(RETRY_AFTER_SECONDS)})

@@ -25,7 +25,7 @@ class Limits:
     idle_seconds: float = 60
     body_seconds: float = 15 * 60
     body_bytes_per_second: int = 10 * 1024
-    pace_seconds: float = 10
+    rate_check_seconds: float = 10
     close_seconds: float = 60
     # In the reserve, beyond the bounds of connections.
     reserve_header_seconds: float = 2
@@ -43,15 +43,15 @@ class UploadRate:
         self._seconds: float = 0
         self._bytes = 0
 
-    def check(self, total_bytes: int, held_up: bool = False) -> str | None:
+    def check(self, total_bytes: int, was_paused: bool = False) -> str | None:
         """Return the sentence why the body comes too slowly, so many bytes of it being here.
 
         While it was `held_up`, not read for a time, its client may have sent as fast as could be.
         """
         limits, came = self._limits, total_bytes - self._bytes
-        self._seconds += limits.pace_seconds
+        self._seconds += limits.rate_check_seconds
         self._bytes = total_bytes
-        if not held_up and came < limits.body_bytes_per_second * limits.pace_seconds:
+        if not was_paused and came < limits.body_bytes_per_second * limits.rate_check_seconds:
             return f"the request body comes slower than {limits.body_bytes_per_second} bytes/s"
         if self._seconds >= limits.body_seconds:
             return f"the request body is not complete within {limits.body_seconds:g} s"
@@ -77,7 +77,7 @@ class Discard:
         self._bytes = 0
         self._came = False
 
-    def take(self, count: int) -> bool:
+    def add(self, count: int) -> bool:
         """Count bytes; return whether more may come."""
         self._bytes += count
         self._came = self._came or count > 0
@@ -88,7 +88,7 @@ class Discard:
         """Whether all that was announced has come."""
         return self._announced is not None and self._bytes >= self._announced
 
-    def look(self) -> bool:
+    def may_continue(self) -> bool:
         """Return whether to go on, asked every `discard_quiet_seconds`."""
         self._seconds += self._limits.discard_quiet_seconds
         came, self._came = self._came, False

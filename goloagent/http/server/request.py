@@ -36,7 +36,7 @@ from goloagent.http.problem import (
     reason_phrase,
     render,
 )
-from goloagent.http.server.connections import too_many
+from goloagent.http.server.connections import too_many_connections
 from goloagent.http.upload.form import UploadBody
 from goloagent.http.upload.pipeline import BLOCK_BYTES, UploadPipeline
 from goloagent.jobs.spec import MAX_REQUEST_BYTES
@@ -56,11 +56,11 @@ class RequestContext:
 
     access: AccessPolicy
     check_route: Callable[[bytes, bytes], None]
-    binaries: ArtifactStore
+    artifacts: ArtifactStore
     max_upload_bytes: int
     audit: Audit
     in_thread: Callable[..., Deferred[Any]]
-    uploaded: Callable[[int], None] = lambda count: None
+    on_upload_bytes: Callable[[int], None] = lambda count: None
     upload_space: UploadSpace = attrs.field(factory=lambda: UploadSpace(lambda: sys.maxsize))
 
 
@@ -88,7 +88,7 @@ class Request(server.Request):
         self._refused = False
         self.status_only = False
         self.buffered = BytesIO()
-        self.intake: UploadPipeline | None = None
+        self.upload: UploadPipeline | None = None
 
     def gotLength(self, length: int | None) -> None:
         """Decide at the end of the headers; `length` is None for a chunked body."""
@@ -110,9 +110,9 @@ class Request(server.Request):
             return
         try:
             self._check_length(self.body_bytes)
-            if self.intake is not None:
-                self._context.uploaded(len(data))
-                self.intake.take(data)
+            if self.upload is not None:
+                self._context.on_upload_bytes(len(data))
+                self.upload.write(data)
             else:
                 super().handleContentChunk(data)
         except Problem as problem:
@@ -122,8 +122,8 @@ class Request(server.Request):
 
     def connectionLost(self, reason: Failure) -> None:
         """Leave nothing behind when the client has gone."""
-        if self.intake is not None:
-            self.intake.discard()
+        if self.upload is not None:
+            self.upload.discard()
         super().connectionLost(reason)
 
     def processingFailed(self, reason: Failure) -> Failure:
@@ -132,18 +132,18 @@ class Request(server.Request):
             "request failed: {method} {uri}", reason, method=self.method, uri=self.uri
         )
         if self.startedWriting:
-            self.cut()
+            self.abort()
         else:
-            self.write(answer(self, Problem(500, "internal error")))
+            self.write(problem_response(self, Problem(500, "internal error")))
             self.finish()
         return reason
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Drop the connection within an answer: its client must not take it for complete."""
         channel: Any = self.channel
         channel.transport.abortConnection()
 
-    def answer(self, status: int, value: Any) -> bytes:
+    def json_response(self, status: int, value: Any) -> bytes:
         """Prepare a JSON answer and return its body."""
         body = json_body(value)
         self.setResponseCode(status)
@@ -153,16 +153,16 @@ class Request(server.Request):
 
     def audit(self, act: str, **details: object) -> None:
         """Note what was done for this request's peer."""
-        self._context.audit.did(act, self._peer(), **details)
+        self._context.audit.record(act, self._peer(), **details)
 
-    def refused(self, problem: Problem) -> None:
+    def audit_refusal(self, problem: Problem) -> None:
         """Note that it is answered with `problem`. Not finding anything is no refusal."""
         if problem.status == NOT_FOUND:
             return
         method = self.method.decode("latin-1")
         path = unquote_to_bytes(self.path).decode("utf-8", "surrogateescape")
-        self._context.audit.refused(
-            self._peer(), problem.status, problem.sentence, f"{method} {path}"
+        self._context.audit.record_refusal(
+            self._peer(), problem.status, problem.detail, f"{method} {path}"
         )
 
     def query(self, kind: type[_Query]) -> _Query:
@@ -192,17 +192,17 @@ class Request(server.Request):
 
     def was_paused(self) -> bool:
         """Tell whether its body was left unread for a time, since this was last asked."""
-        return self.intake is not None and self.intake.was_paused()
+        return self.upload is not None and self.upload.was_paused()
 
-    def require_room(self) -> None:
+    def require_capacity(self) -> None:
         """Refuse what takes long on a connection beyond the bounds.
 
         Raises:
             Problem: this is one.
         """
         channel: Any = self.channel
-        if channel.over is not None:
-            raise too_many(channel.over)
+        if channel.exceeded is not None:
+            raise too_many_connections(channel.exceeded)
 
     def _authorize(self) -> None:
         """Prepare for the body.
@@ -227,8 +227,8 @@ class Request(server.Request):
             self._max_bytes = self._context.max_upload_bytes
         self._check_length(self._length or 0)
         if is_upload:
-            self.require_room()
-            self.intake = self._make_intake(self._length or 0)
+            self.require_capacity()
+            self.upload = self._make_intake(self._length or 0)
 
     def _check_access(self) -> None:
         access = self._context.access
@@ -239,7 +239,7 @@ class Request(server.Request):
             if not (
                 self.path == HEALTH_PATH
                 and self.method in (b"GET", b"HEAD")
-                and access.may_ask_status(self._peer(), self._header)
+                and access.allows_status(self._peer(), self._header)
             ):
                 raise
             self.status_only = True
@@ -253,10 +253,10 @@ class Request(server.Request):
         Raises:
             Problem: its body is of no such type, or the disk has no room for it.
         """
-        upload = UploadBody("".join(self._header("Content-Type")[:1]), self._context.binaries)
+        upload = UploadBody("".join(self._header("Content-Type")[:1]), self._context.artifacts)
         channel: Any = self.channel
         if length:  # a large block of small chunks would take the parser a second
-            channel.read_blocks_of(BLOCK_BYTES)
+            channel.set_read_size(BLOCK_BYTES)
         reserve = partial(self._context.upload_space.reserve, length)
         try:
             return UploadPipeline(
@@ -290,21 +290,21 @@ class Request(server.Request):
         if self._refused:
             return
         self._refused = True
-        if self.intake is not None:
-            self.intake.discard()
+        if self.upload is not None:
+            self.upload.discard()
         # Twisted would send "100 Continue" behind the answer.
         self.requestHeaders.removeHeader(b"Expect")
         self.setHeader(b"Connection", b"close")
-        self.write(answer(self, problem))
+        self.write(problem_response(self, problem))
         # Not finish(): that would make Twisted expect another request while this body may go on.
         channel: Any = self.channel
         channel.discard(None if self._length is None else self._length - self.body_bytes)
 
 
-def answer(request: Request, problem: Problem) -> bytes:
+def problem_response(request: Request, problem: Problem) -> bytes:
     """Note `problem`, set its status and headers on `request`, and return the body to write."""
     accept = request.requestHeaders.getRawHeaders(b"Accept", [])
-    request.refused(problem)
+    request.audit_refusal(problem)
     headers, body = render(problem, [line.decode("latin-1") for line in accept])
     phrase = reason_phrase(problem).encode() if request.path == UPLOAD_PATH else None
     request.setResponseCode(problem.status, phrase)

@@ -33,30 +33,30 @@ class _Site(server.Site):
         return [b"http/1.1"]
 
 
-def site(
+def build_site(
     api: Klein,
     access: AccessPolicy,
-    binaries: ArtifactStore,
+    artifacts: ArtifactStore,
     max_upload_bytes: int,
     clock: IReactorTime,
     in_thread: Callable[..., Deferred[Any]],
-    uploaded: Callable[[int], None] = lambda count: None,
+    on_upload_bytes: Callable[[int], None] = lambda count: None,
     limits: Limits = Limits(),  # noqa: B008 (a value)
-    refused: Callable[[int], None] = lambda status: None,
+    on_refusal: Callable[[int], None] = lambda status: None,
     upload_space: UploadSpace | None = None,
 ) -> server.Site:
     """Return the factory of connections to `api`, timed by `clock`; uploads go `in_thread`."""
     check_hooks()
-    audit = Audit(clock.seconds, refused)
+    audit = Audit(clock.seconds, on_refusal)
     upload_space = upload_space or UploadSpace(lambda: sys.maxsize)
     door = RequestContext(
         access,
         route_check(api),
-        binaries,
+        artifacts,
         max_upload_bytes,
         audit,
         in_thread,
-        uploaded,
+        on_upload_bytes,
         upload_space,
     )
     factory = _Site(

@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import ISSLTransport
 
-BLOCK_BYTES = FileDescriptor.bufferSize
+READ_BYTES = FileDescriptor.bufferSize
 """How much Twisted reads of a socket at once, and lets wait in its own buffer."""
 
 # An idle connection whose other end has gone is noticed after two minutes.
@@ -41,7 +41,7 @@ def unsent_bytes(transport: Any) -> int:
     return in_twisted + in_kernel
 
 
-def drop_when_stalled(transport: Any, seconds: float) -> None:
+def set_send_timeout(transport: Any, seconds: float) -> None:
     """Have the kernel end a TCP connection if what is sent is not acknowledged for so long.
 
     Only the kernel can: its own buffers hold minutes of what is sent a line at a time.
@@ -51,7 +51,7 @@ def drop_when_stalled(transport: Any, seconds: float) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
-def probe_when_idle(transport: Any) -> None:
+def enable_keepalive(transport: Any) -> None:
     """Have the kernel end a TCP connection on which nothing is sent, if its peer has gone."""
     connection = _tcp_socket(transport)
     if connection is not None:

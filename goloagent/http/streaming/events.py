@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from goloagent.http.api.endpoint import Response, endpoint
 from goloagent.http.problem import not_found
 from goloagent.http.server.request import Request
-from goloagent.http.streaming.broadcast import JobEventBus
+from goloagent.http.streaming.event_bus import JobEventBus
 from goloagent.http.streaming.stream import Stream
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job
@@ -32,7 +32,7 @@ class EventRoutes:
     """``/jobs/<id>/events``, as `broadcast` has them."""
 
     store: Store
-    broadcast: JobEventBus
+    bus: JobEventBus
     clock: IReactorTime
 
     @endpoint(
@@ -64,13 +64,13 @@ class EventRoutes:
         request.setHeader("Cache-Control", "no-store")
         request.setHeader("X-Accel-Buffering", "no")
         if job.state.over:
-            last = self.broadcast.state_event(job)
+            last = self.bus.state_event(job)
             request.setHeader("Content-Length", str(len(last)))
             return last
         if request.method == b"HEAD":
             return b""
-        request.require_room()
-        return EventStream(request, self.clock, job, self.broadcast).begin()
+        request.require_capacity()
+        return EventStream(request, self.clock, job, self.bus).begin()
 
 
 class EventStream(Stream):
@@ -88,16 +88,16 @@ class EventStream(Stream):
 
     def begin(self) -> Deferred[None]:
         """Begin with the state in which the job is."""
-        ended = super().begin()
+        ended = super().start()
         self.write(RETRY)
-        self._broadcast.join(self._job, self)
+        self._broadcast.subscribe(self._job, self)
         return ended
 
-    def state(self, event: bytes, over: bool) -> None:
+    def send_state(self, event: bytes, over: bool) -> None:
         """Send a state; the last one ends the stream."""
         self.attempt(lambda: self._send_state(event, over))
 
-    def volatile(self, event: bytes) -> None:
+    def send_volatile(self, event: bytes) -> None:
         """Send an event, unless the client is behind."""
         if not self.paused:
             self.attempt(lambda: self.write(event))
@@ -109,4 +109,4 @@ class EventStream(Stream):
 
     def release(self) -> None:
         """Listen no more."""
-        self._broadcast.leave(self._job.id, self)
+        self._broadcast.unsubscribe(self._job.id, self)

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from goloagent.http.server.request import Request
-from goloagent.http.server.transport import drop_when_stalled, unsent_bytes
+from goloagent.http.server.transport import set_send_timeout, unsent_bytes
 
 
 @implementer(IPushProducer)
@@ -41,7 +41,7 @@ class Stream:
         self._ended: Deferred[None] = Deferred(lambda _: self._let_go())
         self.paused = False
 
-    def begin(self) -> Deferred[None]:
+    def start(self) -> Deferred[None]:
         """Send the headers and what there is; fires at the end, cancelled if the client has gone.
 
         To be returned by a route, as it is: Klein cancels it.
@@ -49,10 +49,10 @@ class Stream:
         Raises:
             OSError: what is to be sent cannot be read.
         """
-        drop_when_stalled(self._transport, self._stall_seconds)
+        set_send_timeout(self._transport, self._stall_seconds)
         self._request.registerProducer(self, streaming=True)
         try:
-            self.flow()
+            self.produce()
         except Exception:
             self._let_go()
             self._request.unregisterProducer()
@@ -61,7 +61,7 @@ class Stream:
             self._request.write(b"")
         return self._ended
 
-    def flow(self) -> None:
+    def produce(self) -> None:
         """Write what there is to write now, while not `paused`."""
 
     def release(self) -> None:
@@ -105,7 +105,7 @@ class Stream:
         """Go on."""
         self.paused = False
         self._end_stall()
-        self.attempt(self.flow)
+        self.attempt(self.produce)
 
     def stopProducing(self) -> None:
         """Wait for the request to say that its connection is lost."""

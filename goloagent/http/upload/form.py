@@ -87,7 +87,7 @@ class UploadBody:
                     self._empty = False
                     self._incoming.write(event)
 
-    def twin(self) -> Binary | None:
+    def duplicate(self) -> Binary | None:
         """Return a binary that holds the same as the upload, for `sync`, or None."""
         return None if self._incoming is None else self._incoming.duplicate()
 

@@ -19,10 +19,10 @@ from goloagent.jobs.database import Binary
 
 # When so many wait, no more are read: one block beyond it may come, and the thread may have as many
 # at hand. Handing on costs as much for a small block as for a large one.
-MOST_WAITING_BYTES = 1024 * 1024
+MAX_BUFFERED_BYTES = 1024 * 1024
 BLOCK_BYTES = 1024 * 1024
 # More become one: a chunk of two bytes takes the memory of fifty.
-MOST_WAITING_BLOCKS = 4096
+MAX_BUFFERED_BLOCKS = 4096
 
 
 class UploadPipeline:
@@ -57,21 +57,21 @@ class UploadPipeline:
         self._all_fed: Deferred[None] | None = None
         self._failure: Failure | None = None
 
-    def take(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """Take the next bytes of the body.
 
         Raises:
             NoSpace: the disk has no room for them.
             OSError: that cannot be known.
         """
-        self._reservation.take(len(data))
+        self._reservation.use(len(data))
         self._waiting.append(data)
         self._waiting_bytes += len(data)
-        if len(self._waiting) >= MOST_WAITING_BLOCKS:
+        if len(self._waiting) >= MAX_BUFFERED_BLOCKS:
             self._waiting = [b"".join(self._waiting)]
         if not self._busy:
             self._feed()
-        elif self._waiting_bytes >= MOST_WAITING_BYTES and not self._paused:
+        elif self._waiting_bytes >= MAX_BUFFERED_BYTES and not self._paused:
             self._paused = self._was_paused = True
             self._source.pauseProducing()
 
@@ -100,7 +100,7 @@ class UploadPipeline:
             if self._busy:
                 self._all_fed = Deferred()
                 await self._all_fed
-            await self._run(self._upload.sync, self._upload.twin())
+            await self._run(self._upload.sync, self._upload.duplicate())
             return self._upload.finish()
         except BaseException:
             self.discard()

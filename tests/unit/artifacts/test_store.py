@@ -52,7 +52,7 @@ def file(binaries: ArtifactStore, sha256: str) -> Path:
 
 
 def commit(binaries: ArtifactStore) -> None:
-    """Have everything synced, as `Commits` does."""
+    """Have everything synced, as `Committer` does."""
     binaries.sync()
     binaries.store.sync()
     binaries.committed(binaries.store.changes)
@@ -481,7 +481,7 @@ def test_a_content_of_the_first_version_makes_room(
 ) -> None:
     """All ids of it go, whether they are files or links."""
     keep(binaries, SCRIPT)
-    binaries.most_bytes = len(ELF) + len(numbered(1))
+    binaries.max_bytes = len(ELF) + len(numbered(1))
     keep(binaries, ELF)
     keep(binaries, numbered(1))
     assert {binary.sha256 for binary in first_version[:2]}.isdisjoint(
@@ -518,8 +518,8 @@ def full(tmp_path: Path) -> Iterator[ArtifactStore]:
         tmp_path,
         store,
         lambda: NOW,
-        most_bytes=60,
-        dropped=lambda content, ids: dropped.extend(ids),
+        max_bytes=60,
+        on_evicted=lambda content, ids: dropped.extend(ids),
     )
     binaries.open()
     for number in range(3):

@@ -31,7 +31,7 @@ class Disk:
 
     def write(self, reservation: Reservation, count: int) -> None:
         """Have bytes of an upload come, and write them."""
-        reservation.take(count)
+        reservation.use(count)
         self.room -= count
 
     def end(self, reservation: Reservation) -> None:
@@ -79,13 +79,13 @@ def test_a_disk_that_others_fill() -> None:
     """An upload under way ends at its next bytes, or at the next check, whichever comes first."""
     disk = Disk(10 * MIB)
     writes, sleeps = disk.reserve(MIB), disk.reserve(MIB)
-    disk.space.check()
+    disk.space.abort_if_low()
     assert disk.ended == []
     disk.room = -1
     with pytest.raises(NoSpace, match="too little is free"):
         disk.write(writes, 300 * KIB)
     disk.end(writes)
-    disk.space.check()
+    disk.space.abort_if_low()
     assert disk.ended == [writes, sleeps]
 
 
@@ -96,10 +96,10 @@ def test_a_disk_that_cannot_be_looked_at() -> None:
         raise OSError(5, os.strerror(5))
 
     space = UploadSpace(room)
-    space.check()  # nothing to look for
+    space.abort_if_low()  # nothing to look for
     with pytest.raises(OSError, match="Input/output"):
         space.reserve(1, lambda error: None)
-    space.room = lambda: 1
+    space.free_bytes = lambda: 1
     space.reserve(1, lambda error: None)
 
 

@@ -26,11 +26,11 @@ from goloagent.http.api.health import HealthRoutes
 from goloagent.http.api.jobs import JobRoutes
 from goloagent.http.api.logs import LogRoutes
 from goloagent.http.api.metrics import MetricsRoutes
-from goloagent.http.api.router import api
+from goloagent.http.api.router import build_api
 from goloagent.http.api.statistics import StatisticsRoutes
 from goloagent.http.auth.access import AccessPolicy
-from goloagent.http.server.site import site
-from goloagent.http.streaming.broadcast import JobEventBus
+from goloagent.http.server.site import build_site
+from goloagent.http.streaming.event_bus import JobEventBus
 from goloagent.http.streaming.events import EventRoutes
 from goloagent.http.ui.assets import PageRoutes
 from goloagent.jobs.database import Store
@@ -46,7 +46,7 @@ MAX_UPLOAD_BYTES = 3 * 1024 * 1024
 
 
 @attrs.frozen
-class Answer:
+class Response:
     """One HTTP answer, taken apart."""
 
     status: int
@@ -99,7 +99,7 @@ class Connection:
         """
         if not self.transport.disconnecting:
             self._protocol.dataReceived(data)
-        while self._protocol._waits_for_turn:
+        while self._protocol._is_queued:
             self._clock.advance(0)
 
     def lose(self) -> None:
@@ -156,7 +156,7 @@ class Connection:
             rest = rest[int(length, 16) + 2 :]
         return body, False
 
-    def answers(self, *, bodies: bool = True) -> list[Answer]:
+    def responses(self, *, bodies: bool = True) -> list[Response]:
         """Take the received bytes apart; without `bodies` as answers to HEAD."""
         found = []
         rest = self.received
@@ -167,13 +167,13 @@ class Connection:
             for name, value in (line.split(": ", 1) for line in lines):
                 headers[name] = f"{headers[name]}, {value}" if name in headers else value
             length = int(headers.get("Content-Length", "0")) if bodies else 0
-            found.append(Answer(int(first.split()[1]), headers, rest[:length]))
+            found.append(Response(int(first.split()[1]), headers, rest[:length]))
             rest = rest[length:]
         return found
 
-    def answer(self, *, bodies: bool = True) -> Answer:
+    def response(self, *, bodies: bool = True) -> Response:
         """Return the one answer received."""
-        [answer] = self.answers(bodies=bodies)
+        [answer] = self.responses(bodies=bodies)
         return answer
 
 
@@ -183,7 +183,7 @@ class Agent:
 
     directory: Path
     store: Store
-    binaries: ArtifactStore
+    artifacts: ArtifactStore
     clock: Clock = attrs.Factory(Clock)
     access: AccessPolicy = attrs.Factory(AccessPolicy)
     health: Callable[[], Health] = Health
@@ -192,7 +192,7 @@ class Agent:
     cancelled: Callable[[Job], bool] = lambda job: True
     delivery: DeliveryStatus = attrs.field(factory=DeliveryStatus)
     abandon: Callable[[Job], int] = lambda job: 0
-    broadcast: JobEventBus = attrs.field(init=False)
+    bus: JobEventBus = attrs.field(init=False)
     running: Callable[[Job], RunStatistics | None] = lambda job: None
     in_thread: Callable[..., Any] = maybeDeferred
     failures: list[str] = attrs.Factory(list)
@@ -210,21 +210,21 @@ class Agent:
             self.clock,
             lambda *call: self.in_thread(*call),
             self.store,
-            self.binaries,
+            self.artifacts,
             self.jobs.save_again,
             self.failures.append,
         )
 
-    @broadcast.default
+    @bus.default
     def _make_broadcast(self) -> JobEventBus:
         return JobEventBus(lambda job: self.delivery)
 
     def connect(self, peer: Any = IPv4Address("TCP", "127.0.0.1", 40000)) -> Connection:  # noqa: B008
         """Open a connection from `peer`."""
-        factory = site(
+        factory = build_site(
             self.application(),
             self.access,
-            self.binaries,
+            self.artifacts,
             MAX_UPLOAD_BYTES,
             self.clock,
             self.in_thread,
@@ -234,12 +234,12 @@ class Agent:
 
     def application(self) -> Klein:
         """Return the routes."""
-        return api(
-            BinaryRoutes(self.binaries, self.syncer),
+        return build_api(
+            BinaryRoutes(self.artifacts, self.syncer),
             JobRoutes(
                 store=self.store,
                 jobs=self.jobs,
-                commits=self.syncer,
+                committer=self.syncer,
                 submit=lambda: self.submitted.append(self.store.queued()[-1]),
                 cancel=lambda job: self.cancelled(job),
                 now=lambda: NOW,
@@ -249,7 +249,7 @@ class Agent:
             ),
             HealthRoutes(lambda: self.health()),
             LogRoutes(self.store, self._open_log, self.clock),
-            EventRoutes(self.store, self.broadcast, self.clock),
+            EventRoutes(self.store, self.bus, self.clock),
             StatisticsRoutes(
                 self.store,
                 lambda job: self.running(job),
@@ -269,18 +269,18 @@ class Agent:
     def _open_log(self, job: Job, file: str) -> RunLogReader:
         return open_reader(self.logs, job.spec.name, job.id, file)
 
-    def ask(self, data: bytes) -> Answer:
+    def request(self, data: bytes) -> Response:
         """Return the answer to one request, sent on a connection of its own."""
         connection = self.connect()
         connection.send(data)
-        answer = connection.answer(bodies=not data.startswith(b"HEAD "))
+        answer = connection.response(bodies=not data.startswith(b"HEAD "))
         connection.lose()
         return answer
 
     @property
     def files(self) -> list[Path]:
         """Every file of an upload, complete or not; a content belongs to the links to it."""
-        kept = list(self.binaries.ids.iterdir())
+        kept = list(self.artifacts.ids.iterdir())
         linked = {path.resolve() for path in kept}
-        contents = [path for path in self.binaries.contents.iterdir() if path not in linked]
-        return sorted([*self.binaries.incoming.iterdir(), *kept, *contents])
+        contents = [path for path in self.artifacts.contents.iterdir() if path not in linked]
+        return sorted([*self.artifacts.incoming.iterdir(), *kept, *contents])

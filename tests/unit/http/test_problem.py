@@ -65,4 +65,4 @@ def test_quoting_is_that_of_go(text: bytes, expected: str) -> None:
 
 def test_a_path_is_shown_decoded() -> None:
     """A missing path is named as Go's URL.Path has it, without percent-encoding."""
-    assert not_found(b"/a%20b%0a").sentence == r'"/a b\n" does not exist'
+    assert not_found(b"/a%20b%0a").detail == r'"/a b\n" does not exist'

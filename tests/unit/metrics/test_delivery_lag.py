@@ -21,20 +21,20 @@ def test_it_is_the_time_of_the_oldest(steps: list[tuple[float, int, int]]) -> No
         seconds += pause
         came += [seconds] * more
         settled = min(len(came), settled + less)
-        backlog.note(seconds, len(came), settled)
-        assert backlog.oldest == (came[settled] if settled < len(came) else None)
+        backlog.update(seconds, len(came), settled)
+        assert backlog.oldest_seconds == (came[settled] if settled < len(came) else None)
 
 
 def test_a_long_outage_is_bounded_and_not_understated() -> None:
     """After a day of results each second there are few marks, and the age is right or too long."""
     backlog, seconds = DeliveryLag(), 24 * 3600
     for second in range(seconds):
-        backlog.note(float(second), second + 1, 0)
+        backlog.update(float(second), second + 1, 0)
     assert len(backlog._marks) <= MAX_MARKS
-    assert backlog.oldest == 0.0
+    assert backlog.oldest_seconds == 0.0
     for settled in range(0, seconds, 3600):
-        backlog.note(float(seconds), seconds, settled)
-        assert backlog.oldest is not None
-        assert backlog.oldest <= settled
+        backlog.update(float(seconds), seconds, settled)
+        assert backlog.oldest_seconds is not None
+        assert backlog.oldest_seconds <= settled
         # What is told too long is a small part of the outage.
-        assert settled - backlog.oldest <= seconds / 100
+        assert settled - backlog.oldest_seconds <= seconds / 100

@@ -39,19 +39,19 @@ def meter(clock: Clock | None = None, **present: Any) -> PrometheusExporter:
 
 def exposed(of: PrometheusExporter) -> dict[str, float]:
     """Return all samples by their name and labels."""
-    return samples(of.exposition("")[1].decode())
+    return samples(of.expose("")[1].decode())
 
 
 def test_it_is_exposed_by_the_rules() -> None:
     """Each metric has a help text, a base unit and the suffix of its type, and is there once."""
-    text = meter().exposition("")[1].decode()
+    text = meter().expose("")[1].decode()
     assert complaints(text) == []
 
 
 def test_two_meters_do_not_meet() -> None:
     """Each has a registry of its own."""
     one, other = meter(), meter()
-    one.uploaded(7)
+    one.count_upload_bytes(7)
     assert exposed(one)["golo_agent_upload_bytes_total"] == 7
     assert exposed(other)["golo_agent_upload_bytes_total"] == 0
 
@@ -103,7 +103,7 @@ def test_a_push_is_timed_and_judged(answer: Response, outcome: str) -> None:
         return answer
 
     given = list[Response]()
-    ensureDeferred(one.measured(push)("shop", "j/0-9", b"[{}]")).addCallback(given.append)
+    ensureDeferred(one.instrument(push)("shop", "j/0-9", b"[{}]")).addCallback(given.append)
     found = exposed(one)
     assert given == [answer]
     assert found[f'golo_agent_pushes_total{{outcome="{outcome}"}}'] == 1
@@ -114,9 +114,9 @@ def test_a_push_is_timed_and_judged(answer: Response, outcome: str) -> None:
 def test_uploads_syncs_and_lateness_are_counted() -> None:
     """What the rooms tell is what is exposed."""
     one = meter()
-    one.uploaded(1000)
-    one.uploaded(1)
-    one.sync_failed()
+    one.count_upload_bytes(1000)
+    one.count_upload_bytes(1)
+    one.count_sync_failure()
     one.observe_loop_lag(0.04)
     found = exposed(one)
     assert found["golo_agent_upload_bytes_total"] == 1001
@@ -146,7 +146,7 @@ def test_what_cannot_be_known_is_left_out(question: str, missing: str) -> None:
 )
 def test_the_format_is_negotiated(accept: str, content_type: str) -> None:
     """Whoever accepts OpenMetrics gets it, everybody else the text format."""
-    given, body = meter().exposition(accept)
+    given, body = meter().expose(accept)
     assert given.startswith(content_type)
     assert body.endswith(b"# EOF\n") == ("openmetrics" in given)
 
@@ -167,4 +167,4 @@ METER = meter()
 )
 def test_no_accept_breaks_it(accept: str) -> None:
     """Whatever is accepted, there is an exposition."""
-    assert b"ready 1.0" in METER.exposition(accept)[1]
+    assert b"ready 1.0" in METER.expose(accept)[1]

@@ -51,7 +51,7 @@ def test_jobs_add_up() -> None:
         calls_started=21, calls_ok=18, results_read=15, results_valid=12, results_invalid=3
     ) + Counter(results_delivered=12)
     assert account.ended == Counter({State.FINISHED: 3})
-    assert account.open == []
+    assert account.open_jobs == []
 
 
 def test_what_an_earlier_life_counted_is_not_counted_again() -> None:
@@ -65,7 +65,7 @@ def test_what_an_earlier_life_counted_is_not_counted_again() -> None:
     left.results.delivered = 10
     account.update(left)
     assert account.totals == Counter(results_delivered=6)
-    assert (account.ended, account.open) == (Counter(), [])
+    assert (account.ended, account.open_jobs) == (Counter(), [])
 
 
 def test_a_settled_job_is_let_go() -> None:
@@ -77,7 +77,7 @@ def test_a_settled_job_is_let_go() -> None:
     for _ in range(3):
         account.update(one)
     assert account.ended == Counter({State.CANCELLED: 1})
-    assert account.open == []
+    assert account.open_jobs == []
 
 
 @given(

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from conftest import LoggedErrors
 from unit.http import golo_cli
-from unit.http.in_memory import NOW, Agent, Answer
+from unit.http.in_memory import NOW, Agent, Response
 from unit.wal.shadow import ShadowDisk
 
 from goloagent.artifacts.store import ArtifactStore
@@ -51,9 +51,9 @@ class World:
         self.asked_to_cancel: set[str] = set()
         self.cuts = 0
 
-    def ask(self, data: bytes) -> Answer:
+    def ask(self, data: bytes) -> Response:
         """Ask the agent, and cut the power behind its answer."""
-        return self.agent.ask(data)
+        return self.agent.request(data)
 
     def upload(self, content: bytes) -> None:
         answer = self.ask(golo_cli.upload(content))
@@ -97,12 +97,12 @@ class World:
                 binary = agent.store.binary(binary_id)
                 if binary_id in self.gone:
                     assert binary is None
-                    assert not (agent.binaries.ids / binary_id).exists()
+                    assert not (agent.artifacts.ids / binary_id).exists()
                 elif binary_id not in self.asked_to_go:
                     assert binary is not None, "an upload that was answered 200 is lost"
                 if binary is not None:
                     target = self.left / "staged"
-                    agent.binaries.copy_verified(binary, target)
+                    agent.artifacts.copy_verified(binary, target)
                     assert target.read_bytes() == content
                     target.unlink()
             for job_id, state in self.jobs.items():

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from unit.http.in_memory import NOW, Agent, Answer
+from unit.http.in_memory import NOW, Agent, Response
 
 from goloagent.jobs.database import Binary
 from goloagent.jobs.job import Job, State
@@ -19,16 +19,16 @@ from goloagent.jobs.spec import JobSpec
 SCRIPT = b"#!/bin/sh\n"
 
 
-def ask(agent: Agent, start: str) -> Answer:
+def ask(agent: Agent, start: str) -> Response:
     """Send a request without a body to localhost."""
-    return agent.ask(f"{start} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    return agent.request(f"{start} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
 
-def upload(agent: Agent, content: bytes) -> Answer:
+def upload(agent: Agent, content: bytes) -> Response:
     """Send a form with a file."""
     body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
     body += content + b"\r\n--b--\r\n"
-    return agent.ask(
+    return agent.request(
         b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n" % len(body)
         + b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
         + body
@@ -43,7 +43,7 @@ def uploaded(agent: Agent, content: bytes) -> str:
     return binary
 
 
-def shown(answer: Answer) -> Any:
+def shown(answer: Response) -> Any:
     """Return the binary in an answer."""
     assert answer.status == 200, answer
     return json.loads(answer.body)
@@ -85,7 +85,7 @@ def test_a_client_can_skip_an_upload(agent: Agent) -> None:
         assert (answer.status, answer.headers["Content-Location"]) == (200, f"/binaries/{second}")
     assert shown(ask(agent, f"GET /binaries/{sha256}"))["id"] == second
     body = json.dumps({"duration": 1, "binary": second})
-    queued = agent.ask(
+    queued = agent.request(
         f"POST /queue HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".replace(
             "Host: x", "Host: localhost"
         ).encode()
@@ -160,7 +160,7 @@ def test_a_wrong_parameter_is_said(agent: Agent, query: str) -> None:
 
 def test_no_room(agent: Agent) -> None:
     """An upload that would have room only in the place of what jobs need is 507, and says so."""
-    agent.binaries.most_bytes = len(SCRIPT)
+    agent.artifacts.max_bytes = len(SCRIPT)
     binary = uploaded(agent, SCRIPT)
     job = queue(agent, binary)
     answer = upload(agent, SCRIPT + b"#")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from unit.http import golo_cli
-from unit.http.in_memory import NOW, Agent, Answer
+from unit.http.in_memory import NOW, Agent, Response
 
 from goloagent.host.readiness import Health
 from goloagent.jobs.job import Job, ResultCounts, State
@@ -18,9 +18,9 @@ from goloagent.jobs.spec import JobSpec
 from goloagent.runs import outcome
 
 
-def ask(agent: Agent, start: str) -> Answer:
+def ask(agent: Agent, start: str) -> Response:
     """Send a request without a body to localhost."""
-    return agent.ask(f"{start} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    return agent.request(f"{start} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
 
 def add(agent: Agent, count: int, name: str = "shop", **more: Any) -> list[Job]:
@@ -34,7 +34,7 @@ def add(agent: Agent, count: int, name: str = "shop", **more: Any) -> list[Job]:
     return jobs
 
 
-def listed(answer: Answer) -> list[str]:
+def listed(answer: Response) -> list[str]:
     """Return the ids in a page."""
     assert answer.status == 200, answer
     return [job["id"] for job in json.loads(answer.body)["jobs"]]
@@ -150,11 +150,11 @@ def test_queueing_while_something_is_wrong_with_the_host(
     agent: Agent, status: str, answered: int
 ) -> None:
     """What can be stored is taken and waits; what cannot is refused."""
-    binary = json.loads(agent.ask(golo_cli.upload(b"#!/bin/sh\n")).body)["binary"]
+    binary = json.loads(agent.request(golo_cli.upload(b"#!/bin/sh\n")).body)["binary"]
     agent.health = lambda: Health(status, "What is wrong.")
     body = json.dumps({"binary": binary})
     head = f"POST /queue HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
-    answer = agent.ask((head + body).encode())
+    answer = agent.request((head + body).encode())
     assert answer.status == answered
     assert answered == 201 or b"disk" in answer.body
     assert (b"What is wrong" in answer.body) is False, "it may name a path"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.http.in_memory import NOW, Agent, Answer
+from unit.http.in_memory import NOW, Agent, Response
 
-from goloagent.http.api.logs import BLOCK_BYTES, LOOK_SECONDS, STALL_SECONDS
+from goloagent.http.api.logs import BLOCK_BYTES, POLL_SECONDS, STALL_SECONDS
 from goloagent.http.server.channel import Channel
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
@@ -65,9 +65,9 @@ def request(path: str, method: str = "GET", **headers: str) -> bytes:
     return f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode()
 
 
-def ask(agent: Agent, path: str = "/jobs/one/out.log", **more: str) -> Answer:
+def ask(agent: Agent, path: str = "/jobs/one/out.log", **more: str) -> Response:
     """Return the answer to a request for a log."""
-    return agent.ask(request(path, **more))
+    return agent.request(request(path, **more))
 
 
 def open_logs(agent: Agent) -> list[str]:
@@ -202,11 +202,11 @@ def test_following(agent: Agent, written: Written) -> None:
     connection.send(request("/jobs/one/out.log?follow=1"))
     assert connection.chunks() == (CONTENT, False)
     written.print(b"more")
-    agent.clock.advance(LOOK_SECONDS)
+    agent.clock.advance(POLL_SECONDS)
     assert connection.chunks() == (CONTENT + b"more", False)
     written.print(b"last")
     written.end()
-    agent.clock.advance(LOOK_SECONDS)
+    agent.clock.advance(POLL_SECONDS)
     assert connection.chunks() == (CONTENT + b"morelast", True)
     assert open_logs(agent) == []
 
@@ -220,7 +220,7 @@ def test_following_from_any_point(agent: Agent, written: Written, offset: int, b
     connection.send(request(f"/jobs/one/out.log?follow=1&offset={offset}"))
     written.print(b"more")
     written.end()
-    agent.clock.advance(LOOK_SECONDS)
+    agent.clock.advance(POLL_SECONDS)
     assert connection.chunks() == (body, True)
 
 
@@ -236,7 +236,7 @@ def test_following_a_job_that_waits(agent: Agent) -> None:
     written.print(CONTENT)
     written.end()
     written.log.close()
-    agent.clock.advance(LOOK_SECONDS)
+    agent.clock.advance(POLL_SECONDS)
     assert connection.chunks() == (CONTENT, True)
 
 
@@ -246,7 +246,7 @@ def test_following_a_job_that_never_begins(agent: Agent) -> None:
     connection = agent.connect()
     connection.send(request("/jobs/one/out.log?follow=1"))
     written.job.state, written.job.started_at = State.FAILED, NOW
-    agent.clock.advance(LOOK_SECONDS)
+    agent.clock.advance(POLL_SECONDS)
     assert connection.chunks() == (b"", True)
 
 
@@ -257,7 +257,7 @@ def test_a_log_that_is_removed_while_it_is_read(agent: Agent, written: Written) 
     remove_run(agent.logs, "shop", "one")
     written.print(b"more")
     written.end()
-    agent.clock.advance(LOOK_SECONDS)
+    agent.clock.advance(POLL_SECONDS)
     assert connection.chunks() == (CONTENT + b"more", True)
 
 
@@ -283,9 +283,9 @@ def test_no_faster_than_the_client(agent: Agent, written: Written) -> None:
     assert len(connection.received) == first
     connection.resume()
     assert len(connection.received) == first + BLOCK_BYTES
-    while len(connection.answer().body) < len(CONTENT) + 3 * BLOCK_BYTES:
+    while len(connection.response().body) < len(CONTENT) + 3 * BLOCK_BYTES:
         connection.resume()
-    assert connection.answer().body == CONTENT + b"x" * 3 * BLOCK_BYTES
+    assert connection.response().body == CONTENT + b"x" * 3 * BLOCK_BYTES
     assert open_logs(agent) == []
 
 
@@ -354,7 +354,7 @@ def test_an_error_while_nothing_is_written_drops_a_follower(
     connection = agent.connect()
     connection.send(request("/jobs/one/out.log?follow=1"))
     broken_disk.append(errno.EIO)
-    agent.clock.advance(LOOK_SECONDS)
+    agent.clock.advance(POLL_SECONDS)
     assert connection.aborted
     connection.lose()
     assert open_logs(agent) == []
@@ -369,7 +369,7 @@ def test_an_error_before_the_headers_is_answered(
     broken_disk.append(errno.EIO)
     connection = agent.connect()
     connection.send(request(f"/jobs/one/out.log{query}"))
-    answer = connection.answer()
+    answer = connection.response()
     assert answer.status == 503
     assert answer.body.endswith(b"Input/output error\n")
     assert not connection.aborted
@@ -383,7 +383,7 @@ def test_a_followed_log_that_is_cut_drops_the_client(agent: Agent, written: Writ
     connection = agent.connect()
     connection.send(request("/jobs/one/out.log?follow=1"))
     os.truncate(agent.logs / "shop" / "one" / "out.log", 0)
-    agent.clock.advance(LOOK_SECONDS)
+    agent.clock.advance(POLL_SECONDS)
     assert connection.aborted
     connection.lose()
     assert open_logs(agent) == []
@@ -394,9 +394,9 @@ def test_a_stream_beyond_the_bound_is_503(
     agent: Agent, written: Written, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
     """A connection that is one too many serves no log; nothing is left open for it."""
-    monkeypatch.setattr(Channel, "over", "2 connections of loopback are open already")
+    monkeypatch.setattr(Channel, "exceeded", "2 connections of loopback are open already")
     connection = agent.connect()
     connection.send(request(f"/jobs/one/out.log{query}"))
-    assert connection.answer().status == 503
+    assert connection.response().status == 503
     connection.lose()
     assert open_logs(agent) == []

@@ -14,7 +14,7 @@ def test_the_exposition_is_answered_as_it_is(agent: Agent) -> None:
         return "text/plain; version=0.0.4; charset=utf-8", b"a 1.0\n"
 
     agent.exposition = exposition
-    answer = agent.ask(
+    answer = agent.request(
         b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: a/b;q=1, c/d\r\nAccept: e/f\r\n\r\n"
     )
     assert (answer.status, answer.body, given) == (200, b"a 1.0\n", ["a/b;q=1, c/d, e/f"])

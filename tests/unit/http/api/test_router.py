@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from unit.http import golo_cli
-from unit.http.in_memory import NOW, Agent, Answer
+from unit.http.in_memory import NOW, Agent, Response
 
 from goloagent.host.readiness import Health, Protections
 from goloagent.http.api.jobs import QUEUE_LIMIT
@@ -27,16 +27,16 @@ SCRIPT = b"#!/bin/sh\nexit 0\n"
 BINARY = Binary(id="b-1", sha256="0" * 64, size=10, uploaded_at=NOW)
 
 
-def ask(agent: Agent, start: str, body: bytes = b"", **headers: str) -> Answer:
+def ask(agent: Agent, start: str, body: bytes = b"", **headers: str) -> Response:
     """Send one request to localhost."""
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     head = [f"{start} HTTP/1.1", "Host: localhost:8081", f"Content-Length: {len(body)}", *lines]
-    return agent.ask("\r\n".join([*head, "", ""]).encode() + body)
+    return agent.request("\r\n".join([*head, "", ""]).encode() + body)
 
 
-def queue(agent: Agent, **members: Any) -> Answer:
+def queue(agent: Agent, **members: Any) -> Response:
     """Queue a job as golo-cli does."""
-    return agent.ask(golo_cli.queue(json.dumps(members).encode()))
+    return agent.request(golo_cli.queue(json.dumps(members).encode()))
 
 
 def test_an_upload_is_answered_once_the_disk_has_it(
@@ -47,18 +47,18 @@ def test_an_upload_is_answered_once_the_disk_has_it(
 
     def fsync(descriptor: int) -> None:
         is_directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
-        named = len(list(agent.binaries.ids.iterdir()))
+        named = len(list(agent.artifacts.ids.iterdir()))
         synced.append((is_directory, named, connection.received))
 
     monkeypatch.setattr(os, "fsync", fsync)
     connection.send(golo_cli.upload(SCRIPT))
     assert synced == [(False, 0, b""), (True, 1, b""), (True, 1, b""), (False, 1, b"")]
-    assert connection.answer().status == 200
+    assert connection.response().status == 200
 
 
 def test_golo_cli_uploads(agent: Agent) -> None:
     """The bytes of golo-cli of 2018 give 200 and the text that it reads the id from."""
-    answer = agent.ask(golo_cli.upload(SCRIPT))
+    answer = agent.request(golo_cli.upload(SCRIPT))
     [kept] = agent.files
     assert UUID(kept.name).version == 4
     assert answer.status == 200
@@ -159,7 +159,7 @@ def test_an_unknown_binary_is_said(agent: Agent, binary: str) -> None:
 )
 def test_a_bad_job_says_why(agent: Agent, body: bytes, sentence: str) -> None:
     """What cannot be a job is 400 with a sentence of what and where."""
-    answer = agent.ask(golo_cli.queue(body))
+    answer = agent.request(golo_cli.queue(body))
     assert answer.status == 400
     assert answer.body.decode().startswith(sentence)
     assert agent.submitted == []
@@ -181,7 +181,7 @@ def test_a_bad_job_says_why(agent: Agent, body: bytes, sentence: str) -> None:
 )
 def test_no_job_breaks_the_agent(agent: Agent, body: bytes) -> None:
     """Whatever is queued without a binary is a 400."""
-    assert agent.ask(golo_cli.queue(body)).status == 400
+    assert agent.request(golo_cli.queue(body)).status == 400
 
 
 @pytest.mark.parametrize(
@@ -399,6 +399,6 @@ def test_a_defect_is_500_without_detail(agent: Agent, logged_errors: Any) -> Non
 
 def test_ids_are_fresh(agent: Agent) -> None:
     """Two uploads of the same file get two ids."""
-    answers = [agent.ask(golo_cli.upload(SCRIPT)).body for _ in range(2)]
+    answers = [agent.request(golo_cli.upload(SCRIPT)).body for _ in range(2)]
     assert answers[0] != answers[1]
     assert all(re.fullmatch(rb'\{"binary": "[0-9a-f-]{36}"\}', body) for body in answers)

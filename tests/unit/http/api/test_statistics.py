@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 from twisted.internet.task import Clock
-from unit.http.in_memory import NOW, Agent, Answer, Connection
+from unit.http.in_memory import NOW, Agent, Connection, Response
 
 from goloagent.core.stats.request_stats import MAX_ROWS
 from goloagent.core.stats.run_stats import RunStatistics
@@ -44,7 +44,7 @@ def put(agent: Agent, state: State, logged: bool = False) -> Job:
     return job
 
 
-def check(answer: Answer, results: int) -> None:
+def check(answer: Response, results: int) -> None:
     """Check that the answer has so many results, each in a row of its own."""
     assert answer.status == 200, answer
     statistics = json.loads(answer.body)
@@ -62,13 +62,13 @@ def check(answer: Answer, results: int) -> None:
 def test_a_job_that_waits(agent: Agent) -> None:
     """It has no results yet."""
     put(agent, State.QUEUED)
-    assert json.loads(agent.ask(STATS).body) == NOTHING
+    assert json.loads(agent.request(STATS).body) == NOTHING
 
 
 def test_a_job_that_was_cancelled_in_the_queue(agent: Agent) -> None:
     """It never had results."""
     put(agent, State.QUEUED).state = State.CANCELLED
-    assert json.loads(agent.ask(STATS).body) == NOTHING
+    assert json.loads(agent.request(STATS).body) == NOTHING
 
 
 def test_the_job_that_runs(agent: Agent) -> None:
@@ -77,7 +77,7 @@ def test_the_job_that_runs(agent: Agent) -> None:
     statistics = RunStatistics()
     agent.running = lambda job: statistics
     statistics.add(parse(RESULT % 0 + RESULT % 1).results)
-    check(agent.ask(STATS), 2)
+    check(agent.request(STATS), 2)
 
 
 class Turns(Clock):
@@ -102,7 +102,7 @@ def test_many_rows_take_turns(agent: Agent) -> None:
     assert connection.received == b""
     turns.advance(0)
     assert turns.count == MAX_ROWS / ROWS_PER_TURN
-    check(connection.answer(), MAX_ROWS)
+    check(connection.response(), MAX_ROWS)
 
 
 def run_with(agent: Agent, *lines: bytes) -> RunStatistics:
@@ -114,14 +114,14 @@ def run_with(agent: Agent, *lines: bytes) -> RunStatistics:
     return statistics
 
 
-def get(agent: Agent, connection: Connection, query: str = "", **headers: str) -> Answer:
+def get(agent: Agent, connection: Connection, query: str = "", **headers: str) -> Response:
     """Return the answer to one more request of a connection."""
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     head = [f"GET /jobs/one/stats{query} HTTP/1.1", "Host: localhost", *lines, "", ""]
     connection.transport.clear()
     connection.send("\r\n".join(head).encode())
     agent.clock.advance(0)
-    return connection.answer()
+    return connection.response()
 
 
 def test_they_are_made_once_a_second(agent: Agent) -> None:
@@ -244,7 +244,7 @@ def test_a_job_that_is_over(agent: Agent) -> None:
     log = RunLogWriter.create(agent.logs, "shop", "one")
     log.append_stdout(RESULT % 0)
     log.close()
-    check(agent.ask(STATS), 1)
+    check(agent.request(STATS), 1)
 
 
 @pytest.mark.parametrize("logged", [False, True])
@@ -252,9 +252,9 @@ def test_a_log_that_is_gone(agent: Agent, logged: bool) -> None:
     """There are no statistics any more either."""
     agent.logs.mkdir()
     put(agent, State.FINISHED, logged)
-    assert agent.ask(STATS).status == 404
+    assert agent.request(STATS).status == 404
 
 
 def test_no_such_job(agent: Agent) -> None:
     """There is nothing to tell of it."""
-    assert agent.ask(STATS.replace(b"one", b"two")).status == 404
+    assert agent.request(STATS.replace(b"one", b"two")).status == 404

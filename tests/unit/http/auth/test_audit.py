@@ -14,7 +14,7 @@ from unit.http import golo_cli
 from unit.http.in_memory import Agent
 
 from goloagent.http.auth.access import AccessPolicy
-from goloagent.http.auth.audit import MAX_VALUE_CHARS, REFUSALS_AT_ONCE, Audit
+from goloagent.http.auth.audit import MAX_REFUSAL_BURST, MAX_VALUE_CHARS, Audit
 from goloagent.jobs.job import State
 
 
@@ -63,10 +63,10 @@ def test_what_was_done(agent: Agent, lines: list[str]) -> None:
         return True
 
     agent.cancelled = cancelled
-    uploaded = agent.ask(golo_cli.upload(b"#!/bin/sh\n"))
+    uploaded = agent.request(golo_cli.upload(b"#!/bin/sh\n"))
     binary = json.loads(uploaded.body)["binary"]
     sha256 = agent.store.binaries()[0].sha256
-    job = json.loads(agent.ask(queue(binary)).body)["id"]
+    job = json.loads(agent.request(queue(binary)).body)["id"]
     for method, path in (
         ("GET", f"/jobs/{job}"),
         ("DELETE", f"/jobs/{job}"),
@@ -74,7 +74,7 @@ def test_what_was_done(agent: Agent, lines: list[str]) -> None:
         ("GET", "/jobs/none"),
         ("DELETE", f"/binaries/{binary}"),
     ):
-        agent.ask(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        agent.request(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert lines == [
         f"upload peer=127.0.0.1 binary={binary} sha256={sha256} bytes=10",
         f"queue peer=127.0.0.1 job={job} name=shop binary={binary} users=5 duration=7",
@@ -92,7 +92,7 @@ def test_who_is_refused(agent: Agent, lines: list[str]) -> None:
             b"POST /upload?token=query HTTP/1.1\r\nHost: localhost\r\n"
             b"Authorization: Bearer wrong\r\nContent-Length: 5\r\n\r\n"
         )
-        assert connection.answer().status == 401
+        assert connection.response().status == 401
     why = '"a valid bearer token is required"'
     assert lines == [
         f'refuse peer={peer} status=401 request="POST /upload" why={why}'
@@ -104,15 +104,15 @@ def test_a_refused_connection(agent: Agent, lines: list[str]) -> None:
     """What is refused before it is a request has a line without one."""
     connection = agent.connect()
     connection.send(b"NONSENSE\r\n\r\n")
-    assert connection.answer().status == 400
+    assert connection.response().status == 400
     assert lines == ['refuse peer=127.0.0.1 status=400 why="the request is malformed"']
 
 
 def test_nobody_forges_a_line(agent: Agent, lines: list[str]) -> None:
     """What a client has chosen is one word, escaped and bounded."""
-    agent.ask(b"PUT /%0Aupload%20peer=127.0.0.1%22%FF HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    agent.ask(b"PUT /jobs%0A HTTP/1.1\r\nHost: evil.example\r\n\r\n")
-    agent.ask(b"PUT /%s HTTP/1.1\r\nHost: evil.example\r\n\r\n" % (b"a" * 9999))
+    agent.request(b"PUT /%0Aupload%20peer=127.0.0.1%22%FF HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    agent.request(b"PUT /jobs%0A HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+    agent.request(b"PUT /%s HTTP/1.1\r\nHost: evil.example\r\n\r\n" % (b"a" * 9999))
     assert all("\n" not in line and len(line) < 3 * MAX_VALUE_CHARS for line in lines)
     assert r'request="PUT /jobs\n"' in lines[-2]
     assert f'request="PUT /{"a" * (MAX_VALUE_CHARS - 5)}…"' in lines[-1]
@@ -123,14 +123,14 @@ def test_refusals_fill_no_disk(lines: list[str]) -> None:
     seconds, counted = [0.0], []
     audit = Audit(lambda: seconds[0], counted.append)
     for _ in range(1000):
-        audit.refused("192.0.2.1", 403, "no")
-    assert len(lines) == REFUSALS_AT_ONCE
+        audit.record_refusal("192.0.2.1", 403, "no")
+    assert len(lines) == MAX_REFUSAL_BURST
     seconds[0] += 1
-    audit.refused("192.0.2.1", 403, "no")
-    audit.refused("192.0.2.1", 403, "no")
-    audit.did("cancel", "192.0.2.2", job="one")
-    assert lines[REFUSALS_AT_ONCE:] == [
-        f"refuse peer=192.0.2.1 status=403 why=no unwritten={1000 - REFUSALS_AT_ONCE}",
+    audit.record_refusal("192.0.2.1", 403, "no")
+    audit.record_refusal("192.0.2.1", 403, "no")
+    audit.record("cancel", "192.0.2.2", job="one")
+    assert lines[MAX_REFUSAL_BURST:] == [
+        f"refuse peer=192.0.2.1 status=403 why=no unwritten={1000 - MAX_REFUSAL_BURST}",
         "cancel peer=192.0.2.2 job=one",
     ]
     assert counted == [403] * 1002

@@ -17,11 +17,11 @@ from unit.http.in_memory import MAX_UPLOAD_BYTES, Agent, Connection
 from goloagent.host.readiness import Health
 from goloagent.http.api.binaries import BinaryRoutes
 from goloagent.http.api.health import HealthRoutes
-from goloagent.http.api.router import api
+from goloagent.http.api.router import build_api
 from goloagent.http.auth.access import AccessPolicy
 from goloagent.http.server.channel import MAX_PIPELINED_BYTES, check_hooks
 from goloagent.http.server.limits import Limits
-from goloagent.http.server.site import site
+from goloagent.http.server.site import build_site
 
 RESERVE = 8
 GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -40,10 +40,10 @@ def host(number: int) -> IPv4Address:
 @pytest.fixture
 def connect(agent: Agent) -> Callable[[Any], Connection]:
     """Connect to one site that takes four connections, two of a peer."""
-    factory = site(
-        api(HealthRoutes(Health), BinaryRoutes(agent.binaries, agent.in_thread)),
+    factory = build_site(
+        build_api(HealthRoutes(Health), BinaryRoutes(agent.artifacts, agent.in_thread)),
         AccessPolicy(hosts=None),
-        agent.binaries,
+        agent.artifacts,
         MAX_UPLOAD_BYTES,
         agent.clock,
         agent.in_thread,
@@ -66,11 +66,11 @@ def test_beyond_the_bound_one_short_request_is_served(
         connection.send(UPLOAD)
     third, fourth = connect(host(1)), connect(host(1))
     third.send(GET + GET)
-    answer = third.answer()
+    answer = third.response()
     assert (answer.status, answer.headers["Connection"]) == (200, "close")
     assert third.closed
     fourth.send(UPLOAD)
-    answer = fourth.answer()
+    answer = fourth.response()
     assert (answer.status, answer.headers["Retry-After"]) == (503, "10")
     assert answer.body == b"2 connections of 192.0.2.1 are open already\n"
     assert answer.headers["Connection"] == "close"
@@ -91,7 +91,7 @@ def test_beyond_the_bound_headers_come_at_once(
     agent.clock.advance(1.9)
     assert not third.closed
     agent.clock.advance(0.1)
-    assert third.answer().status == 503
+    assert third.response().status == 503
     assert third.closed
     for connection in (*two, third):
         connection.lose()
@@ -106,7 +106,7 @@ def test_an_idle_connection_yields(agent: Agent, connect: Callable[..., Connecti
     third = connect(host(1))
     assert (first.closed, second.closed) == (False, True)
     third.send(GET + GET)
-    assert [answer.status for answer in third.answers()] == [200, 200]
+    assert [answer.status for answer in third.responses()] == [200, 200]
     assert not third.closed
     for connection in (first, second, third):
         connection.lose()
@@ -120,7 +120,7 @@ def test_slow_headers_yield(agent: Agent, connect: Callable[..., Connection]) ->
     agent.clock.advance(1)
     third, fourth = connect(host(1)), connect(host(1))
     assert [connection.closed for connection in slow] == [True, True]
-    assert slow[0].answer().status == 503
+    assert slow[0].response().status == 503
     assert slow[1].received == b""  # it has asked nothing
     agent.clock.advance(2)
     assert slow[0].aborted
@@ -135,7 +135,7 @@ def test_another_peer_is_served(connect: Callable[..., Connection]) -> None:
     greedy = [connect(host(1)) for _ in range(20)]
     other = connect(host(2))
     other.send(GET)
-    assert other.answer().status == 200
+    assert other.response().status == 200
     for connection in (*greedy, other):
         connection.lose()
 
@@ -148,7 +148,7 @@ def test_room_comes_back(connect: Callable[..., Connection]) -> None:
     third.lose()
     fourth = connect(host(1))
     fourth.send(UPLOAD)
-    assert fourth.answer().status == 503
+    assert fourth.response().status == 503
     first.lose()
     fifth = connect(host(1))
     fifth.send(UPLOAD)
@@ -163,7 +163,7 @@ def test_the_reserve_goes_round(agent: Agent, connect: Callable[..., Connection]
     assert [connection.closed for connection in crowd] == [False] * 2 + [True] + [False] * RESERVE
     assert crowd[2].received == b""  # it has asked nothing
     crowd[-1].send(GET)
-    assert crowd[-1].answer().status == 200
+    assert crowd[-1].response().status == 200
     for connection in crowd:
         connection.lose()
     assert agent.clock.getDelayedCalls() == []
@@ -189,7 +189,7 @@ def test_pipelined_requests_take_turns(agent: Agent) -> None:
         connection._protocol.dataReceived(GET * 3)
     counts = []
     for _ in range(5):
-        counts.append([len(connection.answers()) for connection in (first, second)])
+        counts.append([len(connection.responses()) for connection in (first, second)])
         agent.clock.advance(0)
     assert counts == [[1, 1], [2, 1], [2, 2], [3, 2], [3, 3]]
     first.lose()
@@ -207,7 +207,7 @@ def test_nothing_is_answered_into_a_full_buffer(agent: Agent) -> None:
     assert connection.transport.producerState == "paused"
     connection.resume()
     connection.send(b"")
-    assert len(connection.answers()) == 1001
+    assert len(connection.responses()) == 1001
     assert connection.transport.producerState == "producing"
     connection.lose()
     assert agent.clock.getDelayedCalls() == []
@@ -266,7 +266,7 @@ def test_headers_that_drip_are_408(agent: Agent) -> None:
     assert not connection.closed
     connection.send(GET[9:-2])
     agent.clock.advance(1)
-    answer = connection.answer()
+    answer = connection.response()
     assert (answer.status, answer.body) == (408, b"the headers are not complete within 10 s\n")
     assert connection.closed
     connection.lose()
@@ -290,7 +290,7 @@ def test_a_connection_may_rest_between_requests(agent: Agent) -> None:
         assert not connection.closed
     agent.clock.advance(1)
     assert connection.closed
-    assert [answer.status for answer in connection.answers()] == [200] * 3
+    assert [answer.status for answer in connection.responses()] == [200] * 3
     connection.lose()
 
 
@@ -311,7 +311,7 @@ def test_the_next_request_has_its_own_deadline(
     connection.send(b"T" if beginning == b"G" else b"X")
     assert not connection.closed
     agent.clock.advance(1)
-    assert [answer.status for answer in connection.answers()] == [200, 408]
+    assert [answer.status for answer in connection.responses()] == [200, 408]
     assert connection.closed
     connection.lose()
 
@@ -324,7 +324,7 @@ def test_a_body_that_drips_is_408(agent: Agent) -> None:
         agent.clock.advance(1)
         connection.send(b"x" * 10000)
     agent.clock.advance(1)
-    answer = connection.answer()
+    answer = connection.response()
     assert answer.status == 408
     assert answer.body == b"the request body comes slower than 10240 bytes/s\n"
     assert agent.files == []
@@ -345,7 +345,7 @@ def test_a_body_that_comes_fast_enough_is_taken(agent: Agent) -> None:
         agent.clock.advance(10)
     assert connection.received == b""
     connection.send(b"x" * left + b"\r\n--b--\r\n")
-    assert connection.answer().status == 200
+    assert connection.response().status == 200
     connection.lose()
 
 
@@ -446,7 +446,7 @@ def test_what_can_be_read_in_two_ways_is_400(agent: Agent, data: bytes) -> None:
     connection = agent.connect()
     connection.send(data + b"{}" + GET * 3)
     connection._protocol.dataReceived(GET)  # as TLS does, also after closing
-    answer = connection.answer()
+    answer = connection.response()
     assert answer.status == 400
     assert answer.body.endswith(b"\n")
     assert answer.headers["Connection"] == "close"
@@ -462,12 +462,12 @@ def test_it_is_400_whatever_came_before(agent: Agent, data: bytes) -> None:
     """Behind a request that was served, in one packet or byte by byte, it is the same."""
     connection = agent.connect()
     connection.send(GET + data)
-    assert [answer.status for answer in connection.answers()] == [200, 400]
+    assert [answer.status for answer in connection.responses()] == [200, 400]
     connection.lose()
     connection = agent.connect()
     for byte in GET + data:
         connection.send(bytes([byte]))
-    assert [answer.status for answer in connection.answers()] == [200, 400]
+    assert [answer.status for answer in connection.responses()] == [200, 400]
     connection.lose()
 
 
@@ -497,7 +497,7 @@ def test_a_bad_chunk_is_400(agent: Agent, chunk: bytes) -> None:
     connection = agent.connect()
     connection.send(head(b"Transfer-Encoding: chunked") + chunk)
     connection._protocol.dataReceived(b"0\r\n\r\n" + GET)
-    answer = connection.answer()
+    answer = connection.response()
     assert (answer.status, answer.body) == (400, b"the request is malformed\n")
     assert connection.closed
     assert agent.submitted == []
@@ -509,8 +509,8 @@ def test_extensions_and_trailers_are_passed_over(agent: Agent) -> None:
     connection = agent.connect()
     body = b"2;a=b\r\n{}\r\n0;c\r\nContent-Length: 5\r\nHost: evil\r\n\r\n"
     connection.send(head(b"Transfer-Encoding: chunked") + body + GET)
-    assert [answer.status for answer in connection.answers()] == [400, 200]
-    assert connection.answers()[0].body == b" is an invalid binary\n"
+    assert [answer.status for answer in connection.responses()] == [400, 200]
+    assert connection.responses()[0].body == b" is an invalid binary\n"
     connection.lose()
 
 
@@ -518,7 +518,7 @@ def test_nothing_behind_a_refused_request_is_read(agent: Agent) -> None:
     """What is pipelined behind a refusal is not served, though it is a good request."""
     connection = agent.connect()
     connection.send(b"GET /health HTTP/1.1\r\nHost: evil.example\r\n\r\n" + golo_cli.upload(b"#!"))
-    assert connection.answer().status == 403
+    assert connection.response().status == 403
     assert connection.closed
     assert agent.files == []
     connection.lose()
@@ -530,7 +530,7 @@ def test_a_refused_request_has_one_answer(agent: Agent) -> None:
     connection.send(
         b"POST /queue HTTP/1.1\r\nHost: evil.example\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
     )
-    assert connection.answer().status == 403
+    assert connection.response().status == 403
     assert connection.closed
     connection.lose()
 
@@ -542,8 +542,8 @@ def test_a_smuggled_request_is_body(agent: Agent) -> None:
     connection = agent.connect()
     connection.send(head(b"Content-Length: %d" % len(inner)) + inner)
     connection.send(head(b"Transfer-Encoding: chunked") + chunked)
-    assert [answer.status for answer in connection.answers()] == [400, 400]
-    assert all(b"invalid JSON" in answer.body for answer in connection.answers())
+    assert [answer.status for answer in connection.responses()] == [400, 400]
+    assert all(b"invalid JSON" in answer.body for answer in connection.responses())
     assert not connection.closed
     connection.lose()
 
@@ -552,7 +552,7 @@ def test_http_1_0_is_served_once(agent: Agent) -> None:
     """An HTTP/1.0 client gets one answer, whatever stands behind its request."""
     connection = agent.connect()
     connection.send(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n" + GET)
-    assert connection.answer().status == 200
+    assert connection.response().status == 200
     assert connection.closed
     connection.lose()
 
@@ -584,7 +584,7 @@ def test_no_bytes_break_a_connection(agent: Agent, data: bytes, cut: int) -> Non
         connection = agent.connect()
         for start in range(0, len(data), size):
             connection.send(data[start : start + size])
-        outcomes.append([answer.status for answer in connection.answers()])
+        outcomes.append([answer.status for answer in connection.responses()])
         connection.lose()
         assert agent.clock.getDelayedCalls() == []
     assert outcomes[0] == outcomes[1] == outcomes[2]

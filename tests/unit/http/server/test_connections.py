@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from twisted.internet.task import Clock
 
-from goloagent.http.server.connections import MIN_SECONDS, Connections, Phase, Slot
+from goloagent.http.server.connections import MIN_INACTIVE_SECONDS, Connections, Phase, Slot
 from goloagent.http.server.limits import Limits
 
 RESERVE = 8
@@ -31,24 +31,26 @@ class Doors:
 def test_one_peer_cannot_take_all() -> None:
     """A connection too many of a peer at work is for short requests; others are served in full."""
     doors = Doors()
-    assert [doors.open("a").over, doors.open("a").over, doors.open("b").over] == [None] * 3
-    assert doors.open("a").over == "2 connections of a are open already"
-    assert doors.open("b").over is None
+    assert [doors.open("a").exceeded, doors.open("a").exceeded, doors.open("b").exceeded] == [
+        None
+    ] * 3
+    assert doors.open("a").exceeded == "2 connections of a are open already"
+    assert doors.open("b").exceeded is None
     assert doors.evicted == []
 
 
 def test_all_peers_together_are_bounded() -> None:
     """Many peers within their own bounds stay within that of all."""
     doors = Doors()
-    assert [doors.open(peer).over for peer in "abcd"] == [None] * 4
-    assert doors.open("e").over == "4 connections are open already"
+    assert [doors.open(peer).exceeded for peer in "abcd"] == [None] * 4
+    assert doors.open("e").exceeded == "4 connections are open already"
 
 
 def test_unix_sockets_have_no_bound_of_their_own() -> None:
     """Clients of Unix sockets have no address to tell them apart: the bound of all is theirs."""
     doors = Doors()
-    assert [doors.open("").over for _ in range(4)] == [None] * 4
-    assert doors.open("").over is not None
+    assert [doors.open("").exceeded for _ in range(4)] == [None] * 4
+    assert doors.open("").exceeded is not None
 
 
 def test_a_closed_connection_makes_room() -> None:
@@ -56,7 +58,7 @@ def test_a_closed_connection_makes_room() -> None:
     doors = Doors()
     for _ in range(10):
         slots = [doors.open("a") for _ in range(3)]
-        assert [slot.over is None for slot in slots] == [True, True, False]
+        assert [slot.exceeded is None for slot in slots] == [True, True, False]
         for slot in slots * 2:
             doors.connections.close(slot)
         assert len(doors.connections) == 0
@@ -69,7 +71,7 @@ def test_the_one_idle_for_longest_yields() -> None:
     first, second = doors.open("a", Phase.IDLE), doors.open("a", Phase.IDLE)
     doors.clock.advance(1)
     doors.connections.enter(first, Phase.IDLE)  # served a request meanwhile
-    assert doors.open("a").over is None
+    assert doors.open("a").exceeded is None
     assert doors.evicted == [second]
     assert len(doors.connections) == 2
 
@@ -82,12 +84,12 @@ def test_one_that_was_just_idle_yields_to_a_request() -> None:
     second = doors.open("a", Phase.IDLE)
     first = next(iter(doors.connections._full))
     third = doors.open("a", Phase.HEADERS)
-    assert third.over is not None
+    assert third.exceeded is not None
     assert doors.evicted == []
     doors.connections.promote(third)
-    assert third.over is None
+    assert third.exceeded is None
     assert doors.evicted == [first]
-    assert second.over is None
+    assert second.exceeded is None
 
 
 def test_who_has_the_token_yields_last() -> None:
@@ -95,7 +97,7 @@ def test_who_has_the_token_yields_last() -> None:
     doors = Doors()
     trusted, other = doors.open("a", Phase.IDLE), doors.open("a", Phase.HEADERS)
     trusted.trusted = True
-    doors.clock.advance(MIN_SECONDS)
+    doors.clock.advance(MIN_INACTIVE_SECONDS)
     doors.open("a")
     assert doors.evicted == [other]
     doors.open("a")
@@ -107,7 +109,7 @@ def test_only_the_same_peer_yields_to_its_bound() -> None:
     doors = Doors()
     doors.open("b", Phase.IDLE)
     doors.open("a"), doors.open("a")
-    assert doors.open("a").over is not None
+    assert doors.open("a").exceeded is not None
     assert doors.evicted == []
 
 
@@ -117,8 +119,8 @@ def test_any_peer_yields_to_the_bound_of_all() -> None:
     doors.open("a"), doors.open("b")
     idle = doors.open("c", Phase.IDLE)
     doors.open("d")
-    doors.clock.advance(MIN_SECONDS)
-    assert doors.open("e").over is None
+    doors.clock.advance(MIN_INACTIVE_SECONDS)
+    assert doors.open("e").exceeded is None
     assert doors.evicted == [idle]
 
 
@@ -137,10 +139,10 @@ def test_the_order_of_eviction(phases: tuple[Phase, Phase], yields: int | None) 
     """Idle, then slow headers, then answered; what is at work never yields."""
     doors = Doors()
     slots = [doors.open("a", phase) for phase in phases]
-    doors.clock.advance(MIN_SECONDS)
+    doors.clock.advance(MIN_INACTIVE_SECONDS)
     new = doors.open("a")
     assert doors.evicted == ([] if yields is None else [slots[yields]])
-    assert (new.over is None) == (yields is not None)
+    assert (new.exceeded is None) == (yields is not None)
 
 
 @pytest.mark.parametrize("phase", [Phase.IDLE, Phase.HEADERS, Phase.CLOSING])
@@ -148,8 +150,8 @@ def test_who_has_just_begun_is_left(phase: Phase) -> None:
     """Headers have a second to come, an answer to be taken, and the next request to be sent."""
     doors = Doors()
     doors.open("a", phase), doors.open("a", phase)
-    doors.clock.advance(MIN_SECONDS - 0.1)
-    assert doors.open("a").over is not None
+    doors.clock.advance(MIN_INACTIVE_SECONDS - 0.1)
+    assert doors.open("a").exceeded is not None
     assert doors.evicted == []
 
 
@@ -159,7 +161,7 @@ def test_the_reserve_goes_round() -> None:
     doors.open("a"), doors.open("a")
     held = [doors.open("a", Phase.HEADERS) for _ in range(RESERVE)]
     for _ in range(RESERVE):
-        assert doors.open("a", Phase.HEADERS).over is not None
+        assert doors.open("a", Phase.HEADERS).exceeded is not None
     assert doors.evicted == held
     assert len(doors.connections) == 2 + RESERVE
 
@@ -184,8 +186,8 @@ def test_a_connection_leaves_the_reserve_when_there_is_room() -> None:
     first, _ = doors.open("a"), doors.open("a")
     third = doors.open("a", Phase.HEADERS)
     doors.connections.promote(third)
-    assert third.over is not None
+    assert third.exceeded is not None
     doors.connections.close(first)
     doors.connections.promote(third)
-    assert third.over is None
-    assert doors.open("a").over is not None
+    assert third.exceeded is None
+    assert doors.open("a").exceeded is not None

@@ -58,27 +58,27 @@ def test_a_body_cannot_live_on_what_came_before() -> None:
 def test_a_refused_body_is_discarded_to_its_end() -> None:
     """What was announced is read whatever its length, and not more; with no length 1 GiB is."""
     announced = Discard(Limits(), 10**10)
-    assert announced.take(10**10)
+    assert announced.add(10**10)
     assert announced.complete
-    assert not announced.take(1)
+    assert not announced.add(1)
     unknown = Discard(Limits(), None)
-    assert unknown.take(2**30)
+    assert unknown.add(2**30)
     assert not unknown.complete
-    assert not unknown.take(1)
+    assert not unknown.add(1)
 
 
 def test_discarding_ends_when_nothing_comes() -> None:
     """A look at which nothing has come since the one before is the last."""
     discard = Discard(Limits(), 10**9)
-    discard.take(1)
-    assert discard.look()
-    discard.take(0)
-    assert not discard.look()
+    discard.add(1)
+    assert discard.may_continue()
+    discard.add(0)
+    assert not discard.may_continue()
 
 
 def test_discarding_ends_after_a_minute() -> None:
     """A client that sends for ever is read for a minute, twelve looks of five seconds."""
     discard, looks = Discard(Limits(), 10**30), 0
-    while discard.take(10**6) and discard.look():
+    while discard.add(10**6) and discard.may_continue():
         looks += 1
     assert looks == 11

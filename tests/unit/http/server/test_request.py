@@ -50,7 +50,7 @@ def test_without_the_token_every_route_and_method_is_401(agent: Agent, method: s
     for path in PATHS:
         connection = agent.connect(IPv4Address("TCP", "192.0.2.1", 40000))
         connection.send(head(f"{method} {path}".encode(), b"Content-Length: 500", FORM))
-        answer = connection.answer(bodies=method != "HEAD")
+        answer = connection.response(bodies=method != "HEAD")
         assert answer.status == 401
         assert answer.headers["WWW-Authenticate"] == ", ".join(CHALLENGES)
         assert answer.headers["Connection"] == "close"
@@ -70,7 +70,7 @@ def test_a_web_page_gets_403_for_every_method(agent: Agent, method: str) -> None
     ):
         connection = agent.connect()
         connection.send(head(f"{method} /upload".encode(), line, b"Content-Length: 500"))
-        assert connection.answer(bodies=method != "HEAD").status == 403
+        assert connection.response(bodies=method != "HEAD").status == 403
         connection.lose()
     assert agent.files == []
 
@@ -88,7 +88,7 @@ def test_the_networks_are_asked_about_the_peer(agent: Agent, peer: Any, expected
     agent.access = AccessPolicy(networks=(ipaddress.ip_network("10.0.0.0/8"),))
     connection = agent.connect(peer)
     connection.send(head(b"GET /health", b"X-Forwarded-For: 10.0.0.1"))
-    assert connection.answer().status == expected
+    assert connection.response().status == expected
     connection.lose()
 
 
@@ -97,7 +97,7 @@ def test_a_refused_client_can_read_the_answer(agent: Agent) -> None:
     agent.access = AccessPolicy(token=TOKEN)
     connection = begin_upload(agent)
     refusal = connection.received
-    assert connection.answer().status == 401
+    assert connection.response().status == 401
     for _ in range(2):
         connection.send(b"x" * 1048576)
     assert not connection.gone
@@ -128,7 +128,7 @@ def test_a_refused_client_that_never_ends_is_closed(agent: Agent) -> None:
     assert not connection.gone
     agent.clock.advance(1)
     assert connection.gone
-    assert connection.answer().status == 401
+    assert connection.response().status == 401
     connection.lose()
 
 
@@ -139,7 +139,7 @@ def test_nothing_behind_a_refused_request_is_served(agent: Agent) -> None:
     connection.send(
         head(b"POST /queue", b"Content-Length: 4") + b"{}\r\n" + head(b"GET /health") * 2
     )
-    assert connection.answer().status == 401
+    assert connection.response().status == 401
     assert connection.closed
     connection.lose()
     assert agent.clock.getDelayedCalls() == []
@@ -161,7 +161,7 @@ def test_a_body_for_no_route_is_refused_before_it_comes(
     """That there is no such path or method is said at the end of the headers."""
     connection = agent.connect()
     connection.send(head(start, b"Content-Length: 50000000"))
-    answer = connection.answer()
+    answer = connection.response()
     assert answer.status == expected
     assert ("Allow" in answer.headers) == (expected == 405)
     connection.lose()
@@ -196,7 +196,7 @@ def test_an_upload_leaves_small_blocks_behind(agent: Agent, chunked: bool) -> No
     assert chunked or connection.transport.bufferSize == 1024 * 1024
     assert not chunked or not hasattr(connection.transport, "bufferSize")
     connection.send(chunk(body) + b"0\r\n\r\n" if chunked else body)
-    assert connection.answer().status == 200
+    assert connection.response().status == 200
     assert connection.transport.bufferSize == 65536
     connection.lose()
 
@@ -205,7 +205,7 @@ def test_a_refused_upload_leaves_small_blocks_behind(agent: Agent) -> None:
     """What is thrown away is read in small blocks."""
     connection = begin_upload(agent)
     connection.send(PART + b"\r\n" + PART)
-    assert connection.answer().status == 400
+    assert connection.response().status == 400
     assert connection.transport.bufferSize == 65536
     connection.lose()
 
@@ -221,11 +221,11 @@ def test_health_is_known_on_this_host_without_the_token(agent: Agent) -> None:
         for peer in (IPv4Address("TCP", "127.0.0.1", 1), UNIXAddress(None)):
             connection = agent.connect(peer)
             connection.send(head(HEALTH))
-            answer = connection.answer()
+            answer = connection.response()
             assert (answer.status, json.loads(answer.body)["status"]) == expected
             assert len(json.loads(answer.body)) == 1
             connection.lose()
-    assert agent.ask(head(b"HEAD /health")).status == 503
+    assert agent.request(head(b"HEAD /health")).status == 503
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_nothing_else_is_known_without_the_token(
     agent.access = AccessPolicy(token=TOKEN)
     connection = agent.connect(IPv4Address("TCP", peer, 1))
     connection.send(head(start, *lines))
-    assert connection.answer().status == 401
+    assert connection.response().status == 401
     connection.lose()
 
 
@@ -275,7 +275,7 @@ def test_no_continue_follows_a_refusal(agent: Agent) -> None:
     """A client that waits for 100 gets only the refusal."""
     agent.access = AccessPolicy(token=TOKEN)
     connection = begin_upload(agent, b"Expect: 100-continue")
-    assert connection.answer().status == 401
+    assert connection.response().status == 401
     assert b"100" not in connection.received
     connection.lose()
 
@@ -294,7 +294,7 @@ def test_a_body_announced_too_long_is_413(agent: Agent, start: bytes, limit: int
     for length, expected in ((limit + 1, 413), (10**30, 413), (limit, None)):
         connection = agent.connect()
         connection.send(head(start, b"Content-Length: %d" % length, FORM))
-        assert [answer.status for answer in connection.answers()] == [expected][: bool(expected)]
+        assert [answer.status for answer in connection.responses()] == [expected][: bool(expected)]
         connection.lose()
 
 
@@ -305,7 +305,7 @@ def test_a_chunked_body_is_counted(agent: Agent) -> None:
     connection.send(chunk(b" " * MAX_REQUEST_BYTES))
     assert connection.received == b""
     connection.send(chunk(b" "))
-    assert connection.answer().status == 413
+    assert connection.response().status == 413
     connection.send(chunk(b" " * 1000) + b"0\r\n\r\n")
     assert connection.closed
     connection.lose()
@@ -319,7 +319,7 @@ def test_a_chunked_upload_above_the_limit_is_removed(agent: Agent) -> None:
     assert len(agent.files) == 1
     for _ in range(MAX_UPLOAD_BYTES // 65536):
         connection.send(chunk(b"x" * 65536))
-    assert connection.answer().status == 413
+    assert connection.response().status == 413
     assert agent.files == []
     connection.lose()
 
@@ -330,7 +330,7 @@ def test_a_chunked_upload_is_taken(agent: Agent) -> None:
     body = PART + END
     connection.send(head(b"POST /upload", b"Transfer-Encoding: chunked", FORM))
     connection.send(b"".join(chunk(body[i : i + 3]) for i in range(0, len(body), 3)) + b"0\r\n\r\n")
-    assert connection.answer().status == 200
+    assert connection.response().status == 200
     assert agent.files[0].read_bytes() == b"#!/bin/sh\n"
     connection.lose()
 
@@ -362,7 +362,7 @@ def test_an_upload_that_falls_silent_is_dropped(agent: Agent) -> None:
     agent.clock.advance(9.9)
     assert len(agent.files) == 1
     agent.clock.advance(0.1)
-    assert connection.answer().status == 408
+    assert connection.response().status == 408
     assert agent.files == []
     connection.lose()
 
@@ -372,7 +372,7 @@ def test_a_bad_chunk_removes_the_upload(agent: Agent) -> None:
     connection = agent.connect()
     connection.send(head(b"POST /upload", b"Transfer-Encoding: chunked", FORM))
     connection.send(chunk(PART) + b"zz\r\n")
-    assert connection.answer().status == 400
+    assert connection.response().status == 400
     assert connection.closed
     connection.lose()
     assert agent.files == []
@@ -382,7 +382,7 @@ def test_a_bad_upload_is_refused_before_its_end(agent: Agent) -> None:
     """What cannot become a binary is answered as soon as that is certain, not after 2 MiB."""
     connection = begin_upload(agent)
     connection.send(PART + b"\r\n" + PART)
-    answer = connection.answer()
+    answer = connection.response()
     assert (answer.status, answer.body) == (400, b'more than one part "file"\n')
     assert agent.files == []
     connection.lose()
@@ -392,7 +392,7 @@ def test_pipelined_requests_are_answered_in_order(agent: Agent) -> None:
     """Three requests in one write, an upload among them, get their answers in that order."""
     connection = agent.connect()
     connection.send(head(b"GET /health") + golo_cli.upload(b"#!/bin/sh\n") + head(b"GET /nothing"))
-    assert [answer.status for answer in connection.answers()] == [200, 200, 404]
+    assert [answer.status for answer in connection.responses()] == [200, 200, 404]
     assert not connection.closed
     connection.lose()
 
@@ -402,7 +402,7 @@ def test_an_upload_does_not_open_the_next_request(agent: Agent) -> None:
     connection = agent.connect()
     connection.send(golo_cli.upload(b"#!/bin/sh\n"))
     connection.send(head(b"POST /queue", b"Content-Length: %d" % (MAX_REQUEST_BYTES + 1)))
-    assert [answer.status for answer in connection.answers()] == [200, 413]
+    assert [answer.status for answer in connection.responses()] == [200, 413]
     connection.lose()
 
 
@@ -421,7 +421,7 @@ def test_with_the_token_one_host_is_required_and_any_will_do(
     """HTTP/1.1 asks for exactly one Host; what it says is not looked at when there is a token."""
     agent.access = AccessPolicy(token=TOKEN)
     start, _, rest = data.partition(b"\r\n")
-    answer = agent.ask(start + b"\r\nAuthorization: Bearer " + TOKEN + b"\r\n" + rest)
+    answer = agent.request(start + b"\r\nAuthorization: Bearer " + TOKEN + b"\r\n" + rest)
     assert answer.status == expected
 
 
@@ -443,7 +443,7 @@ def test_ambiguous_framing_is_400(agent: Agent, lines: list[bytes]) -> None:
     """What two servers could read in two ways is refused, and the connection closed."""
     connection = agent.connect()
     connection.send(head(b"POST /queue", *lines) + b"{}")
-    assert connection.answers()[0].status == 400
+    assert connection.responses()[0].status == 400
     assert connection.closed
     connection.lose()
 
@@ -467,10 +467,10 @@ def test_odd_paths_and_methods_are_client_errors(
     target = (slash + "/".join(parts)) or "/"
     connection = agent.connect()
     connection.send(head(f"{method} {target}".encode()))
-    [answer] = connection.answers(bodies=method != "HEAD")
+    [answer] = connection.responses(bodies=method != "HEAD")
     assert answer.status in {200, 400, 404, 405, 415}
     connection.lose()
-    assert agent.ask(head(b"GET /health")).status == 200
+    assert agent.request(head(b"GET /health")).status == 200
 
 
 @pytest.mark.parametrize(
@@ -479,5 +479,5 @@ def test_odd_paths_and_methods_are_client_errors(
 )
 def test_a_path_beside_a_route_is_404(agent: Agent, path: bytes) -> None:
     """Paths that a router would clean up and redirect do not exist."""
-    answer = agent.ask(head(b"POST " + path, b"Content-Length: 0"))
+    answer = agent.request(head(b"POST " + path, b"Content-Length: 0"))
     assert (answer.status, answer.headers.get("Location")) == (404, None)

@@ -39,7 +39,7 @@ def queued(agent: Agent, job_id: str = "one") -> Job:
 def become(agent: Agent, job: Job, state: State) -> None:
     """Bring a job into another state, as the agent does."""
     job.state = state
-    agent.broadcast.changed(job)
+    agent.bus.publish_state(job)
     agent.store.save(job)
 
 
@@ -53,7 +53,7 @@ def follow(agent: Agent, job_id: str = "one", headers: str = "", method: str = "
 
 def pulse(agent: Agent, run: Running | None) -> RunMonitor:
     """Return the pulse of an agent that is running `run`, begun."""
-    pulse = RunMonitor(agent.clock, lambda: NOW, lambda: run, agent.broadcast)  # type: ignore[arg-type, return-value]
+    pulse = RunMonitor(agent.clock, lambda: NOW, lambda: run, agent.bus)  # type: ignore[arg-type, return-value]
     pulse.start()
     return pulse
 
@@ -87,13 +87,13 @@ def test_every_state(agent: Agent) -> None:
     assert states(connection) == ["queued"]
     become(agent, job, State.STARTING)
     become(agent, job, State.RUNNING)
-    agent.broadcast.changed(job)  # it is saved for other reasons too
+    agent.bus.publish_state(job)  # it is saved for other reasons too
     assert states(connection) == ["queued", "starting", "running"]
     assert connection.chunks()[1] is False
     become(agent, job, State.FINISHED)
     assert states(connection) == ["queued", "starting", "running", "finished"]
     assert connection.chunks()[1] is True
-    assert len(agent.broadcast) == 0
+    assert len(agent.bus) == 0
 
 
 def test_the_headers(agent: Agent) -> None:
@@ -111,11 +111,11 @@ def test_a_job_that_is_over(agent: Agent) -> None:
     """Who did not see its last state is told it; who did is told to come no more."""
     job = queued(agent)
     become(agent, job, State.INTERRUPTED)
-    answer = follow(agent).answer()
+    answer = follow(agent).response()
     assert [event[1] for event in parsed(answer.body)] == ["interrupted"]
-    answer = follow(agent, headers="Last-Event-ID: running\r\n").answer()
+    answer = follow(agent, headers="Last-Event-ID: running\r\n").response()
     assert [event[1] for event in parsed(answer.body)] == ["interrupted"]
-    answer = follow(agent, headers="Last-Event-ID: interrupted\r\n").answer()
+    answer = follow(agent, headers="Last-Event-ID: interrupted\r\n").response()
     assert (answer.status, answer.body) == (204, b"")
 
 
@@ -129,14 +129,14 @@ def test_who_comes_again_while_it_runs(agent: Agent) -> None:
 def test_no_such_job(agent: Agent, method: str) -> None:
     """There is nothing to follow."""
     connection = follow(agent, "two", method=method)
-    assert connection.answer(bodies=method == "GET").status == 404
+    assert connection.response(bodies=method == "GET").status == 404
 
 
 def test_head(agent: Agent) -> None:
     """HEAD follows nothing."""
     queued(agent)
-    assert follow(agent, method="HEAD").answer(bodies=False).status == 200
-    assert len(agent.broadcast) == 0
+    assert follow(agent, method="HEAD").response(bodies=False).status == 200
+    assert len(agent.bus) == 0
 
 
 def test_progress(agent: Agent) -> None:
@@ -173,7 +173,7 @@ def test_times_go_on_when_the_clock_is_set(agent: Agent) -> None:
     job, other = queued(agent), queued(agent, "two")
     become(agent, job, State.RUNNING)
     times, run = [NOW], [Running(job)]
-    beat = RunMonitor(agent.clock, lambda: times[-1], lambda: run[-1], agent.broadcast)  # type: ignore[arg-type, return-value]
+    beat = RunMonitor(agent.clock, lambda: times[-1], lambda: run[-1], agent.bus)  # type: ignore[arg-type, return-value]
     beat.start()
     connections = [follow(agent), follow(agent, "two")]
     for hours in (0, 2, -2):
@@ -249,7 +249,7 @@ def test_many_followers(agent: Agent) -> None:
     """All are told the same, made once."""
     job = queued(agent)
     connections = [follow(agent) for _ in range(50)]
-    assert len(agent.broadcast) == 50
+    assert len(agent.bus) == 50
     become(agent, job, State.RUNNING)
     become(agent, job, State.CANCELLED)
     bodies = {connection.chunks() for connection in connections}
@@ -262,7 +262,7 @@ def test_a_client_that_goes_away(agent: Agent) -> None:
     job = queued(agent)
     gone, stays = follow(agent), follow(agent)
     gone.lose()
-    assert len(agent.broadcast) == 1
+    assert len(agent.bus) == 1
     become(agent, job, State.RUNNING)
     assert states(stays) == ["queued", "running"]
     assert states(gone) == ["queued"]
@@ -296,7 +296,7 @@ def test_a_client_that_reads_nothing(agent: Agent) -> None:
     agent.clock.advance(0.1)
     assert connection.aborted
     connection.lose()
-    assert len(agent.broadcast) == 0
+    assert len(agent.bus) == 0
     assert agent.clock.getDelayedCalls() == []
 
 
@@ -351,7 +351,7 @@ def test_an_error_in_one_stream_is_its_own(
     """A stream that cannot be written is dropped; the job and the other followers go on."""
     job = queued(agent)
     first, second = follow(agent), follow(agent)
-    stream = agent.broadcast._audiences[job.id].listeners[0]
+    stream = agent.bus._subscribers[job.id].members[0]
     monkeypatch.setattr(stream, "write", lambda data: 1 / 0)
     become(agent, job, State.RUNNING)
     become(agent, job, State.CANCELLED)

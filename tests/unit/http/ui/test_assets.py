@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
-from unit.http.in_memory import Agent, Answer
+from unit.http.in_memory import Agent, Response
 
 import goloagent
 from goloagent.http.auth.access import AccessPolicy
@@ -17,10 +17,10 @@ FILES = sorted(assets())
 PATHS = ["/", *(f"/page/{name}" for name in FILES)]
 
 
-def ask(agent: Agent, request_line: str, *headers: str) -> Answer:
+def ask(agent: Agent, request_line: str, *headers: str) -> Response:
     """Return the response to a request without a body."""
     head = [f"{request_line} HTTP/1.1", "Host: localhost:8081", *headers, "", ""]
-    return agent.ask("\r\n".join(head).encode())
+    return agent.request("\r\n".join(head).encode())
 
 
 def test_references_of_the_page_are_served(agent: Agent) -> None:
@@ -69,7 +69,7 @@ def test_head_has_the_headers_of_get(agent: Agent, path: str) -> None:
     connection = agent.connect()
     connection.send(f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert connection.received.partition(b"\r\n\r\n")[2] == b""
-    head, get = connection.answer(bodies=False), ask(agent, f"GET {path}")
+    head, get = connection.response(bodies=False), ask(agent, f"GET {path}")
     assert head.status == 200
     for name in ("Content-Type", "Content-Length", "ETag", "Content-Security-Policy"):
         assert head.headers[name] == get.headers[name]

@@ -47,15 +47,15 @@ def upload(
     """Return what an upload has stored, or why it was not; nothing else is left on disk."""
     before = agent.files
     try:
-        incoming = UploadBody(content_type, agent.binaries)
+        incoming = UploadBody(content_type, agent.artifacts)
         for piece in body:
             incoming.feed(piece)
         incoming.sync()
         binary = incoming.finish()
     except Problem as problem:
         assert agent.files == before
-        return problem.status, problem.sentence
-    kept = agent.binaries.ids / binary.id
+        return problem.status, problem.detail
+    kept = agent.artifacts.ids / binary.id
     assert agent.files == sorted([*before, kept])
     assert agent.store.binary(binary.id) == binary
     return kept.read_bytes()
@@ -239,14 +239,14 @@ def test_what_stands_around_the_parts_is_passed_over(agent: Agent) -> None:
 
 def test_an_id_that_is_taken_is_said(agent: Agent) -> None:
     """Two binaries never share an id: the later upload is refused, the earlier one stays."""
-    incoming = UploadBody(TYPE, agent.binaries)
+    incoming = UploadBody(TYPE, agent.artifacts)
     incoming.feed(form(part(SCRIPT)))
     [written] = agent.files
-    taken = agent.binaries.ids / written.name
+    taken = agent.artifacts.ids / written.name
     taken.write_bytes(b"earlier")
     with pytest.raises(Problem) as refusal:
         incoming.finish()
-    assert refusal.value.sentence == f"Binary {written.name} exists"
+    assert refusal.value.detail == f"Binary {written.name} exists"
     assert refusal.value.status == 400
     assert agent.files == [taken]
     assert taken.read_bytes() == b"earlier"
@@ -300,7 +300,7 @@ def test_an_error_of_the_agents_own_disk_is_no_fault_of_the_upload(
 def test_memory_is_bounded(agent: Agent) -> None:
     """A 16 MiB file, and as much again around it, passes through less than 1 MiB of memory."""
     block = b"\r\n--b0undarX" * 6000
-    upload_body = UploadBody(TYPE, agent.binaries)
+    upload_body = UploadBody(TYPE, agent.artifacts)
     tracemalloc.start()
     try:
         upload_body.feed(part(SCRIPT)[:-2])

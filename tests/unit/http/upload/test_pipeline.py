@@ -18,7 +18,7 @@ from unit.http.in_memory import MAX_UPLOAD_BYTES, Agent, Connection
 
 from goloagent.artifacts.store import PendingUpload
 from goloagent.http.upload.form import UploadBody
-from goloagent.http.upload.pipeline import BLOCK_BYTES, MOST_WAITING_BYTES, UploadPipeline
+from goloagent.http.upload.pipeline import BLOCK_BYTES, MAX_BUFFERED_BYTES, UploadPipeline
 
 HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n#!/bin/sh\n'
 END = b"\r\n--b--\r\n"
@@ -103,7 +103,7 @@ def test_what_comes_meanwhile_follows_in_order(agent: Agent, thread: Thread) -> 
     connection = send_whole(agent, content)
     assert thread.waiting == 1
     thread.work_off()
-    assert connection.answer().status == 200
+    assert connection.response().status == 200
     [kept] = agent.files
     assert kept.read_bytes() == b"#!/bin/sh\n" + content
     connection.lose()
@@ -113,7 +113,7 @@ def test_no_more_is_read_than_may_wait(agent: Agent, thread: Thread) -> None:
     """With so much waiting the connection is paused, until the thread takes it."""
     connection = begin(agent)
     connection.send(HEAD)
-    connection.send(bytes(MOST_WAITING_BYTES - 1))
+    connection.send(bytes(MAX_BUFFERED_BYTES - 1))
     assert not is_paused(connection)
     connection.send(b"x")
     assert is_paused(connection)
@@ -121,14 +121,14 @@ def test_no_more_is_read_than_may_wait(agent: Agent, thread: Thread) -> None:
     assert not is_paused(connection)
     thread.work()
     [part] = agent.files
-    assert part.stat().st_size == len(b"#!/bin/sh\n") + MOST_WAITING_BYTES
+    assert part.stat().st_size == len(b"#!/bin/sh\n") + MAX_BUFFERED_BYTES
     connection.lose()
     thread.work_off()
 
 
 def test_small_chunks_take_no_more_memory_than_large_ones(agent: Agent, thread: Thread) -> None:
     """What may wait is a bound of memory, and not only of the bytes that the client has sent."""
-    upload = UploadBody("multipart/form-data; boundary=b", agent.binaries)
+    upload = UploadBody("multipart/form-data; boundary=b", agent.artifacts)
     intake = UploadPipeline(
         upload,
         thread,
@@ -136,15 +136,15 @@ def test_small_chunks_take_no_more_memory_than_large_ones(agent: Agent, thread: 
         failed=lambda failure: None,
         reserve=partial(agent.upload_space.reserve, 0),
     )
-    intake.take(HEAD)
+    intake.write(HEAD)
     tracemalloc.start()
     try:
-        for number in range(MOST_WAITING_BYTES // 2):
-            intake.take(b"%02d" % (number % 100))
+        for number in range(MAX_BUFFERED_BYTES // 2):
+            intake.write(b"%02d" % (number % 100))
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert held < 2 * MOST_WAITING_BYTES
+    assert held < 2 * MAX_BUFFERED_BYTES
     intake.discard()
     thread.work_off()
 
@@ -156,7 +156,7 @@ def test_an_upload_is_read_in_large_blocks(agent: Agent) -> None:
     connection.lose()
 
 
-@pytest.mark.parametrize("waiting", [b"", b"x", bytes(MOST_WAITING_BYTES)])
+@pytest.mark.parametrize("waiting", [b"", b"x", bytes(MAX_BUFFERED_BYTES)])
 def test_a_client_that_leaves_while_a_thread_writes(
     agent: Agent, thread: Thread, waiting: bytes
 ) -> None:
@@ -184,7 +184,7 @@ def test_a_client_that_leaves_at_the_end(agent: Agent, thread: Thread, done: int
     connection.lose()
     thread.work_off()
     [kept] = agent.files if done == 3 else [None]
-    assert agent.files == [agent.binaries.ids / binary.id for binary in agent.store.binaries()]
+    assert agent.files == [agent.artifacts.ids / binary.id for binary in agent.store.binaries()]
     assert kept is None or kept.read_bytes() == b"#!/bin/sh\n"
 
 
@@ -196,11 +196,11 @@ def test_a_disk_that_fills_while_a_thread_writes(
     connection.send(HEAD)
     thread.work()
     connection.send(b"x")
-    connection.send(bytes(MOST_WAITING_BYTES))
+    connection.send(bytes(MAX_BUFFERED_BYTES))
     assert is_paused(connection)
     monkeypatch.setattr(PendingUpload, "write", fail)
     thread.work_off()
-    assert connection.answer().status == 507
+    assert connection.response().status == 507
     assert len(logged_errors.flush()) == 1
     assert not is_paused(connection)
     assert agent.files == []
@@ -217,7 +217,7 @@ def test_a_disk_that_fills_with_the_last_block(
     connection = send_whole(agent, bytes(5000))
     monkeypatch.setattr(PendingUpload, "write", fail)
     thread.work_off()
-    assert connection.answer().status == 507
+    assert connection.response().status == 507
     assert len(logged_errors.flush()) == 1
     assert agent.files == []
     connection.lose()
@@ -228,7 +228,7 @@ def test_an_upload_that_is_late_while_a_thread_writes(agent: Agent, thread: Thre
     connection = begin(agent)
     connection.send(HEAD)
     agent.clock.advance(10)
-    assert connection.answer().status == 408
+    assert connection.response().status == 408
     thread.work_off()
     assert agent.files == []
     connection.lose()
@@ -240,14 +240,14 @@ def test_a_disk_slower_than_the_client_is_not_the_clients_fault(
     """Nothing is held against it for the time in which it was not read."""
     connection = begin(agent)
     connection.send(HEAD)
-    connection.send(bytes(MOST_WAITING_BYTES))
+    connection.send(bytes(MAX_BUFFERED_BYTES))
     agent.clock.pump([10, 10, 9])
     thread.work()
     assert not is_paused(connection)
     agent.clock.advance(1)
     assert connection.received == b""
     agent.clock.advance(10)
-    assert connection.answer().status == 408
+    assert connection.response().status == 408
     thread.work_off()
     connection.lose()
 
@@ -256,11 +256,11 @@ def test_a_disk_that_hangs_ends_an_upload(agent: Agent, thread: Thread) -> None:
     """A body has 15 minutes, whoever takes them."""
     connection = begin(agent)
     connection.send(HEAD)
-    connection.send(bytes(MOST_WAITING_BYTES))
+    connection.send(bytes(MAX_BUFFERED_BYTES))
     agent.clock.pump([10] * 89)
     assert connection.received == b""
     agent.clock.advance(10)
-    assert connection.answer().status == 408
+    assert connection.response().status == 408
     thread.work_off()
     assert agent.files == []
     connection.lose()
@@ -276,7 +276,7 @@ def test_two_uploads_at_once(agent: Agent, thread: Thread) -> None:
         if start % 300 == 0:
             thread.work()
     thread.work_off()
-    assert [connection.answer().status for connection in connections] == [200, 200]
+    assert [connection.response().status for connection in connections] == [200, 200]
     kept = [path.read_bytes() for path in agent.files]
     assert sorted(kept) == sorted(b"#!/bin/sh\n" + content for content in contents)
     for connection in connections:
@@ -296,7 +296,7 @@ def test_what_is_no_binary_is_let_go_of_in_a_thread(
     connection = begin(agent, len(body))
     connection.send(body)
     thread.work_off()
-    assert connection.answer().status == 400
+    assert connection.response().status == 400
     assert agent.files == []
     assert set(removed_by) == {True}
     connection.lose()
@@ -310,7 +310,7 @@ def test_our_own_mistake_is_500(
     connection.send(HEAD)
     monkeypatch.setattr(PendingUpload, "write", lambda *_: 1 / 0)
     thread.work_off()
-    assert connection.answer().status == 500
+    assert connection.response().status == 500
     assert len(logged_errors.flush(ZeroDivisionError)) == 1
     assert agent.files == []
     connection.lose()
@@ -321,9 +321,9 @@ def test_an_upload_that_announces_too_much_is_refused_before_its_body(
     agent: Agent, thread: Thread
 ) -> None:
     """It is 507 when its headers have come, says why without a path, and nothing is written."""
-    agent.upload_space.room = lambda: 100
+    agent.upload_space.free_bytes = lambda: 100
     connection = begin(agent, 101)
-    answer = connection.answer()
+    answer = connection.response()
     assert answer.status == 507
     assert b"no room for this upload: uploads may write 100 bytes" in answer.body
     assert str(agent.directory).encode() not in answer.body
@@ -335,13 +335,13 @@ def test_an_upload_that_announces_too_much_is_refused_before_its_body(
 def test_an_upload_gives_way_to_a_running_job(agent: Agent, thread: Thread) -> None:
     """When the disk is filled meanwhile it is 507, its file goes, and its space is there again."""
     room = [1 << 20]
-    agent.upload_space.room = lambda: room[0]
+    agent.upload_space.free_bytes = lambda: room[0]
     connection = begin(agent, 1 << 20)
     connection.send(HEAD)
     thread.work_off()
     room[0] = -1
-    agent.upload_space.check()
-    assert connection.answer().status == 507
+    agent.upload_space.abort_if_low()
+    assert connection.response().status == 507
     thread.work_off()
     assert agent.files == []
     room[0] = 1 << 20
@@ -353,12 +353,12 @@ def test_an_upload_gives_way_to_a_running_job(agent: Agent, thread: Thread) -> N
 def test_an_upload_that_is_complete_gives_way_to_nothing(agent: Agent, thread: Thread) -> None:
     """It has all that it needs already."""
     room = [1 << 20]
-    agent.upload_space.room = lambda: room[0]
+    agent.upload_space.free_bytes = lambda: room[0]
     connection = send_whole(agent, bytes(5000))
     room[0] = -1
-    agent.upload_space.check()
+    agent.upload_space.abort_if_low()
     thread.work_off()
-    assert connection.answer().status == 200
+    assert connection.response().status == 200
     room[0] = 1 << 20
     agent.upload_space.reserve(1 << 20, lambda error: None)
     connection.lose()
@@ -370,9 +370,9 @@ def test_a_disk_that_cannot_be_looked_at_takes_no_upload(agent: Agent, thread: T
     def room() -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    agent.upload_space.room = room
+    agent.upload_space.free_bytes = room
     connection = begin(agent)
-    assert connection.answer().status == 503
+    assert connection.response().status == 503
     connection.lose()
     thread.work_off()
 
@@ -387,15 +387,15 @@ def test_an_upload_that_cannot_be_stored_leaves_nothing(
 
     monkeypatch.setattr(agent.store, "check_writable", check_writable)
     room = [1 << 20]
-    agent.upload_space.room = lambda: room[0]
+    agent.upload_space.free_bytes = lambda: room[0]
     connection = send_whole(agent, bytes(5000))
     thread.work_off()
-    assert connection.answer().status == 503
+    assert connection.response().status == 503
     assert len(logged_errors.flush()) == 1
     assert agent.files == []
     room[0] = -1
-    agent.upload_space.check()  # nothing gives way that is over
-    assert len(connection.answers()) == 1
+    agent.upload_space.abort_if_low()  # nothing gives way that is over
+    assert len(connection.responses()) == 1
     connection.lose()
 
 
@@ -416,8 +416,8 @@ def test_an_error_while_the_database_is_waited_for_is_answered_once(
     locked[0] = False
     agent.clock.advance(1)
     thread.work_off()
-    assert connection.answer().status == 400
-    assert b'more than one part "file"' in connection.answer().body
+    assert connection.response().status == 400
+    assert b'more than one part "file"' in connection.response().body
     assert not connection.aborted
     assert agent.files == []
     connection.lose()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Commits(Protocol):
+class Committer(Protocol):
     """Makes changes durable; every method raises OSError when the disk does not do it."""
 
     async def writable(self) -> None:

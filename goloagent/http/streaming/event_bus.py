@@ -22,10 +22,10 @@ KEEPALIVE = b":\n\n"
 class Subscriber(Protocol):
     """One who follows a job."""
 
-    def state(self, event: bytes, over: bool) -> None:
+    def send_state(self, event: bytes, over: bool) -> None:
         """The job is in another state; when it is `over`, this is the last event."""
 
-    def volatile(self, event: bytes) -> None:
+    def send_volatile(self, event: bytes) -> None:
         """An event that may be left out: another like it comes soon."""
 
 
@@ -33,8 +33,8 @@ class Subscriber(Protocol):
 class _Subscribers:
     """Those who follow one job, and the state they were told."""
 
-    told: State
-    listeners: list[Subscriber] = attrs.Factory(list)
+    last_state: State
+    members: list[Subscriber] = attrs.Factory(list)
 
 
 class JobEventBus:
@@ -45,53 +45,53 @@ class JobEventBus:
 
     def __init__(self, delivery: Callable[[Job], DeliveryStatus]) -> None:
         self._delivery = delivery
-        self._audiences: dict[str, _Subscribers] = {}
+        self._subscribers: dict[str, _Subscribers] = {}
 
     def __len__(self) -> int:
         """How many listeners there are."""
-        return sum(len(audience.listeners) for audience in self._audiences.values())
+        return sum(len(audience.members) for audience in self._subscribers.values())
 
-    def join(self, job: Job, listener: Subscriber) -> None:
+    def subscribe(self, job: Job, listener: Subscriber) -> None:
         """Tell the state of a job that is not over, and from now on what becomes of it."""
-        audience = self._audiences.setdefault(job.id, _Subscribers(job.state))
-        audience.listeners.append(listener)
-        listener.state(self.state_event(job), over=False)
+        audience = self._subscribers.setdefault(job.id, _Subscribers(job.state))
+        audience.members.append(listener)
+        listener.send_state(self.state_event(job), over=False)
 
-    def leave(self, job_id: str, listener: Subscriber) -> None:
+    def unsubscribe(self, job_id: str, listener: Subscriber) -> None:
         """Tell a listener nothing more; a second time does nothing."""
-        audience = self._audiences.get(job_id)
-        if audience is not None and listener in audience.listeners:
-            audience.listeners.remove(listener)
-            if not audience.listeners:
-                del self._audiences[job_id]
+        audience = self._subscribers.get(job_id)
+        if audience is not None and listener in audience.members:
+            audience.members.remove(listener)
+            if not audience.members:
+                del self._subscribers[job_id]
 
-    def changed(self, job: Job) -> None:
+    def publish_state(self, job: Job) -> None:
         """Tell the state of a job, if it is another one than was told."""
-        audience = self._audiences.get(job.id)
-        if audience is None or audience.told is job.state:
+        audience = self._subscribers.get(job.id)
+        if audience is None or audience.last_state is job.state:
             return
-        audience.told = job.state
+        audience.last_state = job.state
         event, over = self.state_event(job), job.state.over
-        for listener in list(audience.listeners):
-            listener.state(event, over)
+        for listener in list(audience.members):
+            listener.send_state(event, over)
 
     def state_event(self, job: Job) -> bytes:
         """Return the event that a job is in the state in which it is; its id is the state."""
         return event("state", job_resource(job, self._delivery(job)), job.state.value)
 
-    def progress(self, job: Job, value: Any) -> None:
+    def publish_progress(self, job: Job, value: Any) -> None:
         """Tell how a job goes."""
-        audience = self._audiences.get(job.id)
+        audience = self._subscribers.get(job.id)
         if audience is not None:
             encoded = event("progress", value)
-            for listener in list(audience.listeners):
-                listener.volatile(encoded)
+            for listener in list(audience.members):
+                listener.send_volatile(encoded)
 
     def keep_alive(self) -> None:
         """Have every listener's connection carry something."""
-        for audience in list(self._audiences.values()):
-            for listener in list(audience.listeners):
-                listener.volatile(KEEPALIVE)
+        for audience in list(self._subscribers.values()):
+            for listener in list(audience.members):
+                listener.send_volatile(KEEPALIVE)
 
 
 def event(kind: str, value: Any, event_id: str | None = None) -> bytes:
