@@ -76,7 +76,7 @@ def _finish(job: Job, failed: bool) -> None:
     job.exit = Exit(signal="SIGTERM")
     job.stderr_tail = "a line of stderr\n" * 5
     job.calls = CallCounts(10, 10, 0)
-    job.results = ResultCounts(read=10, delivered=10, committed=10 * len(_LINE))
+    job.restore_results(ResultCounts(read=10, delivered=10, committed=10 * len(_LINE)))
 
 
 def _start(directory: Path) -> float:

@@ -1,7 +1,8 @@
-"""One job: what was asked, where it stands, and the account of its calls and results.
+"""A job: its specification, its state, and the counts of its calls and results. Pure.
 
-A job that is not over, or whose results are not all delivered, is one live object that its run and
-its delivery update in place; the store keeps it. Everything here is plain data.
+A job that is not fully delivered is one mutable object, shared by its run, its output and the
+database. Each part has one writer: the run writes the state, the calls and the lines, the output
+writes the checkpoint.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from goloagent.jobs.spec import JobSpec
 
 
 class State(str, Enum):
-    """Where a job stands, as the API says it."""
+    """The state of a job, as in the API."""
 
     QUEUED = "queued"
     STARTING = "starting"
@@ -28,7 +29,7 @@ class State(str, Enum):
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will run."""
+        """Whether it is final."""
         return self in _OVER
 
 
@@ -39,7 +40,8 @@ _OVER = frozenset({State.FINISHED, State.FAILED, State.CANCELLED, State.INTERRUP
 class FailureReason:
     """Why a job did not finish: a code for programs and a sentence for people.
 
-    With `requeue` it is no fault of the job's, which had not begun: it goes back to the queue.
+    Args:
+        requeue: the host is at fault, before the job has begun: it is queued again.
     """
 
     reason: str
@@ -65,18 +67,36 @@ class CallCounts:
 
     @property
     def in_flight(self) -> int:
-        """Calls that have not returned. After the end: calls that never did."""
+        """Calls that have not returned, at the end those that never did."""
         return self.started - self.ok - self.failed
 
 
 @attrs.define
-class ResultCounts:
-    """The account of a run's lines: what is valid and what is pending follow from the counted rest.
+class LineCounts:
+    """Lines of stdout. Written by the run, and by recovery before an output begins."""
 
-    ``abandoned`` results were given up: by a person, or because their lines are gone from out.log.
-    ``committed`` is the offset in out.log up to which every valid line is accounted for. Whoever
-    counts the log writes ``read`` and ``invalid``, and the delivery worker everything else.
+    read: int = 0
+    invalid: int = 0
+
+
+@attrs.define
+class Checkpoint:
+    """Results that the output has finished with. Written by the output.
+
+    Args:
+        abandoned: results given up by an operator, or whose lines are gone from out.log.
+        committed: the offset in out.log up to which every result is in one of the counts.
     """
+
+    delivered: int = 0
+    rejected: int = 0
+    abandoned: int = 0
+    committed: int = 0
+
+
+@attrs.frozen
+class ResultCounts:
+    """The counts of a job's results, assembled from `LineCounts` and `Checkpoint`."""
 
     read: int = 0
     invalid: int = 0
@@ -92,13 +112,13 @@ class ResultCounts:
 
     @property
     def pending(self) -> int:
-        """Results that wait for the collector."""
+        """Results that are not delivered yet."""
         return self.valid - self.delivered - self.rejected - self.abandoned
 
 
 @attrs.frozen
 class InvalidLine:
-    """The first line of stdout that is no result: its number from 1, why, and how it begins."""
+    """The first invalid line of stdout: its number from 1, the reason, and its beginning."""
 
     number: int
     reason: str
@@ -107,13 +127,15 @@ class InvalidLine:
 
 @attrs.define
 class Job:
-    """A job from its queueing on.
+    """A job from the time when it is queued.
 
-    ``stderr_tail`` is how its stderr ended, known when it is over; ``logged`` says that its run has
-    a log that can hold results. ``flawless`` is a stretch of that log all of whose lines are known
-    to be results, up to where its lines are counted, and ``log_version`` the device, inode and time
-    of change of the file as it was counted; neither is kept. ``warnings`` are sentences on what is
-    probably wrong with the load test though the run went its way, known when it is over.
+    Args:
+        stderr_tail: the end of its stderr, set when it is over.
+        warnings: sentences about probable defects of the load test, set when it is over.
+        has_log: whether there is a log that can contain results.
+        verified_range: the bytes of that log in which every line is a result, up to the last line
+            that is counted. Not saved.
+        log_version: the device, inode and change time of the file as it was counted. Not saved.
     """
 
     id: str
@@ -128,12 +150,33 @@ class Job:
     invalid_line: InvalidLine | None = None
     warnings: tuple[str, ...] = ()
     has_log: bool = False
-    flawless: range = range(0)
+    verified_range: range = range(0)
     log_version: tuple[int, int, int] | None = None
     calls: CallCounts = attrs.Factory(CallCounts)
-    results: ResultCounts = attrs.Factory(ResultCounts)
+    lines: LineCounts = attrs.Factory(LineCounts)
+    checkpoint: Checkpoint = attrs.Factory(Checkpoint)
+
+    @property
+    def results(self) -> ResultCounts:
+        """The counts of its results now."""
+        lines, done = self.lines, self.checkpoint
+        return ResultCounts(
+            lines.read,
+            lines.invalid,
+            done.delivered,
+            done.rejected,
+            done.abandoned,
+            done.committed,
+        )
+
+    def restore_results(self, counts: ResultCounts) -> None:
+        """Replace the counts, before a run or an output writes them."""
+        self.lines = LineCounts(counts.read, counts.invalid)
+        self.checkpoint = Checkpoint(
+            counts.delivered, counts.rejected, counts.abandoned, counts.committed
+        )
 
     @property
     def fully_delivered(self) -> bool:
-        """Whether nothing about it will change any more: it is over and nothing is pending."""
+        """Whether it is over and no result is pending, so that nothing about it changes."""
         return self.state.over and self.results.pending == 0

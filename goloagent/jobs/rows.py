@@ -14,11 +14,12 @@ import attrs
 
 from goloagent.jobs.job import (
     CallCounts,
+    Checkpoint,
     Exit,
     FailureReason,
     InvalidLine,
     Job,
-    ResultCounts,
+    LineCounts,
     State,
 )
 from goloagent.jobs.spec import JobSpec
@@ -171,8 +172,9 @@ def read_job(row: sqlite3.Row) -> Job:
         calls=CallCounts(
             **{field.name: row[f"calls_{field.name}"] for field in attrs.fields(CallCounts)}
         ),
-        results=ResultCounts(
-            **{field.name: row[field.name] for field in attrs.fields(ResultCounts)}
+        lines=LineCounts(row["read"], row["invalid"]),
+        checkpoint=Checkpoint(
+            **{field.name: row[field.name] for field in attrs.fields(Checkpoint)}
         ),
     )
 

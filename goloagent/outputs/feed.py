@@ -180,14 +180,14 @@ class RunFeed:
         A log that was changed by others may have more results than were counted: the account of
         the run does not follow it.
         """
-        results = self.job.results
-        results.delivered += min(delivered, results.pending)
-        results.rejected += min(rejected, results.pending)
-        results.committed = self.batches.popleft().end
+        checkpoint = self.job.checkpoint
+        checkpoint.delivered += min(delivered, self.job.results.pending)
+        checkpoint.rejected += min(rejected, self.job.results.pending)
+        checkpoint.committed = self.batches.popleft().end
         too_large = []
-        while self._splits and self._splits[-1].end <= results.committed:
+        while self._splits and self._splits[-1].end <= checkpoint.committed:
             split = self._splits.pop()
-            if split.rejected == results.rejected:
+            if split.rejected == checkpoint.rejected:
                 too_large.append(split.body_bytes)
         return too_large
 
@@ -197,7 +197,7 @@ class RunFeed:
         That is known when all that was counted is passed: then nothing is pending.
         """
         results = self.job.results
-        return results.pending if results.committed >= self.job.flawless.stop else 0
+        return results.pending if results.committed >= self.job.verified_range.stop else 0
 
     def shrink(self, failed: int) -> None:
         """Make batches of this run smaller, as one of so many results has failed."""
@@ -243,9 +243,9 @@ class RunFeed:
         most = self._at_most(most)
         batch = cursor.next(most, self.complete, self._until, most_bytes)
         self._until = None
-        if batch is None and cursor.offset < self.job.flawless.stop:
+        if batch is None and cursor.offset < self.job.verified_range.stop:
             # What was counted there is gone.
-            batch = cursor.skip(self.job.flawless.stop)
+            batch = cursor.skip(self.job.verified_range.stop)
         if batch is None or batch.results == pending:
             self._waiting_since = None
         return batch
@@ -256,7 +256,7 @@ class RunFeed:
         assert self._log is not None
         self._is_intact = (
             self._log.version() == self.job.log_version
-            and self._log.size() >= self.job.flawless.stop
+            and self._log.size() >= self.job.verified_range.stop
         )
         return self._cursor
 
@@ -267,7 +267,7 @@ class RunFeed:
     def _read(self, offset: int, count: int) -> bytes:
         """Read no further than lines are counted: what is behind them is not the run's."""
         assert self._log is not None
-        return self._log.read(offset, max(0, min(count, self.job.flawless.stop - offset)))
+        return self._log.read(offset, max(0, min(count, self.job.verified_range.stop - offset)))
 
     def _verified_range(self) -> range:
-        return self.job.flawless if self._is_intact else range(0)
+        return self.job.verified_range if self._is_intact else range(0)

@@ -72,8 +72,7 @@ class NoOutput:
 
 
 def _abandon(job: Job) -> int:
-    results = job.results
-    pending = results.pending
-    results.abandoned += pending
-    results.committed = max(results.committed, job.flawless.stop)
+    pending, checkpoint = job.results.pending, job.checkpoint
+    checkpoint.abandoned += pending
+    checkpoint.committed = max(checkpoint.committed, job.verified_range.stop)
     return pending

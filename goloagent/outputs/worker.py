@@ -186,10 +186,9 @@ class OutputWorker:
         feed = self._queue.get(job.id)
         if feed is not None:
             self._queue.remove(feed)
-        results = job.results
-        given_up = results.pending
-        results.abandoned += given_up
-        results.committed = max(results.committed, job.flawless.stop)
+        given_up, checkpoint = job.results.pending, job.checkpoint
+        checkpoint.abandoned += given_up
+        checkpoint.committed = max(checkpoint.committed, job.verified_range.stop)
         return given_up
 
     # The loop.
@@ -377,18 +376,18 @@ class OutputWorker:
 
     def _count_missing(self, feed: RunFeed) -> None:
         """Count results as abandoned whose lines are gone from the log."""
-        results, missing = feed.job.results, feed.missing()
+        checkpoint, missing = feed.job.checkpoint, feed.missing()
         if not missing:
             return
         sentence = (
             f"out.log of job {feed.job.id} was changed by another program: {missing} results that"
             " were not delivered are gone from it, and count as abandoned"
         )
-        if results.abandoned:  # an operator knows: one that is cut every minute fills no list
+        if checkpoint.abandoned:  # an operator knows: one that is cut every minute fills no list
             self._log.warn("{sentence}", sentence=sentence)
         else:
             self._notice(sentence)
-        results.abandoned += missing
+        checkpoint.abandoned += missing
 
     async def _wait(self, seconds: float) -> None:
         """Wait so long, or until `_wake`."""

@@ -39,12 +39,12 @@ class JobControl:
         Raises:
             OSError: the change cannot be saved; the results are pending as before.
         """
-        before = attrs.evolve(job.results)
+        before = attrs.evolve(job.checkpoint)
         count = self.delivery.abandon(job)
         try:
             self.jobs.change(job)
         except OSError:
-            job.results = before
+            job.checkpoint = before
             self.delivery.begin(job)
             self.delivery.end(job)
             raise

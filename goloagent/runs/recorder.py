@@ -191,9 +191,9 @@ class OutputRecorder:
 
     def _set_counts(self) -> None:
         job, counter, log = self._job, self.prepared.writer.tally, self.prepared.log
-        job.results.read, job.results.invalid = counter.read, counter.invalid
+        job.lines.read, job.lines.invalid = counter.read, counter.invalid
         verified = counter.verified_range
-        job.flawless = range(max(verified.start, log.intact_from), verified.stop)
+        job.verified_range = range(max(verified.start, log.intact_from), verified.stop)
         job.log_version = log.version
         if job.invalid_line is None and (line := counter.first_invalid) is not None:
             job.invalid_line = InvalidLine(line.number, line.reason, line.text)

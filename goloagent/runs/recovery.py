@@ -142,7 +142,7 @@ class Recovery:
             return False
         kept: Counted | None = await self.in_thread(self.account, job)
         if kept is not None and kept.committed > job.results.committed:
-            job.results = kept  # the database is an old copy
+            job.restore_results(kept)  # the database is an old copy
         results = job.results
         # Of a job that is over they were kept at its end.
         statistics = None if job.state.over else RunStatistics()
@@ -171,9 +171,9 @@ class Recovery:
         if lost > 0:
             self.notice(f"the log of job {job.id} is damaged: {lost} results in it are lost")
         settled = results.delivered + results.rejected + results.abandoned
-        results.invalid = before.invalid + behind.invalid
-        results.read = settled + results.invalid + behind.valid
-        job.flawless = behind.verified_range
+        job.lines.invalid = before.invalid + behind.invalid
+        job.lines.read = settled + job.lines.invalid + behind.valid
+        job.verified_range = behind.verified_range
         job.log_version = version
         if job.invalid_line is None:
             job.invalid_line = _first_invalid(before, behind)

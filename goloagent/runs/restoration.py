@@ -99,7 +99,8 @@ class Restoration:
                     self.now(),
                 )
                 job.has_log = True
-                job.results = await self.in_thread(self.remains.account_of, job) or ResultCounts()
+                counts = await self.in_thread(self.remains.account_of, job)
+                job.restore_results(counts or ResultCounts())
                 found.append(job)
         return found
 

@@ -129,7 +129,7 @@ def read_manifest(logs: Path, name: str, job_id: str) -> ResultCounts | None:
 
 
 def _run(name: str, job_id: str, time: datetime, results: ResultCounts) -> Job:
-    return Job(
+    job = Job(
         id=job_id,
         spec=JobSpec(name, 0, 0, ""),
         queued_at=time,
@@ -137,8 +137,9 @@ def _run(name: str, job_id: str, time: datetime, results: ResultCounts) -> Job:
         cause=DATABASE_LOST,
         ended_at=time,
         has_log=True,
-        results=results,
     )
+    job.restore_results(results)
+    return job
 
 
 def _runs(logs: Path) -> Iterator[tuple[str, str]]:

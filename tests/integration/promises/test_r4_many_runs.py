@@ -10,7 +10,7 @@ from peers.collector import Collector
 from twisted.internet import task
 
 from goloagent.jobs.database import Store
-from goloagent.jobs.job import Job, ResultCounts, State
+from goloagent.jobs.job import Job, LineCounts, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.wal.run_log import RunLogWriter
 
@@ -35,7 +35,7 @@ def leave_pending(agent: Agent, runs: int) -> list[str]:
             started_at=NOW,
             ended_at=NOW,
             has_log=True,
-            results=ResultCounts(read=RESULTS_OF_A_RUN),
+            lines=LineCounts(read=RESULTS_OF_A_RUN),
         )
         for number in range(runs)
     ]

@@ -20,11 +20,12 @@ from goloagent.filesystem.durable import SyncFailed
 from goloagent.jobs.database import Binary, Content, Damaged, SettledRun, Store
 from goloagent.jobs.job import (
     CallCounts,
+    Checkpoint,
     Exit,
     FailureReason,
     InvalidLine,
     Job,
-    ResultCounts,
+    LineCounts,
     State,
 )
 from goloagent.jobs.spec import JobSpec
@@ -47,7 +48,8 @@ JOBS = st.builds(
     warnings=st.lists(st.text()).map(tuple),
     has_log=st.booleans(),
     calls=st.builds(CallCounts, COUNT, COUNT, COUNT),
-    results=st.builds(ResultCounts, COUNT, COUNT, COUNT, COUNT, COUNT, COUNT),
+    lines=st.builds(LineCounts, COUNT, COUNT),
+    checkpoint=st.builds(Checkpoint, COUNT, COUNT, COUNT, COUNT),
 )
 
 
@@ -95,7 +97,7 @@ def test_saved_is_kept(store: Store, path: Path) -> None:
     """A change is in the file once `save` returns."""
     running = job(1)
     store.add(running)
-    running.state, running.results.committed = State.RUNNING, 77
+    running.state, running.checkpoint.committed = State.RUNNING, 77
     store.save(running)
     other = Store(path)
     kept = other.get("job-1")
@@ -109,10 +111,10 @@ def test_jobs_saved_in_turn_are_each_kept(store: Store, path: Path) -> None:
     one, two = job(1), job(2)
     for added in (one, two):
         store.add(added)
-        added.state, added.results.committed = State.RUNNING, 77
+        added.state, added.checkpoint.committed = State.RUNNING, 77
         store.save(added)
     store._database.execute("PRAGMA query_only = 1")
-    two.results.committed = 78
+    two.checkpoint.committed = 78
     with pytest.raises(OSError, match="readonly"):
         store.save(two)
     store._database.execute("PRAGMA query_only = 0")
@@ -135,10 +137,10 @@ def test_a_settled_job_is_let_go_of(store: Store) -> None:
     """History costs no memory: a settled job is read from its row, as it was saved."""
     over = job(1)
     store.add(over)
-    over.state, over.results.read, over.results.delivered = State.FINISHED, 2, 1
+    over.state, over.lines.read, over.checkpoint.delivered = State.FINISHED, 2, 1
     store.save(over)
     assert store.get("job-1") is over
-    over.results.delivered = 2
+    over.checkpoint.delivered = 2
     store.save(over)
     assert list(store.unsettled()) == []
     assert store.get("job-1") == over
@@ -150,7 +152,7 @@ def test_a_settled_job_may_be_saved_again(store: Store) -> None:
     over = job(1, State.FINISHED)
     store.add(over)
     store.save(over)
-    over.results.committed = 99
+    over.checkpoint.committed = 99
     store.save(over)
     kept = store.get("job-1")
     assert kept is not None
@@ -266,7 +268,7 @@ def test_a_frozen_store_keeps_nothing(store: Store, path: Path) -> None:
     store.add(kept)
     store.freeze()
     changes = store.changes
-    kept.results.committed = 100
+    kept.checkpoint.committed = 100
     with pytest.raises(OSError, match="disk"):
         store.save(kept)
     with pytest.raises(OSError, match="disk"):
@@ -280,12 +282,12 @@ def test_a_long_wal_goes_into_the_database(store: Store, path: Path) -> None:
     kept = job(1)
     store.add(kept)
     while wal.stat().st_size < 2**20:
-        kept.results.committed += 1
+        kept.checkpoint.committed += 1
         store.save(kept)
     empty = path.stat().st_size
     store.sync()
     assert path.stat().st_size > empty
-    kept.results.committed += 1
+    kept.checkpoint.committed += 1
     store.save(kept)
     assert wal.stat().st_size < 2**16, "the WAL begins anew after a checkpoint"
     assert store.get("job-1") == kept
@@ -298,7 +300,7 @@ def test_settled_runs_come_oldest_first(store: Store) -> None:
         store.add(over)
         over.state, over.has_log = State.FINISHED, True
         over.ended_at = NOW + timedelta(minutes=minutes)
-        over.results.read = number == 3
+        over.lines.read = number == 3
         store.save(over)
     assert [run.job_id for run in store.settled_runs()] == ["job-2", "job-1"]
     store.forget_log("job-2")
@@ -422,7 +424,7 @@ def test_what_jobs_need(store: Store, state: State) -> None:
     """A binary is needed until its job is over, whether or not results are pending then."""
     wanted = job(1)
     store.add(wanted)
-    wanted.state, wanted.results.read = state, 1
+    wanted.state, wanted.lines.read = state, 1
     store.save(wanted)
     assert store.needed_binaries() == (set() if state.over else {"b"})
 
@@ -558,7 +560,7 @@ def test_a_checkpoint_that_cannot_be_made_is_no_failed_sync(
     kept = job(1)
     store.add(kept)
     while Path(f"{path}-wal").stat().st_size < 2**20:
-        kept.results.committed += 1
+        kept.checkpoint.committed += 1
         store.save(kept)
 
     def cannot(*_: object, **__: object) -> None:

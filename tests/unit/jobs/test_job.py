@@ -39,6 +39,6 @@ def test_four_states_are_the_end(state: State) -> None:
 @pytest.mark.parametrize("delivered", [0, 1])
 def test_a_job_is_settled_when_it_is_over_and_delivered(state: State, delivered: int) -> None:
     """A job may still change while it is not over or a result is pending."""
-    results = ResultCounts(read=2, invalid=1, delivered=delivered)
-    job = Job("id", JobSpec("n", 1, 1, "b"), NOW, state, results=results)
+    job = Job("id", JobSpec("n", 1, 1, "b"), NOW, state)
+    job.restore_results(ResultCounts(read=2, invalid=1, delivered=delivered))
     assert job.fully_delivered == (state.over and delivered == 1)

@@ -137,9 +137,9 @@ def test_an_account_without_a_log_is_not_tried_again(jobs: Jobs) -> None:
 def test_no_account_of_what_is_not_settled_or_has_no_log(jobs: Jobs) -> None:
     """It would be wrong in the next life."""
     job = jobs.over()
-    job.results.read = 1
+    job.lines.read = 1
     jobs.repository.save(job)
-    job.results.delivered, job.has_log = 1, False
+    job.checkpoint.delivered, job.has_log = 1, False
     jobs.repository.save(job)
     assert jobs.story == ["finished is saved"] * 2
 

@@ -62,7 +62,7 @@ def test_a_job_is_counted() -> None:
     job = Job("j", JobSpec("shop", 1, 1, "b"), NOW, state=State.RUNNING)
     one.observe(job)
     job.calls.started, job.calls.ok = 3, 2
-    job.results = ResultCounts(read=300, invalid=10, delivered=256, committed=40)
+    job.restore_results(ResultCounts(read=300, invalid=10, delivered=256, committed=40))
     one.observe(job)
     found = exposed(one)
     assert found["golo_agent_calls_started_total"] == 3

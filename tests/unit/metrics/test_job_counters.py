@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goloagent.jobs.job import CallCounts, Job, ResultCounts, State
+from goloagent.jobs.job import CallCounts, Checkpoint, Job, LineCounts, ResultCounts, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.metrics.job_counters import JobCounters
 
@@ -43,8 +43,8 @@ def test_jobs_add_up() -> None:
     for number in range(3):
         one = job(str(number))
         account.update(one)
-        one.calls.started, one.calls.ok, one.results.read, one.results.invalid = 7, 6, 5, 1
-        one.results.delivered = 4
+        one.calls.started, one.calls.ok, one.lines.read, one.lines.invalid = 7, 6, 5, 1
+        one.checkpoint.delivered = 4
         one.state = State.FINISHED
         account.update(one)
     assert account.totals == Counter(
@@ -58,11 +58,14 @@ def test_what_an_earlier_life_counted_is_not_counted_again() -> None:
     """Of a job taken up with results pending only what is delivered now counts; it ended before."""
     account = Time().account()
     left = job(
-        state=State.INTERRUPTED, results=ResultCounts(read=10, delivered=4), started_at=START
+        state=State.INTERRUPTED,
+        lines=LineCounts(read=10),
+        checkpoint=Checkpoint(delivered=4),
+        started_at=START,
     )
     account.update(left)
     assert (+account.totals, account.ended, account.pending) == (Counter(), Counter(), 6)
-    left.results.delivered = 10
+    left.checkpoint.delivered = 10
     account.update(left)
     assert account.totals == Counter(results_delivered=6)
     assert (account.ended, account.open_jobs) == (Counter(), [])
@@ -97,7 +100,7 @@ def test_totals_never_go_back(steps: list[tuple[int, State, list[int]]]) -> None
         before = Counter(account.totals), Counter(account.ended)
         jobs[number].state = state
         jobs[number].calls = CallCounts(started=started, ok=ok)
-        jobs[number].results = ResultCounts(read=read, invalid=invalid, delivered=delivered)
+        jobs[number].restore_results(ResultCounts(read=read, invalid=invalid, delivered=delivered))
         account.update(jobs[number])
         assert before[0] <= account.totals
         assert before[1] <= account.ended
@@ -108,7 +111,7 @@ def test_growth_is_returned() -> None:
     account = Time().account()
     one = job()
     account.update(one)
-    one.results.read, one.results.delivered = 300, 256
+    one.lines.read, one.checkpoint.delivered = 300, 256
     assert account.update(one)["results_delivered"] == 256
     assert account.update(one) == Counter()
 
@@ -116,7 +119,7 @@ def test_growth_is_returned() -> None:
 def test_calls_that_never_returned_are_not_in_flight() -> None:
     """After the end of its job no call is in flight, though results of it may be pending."""
     account = Time().account()
-    one = job(state=State.RUNNING, calls=CallCounts(started=5, ok=2), results=ResultCounts(read=1))
+    one = job(state=State.RUNNING, calls=CallCounts(started=5, ok=2), lines=LineCounts(read=1))
     account.update(one)
     assert account.in_flight == 3
     one.state = State.FINISHED
@@ -133,13 +136,13 @@ def test_the_lag_is_the_age_of_the_oldest_pending_result() -> None:
     assert account.lag_seconds == 0
     for second in range(1, 11):
         time.seconds = second
-        one.results.read += 10
+        one.lines.read += 10
         account.poll()
     assert account.lag_seconds == 9
-    one.results.delivered = 35
+    one.checkpoint.delivered = 35
     account.poll()
     assert account.lag_seconds == 6
-    one.results.delivered = 100
+    one.checkpoint.delivered = 100
     account.poll()
     assert account.lag_seconds == 0
 
@@ -149,10 +152,8 @@ def test_a_clock_that_is_set_changes_no_age(hours: int) -> None:
     """Neither of what came in this life, nor of what an earlier one left."""
     time = Time(600)
     account = time.account()
-    account.update(
-        job("left", state=State.FINISHED, results=ResultCounts(read=1), started_at=START)
-    )
-    one = job(state=State.RUNNING, started_at=time.now(), results=ResultCounts(read=1))
+    account.update(job("left", state=State.FINISHED, lines=LineCounts(read=1), started_at=START))
+    one = job(state=State.RUNNING, started_at=time.now(), lines=LineCounts(read=1))
     account.update(one)
     account.poll()
     time.seconds, time.set = 610, timedelta(hours=hours)
@@ -167,7 +168,7 @@ def test_what_an_earlier_life_left_has_waited_since_its_job_began() -> None:
     """After a restart the age of a pending result is at most told too long."""
     time = Time(600)
     account = time.account()
-    account.update(job(state=State.FINISHED, results=ResultCounts(read=10), started_at=START))
+    account.update(job(state=State.FINISHED, lines=LineCounts(read=10), started_at=START))
     account.poll()
     assert account.lag_seconds == 600
 
@@ -175,7 +176,7 @@ def test_what_an_earlier_life_left_has_waited_since_its_job_began() -> None:
 def test_the_lag_in_bytes_is_what_is_behind_the_offset() -> None:
     """Logs count from their committed offset on, and only where results are pending."""
     account = Time().account()
-    account.update(job("a", results=ResultCounts(read=2, committed=30)))
-    account.update(job("b", results=ResultCounts(read=2, committed=200)))
-    account.update(job("c", results=ResultCounts(read=2, delivered=2, committed=10)))
+    for name, delivered, committed in (("a", 0, 30), ("b", 0, 200), ("c", 2, 10)):
+        checkpoint = Checkpoint(delivered=delivered, committed=committed)
+        account.update(job(name, lines=LineCounts(read=2), checkpoint=checkpoint))
     assert account.lag_bytes(lambda job: 100) == 70

@@ -33,14 +33,14 @@ def world() -> World:
 def a_job(state: State, results: ResultCounts | None = None) -> Job:
     """Make a job in a state, with an account."""
     job = Job("job", JobSpec("shop", 1, 1, "binary"), START, state)
-    job.results = results or ResultCounts()
+    job.restore_results(results or ResultCounts())
     return job
 
 
 def counted(job: Job, read: int, invalid: int, end: int) -> None:
     """Have the log of a job be counted up to a byte."""
-    job.results.read, job.results.invalid = read, invalid
-    job.flawless = range(0, end)
+    job.lines.read, job.lines.invalid = read, invalid
+    job.verified_range = range(0, end)
 
 
 def test_nothing_waits(world: World) -> None:

@@ -83,8 +83,8 @@ class MemoryLog:
 
     def count(self) -> None:
         """Bring the job's account up to date."""
-        self.job.results.read, self.job.results.invalid = self.tally.read, self.tally.invalid
-        self.job.flawless = self.tally.verified_range
+        self.job.lines.read, self.job.lines.invalid = self.tally.read, self.tally.invalid
+        self.job.verified_range = self.tally.verified_range
 
 
 @attrs.define
@@ -732,7 +732,7 @@ def test_a_log_that_is_short_is_not_waited_for(world: World, complete: bool) -> 
     assert results_.delivered + results_.abandoned == 1000
     assert results_.abandoned > 0  # all but what was in memory already
     assert len(world.notices) == 1
-    assert job.results.committed == job.flawless.stop
+    assert job.results.committed == job.verified_range.stop
     if not complete:
         world.end(job)
     world.assert_at_rest()

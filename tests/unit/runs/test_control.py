@@ -34,7 +34,7 @@ class Neighbours:
     def abandon(self, job: Job) -> int:
         self.calls.append("abandon")
         count = job.results.pending
-        job.results.abandoned += count
+        job.checkpoint.abandoned += count
         return count
 
     def begin(self, job: Job) -> None:
@@ -51,7 +51,7 @@ class Neighbours:
 def job() -> Job:
     """A job that is over, with 6 pending results."""
     job = Job("one", JobSpec("shop", 1, 1, "binary"), NOW, State.FINISHED)
-    job.results = ResultCounts(read=10, delivered=4)
+    job.restore_results(ResultCounts(read=10, delivered=4))
     return job
 
 

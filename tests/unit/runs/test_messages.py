@@ -26,7 +26,7 @@ def test_a_job_that_has_finished() -> None:
     job = a_job(State.FINISHED)
     job.started_at, job.ended_at = BEGIN, BEGIN + timedelta(seconds=61.25)
     job.calls = CallCounts(1234, 1230, 4)
-    job.results = ResultCounts(read=1240, invalid=6)
+    job.restore_results(ResultCounts(read=1240, invalid=6))
     assert messages.ended(job) == (
         "job 1 is finished after 61.2 s: 1,234 calls, 4 of them failed, 6 invalid lines, "
         "1,234 results"
@@ -47,7 +47,7 @@ def test_a_job_that_a_kill_interrupted() -> None:
     """The next life says what it has found, and what of it is still to be delivered."""
     job = a_job(State.INTERRUPTED)
     job.cause = outcome.AGENT_RESTART
-    job.results = ResultCounts(read=10, delivered=3)
+    job.restore_results(ResultCounts(read=10, delivered=3))
     assert messages.recovered(job) == (
         "recovered job 1, which is interrupted (agent-restart: The agent ended unexpectedly while "
         "the job ran; it is not run again): 0 calls, 0 of them failed, 10 results, of which 7 are "

@@ -13,6 +13,7 @@ from goloagent.jobs.job import (
     FailureReason,
     InvalidLine,
     Job,
+    LineCounts,
     ResultCounts,
     State,
 )
@@ -174,9 +175,7 @@ def test_output_that_was_not_flushed(
         State.FAILED: FailureReason("exited", "x"),
     }[state]
     spec = JobSpec("name", 1, 1, "binary")
-    job = Job(
-        "id", spec, NOW, state, cause, calls=CallCounts(ok, ok), results=ResultCounts(read=read)
-    )
+    job = Job("id", spec, NOW, state, cause, calls=CallCounts(ok, ok), lines=LineCounts(read=read))
     sentences = list(outcome.warnings(job, is_cut))
     assert len(sentences) == warned
     assert not warned or "flush stdout" in sentences[0]
@@ -187,7 +186,7 @@ def test_lines_that_are_no_results() -> None:
     job = Job(
         "id", JobSpec("name", 1, 1, "binary"), NOW, State.FAILED, FailureReason("exited", "x")
     )
-    job.results = ResultCounts(read=78, invalid=70)
+    job.restore_results(ResultCounts(read=78, invalid=70))
     job.invalid_line = InvalidLine(9, "timestamp: it is missing", "{}")
     assert list(outcome.warnings(job, False)) == [
         "70 of 78 lines of stdout are no results. The first is line 9: timestamp: it is missing."

@@ -134,7 +134,7 @@ def test_a_job_that_was_running(life: Life, state: State) -> None:
 def test_what_was_delivered_stays_delivered(life: Life) -> None:
     """Counting anew does not touch what the collector has taken."""
     job = life.add("one", State.RUNNING, RESULT * 3)
-    job.results.delivered, job.results.committed = 2, 2 * len(RESULT)
+    job.checkpoint.delivered, job.checkpoint.committed = 2, 2 * len(RESULT)
     life.store.save(job)
     life.recover()
     results = life.job("one").results
@@ -155,7 +155,7 @@ def test_a_job_without_results(life: Life) -> None:
 def test_a_job_that_is_over(life: Life) -> None:
     """Its end stands; only what is pending goes on to delivery."""
     job = life.add("one", State.FINISHED, RESULT)
-    job.results.read = 1
+    job.lines.read = 1
     life.store.save(job)
     life.recover()
     assert life.job("one").state is State.FINISHED
@@ -204,7 +204,7 @@ def test_a_log_that_cannot_be_read(life: Life, error: Exception) -> None:
 def test_r9_a_log_cut_behind_what_was_counted(life: Life) -> None:
     """What a power cut took of a log is not pending for ever, and the loss is told."""
     job = life.add("one", State.FINISHED, RESULT * 3)
-    job.results.read, job.results.delivered, job.results.committed = 5, 1, len(RESULT)
+    job.lines.read, job.checkpoint.delivered, job.checkpoint.committed = 5, 1, len(RESULT)
     life.store.save(job)
     life.recover()
     results = life.job("one").results
@@ -215,7 +215,7 @@ def test_r9_a_log_cut_behind_what_was_counted(life: Life) -> None:
 def test_r9_a_log_cut_before_what_was_delivered(life: Life) -> None:
     """An offset that outlived its bytes leaves nothing pending, and an account that balances."""
     job = life.add("one", State.RUNNING, RESULT + b"chatter\n")
-    job.results.read, job.results.delivered, job.results.committed = 4, 3, 4 * len(RESULT)
+    job.lines.read, job.checkpoint.delivered, job.checkpoint.committed = 4, 3, 4 * len(RESULT)
     life.store.save(job)
     life.recover()
     results = life.job("one").results
@@ -229,7 +229,7 @@ def test_r10_zeros_in_a_log(life: Life) -> None:
     """A block that the disk lost is an invalid line, and costs only what was in it."""
     damaged = RESULT + b"\0" * len(RESULT) + RESULT * 2
     job = life.add("one", State.FINISHED, damaged)
-    job.results.read = 4
+    job.lines.read = 4
     life.store.save(job)
     life.recover()
     results = life.job("one").results
@@ -240,7 +240,7 @@ def test_r10_zeros_in_a_log(life: Life) -> None:
 def test_a_missing_log_is_looked_for_again(life: Life) -> None:
     """A disk that was not mounted costs nothing: the start that finds the log sends it."""
     job = life.add("one", State.FINISHED, RESULT)
-    job.results.read = 1
+    job.lines.read = 1
     life.store.save(job)
     (life.root / "one").rename(life.root / "elsewhere")
     life.recover()
@@ -263,7 +263,7 @@ def test_a_stderr_that_cannot_be_read(life: Life) -> None:
 def test_a_stderr_that_is_known_is_not_read_again(life: Life) -> None:
     """What the run saw last stands, whatever became of the file."""
     job = life.add("one", State.FINISHED, RESULT)
-    job.results.read, job.stderr_tail = 1, "what the run saw"
+    job.lines.read, job.stderr_tail = 1, "what the run saw"
     life.store.save(job)
     life.recover()
     assert life.job("one").stderr_tail == "what the run saw"
@@ -295,7 +295,7 @@ def test_the_statistics_of_an_interrupted_job(life: Life) -> None:
     """They are made from its whole log, delivered or not; those of one that was over stay."""
     printed = RESULT * 3 + b"chatter\n" + RESULT[:-1]
     job = life.add("one", State.RUNNING, printed)
-    job.results.delivered, job.results.committed = 2, 2 * len(RESULT)
+    job.checkpoint.delivered, job.checkpoint.committed = 2, 2 * len(RESULT)
     life.store.save(job)
     life.add("over", State.FINISHED, RESULT)
     life.recover()

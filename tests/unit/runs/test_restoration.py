@@ -207,9 +207,10 @@ def test_an_old_database_sends_nothing_twice(life: Life, state: State) -> None:
     life.store.add(job)
     life.run(job, 4)
     job.has_log, job.started_at, job.ended_at = True, NOW, NOW
-    job.results = ResultCounts(read=4, delivered=4, committed=4 * len(RESULT))
+    job.restore_results(ResultCounts(read=4, delivered=4, committed=4 * len(RESULT)))
     life.logs.write_manifest(job)
-    job.state, job.results = state, ResultCounts(read=2, delivered=1, committed=len(RESULT))
+    job.state = state
+    job.restore_results(ResultCounts(read=2, delivered=1, committed=len(RESULT)))
     life.store.save(job)
     assert life.restore()
     assert life.pending == []

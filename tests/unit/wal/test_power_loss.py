@@ -271,9 +271,9 @@ class World:
         data = b"".join(_line(number) for number in numbers)
         with suppress(OSError):
             self.recorder.stdout(data)
-        self.job.results.read = self.recorder.tally.read
-        self.job.results.invalid = self.recorder.tally.invalid
-        self.job.flawless = self.recorder.tally.verified_range
+        self.job.lines.read = self.recorder.tally.read
+        self.job.lines.invalid = self.recorder.tally.invalid
+        self.job.verified_range = self.recorder.tally.verified_range
         self.job.log_version = self.recorder._log.version
         written = numbers[: self.recorder.tally.valid - before]
         self.written[self.job.id] += [(self.clock.seconds(), number) for number in written]
@@ -284,9 +284,9 @@ class World:
         assert self.job is not None
         assert self.recorder is not None
         self.recorder.close()
-        self.job.results.read = self.recorder.tally.read
-        self.job.results.invalid = self.recorder.tally.invalid
-        self.job.flawless = self.recorder.tally.verified_range
+        self.job.lines.read = self.recorder.tally.read
+        self.job.lines.invalid = self.recorder.tally.invalid
+        self.job.verified_range = self.recorder.tally.verified_range
         self.job.log_version = self.recorder._log.version
         self.job.state = State.FINISHED
         self.jobs.save_soon(self.job)

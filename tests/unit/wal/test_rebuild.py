@@ -85,8 +85,9 @@ def left(logs: Path, account: bytes | None) -> Job:
 def test_a_run_with_its_account(tmp_path: Path) -> None:
     """What was delivered of it is known, so that it is not sent again."""
     results = ResultCounts(read=5, invalid=1, delivered=3, rejected=1, committed=len(RESULT))
-    account = rebuild.manifest(Job("id", JobSpec("shop", 1, 1, "b"), NOW, results=results))
-    assert left(tmp_path, account).results == results
+    job = Job("id", JobSpec("shop", 1, 1, "b"), NOW)
+    job.restore_results(results)
+    assert left(tmp_path, rebuild.manifest(job)).results == results
 
 
 @pytest.mark.parametrize("account", [None, b"", b"{", b'{"read": "x"}', b'{"read": 1}', b"\xff"])

@@ -125,7 +125,7 @@ class Archive:
         job = Job(job_id, JobSpec(name, 1, 1, "b"), NOW, has_log=True)
         self.store.add(job)
         job.state, job.ended_at = State.FINISHED, NOW - timedelta(days=days)
-        job.results.read, job.results.delivered = 10, 10 - pending
+        job.lines.read, job.checkpoint.delivered = 10, 10 - pending
         self.store.save(job)
         return self.logs / name / job_id
 

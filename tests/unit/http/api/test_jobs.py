@@ -13,7 +13,7 @@ from unit.http import golo_cli
 from unit.http.in_memory import NOW, Agent, Response
 
 from goloagent.host.readiness import Health
-from goloagent.jobs.job import Job, ResultCounts, State
+from goloagent.jobs.job import Checkpoint, Job, LineCounts, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.runs import outcome
 
@@ -181,12 +181,17 @@ def test_the_api_describes_itself(agent: Agent) -> None:
 def pending(agent: Agent, state: State = State.FINISHED) -> Job:
     """Return a job with 7 results that the collector does not take."""
     [job] = add(
-        agent, 1, state=state, ended_at=NOW, results=ResultCounts(read=12, invalid=2, rejected=3)
+        agent,
+        1,
+        state=state,
+        ended_at=NOW,
+        lines=LineCounts(read=12, invalid=2),
+        checkpoint=Checkpoint(rejected=3),
     )
 
     def abandon(given: Job) -> int:
         assert given is job
-        job.results.abandoned = count = job.results.pending
+        job.checkpoint.abandoned = count = job.results.pending
         agent.jobs.change(job)
         return count
 

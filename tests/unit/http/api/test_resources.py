@@ -11,11 +11,12 @@ import pytest
 from goloagent.http.api import resources as web
 from goloagent.jobs.job import (
     CallCounts,
+    Checkpoint,
     Exit,
     FailureReason,
     InvalidLine,
     Job,
-    ResultCounts,
+    LineCounts,
     State,
 )
 from goloagent.jobs.spec import JobSpec
@@ -77,9 +78,8 @@ def test_a_job_that_failed() -> None:
         invalid_line=InvalidLine(7, "timestamp: it is missing", "{}"),
         warnings=("2 of 9 lines are no results.",),
         calls=CallCounts(started=10, ok=5, failed=3),
-        results=ResultCounts(
-            read=9, invalid=2, delivered=4, rejected=1, abandoned=1, committed=700
-        ),
+        lines=LineCounts(read=9, invalid=2),
+        checkpoint=Checkpoint(delivered=4, rejected=1, abandoned=1, committed=700),
     )
     delivery = DeliveryStatus("retrying", "503", QUEUED_AT + timedelta(seconds=30))
     resource = job_resource(job, delivery)

@@ -147,7 +147,7 @@ def test_progress(agent: Agent) -> None:
     beat = pulse(agent, run)
     connection = follow(agent)
     job.calls.started, job.calls.ok, job.calls.failed = 12, 4, 2
-    job.results.read = 5
+    job.lines.read = 5
     run.statistics.add(some(1_000_000_000, 3_000_000_000))
     run.statistics.add(parse(RESULT.replace(b"200", b"500") % 2_000_000_000).results)
     agent.clock.advance(BEAT_SECONDS)
