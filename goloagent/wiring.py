@@ -55,7 +55,7 @@ from goloagent.metrics.exporter import Gauges, PrometheusExporter
 from goloagent.metrics.loop_lag import EventLoopLag
 from goloagent.outputs.availability import Availability
 from goloagent.outputs.dead_letter import open_for_delivery
-from goloagent.outputs.http.dialer import refusing
+from goloagent.outputs.http.dialer import refuse_load_tests
 from goloagent.outputs.http.proxy import ProxySettingError, find
 from goloagent.outputs.http.tls import FileError, Tls
 from goloagent.outputs.http.token import TokenFile
@@ -291,7 +291,7 @@ class Components:
         except (ProxySettingError, FileError) as error:
             raise StartupError(str(error)) from None
         made = make_collector_sink(
-            self.reactor, settings.url, tls, proxy, token, refusing(self._processes.holds)
+            self.reactor, settings.url, tls, proxy, token, refuse_load_tests(self._processes.holds)
         )
         url, seconds = str(settings.url), self.reactor.seconds
         return Output(made, Availability(url, seconds, now, lambda: self.exporter.counters.pending))
@@ -302,7 +302,7 @@ class Components:
         return OutputWorker(
             self.reactor,
             now,
-            self.output.availability.watched(self.exporter.instrument(self.output.collector.send)),
+            self.output.availability.observed(self.exporter.instrument(self.output.collector.send)),
             partial(open_for_delivery, self._run_files),
             self._jobs.save_soon,
             lambda fault: self._state.tasks.report("delivery", fault),

@@ -8,7 +8,7 @@ explains every metric, and a test compares the two.
 from __future__ import annotations
 
 import platform
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from importlib.metadata import version
 from typing import Protocol
@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector as Source
 from goloagent import VERSION
 from goloagent.jobs.job import Job, State
 from goloagent.metrics.job_counters import JobCounters
-from goloagent.outputs.retry import Disposition, Response, classify
+from goloagent.outputs.sink import Disposition, Response, Send
 from goloagent.outputs.status import STATES
 
 _LATE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -42,8 +42,6 @@ _TOTALS = {
     "results_rejected": "Results that the collector has refused for good.",
     "results_abandoned": "Results that were given up, or are gone from a log.",
 }
-
-Push = Callable[[str, str, bytes], Awaitable[Response]]
 
 
 class Clock(Protocol):
@@ -141,7 +139,7 @@ class PrometheusExporter:
         if delivered:
             self._batch_results.observe(delivered)
 
-    def instrument(self, push: Push) -> Push:
+    def instrument(self, push: Send) -> Send:
         """Return `push`, timed and counted."""
 
         async def measured_push(name: str, key: str, body: bytes) -> Response:
@@ -149,7 +147,7 @@ class PrometheusExporter:
             answer = await push(name, key, body)
             self._push_seconds.observe(max(0.0, self._clock.seconds() - begun))
             self._batch_bytes.observe(len(body))
-            self._pushes.labels(classify(answer).value).inc()
+            self._pushes.labels(answer.disposition.value).inc()
             return answer
 
         return measured_push

@@ -1,31 +1,30 @@
-"""Whether the collector takes results, by what its pushes came to; an operator is told of changes.
+"""The availability of the collector, from the responses to pushes; changes are logged.
 
-A failure counts once nothing was taken for `NOTICE_SECONDS`, so that what passes at once, or is one
-run's trouble alone, is no news.
+A failure counts only if nothing was delivered for `NOTICE_SECONDS`, so short failures and those of
+one run are not logged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 
 from twisted.logger import Logger
 
-from goloagent.outputs.retry import Disposition, Response, classify
+from goloagent.outputs.sink import Disposition, Response, Send
 from goloagent.outputs.status import HOLDING, OK, RETRYING, UNKNOWN, CollectorStatus
 
 NOTICE_SECONDS = 10.0
 REMIND_SECONDS = 600.0
 
-Push = Callable[[str, str, bytes], Awaitable[Response]]
-
 
 class Availability:
-    """Follows the pushes to the collector at `url`; `pending` says how many results wait.
+    """Observes the pushes to the collector at `url`.
 
     Args:
-        seconds: a clock that nobody sets.
+        seconds: the monotonic time.
         now: the time of day.
+        pending: returns the number of pending results.
     """
 
     _log = Logger()
@@ -44,43 +43,43 @@ class Availability:
         self._state = UNKNOWN
         self._since = now()
         self._error: str | None = None
-        self._taken_at: float | None = None
+        self._delivered_at: float | None = None
         self._failing_since: tuple[float, datetime] | None = None
-        self._told_at = 0.0
+        self._logged_at = 0.0
 
     @property
     def status(self) -> CollectorStatus:
-        """How it is now."""
+        """The present state."""
         return CollectorStatus(self._url, self._state, self._pending(), self._since, self._error)
 
     def checked(self, error: str | None) -> None:
-        """Learn whether the collector could be connected to at the start."""
+        """Handle the outcome of the connection at the start."""
         if self._state != UNKNOWN:
-            return  # results have told more by now
+            return  # a push has a newer outcome
         if error is None:
-            self._become(OK, self._now())
+            self._set_state(OK, self._now())
             self._log.info("collector {url}: reachable", url=self._url)
             return
         self._error = error
-        self._become(RETRYING, self._now())
+        self._set_state(RETRYING, self._now())
         self._log.warn(
-            "collector {url}: not reachable ({error}); results are kept and sent later",
+            "collector {url}: not reachable ({error}); results are stored and sent later",
             url=self._url,
             error=error,
         )
 
-    def watched(self, push: Push) -> Push:
-        """Return `push`, followed."""
+    def observed(self, send: Send) -> Send:
+        """Return a function that sends with `send` and observes the response."""
 
-        async def watched_push(name: str, key: str, body: bytes) -> Response:
-            answer = await push(name, key, body)
-            self._answered(answer)
-            return answer
+        async def observed_send(name: str, key: str, body: bytes) -> Response:
+            response = await send(name, key, body)
+            self._observe(response)
+            return response
 
-        return watched_push
+        return observed_send
 
     def stopped(self) -> None:
-        """Tell how many results wait for the next start."""
+        """Log how many results wait for the next start."""
         pending = self._pending()
         if pending:
             self._log.warn(
@@ -90,35 +89,36 @@ class Availability:
                 pending=pending,
             )
 
-    def _answered(self, answer: Response) -> None:
-        verdict = classify(answer)
-        if verdict is Disposition.DELIVERED:
-            self._taken()
-        elif verdict is not Disposition.SPLIT:
-            self._failed(HOLDING if verdict is Disposition.PAUSE else RETRYING, str(answer))
+    def _observe(self, response: Response) -> None:
+        if response.disposition is Disposition.DELIVERED:
+            self._delivered()
+        elif response.disposition is Disposition.PAUSE:
+            self._failed(HOLDING, str(response))
+        elif response.disposition is Disposition.RETRY:
+            self._failed(RETRYING, str(response))
 
-    def _taken(self) -> None:
-        self._taken_at = self._seconds()
+    def _delivered(self) -> None:
+        self._delivered_at = self._seconds()
         if self._state in (RETRYING, HOLDING):
             self._log.info("collector {url}: takes results again", url=self._url)
-        self._error, self._failing_since, self._told_at = None, None, 0.0
+        self._error, self._failing_since, self._logged_at = None, None, 0.0
         if self._state != OK:
-            self._become(OK, self._now())
+            self._set_state(OK, self._now())
 
     def _failed(self, state: str, error: str) -> None:
         seconds = self._seconds()
         if self._failing_since is None:
             self._failing_since = seconds, self._now()
-        if self._taken_at is not None and seconds - self._taken_at < NOTICE_SECONDS:
+        if self._delivered_at is not None and seconds - self._delivered_at < NOTICE_SECONDS:
             return
-        is_new = state != self._state or not self._told_at
+        is_new = state != self._state or not self._logged_at
         self._error = error
         if state != self._state:
-            self._become(state, self._failing_since[1])
-        if is_new or seconds - self._told_at >= REMIND_SECONDS:
-            self._told_at = seconds
+            self._set_state(state, self._failing_since[1])
+        if is_new or seconds - self._logged_at >= REMIND_SECONDS:
+            self._logged_at = seconds
             self._log.warn(
-                "collector {url}: {error}; delivery is {state}, {pending} results are kept and"
+                "collector {url}: {error}; delivery is {state}, {pending} results are stored and"
                 " sent later",
                 url=self._url,
                 error=error,
@@ -126,5 +126,5 @@ class Availability:
                 pending=self._pending(),
             )
 
-    def _become(self, state: str, since: datetime) -> None:
+    def _set_state(self, state: str, since: datetime) -> None:
         self._state, self._since = state, since

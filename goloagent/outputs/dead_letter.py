@@ -12,7 +12,7 @@ import attrs
 
 from goloagent.jobs.job import Job
 from goloagent.outputs.batch import Batch
-from goloagent.outputs.retry import Response
+from goloagent.outputs.sink import Response
 from goloagent.wal.run_files import RunFiles
 from goloagent.wal.run_log import RunLogReader
 

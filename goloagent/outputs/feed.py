@@ -17,7 +17,8 @@ from goloagent.jobs.job import Job
 from goloagent.outputs.batch import Batch
 from goloagent.outputs.batch_size import BATCH_RESULTS, MAX_BATCH_RESULTS, AdaptiveBatchSize
 from goloagent.outputs.cursor import Cursor
-from goloagent.outputs.retry import Backoff, Response
+from goloagent.outputs.retry import Backoff
+from goloagent.outputs.sink import Response
 from goloagent.outputs.status import OK
 
 BATCH_SECONDS = 1.0

@@ -1,4 +1,4 @@
-"""The output to a collector: the client, and what an operator is told of it from start to stop."""
+"""The output to a collector, and its log lines at start and stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from goloagent.outputs.sinks.collector import CollectorSink
 
 @attrs.define
 class Output:
-    """A `collector` and its `availability`."""
+    """A sink and its availability."""
 
     collector: CollectorSink
     availability: Availability
@@ -22,12 +22,12 @@ class Output:
     _log = Logger()
 
     def start(self) -> None:
-        """Try the collector once, so that an operator learns early if it is missing."""
+        """Connect once, so that an operator sees early if the collector is missing."""
         self._checking = ensureDeferred(self._check())
         self._checking.addErrback(lambda failure: failure.trap(CancelledError))
 
     async def stop(self) -> None:
-        """Tell what is left, and close the connections."""
+        """Log how many results are pending, and close the connections."""
         if self._checking is not None:
             self._checking.cancel()
         self.availability.stopped()
@@ -38,7 +38,7 @@ class Output:
         is_plain = url.scheme == "http"
         if proxy is not None:
             self._log.info(
-                "collector {url}: by the proxy {proxy} ({variable})",
+                "collector {url}: through the proxy {proxy} ({variable})",
                 url=url,
                 proxy=proxy.url,
                 variable=proxy.variable,
@@ -47,5 +47,5 @@ class Output:
             self._log.warn("collector {url}: the token is sent unencrypted; use https://", url=url)
         error = await self.collector.check()
         if error is not None or proxy is None or not is_plain:
-            # Behind a proxy for plain HTTP nothing but the proxy can be connected to.
+            # A connection to a proxy for plain HTTP says nothing about the collector.
             self.availability.checked(error)

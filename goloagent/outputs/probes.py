@@ -1,7 +1,4 @@
-"""How often pushes may go that will probably be refused: politely, however many runs there are.
-
-Pure: no clock, no network.
-"""
+"""The rate of pushes that will probably be refused, which any number of runs share. Pure."""
 
 from __future__ import annotations
 
@@ -9,20 +6,19 @@ import attrs
 
 from goloagent.outputs.retry import PROBE_SECONDS
 
-# So many runs that are over, and so many that are live, may be refused with nothing taken in
-# between, before the output counts as one that refuses everything. With a probe every 30 s behind
-# them these are 270 requests in an hour.
+# After this number of refused runs, over or live, without a delivery between them, the backend
+# counts as one that refuses everything. With a probe every 30 s this makes 270 requests in an hour.
 FIRST_TRIES = 120
 FIRST_TRIES_OF_LIVE_RUNS = 30
 
 
 @attrs.define
 class ProbePacer:
-    """Pushes of runs that are not known to be taken.
+    """When to push for runs of which the backend has accepted nothing.
 
-    A run that was not tried yet goes at once while the output takes something now and then; one
-    that was refused waits for a probe, of which the output gets one every 30 s. When a probe is
-    taken, what was wrong may be mended: the next one goes at once.
+    The first try of a run is immediate while the backend accepts other runs. A refused run waits
+    for a probe, of which there is one every 30 s. If a probe is delivered, the setting may be
+    corrected, so the next probe is immediate.
     """
 
     _tries: int = attrs.field(default=FIRST_TRIES, init=False)
@@ -30,19 +26,19 @@ class ProbePacer:
     _next_at: float = attrs.field(default=0.0, init=False)
 
     def first_try_is_probe(self, live: bool) -> bool:
-        """Tell whether so many were refused that a first try has to wait for a probe's turn."""
+        """Return whether a first try must wait for a probe, because too many were refused."""
         return not (self._live_tries if live else self._tries)
 
     def first_try_in(self, now: float, live: bool) -> float:
-        """Return in how many seconds a run may be tried that never was."""
+        """Return the seconds until the first try of a run."""
         return self.probe_in(now) if self.first_try_is_probe(live) else 0.0
 
     def probe_in(self, now: float) -> float:
-        """Return in how many seconds the next probe may go."""
+        """Return the seconds until the next probe."""
         return max(0.0, self._next_at - now)
 
-    def taken(self, now: float, probe: bool) -> None:
-        """Note that the output took something; `probe` says that its run was refused before."""
+    def delivered(self, now: float, probe: bool) -> None:
+        """Note a delivery; `probe` if its run was refused before."""
         self._tries, self._live_tries = FIRST_TRIES, FIRST_TRIES_OF_LIVE_RUNS
         if probe:
             self._next_at = now
@@ -56,5 +52,5 @@ class ProbePacer:
         self.postpone(now)
 
     def postpone(self, now: float) -> None:
-        """Let no probe go for a while."""
+        """Delay the next probe."""
         self._next_at = now + PROBE_SECONDS

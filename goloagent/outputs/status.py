@@ -1,4 +1,4 @@
-"""How the delivery of one run's results to one output goes, as the API shows it."""
+"""The state of a delivery and of the collector, as the API shows them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ HOLDING = "holding"
 NONE = "none"
 """There is no output."""
 UNKNOWN = "unknown"
-"""Nothing was sent yet."""
+"""Nothing has been sent."""
 STATES = (OK, RETRYING, HOLDING)
 """From the best to the worst."""
 
 
 @attrs.frozen
 class DeliveryStatus:
-    """``ok``, ``retrying``, ``holding`` or ``none``; the last error, and the next attempt."""
+    """The state of one run's delivery, its last error, and the time of the next attempt."""
 
     state: str = OK
     last_error: str | None = None
@@ -28,7 +28,7 @@ class DeliveryStatus:
 
 @attrs.frozen
 class CollectorStatus:
-    """Where results go, and whether they get there.
+    """The collector, and whether it accepts results.
 
     Args:
         url: the collector's; null when there is none, and results are kept as logs.

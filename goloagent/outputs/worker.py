@@ -28,15 +28,13 @@ from goloagent.outputs.fair_queue import FairQueue
 from goloagent.outputs.feed import RunFeed, RunSource
 from goloagent.outputs.probes import ProbePacer
 from goloagent.outputs.retry import (
-    FEW_REFUSALS,
-    MANY_REFUSALS,
     PROBE_SECONDS,
+    REJECT_LIMIT,
+    REJECT_LIMIT_IF_MOST,
     Backoff,
-    Disposition,
-    Response,
-    classify,
     failures_until_smaller,
 )
+from goloagent.outputs.sink import Disposition, Response
 from goloagent.outputs.status import HOLDING, OK, RETRYING, STATES, DeliveryStatus
 
 RESTART_SECONDS = 30.0
@@ -255,7 +253,7 @@ class OutputWorker:
         if self._deadline is not None and self._clock.seconds() > self._deadline:
             raise _Stopped  # it did not heed being cancelled
         seconds = self._clock.seconds() - begun
-        verdict = classify(answer)
+        verdict = answer.disposition
         if verdict is Disposition.RETRY:
             self._fail(feed, batch, answer, seconds)
         elif verdict is Disposition.PAUSE and answer.certificate:
@@ -280,7 +278,7 @@ class OutputWorker:
         self._output_works()
         self._taken += 1
         self._size.taken(batch.results, batch.body_bytes, seconds)
-        self._probes.taken(now, probe=feed.is_probe)
+        self._probes.delivered(now, probe=feed.is_probe)
         feed.refusals = 0 if feed.is_probe else max(0, feed.refusals - batch.results)
         feed.succeed()
         self._commit(feed, delivered=batch.results)
@@ -318,7 +316,7 @@ class OutputWorker:
     def _refuse(self, feed: RunFeed, answer: Response) -> None:
         """Reject one result, or pause its run when the output refuses most of them."""
         results = feed.job.results
-        bound = FEW_REFUSALS if results.rejected >= results.delivered else MANY_REFUSALS
+        bound = REJECT_LIMIT_IF_MOST if results.rejected >= results.delivered else REJECT_LIMIT
         if feed.refusals + 1 < bound:
             feed.reject(answer)
             self._commit(feed, rejected=1)

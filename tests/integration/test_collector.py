@@ -12,7 +12,7 @@ from peers.certificate import self_signed
 from twisted.internet.defer import CancelledError
 from twisted.internet.ssl import PrivateCertificate
 
-from goloagent.outputs.retry import Disposition, Response, classify
+from goloagent.outputs.sink import Disposition, Response
 from goloagent.outputs.sinks import collector as collector_module
 from goloagent.outputs.sinks.collector import MAX_ANSWER_BYTES
 from goloagent.results.parser import MAX_BODY_BYTES
@@ -189,7 +189,7 @@ async def test_an_answer_before_the_body_is_sent_is_heard(server: Server, pusher
     for _ in range(20):
         result = await pusher.push(server.url, body=bytes(MAX_BODY_BYTES))
         assert result.status == 413
-        assert classify(result) is Disposition.SPLIT
+        assert result.disposition is Disposition.SPLIT
     await server.until(lambda: not server.open)
 
 
@@ -213,7 +213,7 @@ async def test_a_collector_that_hangs_is_left(server: Server, pusher: Pusher) ->
     assert not pushed.called
     pusher.clock.advance(0.1)
     result = await pushed
-    assert classify(result) is Disposition.RETRY
+    assert result.disposition is Disposition.RETRY
     assert result.error
     await server.until(lambda: not server.open)
 
@@ -232,7 +232,7 @@ async def test_a_dropped_connection_is_retried(
 
     server.script = drop
     result = await pusher.push(server.url)
-    assert classify(result) is Disposition.RETRY
+    assert result.disposition is Disposition.RETRY
     assert result.error
     assert len(server.requests) == 1
 
@@ -247,7 +247,7 @@ async def test_garbage_is_retried(server: Server, pusher: Pusher, data: bytes) -
         peer.transport.loseConnection()
 
     server.script = babble
-    assert classify(await pusher.push(server.url)) is Disposition.RETRY
+    assert (await pusher.push(server.url)).disposition is Disposition.RETRY
 
 
 @pytest_twisted.ensureDeferred
@@ -255,7 +255,7 @@ async def test_nobody_there_is_retried(server: Server, pusher: Pusher) -> None:
     """A refused connection is no answer, and says so."""
     await server.close()
     result = await pusher.push(server.url)
-    assert classify(result) is Disposition.RETRY
+    assert result.disposition is Disposition.RETRY
     assert "refused" in str(result)
 
 
@@ -267,7 +267,7 @@ async def test_a_connection_that_died_while_idle_costs_one_retry(
     await pusher.push(server.url)
     server.open[0].transport.abortConnection()
     await server.until(lambda: not server.open)
-    verdicts = [classify(await pusher.push(server.url)) for _ in range(2)]
+    verdicts = [(await pusher.push(server.url)).disposition for _ in range(2)]
     assert verdicts[-1] is Disposition.DELIVERED
     assert len(server.requests) <= 3
 
@@ -293,7 +293,7 @@ async def test_a_certificate_that_does_not_verify_holds(tls_server: Server, push
     """A self-signed certificate is a wrong setting: nothing is sent to who shows it."""
     result = await pusher.push(tls_server.url)
     assert result.certificate
-    assert classify(result) is Disposition.PAUSE
+    assert result.disposition is Disposition.PAUSE
     assert "certificate verify failed" in str(result)
     assert tls_server.requests == []
 
@@ -322,4 +322,4 @@ async def test_a_plain_server_on_a_tls_url_holds(server: Server, pusher: Pusher)
     pushed = pusher.push(server.url.replace("http:", "https:"))
     await server.until(lambda: bool(server.open))
     server.open[0].transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    assert classify(await pushed) is Disposition.PAUSE
+    assert (await pushed).disposition is Disposition.PAUSE

@@ -16,7 +16,7 @@ from twisted.internet.ssl import PrivateCertificate
 
 from goloagent.core.address import HttpUrl
 from goloagent.outputs.http import proxy as proxies
-from goloagent.outputs.retry import Response
+from goloagent.outputs.sink import Response
 
 TAKEN = Response(status=200)
 

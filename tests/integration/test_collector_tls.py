@@ -14,7 +14,7 @@ from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertifi
 
 from goloagent.outputs.http.tls import Tls
 from goloagent.outputs.http.token import TokenFile
-from goloagent.outputs.retry import Disposition, Response, classify
+from goloagent.outputs.sink import Disposition, Response
 
 TAKEN = Response(status=200)
 
@@ -84,10 +84,10 @@ async def test_an_authority_of_ones_own(
     tls = Tls.load(False, files["ca"], None, None)
     assert await push(serve(), tls=tls) == TAKEN
     wrong = await push(serve("127.0.0.2"), tls=tls)
-    assert classify(wrong) is Disposition.PAUSE
+    assert wrong.disposition is Disposition.PAUSE
     assert "certificate" in str(wrong)
     unknown = await push(serve(), tls=Tls())
-    assert classify(unknown) is Disposition.PAUSE
+    assert unknown.disposition is Disposition.PAUSE
     assert "certificate verify failed" in str(unknown)
 
 
@@ -102,7 +102,7 @@ async def test_a_client_certificate(
     tls = Tls.load(insecure, ca, files["certificate"], files["key"])
     assert await push(server, tls=tls) == TAKEN
     refused = await push(server, tls=Tls.load(insecure, ca, None, None))
-    assert classify(refused) is Disposition.PAUSE
+    assert refused.disposition is Disposition.PAUSE
     assert "certificate required" in str(refused)
     assert len(server.requests) == 1
 

@@ -16,7 +16,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IHostnameResolver
 from zope.interface import implementer
 
-from goloagent.outputs.retry import Response
+from goloagent.outputs.sink import Response
 
 TAKEN = Response(status=200)
 

@@ -40,7 +40,7 @@ async def test_a_missing_collector_is_logged_shown_and_remembered(
     await collector.close()
     await idle_agent.start()
     url = collector.url
-    line = f"collector {url}: not reachable (connection refused); results are kept and sent later"
+    line = f"collector {url}: not reachable (connection refused); results are stored"
     await until(lambda: line in idle_agent.log)
     job_id = await idle_agent.queue("shop", numbered.script(count=100), duration=1)
     await idle_agent.ended(job_id)
@@ -86,7 +86,9 @@ async def test_a_proxy_is_logged(idle_agent: Agent, tmp_path: Path, monkeypatch:
     monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:9")
     idle_agent.options["--collector"] = "http://collector.example:8082"
     await idle_agent.start()
-    line = "collector http://collector.example:8082: by the proxy http://127.0.0.1:9 (http_proxy)"
+    line = (
+        "collector http://collector.example:8082: through the proxy http://127.0.0.1:9 (http_proxy)"
+    )
     await until(lambda: line in idle_agent.log)
     await until(lambda: "not reachable (connection refused)" in idle_agent.log)
     assert "secret" not in idle_agent.log

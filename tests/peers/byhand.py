@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from goloagent.core.address import HttpUrl
 from goloagent.outputs.http.tls import Tls
-from goloagent.outputs.retry import Response
+from goloagent.outputs.sink import Response
 from goloagent.outputs.sinks.collector import CollectorSink, make_collector_sink
 
 BODY = b'[{"timestamp":"2026-01-02T03:04:05Z"}]'

@@ -1,1 +1,1 @@
-"""The HTTP client of the outputs: connections, proxies, TLS and tokens."""
+"""The HTTP client of outputs: connections, proxies, TLS and tokens."""

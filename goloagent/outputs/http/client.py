@@ -1,9 +1,8 @@
-"""The HTTP client of one collector: its connections, which are kept between requests, but not long.
+"""The HTTP client of one collector, with persistent connections.
 
-A connection that the collector will close is not kept, and none is older than
-`MAX_CONNECTION_SECONDS`, so that a change of a name's addresses is followed while the connection
-is busy. A request on a kept connection that ends before any byte of an answer is sent once more,
-on a new one: the collector closed it, and the request has a key by which a repeat is recognised.
+A connection is replaced after `MAX_CONNECTION_SECONDS`, so that changes of the name's addresses are
+followed. A request that fails on an idle connection before any byte of a response is sent once more
+on a new one, because the collector has closed it; its key identifies the repeat.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Client:
     """Sends requests over connections that `dialer` opens, whatever host their URI names.
 
     Args:
-        absolute: a proxy is at the far end, which wants the whole URI in the request line.
+        absolute: the request line has the whole URI, for a proxy.
     """
 
     def __init__(self, reactor: IReactorTime, dialer: Dialer, absolute: bool = False) -> None:
@@ -48,9 +47,9 @@ class Client:
         self._renew()
 
     def treq(self) -> HTTPClient:
-        """Return an interface to it that keeps no cookies."""
+        """Return its treq interface, which stores no cookies."""
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        # What treq asks for is a class of its own that it does not export.
+        # treq's type of the agent is a class that it does not export.
         return HTTPClient(self, cookiejar=no_cookies)  # type: ignore[arg-type]
 
     def request(
@@ -62,7 +61,7 @@ class Client:
     ) -> Deferred[IResponse]:
         """Send a request; `bodyProducer` may be started twice.
 
-        One that is cancelled fails with CancelledError, whatever its connection then reports.
+        A cancelled request fails with CancelledError, whatever its connection reports then.
         """
         cancelled = False
 
@@ -84,11 +83,11 @@ class Client:
         return outcome
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
-        """Return what opens a connection."""
+        """Return the dialer."""
         return self._dialer
 
     def close(self) -> Deferred[None]:
-        """Close the connections that are kept."""
+        """Close the idle connections."""
         closed: Deferred[None] = self._pool.closeCachedConnections()
         return closed
 
@@ -111,12 +110,12 @@ class Client:
             self._renew()
             response = await self._agent.request(method, uri, headers, body)
         if response.version < (b"HTTP", 1, 1) and self._pool.persistent:
-            # It closes each connection, without saying so as HTTP/1.1 does.
+            # HTTP/1.0 closes each connection without a header that says so.
             self._renew(persistent=False)
         return response
 
     def _renew(self, persistent: bool = True) -> None:
-        """Let the next request open a connection; one that is in use is closed when it is idle."""
+        """Replace the pool; a connection in use is closed once it is idle."""
         self._pool.closeCachedConnections()
         self._pool.cachedConnectionTimeout = 0
         self._since = self._reactor.seconds()

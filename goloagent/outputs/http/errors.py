@@ -1,4 +1,4 @@
-"""Why there was no answer, in words that a person understands."""
+"""The reason why a request got no response, as part of a sentence."""
 
 from __future__ import annotations
 
@@ -13,15 +13,27 @@ from twisted.python.failure import Failure
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived
 
 from goloagent.outputs.http.dialer import CONNECT_SECONDS
+from goloagent.outputs.http.tunnel import ProxyError
+
+_NETWORK = (
+    errors.ConnectError,
+    errors.ConnectionClosed,
+    OSError,
+    TlsError,
+    VerificationError,
+    ProxyError,
+)
 
 
-def in_words(error: Exception) -> str:
-    """Return the reason of a failed request or connection as part of a sentence."""
+def describe(error: Exception) -> str:
+    """Return the reason of a failed request or connection."""
     for cause in causes(error):
         if isinstance(cause, TlsError) and not isinstance(cause, SysCallError):
             return f"TLS: {_tls_reason(cause)}"
         if isinstance(cause, VerificationError):
             return "TLS: the certificate is not valid for the name in the URL"
+    if is_unexpected(error):
+        return f"unexpected {type(next(causes(error))).__name__}, see the agent's log"
     cause = next(causes(error))
     if isinstance(cause, errors.ConnectionRefusedError):
         return "connection refused"
@@ -39,15 +51,23 @@ def in_words(error: Exception) -> str:
 
 
 def is_certificate(error: Exception) -> bool:
-    """Tell whether TLS failed: that a person must mend."""
+    """Return whether TLS failed, which only an operator can repair."""
     return any(
         isinstance(cause, TlsError | VerificationError) and not isinstance(cause, SysCallError)
         for cause in causes(error)
     )
 
 
+def is_unexpected(error: Exception) -> bool:
+    """Return whether the cause is neither the peer nor the network, but a defect."""
+    # In a failed response it is the peer, whose garbage may raise any error in the parser.
+    return not isinstance(error, ResponseFailed) and not all(
+        isinstance(cause, _NETWORK) for cause in causes(error)
+    )
+
+
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield what an error of Twisted's client wraps, else the error itself."""
+    """Yield the errors inside an error of Twisted's client, or the error itself."""
     if isinstance(error, RequestTransmissionFailed | ResponseFailed):
         reasons: list[Failure] = error.reasons
         for reason in reasons:
@@ -58,6 +78,6 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _tls_reason(error: TlsError) -> str:
-    """Return OpenSSL's words, which come as tuples of library, function and reason."""
+    """Return OpenSSL's words, which are tuples of library, function and reason."""
     reasons = error.args[0] if error.args and isinstance(error.args[0], list) else []
     return "; ".join(entry[-1] for entry in reasons) or "the handshake failed"

@@ -1,7 +1,7 @@
-"""The proxy that the environment names for a URL, by the rules of Go's net/http. Pure.
+"""The proxy for a URL from the environment, by the rules of Go's net/http. Pure.
 
-``HTTP_PROXY`` is for http URLs, ``HTTPS_PROXY`` for https; ``NO_PROXY`` lists hosts that need none.
-Each may be in lower case. ``localhost`` and loopback addresses are never reached by a proxy.
+``HTTP_PROXY`` is for http URLs, ``HTTPS_PROXY`` for https; ``NO_PROXY`` lists hosts without one.
+Each may be in lower case. ``localhost`` and loopback addresses never use a proxy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from goloagent.core.address import (
 
 
 class ProxySettingError(Exception):
-    """The environment names a proxy that cannot be used; the message says how to mend it."""
+    """The environment has an invalid proxy; the message says what to change."""
 
 
 @attrs.frozen
@@ -36,7 +36,7 @@ class Proxy:
 
     @property
     def authorization(self) -> str | None:
-        """The value of ``Proxy-Authorization`` that the URL's user and password make."""
+        """The value of ``Proxy-Authorization`` for the user and password in the URL."""
         if self.url.userinfo is None:
             return None
         user, _, password = self.url.userinfo.partition(":")
@@ -48,7 +48,7 @@ def find(url: HttpUrl, environ: Mapping[str, str]) -> Proxy | None:
     """Return the proxy for `url`, or None.
 
     Raises:
-        ProxySettingError: the variable for it has no usable URL.
+        ProxySettingError: its variable has no valid URL.
     """
     variable, text = _variable(f"{url.scheme.upper()}_PROXY", environ)
     if not text or is_loopback(url.host):
@@ -56,7 +56,7 @@ def find(url: HttpUrl, environ: Mapping[str, str]) -> Proxy | None:
     _, excluded = _variable("NO_PROXY", environ)
     if any(_excludes(entry.strip().lower(), url) for entry in excluded.split(",")):
         return None
-    hint = f"mend or unset it, or list {url.host} in NO_PROXY"
+    hint = f"correct or unset it, or list {url.host} in NO_PROXY"
     if "://" in text and not text.lower().startswith(("http://", "https://")):
         raise ProxySettingError(
             f"{variable}: only http:// and https:// proxies are supported; {hint}"
@@ -78,7 +78,7 @@ def _variable(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _excludes(entry: str, url: HttpUrl) -> bool:
-    """Tell whether an entry of ``NO_PROXY`` names the host of `url`."""
+    """Return whether an entry of ``NO_PROXY`` names the host of `url`."""
     host = url.host.partition("%")[0].removesuffix(".")
     if not entry:
         return False

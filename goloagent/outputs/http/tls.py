@@ -1,6 +1,6 @@
-"""TLS towards a collector or a proxy: which certificates are accepted, and which one is shown.
+"""TLS to a collector or proxy: the accepted certificates, and the client certificate.
 
-Files are PEM and read once, at the start.
+Files are PEM, and are read once, at the start.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-
 
 
 class FileError(Exception):
-    """A file of an option cannot be used; the message names both and says why."""
+    """The file of an option is invalid; the message has the option, the file and the reason."""
 
 
 @attrs.frozen
 class Tls:
-    """How TLS connections of the agent are made.
+    """The settings of TLS connections.
 
     Args:
-        insecure: accept whatever certificate is shown.
-        authorities: accept what these certificates have signed, or None: what the system accepts.
-        identity: the certificate to show, its key and intermediate certificates.
+        insecure: accept every certificate.
+        authorities: accept certificates signed by these; None for those of the system.
+        identity: the client certificate, its key, and intermediate certificates.
     """
 
     insecure: bool = False
@@ -53,10 +53,10 @@ class Tls:
     def load(
         cls, insecure: bool, ca: Path | None, certificate: Path | None, key: Path | None
     ) -> Tls:
-        """Read what the options ``--collector-ca``, ``-cert`` and ``-key`` name.
+        """Read the files of ``--collector-ca``, ``--collector-cert`` and ``--collector-key``.
 
         Raises:
-            FileError: a file cannot be read or is not what it should be.
+            FileError: a file cannot be read or is invalid.
         """
         authorities = None if ca is None else _certificates("--collector-ca", ca)
         identity = None
@@ -66,7 +66,7 @@ class Tls:
         return cls(insecure, authorities, identity)
 
     def creator(self, host: str) -> IOpenSSLClientConnectionCreator:
-        """Return what makes connections to `host`, a parsed one."""
+        """Return a creator of connections to a parsed `host`."""
         host = host.partition("%")[0].removesuffix(".")
         if self.insecure:
             return _Unverified(host, CertificateOptions(verify=False, **self._own()).getContext())
@@ -96,7 +96,7 @@ class Tls:
 @implementer(IOpenSSLClientConnectionCreator)
 @attrs.frozen
 class _Unverified:
-    """Makes connections without a check of who answers."""
+    """Creates connections without a check of the peer."""
 
     host: str
     context: Context
@@ -132,9 +132,9 @@ def _certificates(option: str, path: Path) -> tuple[crypto.X509, ...]:
         raise FileError(f"{option} {path}: a certificate in it is damaged") from None
 
 
-def _key(certificate: crypto.X509, beside: Path, path: Path | None) -> crypto.PKey:
-    """Return the key of `certificate`, from a file of its own or from the certificate's."""
-    option, path = ("--collector-key", path) if path else ("--collector-cert", beside)
+def _key(certificate: crypto.X509, certificate_path: Path, path: Path | None) -> crypto.PKey:
+    """Return the key of a certificate, from its own file or from that of the certificate."""
+    option, path = ("--collector-key", path) if path else ("--collector-cert", certificate_path)
     text = read(option, path)
     if b"PRIVATE KEY-----" not in text:
         hint = "" if option == "--collector-key" else "; name its file with --collector-key"
@@ -149,6 +149,7 @@ def _key(certificate: crypto.X509, beside: Path, path: Path | None) -> crypto.PK
         context.check_privatekey()
     except (crypto.Error, ValueError, TlsError):
         raise FileError(
-            f"{option} {path}: the key is damaged, or not that of the certificate in {beside}"
+            f"{option} {path}: the key is damaged, or not that of the certificate in"
+            f" {certificate_path}"
         ) from None
     return key

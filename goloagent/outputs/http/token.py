@@ -1,4 +1,4 @@
-"""The bearer token for the collector: from a file, read again when the file has changed."""
+"""The bearer token for the collector, from a file that is read again when it changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TOKEN = re.compile(rb"[\x21-\x7e]+")
 
 @attrs.define
 class TokenFile:
-    """A token in the file at `path`; an unusable change is logged and the old token used on.
+    """The token in the file at `path`; after an invalid change the old token stays in use.
 
     Raises:
         FileError: the file cannot be read, or has no token.
@@ -29,25 +29,25 @@ class TokenFile:
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
-        self._version = self._look()
+        self._version = self._stat()
         self._token = self._read()
 
     @property
     def token(self) -> str:
-        """The token as the file has it now."""
-        version = self._look()
+        """The present token."""
+        version = self._stat()
         if version != self._version:
             self._version = version
             try:
                 self._token = self._read()
             except FileError as error:
-                self._log.warn("{error}; the token read before is used", error=error)
+                self._log.warn("{error}; the previous token stays in use", error=error)
             else:
-                self._log.info("the token for the collector is read again: {path}", path=self.path)
+                self._log.info("the token for the collector was read again: {path}", path=self.path)
         return self._token
 
-    def _look(self) -> tuple[int, ...] | None:
-        """Return what changes with the file's content."""
+    def _stat(self) -> tuple[int, ...] | None:
+        """Return values that change with the file's content."""
         try:
             status = self.path.stat()
         except OSError:

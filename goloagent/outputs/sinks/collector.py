@@ -1,8 +1,7 @@
-"""The collector at the other end of HTTP: pushes one batch and returns what became of it.
+"""The sink that posts batches to a collector over HTTP.
 
-Every push ends, and no end but a cancellation is an exception: what the network does is an
-`Response` too. An answer's status counts from its headers on; redirects and cookies are not for us.
-Decides nothing about it.
+Every push ends in bounded time. A response counts from its headers on; redirects are not followed,
+and cookies are not stored.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IConsumer, IReactorTime, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
@@ -25,12 +25,14 @@ from zope.interface import implementer
 
 from goloagent.core.address import HttpUrl, bracketed
 from goloagent.outputs.http.client import Client
-from goloagent.outputs.http.dialer import CONNECT_SECONDS, Dialer, Tunnel, Vet, quiet_factory
-from goloagent.outputs.http.errors import in_words, is_certificate
+from goloagent.outputs.http.dialer import CONNECT_SECONDS, Dialer, PeerCheck
+from goloagent.outputs.http.errors import describe, is_certificate, is_unexpected
 from goloagent.outputs.http.proxy import Proxy
+from goloagent.outputs.http.stream import quiet_factory
 from goloagent.outputs.http.tls import Tls
 from goloagent.outputs.http.token import TokenFile
-from goloagent.outputs.retry import Disposition, Response, classify
+from goloagent.outputs.http.tunnel import Tunnel
+from goloagent.outputs.sink import Disposition, Response
 
 PUSH_SECONDS = 30.0
 ANSWER_SECONDS = 2.0
@@ -48,13 +50,16 @@ class CollectorSink:
     proxy: Proxy | None = None
     token: TokenFile | None = None
     _http: HTTPClient = attrs.field(init=False)
+    _logged: set[type[BaseException]] = attrs.field(init=False, factory=set)
+
+    _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_http", self.client.treq())
 
     async def send(self, name: str, key: str, body: bytes) -> Response:
-        """Send the JSON array `body` as results of `name`; `key` lets a repeat be recognised."""
-        asking = self._http.post(
+        """Post the JSON array `body` as results of `name`; `key` identifies a repeat."""
+        request = self._http.post(
             _address(self.url, name),
             data=_Body(body),
             headers=self._headers(key),
@@ -62,42 +67,51 @@ class CollectorSink:
             unbuffered=True,
         )
         try:
-            response = await asking.addTimeout(PUSH_SECONDS, self.clock, _late)
+            response = await request.addTimeout(PUSH_SECONDS, self.clock, _raise_timeout)
         except CancelledError:
             raise
         except Exception as error:
-            return _no_answer(error)
+            return self._failed(error)
         text = _BodyPrefix()
         response.deliverBody(text)
-        # The status has decided: what the rest of the answer does changes nothing.
-        limit = self.clock.callLater(ANSWER_SECONDS, text.hang_up)
+        # The status decides, whatever happens to the body.
+        limit = self.clock.callLater(ANSWER_SECONDS, text.close)
         try:
             await text.over
         except CancelledError:
-            text.hang_up()
+            text.close()
             raise
         finally:
             if limit.active():
                 limit.cancel()
-        answer = Response(
-            status=response.code,
-            text=text.received.decode("utf-8", "replace"),
-        )
-        if classify(answer) is not Disposition.RETRY:
-            return answer
-        return attrs.evolve(answer, retry_after=_retry_after(response.headers))
+        received = Response(status=response.code, text=text.received.decode("utf-8", "replace"))
+        if received.disposition is not Disposition.RETRY:
+            return received
+        return attrs.evolve(received, retry_after=_retry_after(response.headers))
 
     async def check(self) -> str | None:
-        """Connect and close; return None if that worked, else why not. Sends no results."""
+        """Connect and close, without a request; return None, or the reason for a failure."""
         connecting = self.dialer.connect(quiet_factory(Protocol))
         try:
-            protocol = await connecting.addTimeout(CONNECT_SECONDS, self.clock, _late)
+            protocol = await connecting.addTimeout(CONNECT_SECONDS, self.clock, _raise_timeout)
         except CancelledError:
             raise
         except Exception as error:
-            return in_words(error)
+            return describe(error)
         protocol.transport.abortConnection()  # type: ignore[attr-defined]
         return None
+
+    def _failed(self, error: Exception) -> Response:
+        """Return the response for a push without one; log a defect once, in an `except` block."""
+        if is_unexpected(error) and type(error) not in self._logged:
+            self._logged.add(type(error))
+            self._log.failure("collector {url}: a push failed by a defect", url=self.url)
+        return Response(
+            error=describe(error),
+            certificate=is_certificate(error),
+            timed_out=isinstance(error, TimeoutError),
+            cut=isinstance(error, RequestTransmissionFailed | ResponseFailed),
+        )
 
     def _headers(self, key: str) -> Headers:
         headers = {
@@ -118,15 +132,15 @@ def make_collector_sink(
     tls: Tls,
     proxy: Proxy | None = None,
     token: TokenFile | None = None,
-    vet: Vet | None = None,
+    check_peer: PeerCheck | None = None,
 ) -> CollectorSink:
-    """Return the collector at `url`, reached by `proxy` if there is one."""
+    """Return the sink for the collector at `url`, through `proxy` if there is one."""
     first = url if proxy is None else proxy.url
     dialer = Dialer(reactor, first.host, first.port)
-    if vet is not None:
-        dialer.vet = vet
+    if check_peer is not None:
+        dialer.check_peer = check_peer
     if proxy is not None and proxy.url.scheme == "https":
-        # What is configured for the collector is not for the proxy.
+        # The options for certificates are for the collector alone.
         dialer.proxy_tls = Tls().creator(proxy.url.host)
     if url.scheme == "https":
         dialer.tls = tls.creator(url.host)
@@ -138,7 +152,7 @@ def make_collector_sink(
 
 
 class _Uri(URL):
-    """A URL without anything that a URI cannot have: treq must not convert it once more."""
+    """A URL that is a valid URI, which treq must not convert again."""
 
     def to_uri(self) -> _Uri:
         return self
@@ -146,17 +160,17 @@ class _Uri(URL):
 
 @lru_cache(maxsize=16)
 def _address(collector: HttpUrl, name: str) -> URL:
-    """Return where results of `name` are pushed to."""
+    """Return the URL for results of `name`."""
     return _Uri.from_text(f"{collector.to_uri()}/push/{name}")
 
 
-def _late(_: object, seconds: float) -> NoReturn:
+def _raise_timeout(_: object, seconds: float) -> NoReturn:
     raise TimeoutError(f"no answer within {seconds:g} s")
 
 
 @implementer(IBodyProducer)
 class _Body:
-    """A body handed over at once, so that an answer which does not wait for it is heard."""
+    """A body written at once, so that a response that does not wait for it is received."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -167,17 +181,17 @@ class _Body:
         return succeed(None)
 
     def pauseProducing(self) -> None:
-        """Do nothing: everything is produced."""
+        """Do nothing: the whole body is written."""
 
     def resumeProducing(self) -> None:
-        """Do nothing: everything is produced."""
+        """Do nothing: the whole body is written."""
 
     def stopProducing(self) -> None:
-        """Do nothing: everything is produced."""
+        """Do nothing: the whole body is written."""
 
 
 class _BodyPrefix(Protocol):
-    """Reads an answer's body as far as it may matter; drops one that is longer or stalls."""
+    """Reads the beginning of a response's body, and drops one that is longer or stalls."""
 
     transport: ITransport
 
@@ -194,16 +208,16 @@ class _BodyPrefix(Protocol):
         if not self.over.called:
             self.over.callback(None)
 
-    def hang_up(self) -> None:
-        """Read no more of it."""
+    def close(self) -> None:
+        """Stop reading."""
         if not self.over.called:
             self.over.callback(None)
         self.transport.loseConnection()
 
 
 def _retry_after(headers: Headers) -> float | None:
-    """Return the seconds that an answer asks to wait; its own clock decides what a date means."""
-    # Bytes: what a peer sends need not be text.
+    """Return the seconds that a response asks to wait; a date is relative to its own ``Date``."""
+    # Bytes, because a peer may send any.
     text = headers.getRawHeaders(b"Retry-After", [b""])[0]
     if text.isdigit():
         return float(text)
@@ -213,13 +227,3 @@ def _retry_after(headers: Headers) -> float | None:
         return max(0.0, (then - sent).total_seconds())
     except (ArithmeticError, IndexError, TypeError, ValueError):
         return None
-
-
-def _no_answer(error: Exception) -> Response:
-    """Return what became of a push that was not answered."""
-    return Response(
-        error=in_words(error),
-        certificate=is_certificate(error),
-        timed_out=isinstance(error, TimeoutError),
-        cut=isinstance(error, RequestTransmissionFailed | ResponseFailed),
-    )

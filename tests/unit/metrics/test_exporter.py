@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 from goloagent.jobs.job import Job, ResultCounts, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.metrics.exporter import Gauges, PrometheusExporter
-from goloagent.outputs.retry import Response
+from goloagent.outputs.sink import Response
 
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
 

@@ -16,7 +16,7 @@ from goloagent.outputs.availability import (
     Availability,
     CollectorStatus,
 )
-from goloagent.outputs.retry import Response
+from goloagent.outputs.sink import Response
 
 URL = "http://collector:8082"
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
@@ -43,7 +43,7 @@ class World:
             return answer
 
         self.clock.advance(after)
-        pushed = ensureDeferred(self.availability.watched(push)("name", "key", b"[]"))
+        pushed = ensureDeferred(self.availability.observed(push)("name", "key", b"[]"))
         assert pushed.result is answer
 
     def observe(self, event: LogEvent) -> None:
@@ -80,7 +80,8 @@ def test_a_collector_that_is_missing_at_the_start(world: World) -> None:
     assert world.log == [
         (
             "warn",
-            f"collector {URL}: not reachable (connection refused); results are kept and sent later",
+            f"collector {URL}: not reachable (connection refused); results are stored and sent"
+            " later",
         )
     ]
     world.pending = 5
@@ -89,7 +90,7 @@ def test_a_collector_that_is_missing_at_the_start(world: World) -> None:
     assert world.log[1:] == [
         (
             "warn",
-            f"collector {URL}: connection refused; delivery is retrying, 5 results are kept and"
+            f"collector {URL}: connection refused; delivery is retrying, 5 results are stored and"
             " sent later",
         )
     ]

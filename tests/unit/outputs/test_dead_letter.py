@@ -12,7 +12,7 @@ import pytest
 
 from goloagent.outputs.batch import Batch
 from goloagent.outputs.dead_letter import DeadLetterRun
-from goloagent.outputs.retry import Response
+from goloagent.outputs.sink import Response
 from goloagent.wal.run_log import RunLogWriter, open_reader
 
 LINE = '{"timestamp":"2026-01-02T03:04:05Z","url":"/\N{SNOWMAN}"}'.encode()

@@ -8,7 +8,8 @@ import pytest
 from unit.outputs.test_worker import AWAY, OK, World, results
 
 from goloagent.jobs.job import Job
-from goloagent.outputs.retry import PROBE_SECONDS, Response
+from goloagent.outputs.retry import PROBE_SECONDS
+from goloagent.outputs.sink import Response
 from goloagent.outputs.status import DeliveryStatus
 from goloagent.outputs.worker import RESTART_SECONDS
 

@@ -8,12 +8,8 @@ import pytest
 from unit.outputs.test_worker import OK, Push, World, results
 
 from goloagent.outputs.batch_size import BATCH_RESULTS
-from goloagent.outputs.retry import (
-    LONGEST_DELAY_SECONDS,
-    LONGEST_RETRY_AFTER_SECONDS,
-    PROBE_SECONDS,
-    Response,
-)
+from goloagent.outputs.retry import MAX_DELAY_SECONDS, MAX_RETRY_AFTER_SECONDS, PROBE_SECONDS
+from goloagent.outputs.sink import Response
 
 HOUR_SECONDS = 3600
 STEP_SECONDS = 0.05
@@ -42,7 +38,7 @@ def test_r5_an_hour_of_outage_is_few_requests(answer: Response) -> None:
     gaps = [later - earlier for earlier, later in pairwise(times)]
     print(f"R5: {answer}: {len(times)} requests an hour, gaps {min(gaps):.1f} to {max(gaps):.1f} s")
     assert len(times) <= MOST_REQUESTS
-    assert max(gaps) <= LONGEST_DELAY_SECONDS + 2 * STEP_SECONDS
+    assert max(gaps) <= MAX_DELAY_SECONDS + 2 * STEP_SECONDS
     assert len({round(gap) for gap in gaps[10:]}) > 10, "the requests have a beat"
     # Each is the first batch again, or the beginning of it.
     assert {push.key.rpartition("-")[0] for push in world.pushes} == {"job-1/0"}
@@ -50,7 +46,7 @@ def test_r5_an_hour_of_outage_is_few_requests(answer: Response) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "waited"), [(7.0, 7.0), (300.0, 300.0), (86400.0, LONGEST_RETRY_AFTER_SECONDS)]
+    ("asked", "waited"), [(7.0, 7.0), (300.0, 300.0), (86400.0, MAX_RETRY_AFTER_SECONDS)]
 )
 def test_r5_retry_after_is_honoured(asked: float, waited: float) -> None:
     """The collector may ask for a wait of up to 300 s, and gets it."""

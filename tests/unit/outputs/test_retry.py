@@ -6,14 +6,8 @@ import random
 
 import pytest
 
-from goloagent.outputs.retry import (
-    FIRST_DELAY_SECONDS,
-    LONGEST_DELAY_SECONDS,
-    Backoff,
-    Disposition,
-    Response,
-    classify,
-)
+from goloagent.outputs.retry import FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS, Backoff
+from goloagent.outputs.sink import Disposition, Response
 
 DIVIDED = {400, 413, 422}
 RETRIED = {408, 425, 429}
@@ -30,7 +24,7 @@ def test_every_status_has_its_verdict() -> None:
             verdict = Disposition.RETRY
         else:
             verdict = Disposition.PAUSE
-        assert classify(Response(status=status, retry_after=1.0, text="x")) is verdict, status
+        assert Response(status=status, retry_after=1.0, text="x").disposition is verdict, status
 
 
 @pytest.mark.parametrize(
@@ -40,7 +34,7 @@ def test_no_answer_is_retried_but_for_a_certificate(
     certificate: bool, verdict: Disposition
 ) -> None:
     """What the network does passes; a wrong certificate waits for a person."""
-    assert classify(Response(error="no", certificate=certificate)) is verdict
+    assert Response(error="no", certificate=certificate).disposition is verdict
 
 
 def test_an_answer_is_told_in_short() -> None:
@@ -58,8 +52,8 @@ def test_delays_have_full_jitter_below_a_doubling_bound() -> None:
         delays = [backoff.next_delay(None) for backoff in backoffs]
         assert 0 <= min(delays) < 0.05 * bound
         assert 0.95 * bound < max(delays) <= bound
-        bound = min(2 * bound, LONGEST_DELAY_SECONDS)
-    assert bound == LONGEST_DELAY_SECONDS
+        bound = min(2 * bound, MAX_DELAY_SECONDS)
+    assert bound == MAX_DELAY_SECONDS
 
 
 def test_an_answer_resets_the_delays() -> None:

@@ -21,12 +21,8 @@ from goloagent.outputs.batch import Batch
 from goloagent.outputs.batch_size import BATCH_RESULTS
 from goloagent.outputs.fair_queue import PUSHES_AT_A_TIME
 from goloagent.outputs.feed import BATCH_SECONDS
-from goloagent.outputs.retry import (
-    FEW_REFUSALS,
-    MANY_REFUSALS,
-    PROBE_SECONDS,
-    Response,
-)
+from goloagent.outputs.retry import PROBE_SECONDS, REJECT_LIMIT, REJECT_LIMIT_IF_MOST
+from goloagent.outputs.sink import Response
 from goloagent.outputs.status import DeliveryStatus
 from goloagent.outputs.worker import OutputWorker
 from goloagent.results.line_counter import LineCounter
@@ -598,7 +594,7 @@ def test_when_most_results_are_refused_their_run_holds(world: World) -> None:
     world.end(good, results(256))
     world.settle()
     assert (good.results.delivered, world.status(good).state) == (256, "ok")
-    assert odd.results.rejected == FEW_REFUSALS - 1
+    assert odd.results.rejected == REJECT_LIMIT_IF_MOST - 1
     assert (world.status(odd).state, world.status(odd).last_error) == (
         "holding",
         "most results are refused: 400 schema",
@@ -607,7 +603,7 @@ def test_when_most_results_are_refused_their_run_holds(world: World) -> None:
     world.clock.pump([0.5] * 250)
     probes = [push.seconds for push in world.pushes[requests:]]
     assert probes[:4] == [30, 60, 90, 120]
-    assert odd.results.rejected == FEW_REFUSALS - 1
+    assert odd.results.rejected == REJECT_LIMIT_IF_MOST - 1
     assert odd.results.delivered == 256 - odd.results.rejected
     assert world.status(odd).state == "ok"
     assert odd.fully_delivered
@@ -615,7 +611,7 @@ def test_when_most_results_are_refused_their_run_holds(world: World) -> None:
 
 def test_a_stretch_of_refused_results_is_rejected_and_passed(world: World) -> None:
     """Neighbours that the collector refuses do not hold a run whose other results it takes."""
-    refused = range(300, 300 + MANY_REFUSALS - 1)
+    refused = range(300, 300 + REJECT_LIMIT - 1)
     world.answer = refuse(*refused)
     job = world.begin()
     world.end(job, results(1000))
@@ -630,7 +626,7 @@ def test_a_setting_that_becomes_wrong_holds_after_a_full_batch(world: World) -> 
     job = world.begin()
     world.end(job, results(2000))
     world.settle()
-    assert (job.results.delivered, job.results.rejected) == (600, MANY_REFUSALS - 1)
+    assert (job.results.delivered, job.results.rejected) == (600, REJECT_LIMIT - 1)
     assert world.status(job).state == "holding"
 
 

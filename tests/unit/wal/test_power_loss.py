@@ -36,7 +36,8 @@ from goloagent.jobs.job import Job, State
 from goloagent.jobs.repository import JobRepository
 from goloagent.jobs.spec import JobSpec
 from goloagent.outputs.dead_letter import DeadLetterRun
-from goloagent.outputs.retry import Backoff, Response
+from goloagent.outputs.retry import Backoff
+from goloagent.outputs.sink import Response
 from goloagent.outputs.worker import OutputWorker
 from goloagent.runs.recovery import Recovery
 from goloagent.wal.result_writer import ResultWriter

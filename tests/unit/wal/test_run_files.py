@@ -13,7 +13,7 @@ from goloagent.jobs.job import Job
 from goloagent.jobs.spec import JobSpec
 from goloagent.outputs.batch import Batch
 from goloagent.outputs.dead_letter import open_for_delivery
-from goloagent.outputs.retry import Response
+from goloagent.outputs.sink import Response
 from goloagent.wal.run_files import RunFiles
 from goloagent.wal.run_log import LogPathError, RunLogWriter
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from conftest import LoggedErrors
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
@@ -19,7 +20,7 @@ from zope.interface import implementer
 from goloagent.core.address import HttpUrl
 from goloagent.outputs.http.client import MAX_CONNECTION_SECONDS
 from goloagent.outputs.http.tls import Tls
-from goloagent.outputs.retry import Disposition, Response, classify
+from goloagent.outputs.sink import Disposition, Response
 from goloagent.outputs.sinks.collector import (
     ANSWER_SECONDS,
     MAX_ANSWER_BYTES,
@@ -251,7 +252,7 @@ def test_garbage_is_no_answer(world: World, answer: bytes) -> None:
     [given] = world.answers
     assert given.status is None
     assert given.error
-    assert classify(given) is Disposition.RETRY
+    assert given.disposition is Disposition.RETRY
     world.push()
     world.accept()
 
@@ -273,7 +274,7 @@ def test_a_redirect_is_not_followed(world: World, status: int) -> None:
     world.answered(
         b"HTTP/1.1 %d Moved\r\nLocation: /base/push/shop\r\nContent-Length: 0\r\n\r\n" % status
     )
-    assert classify(world.answers[0]) is Disposition.PAUSE
+    assert world.answers[0].disposition is Disposition.PAUSE
     assert len(world.tcpClients) == 1
     assert world.lines[0].value().count(b"POST") == 1
 
@@ -283,7 +284,7 @@ def test_informational_answers_are_passed_over(world: World) -> None:
     line = world.answered(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 1000)
     assert world.answers == []
     line.protocol.dataReceived(b"HTTP/1.1 204 No Content\r\n\r\n")
-    assert classify(world.answers[0]) is Disposition.DELIVERED
+    assert world.answers[0].disposition is Disposition.DELIVERED
 
 
 @pytest.mark.parametrize(
@@ -299,7 +300,7 @@ def test_an_answer_before_the_body_is_sent_counts(
     line.pauseProducing()  # it takes nothing more
     line.protocol.dataReceived(b"HTTP/1.1 %d x\r\nConnection: close\r\n\r\n" % status)
     line.lose(ConnectionLost())
-    assert classify(world.answers[0]) is verdict
+    assert world.answers[0].disposition is verdict
 
 
 # No answer.
@@ -328,7 +329,7 @@ def test_a_connection_that_dies_before_the_headers_end(
     line.lose(end)
     [answer] = world.answers
     assert answer.status is None
-    assert classify(answer) is Disposition.RETRY
+    assert answer.disposition is Disposition.RETRY
 
 
 def test_a_name_that_stops_resolving(world: World) -> None:
@@ -338,7 +339,7 @@ def test_a_name_that_stops_resolving(world: World) -> None:
     world.advance(PUSH_SECONDS)
     [answer] = world.answers
     assert "collector" in (answer.error or "")
-    assert classify(answer) is Disposition.RETRY
+    assert answer.disposition is Disposition.RETRY
     world.resolves = True
     world.answered(HEAD + b"Content-Length: 0\r\n\r\n")
     assert world.answers[1:] == [Response(200)]
@@ -351,7 +352,20 @@ def test_a_connection_that_is_never_accepted(world: World) -> None:
     assert seconds == 10
     factory.clientConnectionFailed(None, Failure(TimeoutError("too slow")))
     world.advance(PUSH_SECONDS)
-    assert classify(world.answers[0]) is Disposition.RETRY
+    assert world.answers[0].disposition is Disposition.RETRY
+
+
+def test_a_defect_is_logged_once_and_retried(
+    world: World, logged_errors: LoggedErrors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that is not the network's is logged with its traceback; the batch is retried."""
+    monkeypatch.setattr(world.collector.dialer, "check_peer", lambda ours, theirs: 1 / 0)
+    for number in range(3):
+        world.push()
+        world.accept()
+        assert world.answers[number].error == "unexpected ZeroDivisionError, see the agent's log"
+        assert world.answers[number].disposition is Disposition.RETRY
+    assert len(logged_errors.flush(ZeroDivisionError)) == 1
 
 
 # Retry-After.
