@@ -50,7 +50,7 @@ from goloagent.http.ui.assets import PageRoutes
 from goloagent.jobs.damaged_rows import DamagedRows
 from goloagent.jobs.queue_files import QueuedJobs
 from goloagent.jobs.repository import JobRepository
-from goloagent.load.rpc_client import connect, is_free, rpc_endpoint
+from goloagent.load.connector import connect, is_free, rpc_endpoint
 from goloagent.metrics.exporter import Gauges, PrometheusExporter
 from goloagent.metrics.loop_lag import EventLoopLag
 from goloagent.outputs.availability import Availability
@@ -385,7 +385,7 @@ class Components:
             now=now,
             prepare=preparer.prepare,
             spawn=self._processes.spawn,
-            connect=lambda users: connect(self.reactor, self._rpc, users),
+            connect=lambda client: connect(self.reactor, self._rpc, client),
             is_foreign_listener=self._processes.is_foreign_listener,
             save=self._jobs.save,
             commit=lambda job: self.syncer.save(partial(self._jobs.change, job)),

@@ -16,6 +16,8 @@ METHOD, SEQUENCE, ERROR = b"ServiceMethod", b"Seq", b"Error"
 REQUEST = (Field(METHOD, STRING), Field(SEQUENCE, UINT))
 RESPONSE = (*REQUEST, Field(ERROR, STRING))
 
+MAX_ERROR_BYTES = 1024  # a longer error is cut
+
 _REQUEST_ID, _EMPTY_ID, _RESPONSE_ID, _INVALID_ID = 65, 66, 67, 68
 
 DEFINE_REQUEST = struct_definition(_REQUEST_ID, b"Request", REQUEST)

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from goloagent.core.host_fault import HostFault
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.jobs.job import FailureReason, Job, State
+from goloagent.load.executor import ClosedLoop
 from goloagent.load.rpc_client import RpcClient
 from goloagent.runs import connection, messages, outcome
 from goloagent.runs.dependencies import RunDependencies
@@ -41,7 +42,7 @@ class Run:
         self._connecting: Deferred[None] = succeed(None)
         self._recorder: OutputRecorder | None = None
         self._rpc = RpcClient(
-            job.spec.users,
+            ClosedLoop(job.spec.users),
             job.calls,
             lambda: self._machine.handle(Event.CALLS_DRAINED),
             self._connection_lost,

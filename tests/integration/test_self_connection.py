@@ -9,26 +9,30 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
 
 from goloagent.jobs.job import CallCounts
-from goloagent.load.rpc_client import RpcClient, connect, is_free
+from goloagent.load.connector import connect, is_free
+from goloagent.load.executor import ClosedLoop
+from goloagent.load.rpc_client import RpcClient
 
 
 @pytest_twisted.ensureDeferred
-async def test_nobody_listens() -> None:
-    """An answer from one's own socket is neither a stranger on the port nor a load test."""
+async def test_a_self_connection_is_no_listener() -> None:
+    """A socket's connection to itself is neither a foreign listener nor a load test."""
     from twisted.internet import reactor
 
     port = free_port()
     itself = TCP4ClientEndpoint(reactor, "127.0.0.1", port, bindAddress=("127.0.0.1", port))
     assert await is_free(itself)
-    told: list[object] = []
-    users = RpcClient(1, CallCounts(), lambda: told.append("returned"), told.append)
-    connecting = connect(reactor, itself, users)
-    # The attempt and the closing of its socket, which is told in a later turn of the reactor.
-    while not users.at_itself:
+    reports: list[object] = []
+    client = RpcClient(
+        ClosedLoop(1), CallCounts(), lambda: reports.append("drained"), reports.append
+    )
+    connecting = connect(reactor, itself, client)
+    # The attempt, then the close of its socket, which a later turn of the reactor reports.
+    while not client.is_self_connection:
         await deferLater(reactor, 0)
-    while users.transport.connected:
+    while client.transport.connected:
         await deferLater(reactor, 0)
     assert not connecting.called
     connecting.addErrback(lambda failure: failure.trap(CancelledError))
     connecting.cancel()
-    assert told == []
+    assert reports == []

@@ -1,4 +1,4 @@
-"""A load test at the other end of a connection in memory, answering as Go's net/rpc does."""
+"""An RPC client under test, and a load test at the other end of a connection in memory."""
 
 from __future__ import annotations
 
@@ -10,107 +10,125 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from goloagent.jobs.job import CallCounts
+from goloagent.load.executor import ClosedLoop
 from goloagent.load.rpc_client import RpcClient
-from goloagent.netrpc.conversation import Call, Server
+from goloagent.netrpc import Call, Server
 
-HERE = IPv4Address("TCP", "127.0.0.1", 40000)
-THERE = IPv4Address("TCP", "127.0.0.1", 9999)
+LOCAL = IPv4Address("TCP", "127.0.0.1", 40000)
+REMOTE = IPv4Address("TCP", "127.0.0.1", 9999)
+
+
+class Reports:
+    """The counts and callbacks of a client."""
+
+    def __init__(self) -> None:
+        self.calls = CallCounts()
+        self.drained = 0
+        self.lost: list[str | None] = []
+
+    def client(self, users: int) -> RpcClient:
+        """Return a client that drives a closed loop."""
+
+        def drained() -> None:
+            self.drained += 1
+
+        return RpcClient(ClosedLoop(users), self.calls, drained, self.lost.append)
 
 
 class Wire(StringTransport):
-    """A TCP transport that keeps what is written, and fails the test for a write after its end."""
+    """A TCP transport in memory, which is its own socket; a write after its close is an error."""
 
-    def __init__(self, host: IPv4Address = HERE, peer: IPv4Address = THERE) -> None:
+    def __init__(self, host: IPv4Address = LOCAL, peer: IPv4Address = REMOTE) -> None:
         super().__init__(hostAddress=host, peerAddress=peer)
         self.no_delay = False
-        self.gone = False
+        self.is_closed = False
         self.was_reset = False
-        # How much is taken at once; the rest is sent by and by.
-        self.takes_bytes = 1 << 20
-        # What was not taken at once.
-        self.written_bytes = 0
+        # The space in the socket's send buffer; the transport buffers the rest.
+        self.socket_bytes = 1 << 20
+        self.buffered_bytes = 0
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         self.no_delay = enabled
 
     def abortConnection(self) -> None:
-        self.gone = self.was_reset = True
+        self.is_closed = self.was_reset = True
 
     def loseConnection(self) -> None:
-        assert self.producer is None, "it would wait for what is produced"
-        self.gone = True
+        assert self.producer is None, "a transport with a producer does not close"
+        self.is_closed = True
 
     def getHandle(self) -> Wire:
         return self
 
     def send(self, data: bytes) -> int:
-        if not self.takes_bytes:
+        if not self.socket_bytes:
             raise BlockingIOError
-        taken = data[: self.takes_bytes]
-        self.takes_bytes -= len(taken)
-        self._write(taken)
-        return len(taken)
+        accepted = data[: self.socket_bytes]
+        self.socket_bytes -= len(accepted)
+        self._write(accepted)
+        return len(accepted)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         super().registerProducer(producer, streaming)
         if not streaming:
             producer.resumeProducing()
 
-    def empty(self) -> None:
-        """Have the socket take all that waits, and as much more as before."""
-        self.takes_bytes = 1 << 20
+    def flush(self) -> None:
+        """Empty the transport's buffer into the socket, which has space again."""
+        self.socket_bytes = 1 << 20
         if self.producer is not None:
             self.producer.resumeProducing()
 
     def write(self, data: bytes) -> None:
-        self.written_bytes += len(data)
+        self.buffered_bytes += len(data)
         self._write(data)
 
     def _write(self, data: bytes) -> None:
-        assert not self.gone, "a write after the connection's end"
+        assert not self.is_closed, "a write after the close"
         super().write(data)
 
 
 class Peer:
-    """A load test connected to `users`: takes their calls and answers when told."""
+    """A load test connected to `client`, which replies when the test asks for it."""
 
-    def __init__(self, users: RpcClient) -> None:
-        self._users = users
+    def __init__(self, client: RpcClient) -> None:
+        self._client = client
         self._server = Server()
-        self._waiting: deque[Call] = deque()
+        self._outstanding: deque[Call] = deque()
         self.methods: set[str] = set()
         self.wire = Wire()
-        users.makeConnection(self.wire)
+        client.makeConnection(self.wire)
 
     @property
-    def waiting(self) -> int:
-        """How many calls came and were not answered."""
-        self._take()
-        return len(self._waiting)
+    def outstanding(self) -> int:
+        """The number of calls without a reply."""
+        self._receive()
+        return len(self._outstanding)
 
     def replies(self, count: int = 1, error: str | None = None, last_first: bool = False) -> bytes:
         """Encode the replies to `count` calls, the oldest or the newest."""
-        self._take()
-        pop = self._waiting.pop if last_first else self._waiting.popleft
+        self._receive()
+        pop = self._outstanding.pop if last_first else self._outstanding.popleft
         return b"".join(self._server.reply(pop(), error) for _ in range(count))
 
-    def answer(self, count: int = 1, error: str | None = None) -> None:
-        """Answer `count` calls in one chunk."""
+    def reply(self, count: int = 1, error: str | None = None) -> None:
+        """Reply to `count` calls in one chunk."""
         self.send(self.replies(count, error))
 
     def send(self, data: bytes) -> None:
-        """Send bytes; what comes after the connection's end gets nowhere."""
-        if not self.wire.gone:
-            self._users.dataReceived(data)
+        """Send bytes, unless the connection is closed."""
+        if not self.wire.is_closed:
+            self._client.dataReceived(data)
 
     def close(self) -> None:
-        """End the connection, unless it has ended."""
-        if not self.wire.gone:
-            self.wire.gone = True
-            self._users.connectionLost(Failure(ConnectionDone()))
+        """Close the connection, unless it is closed."""
+        if not self.wire.is_closed:
+            self.wire.is_closed = True
+            self._client.connectionLost(Failure(ConnectionDone()))
 
-    def _take(self) -> None:
+    def _receive(self) -> None:
         calls = self._server.receive(self.wire.value())
         self.wire.clear()
-        self._waiting += calls
+        self._outstanding += calls
         self.methods |= {call.method for call in calls}

@@ -178,7 +178,7 @@ class OneRun:
     def answer(self, count: int | None = None, error: str | None = None) -> None:
         """Have the load test answer some calls, or all that wait."""
         assert self.peer is not None
-        self.peer.answer(self.peer.waiting if count is None else count, error)
+        self.peer.reply(self.peer.outstanding if count is None else count, error)
 
     def exit(self, code: int | None = 0, signal_number: int | None = None) -> None:
         """Have the process end, and the kernel its connection, which is noticed later."""
@@ -330,7 +330,7 @@ class OneRun:
         if self.connecting is not None:
             assert self.connecting.called
         if self.peer is not None:
-            assert self.peer.wire.gone
+            assert self.peer.wire.is_closed
         tally = LineCounter()
         tally.feed(self.log.out)
         tally.close()

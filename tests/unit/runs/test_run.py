@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectingCancelledError, DNSLookupError
 from twisted.logger import Logger
-from unit.load.peer import THERE
+from unit.load.peer import REMOTE
 from unit.runs.one_run import NOW, RESULT, OneRun
 
 from goloagent.concurrency.cooperation import TURN_SECONDS
@@ -337,7 +337,7 @@ def test_a_stranger_took_the_port() -> None:
     one.launched()
     one.connected()
     assert one.peer is not None
-    assert (one.peer.waiting, one.peer.wire.gone) == (0, True)
+    assert (one.peer.outstanding, one.peer.wire.is_closed) == (0, True)
     assert one.story[-1] == "SIGTERM"
     one.exit(None, signal.SIGTERM)
     one.close()
@@ -352,7 +352,7 @@ def test_no_call_before_it_is_known_whom_to() -> None:
     one.launched()
     one.connected()
     assert one.peer is not None
-    assert (one.peer.waiting, one.job.state) == (0, State.STARTING)
+    assert (one.peer.outstanding, one.job.state) == (0, State.STARTING)
     one.exit(3)
     one.close()
     one.check(State.FAILED, "exited")
@@ -543,7 +543,7 @@ def test_cancel(phase: Phase, cause: FailureReason, state: State) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [CancelledError(), ConnectingCancelledError(THERE)], ids=["deferred", "endpoint"]
+    "error", [CancelledError(), ConnectingCancelledError(REMOTE)], ids=["deferred", "endpoint"]
 )
 def test_cancel_while_preparing(error: Exception) -> None:
     """Preparing is abandoned, in whichever way Twisted then says so, and nothing is logged."""
@@ -690,10 +690,10 @@ def possible(one: OneRun, launched: list[bool]) -> dict[str, Callable[[], object
         things["accepts"] = one.connected
         things["unreachable"] = lambda: one.connecting.errback(DNSLookupError())  # type: ignore
     heard = one.peer is not None and one.peer.wire.producerState == "producing"
-    if one.peer is not None and not one.peer.wire.gone and heard:
+    if one.peer is not None and not one.peer.wire.is_closed and heard:
         things["garbage"] = lambda: one.peer.send(b"\xfc\x40\0\0\0")  # type: ignore[union-attr]
         things["hangs up"] = one.peer.close
-        if one.peer.waiting:
+        if one.peer.outstanding:
             things["answers"] = one.answer
             things["answers one"] = lambda: one.answer(1)
             things["fails one"] = lambda: one.answer(1, "no")

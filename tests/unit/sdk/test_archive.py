@@ -15,10 +15,11 @@ from goloagent.sdk import archive
 MODULES = [
     "goloagent/__init__.py",
     "goloagent/netrpc/__init__.py",
-    "goloagent/netrpc/conversation.py",
+    "goloagent/netrpc/client.py",
     "goloagent/netrpc/decoder.py",
     "goloagent/netrpc/gob.py",
     "goloagent/netrpc/headers.py",
+    "goloagent/netrpc/server.py",
     "goloagent/netrpc/value_skipper.py",
     "goloagent/netrpc/wiretypes.py",
     "goloagent/sdk/__init__.py",

@@ -39,7 +39,7 @@ def outcome_of(client: Client, pieces: Iterator[bytes]) -> tuple[int, list[str],
 def client_at(number: int, count: int) -> Client:
     """Make a client that waits for `count` replies, numbered from `number` on."""
     client = Client()
-    client._next = number
+    client._next_sequence = number
     client.calls("Server.Run", count)
     return client
 
@@ -168,7 +168,7 @@ def test_calls_in_a_row_are_calls_one_by_one(number: int, counts: list[int], met
     """The fast path for calls gives the bytes of the plain one, at every width of number."""
     name = method.encode(errors="replace")
     client = Client()
-    client._next = number
+    client._next_sequence = number
     together = b"".join(client.calls(name.decode(), count) for count in counts)
     alone = [headers.request(name, number + n) + headers.EMPTY for n in range(sum(counts))]
     if number == 0 and alone:

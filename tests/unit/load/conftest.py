@@ -1,0 +1,12 @@
+"""Fixtures of the tests of an RPC client."""
+
+from __future__ import annotations
+
+import pytest
+from unit.load.peer import Reports
+
+
+@pytest.fixture
+def reports() -> Reports:
+    """The reports and counts of the client under test."""
+    return Reports()
