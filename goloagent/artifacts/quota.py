@@ -1,8 +1,4 @@
-"""How much binaries may hold in all, and which of them make room for another. Pure.
-
-Counted by content, as it lies on disk: binaries that hold the same cost it once, and only together
-do they give it back.
-"""
+"""The quota of stored artifacts, by content: which contents to evict for another."""
 
 from __future__ import annotations
 
@@ -12,34 +8,34 @@ from goloagent.jobs.database import Content
 
 
 class QuotaExceeded(Exception):
-    """There is none for a binary, as jobs need the others; the message is a sentence."""
+    """A binary exceeds the quota beside those that jobs need; the message is a sentence."""
 
 
 def select_evictions(
     stored: Sequence[Content], needed: Collection[str], incoming: Content, max_bytes: int
 ) -> list[Content]:
-    """Return which contents to remove, the first of `stored` first, so that `coming` has room.
+    """Return the contents to remove, in the order of `stored`, until `incoming` fits.
 
     Args:
-        stored: what there is, that one first that was uploaded last ago.
-        needed: the SHA-256 of those that stay in any case.
+        stored: the stored contents, that with the oldest last upload first.
+        needed: the SHA-256 of contents that must stay.
 
     Raises:
-        QuotaExceeded: `coming` is not stored yet, and would not have room without them.
+        QuotaExceeded: `incoming` is not stored yet and would not fit even without them.
     """
     sizes = {content.sha256: content.size for content in (*stored, incoming)}
     excess = sum(sizes.values()) - max_bytes
-    removed = []
+    evicted = []
     for content in stored:
         if excess <= 0:
             break
         if content.sha256 not in needed and content.sha256 != incoming.sha256:
-            removed.append(content)
+            evicted.append(content)
             excess -= content.size
     if excess > 0 and incoming not in stored:
         needed_bytes = sum(content.size for content in stored if content.sha256 in needed)
         raise QuotaExceeded(
-            f"There is no room for a binary of {incoming.size} bytes: all binaries may have "
-            f"{max_bytes} bytes (--max-binaries), and queued or running jobs need {needed_bytes}."
+            f"a binary of {incoming.size} bytes exceeds the quota: all binaries may have "
+            f"{max_bytes} bytes (--max-binaries), and queued or running jobs need {needed_bytes}"
         )
-    return removed
+    return evicted

@@ -1,4 +1,4 @@
-"""Removal of artifacts in a worker thread, and what the log says of it."""
+"""Removal of artifacts in a worker thread, and its log lines."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _log = Logger()
 
 
 def log_eviction(content: Content, ids: list[str]) -> None:
-    """Log that an artifact was evicted for another."""
+    """Log that a content was evicted, with the ids it had."""
     _log.info(
-        "binary {id} and {others} of the same content make room for another",
+        "evicted binary {id} and {others} others with its content, because of --max-binaries",
         id=ids[0],
         others=len(ids) - 1,
     )
 
 
 def remover(in_thread: Callable[..., Deferred[Any]]) -> Callable[..., None]:
-    """Return a function that runs a removal by `in_thread`, and logs what cannot be removed."""
+    """Return a function that runs a removal by `in_thread` and logs its failure."""
 
     def remove_in_thread(function: Callable[..., None], *arguments: object) -> None:
         in_thread(function, *arguments).addErrback(
             lambda failure: _log.warn(
-                "what was uploaded cannot all be removed: {error}", error=failure.value
+                "cannot remove all files of binaries: {error}", error=failure.value
             )
         )
 

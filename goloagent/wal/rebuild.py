@@ -18,7 +18,7 @@ from pathlib import Path
 import attrs
 import msgspec
 
-from goloagent.artifacts.store import content_of, is_binary
+from goloagent.artifacts.files import content_of, is_binary
 from goloagent.jobs import queue_files
 from goloagent.jobs.database import Binary
 from goloagent.jobs.ids import is_id

@@ -9,7 +9,7 @@ from uuid import UUID
 from unit.http import golo_cli
 
 from fuzz import cut, pieces
-from goloagent.artifacts.store import NotExecutable
+from goloagent.artifacts.pending_upload import NotExecutable
 from goloagent.http.problem import Problem
 from goloagent.http.upload.form import UploadBody
 

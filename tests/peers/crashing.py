@@ -63,12 +63,13 @@ class Point:
 
 
 STORE = "goloagent.jobs.database:Store"
+UPLOAD = "goloagent.artifacts.pending_upload:PendingUpload"
 BINARIES = "goloagent.artifacts.store"
 OVER = ("finished", "failed", "cancelled", "interrupted")
 
 POINTS = {
     # An upload is kept.
-    "upload-before-link": Point("before", f"{BINARIES}:PendingUpload", "commit"),
+    "upload-before-link": Point("before", UPLOAD, "commit"),
     "upload-after-link": Point("before", STORE, "add_binary"),
     "upload-after-row": Point("after", STORE, "add_binary"),
     # A job is queued.

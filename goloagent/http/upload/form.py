@@ -19,8 +19,9 @@ from multipart import (
 )
 from twisted.logger import Logger
 
+from goloagent.artifacts.pending_upload import BinaryExists, NotExecutable, PendingUpload
 from goloagent.artifacts.quota import QuotaExceeded
-from goloagent.artifacts.store import ArtifactStore, BinaryExists, NotExecutable, PendingUpload
+from goloagent.artifacts.store import ArtifactStore
 from goloagent.http.problem import Problem, disk_problem, quoted
 from goloagent.jobs.database import Binary
 

@@ -1,4 +1,4 @@
-"""Which binaries make room for another."""
+"""The quota selects which contents to evict."""
 
 from __future__ import annotations
 
@@ -11,43 +11,41 @@ from goloagent.jobs.database import Content
 
 OLD, MIDDLE, NEW = Content("old", 4), Content("middle", 3), Content("new", 2)
 STORED = [OLD, MIDDLE, NEW]
-COMING = Content("coming", 1)
+INCOMING = Content("incoming", 1)
 
 
 @pytest.mark.parametrize(
-    ("most", "needed", "removed"),
+    ("maximum", "needed", "incoming", "evicted"),
     [
-        (10, (), []),
-        (9, (), [OLD]),
-        (6, (), [OLD]),
-        (5, (), [OLD, MIDDLE]),
-        (1, (), [OLD, MIDDLE, NEW]),
-        (9, ("old",), [MIDDLE]),
-        (5, ("old",), [MIDDLE, NEW]),
-        (7, ("middle",), [OLD]),
+        (10, (), INCOMING, []),
+        (9, (), INCOMING, [OLD]),
+        (5, (), INCOMING, [OLD, MIDDLE]),
+        (1, (), INCOMING, [OLD, MIDDLE, NEW]),
+        (9, ("old",), INCOMING, [MIDDLE]),
+        (5, ("old",), INCOMING, [MIDDLE, NEW]),
+        (7, ("middle",), INCOMING, [OLD]),
+        # A stored content is never refused and never evicted for itself.
+        (1, ("middle", "new"), OLD, []),
+        (6, ("new",), OLD, [MIDDLE]),
     ],
 )
-def test_the_oldest_go_first(most: int, needed: tuple[str, ...], removed: list[Content]) -> None:
-    """So many as it takes and no more, and never one that a job needs."""
-    assert select_evictions(STORED, needed, COMING, most) == removed
+def test_the_oldest_are_evicted(
+    maximum: int, needed: tuple[str, ...], incoming: Content, evicted: list[Content]
+) -> None:
+    """Only as many as necessary, and none that a job needs."""
+    assert select_evictions(STORED, needed, incoming, maximum) == evicted
 
 
 @pytest.mark.parametrize(
-    ("most", "needed"), [(0, ()), (4, ("old",)), (9, ("old", "middle", "new"))]
+    ("maximum", "needed"), [(0, ()), (4, ("old",)), (9, ("old", "middle", "new"))]
 )
-def test_no_room(most: int, needed: tuple[str, ...]) -> None:
-    """What would not have room without the others is refused, in a sentence with the numbers."""
+def test_a_content_that_does_not_fit_is_refused(maximum: int, needed: tuple[str, ...]) -> None:
+    """The message has the numbers."""
     needed_bytes = sum(content.size for content in STORED if content.sha256 in needed)
     with pytest.raises(
-        QuotaExceeded, match=f"of 1 bytes: .* {most} bytes .*jobs need {needed_bytes}"
+        QuotaExceeded, match=f"of 1 bytes .* {maximum} bytes .*jobs need {needed_bytes}"
     ):
-        select_evictions(STORED, needed, COMING, most)
-
-
-def test_what_is_stored_already_costs_nothing() -> None:
-    """It has room, whatever the others hold, and stays."""
-    assert select_evictions(STORED, ("middle", "new"), OLD, 1) == []
-    assert select_evictions(STORED, ("new",), OLD, 6) == [MIDDLE]
+        select_evictions(STORED, needed, INCOMING, maximum)
 
 
 CONTENTS = st.lists(
@@ -57,18 +55,16 @@ CONTENTS = st.lists(
 
 
 @given(CONTENTS, st.sets(st.integers(0, 20).map(str)), st.integers(0, 50), st.integers(0, 200))
-def test_the_quota_holds(stored: list[Content], needed: set[str], size: int, most: int) -> None:
-    """With the coming one all have room, nobody needs what goes, and nothing goes without need."""
-    coming = Content("coming", size)
+def test_the_quota_holds(stored: list[Content], needed: set[str], size: int, maximum: int) -> None:
+    """The remaining contents fit, none evicted was needed, and none is evicted without need."""
     try:
-        removed = select_evictions(stored, needed, coming, most)
+        evicted = select_evictions(stored, needed, Content("incoming", size), maximum)
     except QuotaExceeded:
-        assert size + sum(c.size for c in stored if c.sha256 in needed) > most
+        assert size + sum(c.size for c in stored if c.sha256 in needed) > maximum
         return
-    left = [content for content in stored if content not in removed]
-    assert size + sum(content.size for content in left) <= most
-    assert not {content.sha256 for content in removed} & needed
-    if removed:
-        assert size + removed[-1].size + sum(content.size for content in left) > most
+    left = [content for content in stored if content not in evicted]
+    assert size + sum(content.size for content in left) <= maximum
+    if evicted:
+        assert size + evicted[-1].size + sum(content.size for content in left) > maximum
     candidates = [content for content in stored if content.sha256 not in needed]
-    assert removed == candidates[: len(removed)]
+    assert evicted == candidates[: len(evicted)]

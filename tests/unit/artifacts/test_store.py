@@ -1,4 +1,4 @@
-"""An upload becomes a binary whole or not at all, and is run only as it was uploaded."""
+"""The artifact store: uploads are stored whole or not at all, and run only unchanged."""
 
 from __future__ import annotations
 
@@ -13,14 +13,9 @@ from uuid import uuid4
 
 import pytest
 
+from goloagent.artifacts.pending_upload import BinaryExists, NotExecutable, PendingUpload
 from goloagent.artifacts.quota import QuotaExceeded
-from goloagent.artifacts.store import (
-    ArtifactStore,
-    BinaryChanged,
-    BinaryExists,
-    BinaryNeeded,
-    NotExecutable,
-)
+from goloagent.artifacts.store import ArtifactStore, BinaryChanged, BinaryNeeded
 from goloagent.jobs.database import Binary, Content, Store
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
@@ -31,378 +26,346 @@ ELF = b"\x7fELF" + bytes(100)
 
 
 @pytest.fixture
-def binaries(tmp_path: Path) -> Iterator[ArtifactStore]:
-    """Return the binaries of a new agent."""
+def artifacts(tmp_path: Path) -> Iterator[ArtifactStore]:
+    """An empty artifact store."""
     store = Store(tmp_path / "agent.sqlite")
-    binaries = ArtifactStore(tmp_path, store, lambda: NOW)
-    binaries.open()
-    yield binaries
+    artifacts = ArtifactStore(tmp_path, store, lambda: NOW)
+    artifacts.open()
+    yield artifacts
     store.close()
 
 
-def files(binaries: ArtifactStore) -> list[Path]:
+def files(artifacts: ArtifactStore) -> list[Path]:
     """Return every file of an upload, complete or not."""
-    folders = (binaries.incoming, binaries.ids, binaries.contents)
+    folders = (artifacts.incoming, artifacts.ids, artifacts.contents)
     return [path for folder in folders for path in folder.iterdir()]
 
 
-def file(binaries: ArtifactStore, sha256: str) -> Path:
-    """Return where a content lies."""
-    return binaries.contents / sha256
+def files_of(artifacts: ArtifactStore, *binaries: Binary) -> list[Path]:
+    """Return the links of binaries and the one content that they share."""
+    links = [artifacts.ids / binary.id for binary in binaries]
+    return [*links, artifacts.contents / binaries[0].sha256]
 
 
-def commit(binaries: ArtifactStore) -> None:
-    """Have everything synced, as `Committer` does."""
-    binaries.sync()
-    binaries.store.sync()
-    binaries.committed(binaries.store.changes)
+def commit(artifacts: ArtifactStore) -> None:
+    """Sync everything, as `GroupCommit` does."""
+    artifacts.sync()
+    artifacts.store.sync()
+    artifacts.committed(artifacts.store.changes)
 
 
-def keep(binaries: ArtifactStore, content: bytes) -> Binary:
-    """Upload `content`."""
-    upload = binaries.receive()
+def begin(artifacts: ArtifactStore, content: bytes = SCRIPT) -> PendingUpload:
+    """Write an upload without ending it."""
+    upload = artifacts.receive()
     upload.write(content)
+    return upload
+
+
+def add(artifacts: ArtifactStore, content: bytes = SCRIPT) -> Binary:
+    """Upload `content`."""
+    upload = begin(artifacts, content)
     upload.sync(upload.duplicate())
     binary = upload.commit()
-    commit(binaries)
+    commit(artifacts)
     return binary
 
 
-def file_of(binaries: ArtifactStore, binary: Binary) -> int:
-    """Return which file holds a binary."""
-    return (binaries.ids / binary.id).stat().st_ino
+def inode(artifacts: ArtifactStore, binary: Binary) -> int:
+    """Return the inode of a binary's content."""
+    return (artifacts.ids / binary.id).stat().st_ino
 
 
 def job_of(binary: Binary) -> Job:
-    """Return a job that waits to run a binary."""
+    """Return a queued job that runs a binary."""
     return Job(f"job of {binary.id}", JobSpec("shop", 1, 1, binary.id), NOW)
 
 
 @pytest.mark.parametrize("content", [SCRIPT, ELF, b"#!", b"\x7fELF"])
 @pytest.mark.parametrize("piece", [1, 3, 1000])
-def test_a_kept_upload_is_whole(binaries: ArtifactStore, content: bytes, piece: int) -> None:
-    """However its bytes came, the binary has them all, is on record and can be run."""
-    upload = binaries.receive()
+def test_a_committed_upload_is_whole(artifacts: ArtifactStore, content: bytes, piece: int) -> None:
+    """For any split of its bytes, the binary is complete, recorded, executable, and stays."""
+    upload = artifacts.receive()
     for start in range(0, len(content), piece):
         upload.write(content[start : start + piece])
     binary = upload.commit()
-    digest = hashlib.sha256(content).hexdigest()
-    assert binary == Binary(upload.id, digest, len(content), NOW)
-    assert binaries.store.binary(binary.id) == binary
-    kept = binaries.ids / binary.id
-    assert files(binaries) == [kept, file(binaries, digest)]
-    assert kept.read_bytes() == content
-    assert kept.stat().st_mode & 0o777 == 0o555
+    upload.discard()
+    assert binary == Binary(upload.id, hashlib.sha256(content).hexdigest(), len(content), NOW)
+    assert artifacts.store.binary(binary.id) == binary
+    assert files(artifacts) == files_of(artifacts, binary)
+    path = artifacts.ids / binary.id
+    assert path.read_bytes() == content
+    assert path.stat().st_mode & 0o777 == 0o555
 
 
 @pytest.mark.parametrize("content", [b"", b"#", b"\x7fEL", b"MZ\x90\x00", b" #!/bin/sh", b"#\n!"])
-def test_what_no_kernel_runs_is_not_kept(binaries: ArtifactStore, content: bytes) -> None:
-    """Bytes that start as neither ELF nor a script are refused and leave nothing."""
+def test_an_upload_that_is_not_executable_is_refused(
+    artifacts: ArtifactStore, content: bytes
+) -> None:
+    """Bytes that start neither as ELF nor as a script are discarded."""
     with pytest.raises(NotExecutable, match="neither an ELF file nor a script"):
-        keep(binaries, content)
-    assert files(binaries) == []
+        add(artifacts, content)
+    assert files(artifacts) == []
 
 
-def test_a_discarded_upload_leaves_nothing(binaries: ArtifactStore) -> None:
-    """An upload that was cut has no file and no record, and may be discarded twice."""
-    upload = binaries.receive()
-    upload.write(SCRIPT)
+def test_a_discarded_upload_leaves_no_file(artifacts: ArtifactStore) -> None:
+    """It has no file and no row, and may be discarded twice."""
+    upload = begin(artifacts)
     upload.discard()
     upload.discard()
-    assert files(binaries) == []
-    assert binaries.store.binary(upload.id) is None
+    assert files(artifacts) == []
+    assert artifacts.store.binary(upload.id) is None
 
 
-def test_discard_after_keep_does_nothing(binaries: ArtifactStore) -> None:
-    """Whoever ends an upload in any case does not take the binary away."""
-    upload = binaries.receive()
-    upload.write(SCRIPT)
-    upload.commit()
-    upload.discard()
-    assert (binaries.ids / upload.id).read_bytes() == SCRIPT
-
-
-def test_an_id_that_is_taken_stays_as_it_is(binaries: ArtifactStore) -> None:
-    """A binary is never overwritten, and the refusal says so as clients know it."""
-    upload = binaries.receive()
-    (binaries.ids / upload.id).write_bytes(b"first")
-    upload.write(SCRIPT)
+def test_an_existing_id_is_not_overwritten(artifacts: ArtifactStore) -> None:
+    """The error has the text that golo-cli users know."""
+    upload = begin(artifacts)
+    (artifacts.ids / upload.id).write_bytes(b"first")
     with pytest.raises(BinaryExists, match=f"^Binary {upload.id} exists$"):
         upload.commit()
-    assert (binaries.ids / upload.id).read_bytes() == b"first"
-    assert list(binaries.incoming.iterdir()) == []
+    assert (artifacts.ids / upload.id).read_bytes() == b"first"
+    assert list(artifacts.incoming.iterdir()) == []
 
 
-def test_an_upload_that_cannot_be_recorded_leaves_nothing(binaries: ArtifactStore) -> None:
-    """A file without a record would never be removed."""
-    upload = binaries.receive()
-    upload.write(SCRIPT)
-    binaries.store.freeze()
+def test_an_upload_that_cannot_be_recorded_leaves_no_file(artifacts: ArtifactStore) -> None:
+    """A file without a row would never be removed."""
+    upload = begin(artifacts)
+    artifacts.store.freeze()
     with pytest.raises(OSError, match="disk of the database"):
         upload.commit()
-    assert files(binaries) == []
+    assert files(artifacts) == []
 
 
-def test_leftovers_are_found_at_the_start(binaries: ArtifactStore) -> None:
-    """Only what an earlier life was receiving or removing may go, known by its name and kind."""
-    binary = keep(binaries, SCRIPT)
-    cut = binaries.receive()
-    cut.write(SCRIPT)
-    (binaries.incoming / f"{'0' * 64}.removed").write_bytes(SCRIPT)
+def test_leftovers_are_found_at_the_start(artifacts: ArtifactStore) -> None:
+    """Only unfinished uploads and removals of the previous process count, by name and kind."""
+    binary = add(artifacts)
+    unfinished = begin(artifacts)
+    (artifacts.incoming / f"{'0' * 64}.removed").write_bytes(SCRIPT)
     for name in ("notes", os.fsdecode(b"\xff"), "x.removed"):
-        (binaries.incoming / name).write_text("somebody's")
-    (binaries.incoming / str(uuid4())).mkdir()
-    (binaries.incoming / str(uuid4())).symlink_to("nowhere")
-    before = files(binaries)
-    assert {*binaries.open()} == {
-        binaries.incoming / cut.id,
-        binaries.incoming / f"{'0' * 64}.removed",
+        (artifacts.incoming / name).write_text("another program's")
+    (artifacts.incoming / str(uuid4())).mkdir()
+    (artifacts.incoming / str(uuid4())).symlink_to("nowhere")
+    before = files(artifacts)
+    assert {*artifacts.open()} == {
+        artifacts.incoming / unfinished.id,
+        artifacts.incoming / f"{'0' * 64}.removed",
     }
-    assert files(binaries) == before
-    assert binaries.ids / binary.id in before
-    cut.discard()
+    assert files(artifacts) == before
+    assert artifacts.ids / binary.id in before
+    unfinished.discard()
 
 
-def test_what_has_no_record_stays(binaries: ArtifactStore) -> None:
-    """Nobody has asked to remove it: its record may be lost."""
-    binary = keep(binaries, SCRIPT)
-    for stray in ("1b4e28ba-2fa1-11d2-883f-0016d3cca427", "notes", "work"):
-        (binaries.ids / stray).write_bytes(SCRIPT)
-        (binaries.contents / stray).write_bytes(SCRIPT)
-    (binaries.ids / "directory").mkdir()
-    binaries.store.remove_binary(binary.id)
-    before = files(binaries)
-    assert binaries.open() == []
-    assert files(binaries) == before
+def test_binaries_without_a_row_stay(artifacts: ArtifactStore) -> None:
+    """Their rows may have been lost with the database."""
+    binary = add(artifacts)
+    for name in ("1b4e28ba-2fa1-11d2-883f-0016d3cca427", "notes", "work"):
+        (artifacts.ids / name).write_bytes(SCRIPT)
+        (artifacts.contents / name).write_bytes(SCRIPT)
+    (artifacts.ids / "directory").mkdir()
+    artifacts.store.remove_binary(binary.id)
+    before = files(artifacts)
+    assert artifacts.open() == []
+    assert files(artifacts) == before
 
 
-def test_nobody_else_gets_to_the_files(binaries: ArtifactStore) -> None:
-    """The directories are the agent's own."""
-    for directory in (binaries.incoming, binaries.ids, binaries.contents):
+def test_the_directories_are_private(artifacts: ArtifactStore) -> None:
+    """Only the agent's user can open them."""
+    for directory in (artifacts.incoming, artifacts.ids, artifacts.contents):
         assert directory.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_staged_binary_is_what_was_uploaded(binaries: ArtifactStore, tmp_path: Path) -> None:
-    """Staging gives the run the same bytes at a place of its own."""
-    binary = keep(binaries, SCRIPT)
+def test_a_verified_copy(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    """A run gets the uploaded bytes as a file of its own, which it may change."""
+    binary = add(artifacts)
     target = tmp_path / "program"
-    binaries.copy_verified(binary, target)
+    artifacts.copy_verified(binary, target)
     assert target.read_bytes() == SCRIPT
     assert target.stat().st_mode & 0o777 == 0o555
-    # What its user makes of it is its own: the stored file is another.
     target.chmod(0o755)
     target.write_bytes(b"mine")
-    assert (binaries.ids / binary.id).read_bytes() == SCRIPT
+    assert (artifacts.ids / binary.id).read_bytes() == SCRIPT
+    with pytest.raises(FileExistsError):  # it overwrites no file
+        artifacts.copy_verified(binary, target)
+    assert target.read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("content", [SCRIPT + b"#", SCRIPT[:-1], b""])
 def test_a_binary_that_changed_is_not_run(
-    binaries: ArtifactStore, tmp_path: Path, content: bytes
+    artifacts: ArtifactStore, tmp_path: Path, content: bytes
 ) -> None:
-    """A byte more or less since the upload, and nothing is staged."""
-    binary = keep(binaries, SCRIPT)
-    kept = binaries.ids / binary.id
-    kept.unlink()
-    kept.write_bytes(content)
+    """If a byte was added or removed since the upload, there is no copy."""
+    binary = add(artifacts)
+    path = artifacts.ids / binary.id
+    path.unlink()
+    path.write_bytes(content)
     with pytest.raises(BinaryChanged, match=f"binary {binary.id} has changed"):
-        binaries.copy_verified(binary, tmp_path / "program")
+        artifacts.copy_verified(binary, tmp_path / "program")
     assert not (tmp_path / "program").exists()
-
-
-def test_a_binary_that_is_gone_is_not_run(binaries: ArtifactStore, tmp_path: Path) -> None:
-    """A record without its file says so."""
-    binary = keep(binaries, SCRIPT)
-    (binaries.ids / binary.id).unlink()
-    with pytest.raises(BinaryChanged, match=f"binary {binary.id} is gone"):
-        binaries.copy_verified(binary, tmp_path / "program")
 
 
 @pytest.mark.parametrize(
     "put",
     [
+        lambda path: None,
         os.mkfifo,
         os.mkdir,
         lambda path: path.symlink_to("/dev/zero"),
         lambda path: os.mknod(path, stat.S_IFSOCK | 0o600),
     ],
+    ids=["missing", "FIFO", "directory", "device", "socket"],
 )
-def test_what_is_no_file_is_neither_run_nor_waited_for(
-    binaries: ArtifactStore, tmp_path: Path, put: Callable[[Path], None]
+def test_a_binary_that_is_gone_is_not_run(
+    artifacts: ArtifactStore, tmp_path: Path, put: Callable[[Path], None]
 ) -> None:
-    """A FIFO would keep its reader for ever, and a device may have no end."""
-    binary = keep(binaries, SCRIPT)
-    content = file(binaries, binary.sha256)
+    """A missing or special file is an error; a FIFO does not block and a device is not read."""
+    binary = add(artifacts)
+    content = artifacts.contents / binary.sha256
     content.unlink()
     put(content)
     with pytest.raises(BinaryChanged, match=f"binary {binary.id} is gone"):
-        binaries.copy_verified(binary, tmp_path / "program")
+        artifacts.copy_verified(binary, tmp_path / "program")
     assert not (tmp_path / "program").exists()
 
 
-@pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
-def test_an_upload_replaces_what_is_no_file(
-    binaries: ArtifactStore, put: Callable[[Path], None]
-) -> None:
-    """Nobody waits for what stands where its content should, and all that hold it are mended."""
-    first = keep(binaries, SCRIPT)
-    content = file(binaries, first.sha256)
-    content.unlink()
-    put(content)
-    keep(binaries, SCRIPT)
-    assert (binaries.ids / first.id).read_bytes() == SCRIPT
-
-
-def test_staging_overwrites_nothing(binaries: ArtifactStore, tmp_path: Path) -> None:
-    """A file in the way is an error and stays."""
-    binary = keep(binaries, SCRIPT)
-    target = tmp_path / "program"
-    target.write_bytes(b"mine")
-    with pytest.raises(FileExistsError):
-        binaries.copy_verified(binary, target)
-    assert target.read_bytes() == b"mine"
-
-
 def test_r8_an_upload_below_the_floor(tmp_path: Path) -> None:
-    """It is refused as by a full disk, before a byte is written."""
+    """It fails as if the disk were full, before a byte is written."""
     store = Store(tmp_path / "agent.sqlite")
-    short = ArtifactStore(tmp_path, store, lambda: NOW, lambda: "Too little is free.")
-    short.open()
+    artifacts = ArtifactStore(tmp_path, store, lambda: NOW, lambda: "Too little is free.")
+    artifacts.open()
     with pytest.raises(OSError, match="Too little is free") as refused:
-        short.receive()
+        artifacts.receive()
     assert refused.value.errno == errno.ENOSPC
-    assert files(short) == []
+    assert files(artifacts) == []
     store.close()
 
 
-def test_the_same_content_is_one_file(binaries: ArtifactStore) -> None:
-    """A second upload of it is a binary of its own, and costs no second copy."""
-    first, second, other = keep(binaries, SCRIPT), keep(binaries, SCRIPT), keep(binaries, ELF)
+def test_equal_contents_are_one_file(artifacts: ArtifactStore) -> None:
+    """A second upload of a content is another binary without another copy."""
+    first, second, other = add(artifacts), add(artifacts), add(artifacts, ELF)
     assert first.id != second.id
     assert (first.sha256, first.size) == (second.sha256, second.size)
-    assert file_of(binaries, first) == file_of(binaries, second) != file_of(binaries, other)
-    assert len(list(binaries.contents.iterdir())) == 2
-    assert (binaries.ids / second.id).stat().st_mode & 0o777 == 0o555
-    assert binaries.store.binary(second.id) == second
+    assert inode(artifacts, first) == inode(artifacts, second) != inode(artifacts, other)
+    assert len(list(artifacts.contents.iterdir())) == 2
+    assert (artifacts.ids / second.id).stat().st_mode & 0o777 == 0o555
+    assert artifacts.store.binary(second.id) == second
 
 
-def _overwrite(file: Path) -> None:
-    file.chmod(0o755)
-    file.write_bytes(SCRIPT[:-1] + b"#")
-
-
-@pytest.mark.parametrize("damage", [Path.unlink, _overwrite], ids=["gone", "changed"])
-def test_an_upload_mends_a_damaged_content(
-    binaries: ArtifactStore, damage: Callable[[Path], None]
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda path: None,
+        lambda path: path.write_bytes(SCRIPT[:-1] + b"#"),
+        os.mkfifo,
+        lambda path: path.symlink_to("/dev/zero"),
+    ],
+    ids=["missing", "changed", "FIFO", "device"],
+)
+def test_an_upload_repairs_a_damaged_content(
+    artifacts: ArtifactStore, put: Callable[[Path], object]
 ) -> None:
-    """What is stored and is not what it was is replaced, for all binaries that hold it."""
-    first = keep(binaries, SCRIPT)
-    damage(file(binaries, first.sha256))
-    second = keep(binaries, SCRIPT)
+    """An upload replaces a damaged content of its hash, for all binaries that share it."""
+    first = add(artifacts)
+    content = artifacts.contents / first.sha256
+    content.unlink()
+    put(content)
+    second = add(artifacts)
     for binary in (first, second):
-        assert (binaries.ids / binary.id).read_bytes() == SCRIPT
-    assert list(binaries.incoming.iterdir()) == []
+        assert (artifacts.ids / binary.id).read_bytes() == SCRIPT
+    assert list(artifacts.incoming.iterdir()) == []
 
 
 def test_any_number_of_binaries_shares_a_content(
-    binaries: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+    artifacts: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are no further hard links, of which a file system allows few; none is needed at all."""
-    first = keep(binaries, SCRIPT)
+    """Their number is not limited by hard links, and sharing works where hard links fail."""
+    first = add(artifacts)
     for _ in range(5):
-        keep(binaries, SCRIPT)
-    assert file(binaries, first.sha256).stat().st_nlink == 1
+        add(artifacts)
+    assert (artifacts.contents / first.sha256).stat().st_nlink == 1
 
-    def full(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise OSError(errno.EMLINK, "Too many links")
 
-    monkeypatch.setattr(Path, "hardlink_to", full)
-    last = keep(binaries, SCRIPT)
-    assert (binaries.ids / last.id).read_bytes() == SCRIPT
-    assert len(list(binaries.contents.iterdir())) == 1
+    monkeypatch.setattr(Path, "hardlink_to", fail)
+    last = add(artifacts)
+    assert (artifacts.ids / last.id).read_bytes() == SCRIPT
+    assert len(list(artifacts.contents.iterdir())) == 1
 
 
-def test_a_twin_that_is_removed_meanwhile(binaries: ArtifactStore) -> None:
-    """Between the look and the link a binary may go; the upload has its own bytes."""
-    first = keep(binaries, SCRIPT)
-    upload = binaries.receive()
-    upload.write(SCRIPT)
-    twin = upload.duplicate()
-    assert twin == first
-    binaries.remove(first)
-    upload.sync(twin)
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_a_duplicate_that_is_removed_during_an_upload(
+    artifacts: ArtifactStore, is_linked: bool
+) -> None:
+    """The upload has its content, whether the duplicate goes before or after the hard link."""
+    first = add(artifacts)
+    upload = begin(artifacts)
+    duplicate = upload.duplicate()
+    assert duplicate == first
+    if is_linked:
+        upload.sync(duplicate)
+        artifacts.remove(first)
+    else:
+        artifacts.remove(first)
+        upload.sync(duplicate)
     binary = upload.commit()
-    commit(binaries)
-    assert (binaries.ids / binary.id).read_bytes() == SCRIPT
-    assert files(binaries) == [binaries.ids / binary.id, file(binaries, binary.sha256)]
+    commit(artifacts)
+    assert (artifacts.ids / binary.id).read_bytes() == SCRIPT
+    assert files(artifacts) == files_of(artifacts, binary)
 
 
-def test_a_twin_that_is_removed_after_it_was_shared(binaries: ArtifactStore) -> None:
-    """The upload holds the content itself, and it is there when the removal is done."""
-    first = keep(binaries, SCRIPT)
-    upload = binaries.receive()
-    upload.write(SCRIPT)
+def test_a_kill_between_the_link_and_the_row(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    """The shared content is intact after a restart, and is shared again."""
+    first = add(artifacts)
+    upload = begin(artifacts)
     upload.sync(upload.duplicate())
-    binaries.remove(first)
-    binary = upload.commit()
-    commit(binaries)
-    assert (binaries.ids / binary.id).read_bytes() == SCRIPT
-    assert files(binaries) == [binaries.ids / binary.id, file(binaries, binary.sha256)]
-
-
-def test_a_kill_between_the_link_and_the_row(binaries: ArtifactStore, tmp_path: Path) -> None:
-    """The binary whose file was being shared is whole in the next life, and is shared again."""
-    first = keep(binaries, SCRIPT)
-    upload = binaries.receive()
-    upload.write(SCRIPT)
-    upload.sync(upload.duplicate())
-    # What `keep` has done when it is killed before the row.
-    (binaries.ids / upload.id).symlink_to(f"../contents/{first.sha256}")
-    (binaries.incoming / upload.id).replace(file(binaries, first.sha256))
+    # The steps of `commit` before the row.
+    (artifacts.ids / upload.id).symlink_to(f"../contents/{first.sha256}")
+    (artifacts.incoming / upload.id).replace(artifacts.contents / first.sha256)
     store = Store(tmp_path / "agent.sqlite")
-    again = ArtifactStore(tmp_path, store, lambda: NOW)
-    again.open()
+    restarted = ArtifactStore(tmp_path, store, lambda: NOW)
+    restarted.open()
     assert store.binaries() == [first]
-    again.copy_verified(first, tmp_path / "program")
-    second = keep(again, SCRIPT)
-    assert file_of(again, first) == file_of(again, second)
+    restarted.copy_verified(first, tmp_path / "program")
+    second = add(restarted)
+    assert inode(restarted, first) == inode(restarted, second)
     store.close()
     upload.discard()
 
 
-def test_a_removed_binary(binaries: ArtifactStore) -> None:
-    """Its row is gone at once, and its files when that is durable; what shared them stays."""
-    first, second = keep(binaries, SCRIPT), keep(binaries, SCRIPT)
-    binaries.remove(first)
-    assert binaries.store.binaries() == [second]
-    assert list(binaries.ids.iterdir()) == [binaries.ids / second.id]
-    binaries.committed(binaries.store.changes - 1)
-    assert len(list(binaries.incoming.iterdir())) == 1
-    commit(binaries)
-    assert files(binaries) == [binaries.ids / second.id, file(binaries, second.sha256)]
-    assert (binaries.ids / second.id).read_bytes() == SCRIPT
-    file(binaries, second.sha256).unlink()
-    binaries.remove(second)
-    commit(binaries)
-    assert binaries.store.binaries() == files(binaries) == []
+def test_a_removed_binary(artifacts: ArtifactStore) -> None:
+    """Its row goes at once, its files once that is durable; a shared content stays."""
+    first, second = add(artifacts), add(artifacts)
+    artifacts.remove(first)
+    assert artifacts.store.binaries() == [second]
+    assert list(artifacts.ids.iterdir()) == [artifacts.ids / second.id]
+    artifacts.committed(artifacts.store.changes - 1)
+    assert len(list(artifacts.incoming.iterdir())) == 1
+    commit(artifacts)
+    assert files(artifacts) == files_of(artifacts, second)
+    assert (artifacts.ids / second.id).read_bytes() == SCRIPT
+    (artifacts.contents / second.sha256).unlink()
+    artifacts.remove(second)
+    commit(artifacts)
+    assert artifacts.store.binaries() == []
+    assert files(artifacts) == []
 
 
-def test_a_removed_binary_that_is_no_file(binaries: ArtifactStore) -> None:
-    """What stands in the place of its content goes with it, and holds up nothing else."""
-    odd, other = keep(binaries, SCRIPT), keep(binaries, ELF)
-    content = file(binaries, odd.sha256)
+def test_a_removed_binary_whose_content_is_a_directory(artifacts: ArtifactStore) -> None:
+    """The directory is removed, and so are other binaries."""
+    odd, other = add(artifacts), add(artifacts, ELF)
+    content = artifacts.contents / odd.sha256
     content.unlink()
     (content / "inside").mkdir(parents=True)
     for binary in (odd, other):
-        binaries.remove(binary)
-    commit(binaries)
-    assert files(binaries) == []
+        artifacts.remove(binary)
+    commit(artifacts)
+    assert files(artifacts) == []
 
 
-def test_what_cannot_be_removed_holds_up_nothing_else(
-    binaries: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+def test_an_error_of_a_removal_affects_no_other(
+    artifacts: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It stays, as an error of the disk; the others go."""
-    stuck, other = keep(binaries, SCRIPT), keep(binaries, ELF)
+    """The error is raised after the other files are removed."""
+    stuck, other = add(artifacts), add(artifacts, ELF)
 
     def remove(path: Path) -> None:
         if path.name.startswith(stuck.sha256):
@@ -411,176 +374,176 @@ def test_what_cannot_be_removed_holds_up_nothing_else(
 
     monkeypatch.setattr("goloagent.artifacts.store.remove", remove)
     for binary in (stuck, other):
-        binaries.remove(binary)
+        artifacts.remove(binary)
     with pytest.raises(OSError, match="the disk"):
-        commit(binaries)
-    [left] = files(binaries)
+        commit(artifacts)
+    [left] = files(artifacts)
     assert left.name.startswith(stuck.sha256)
 
 
-def test_a_power_cut_before_a_removal_is_durable(binaries: ArtifactStore, tmp_path: Path) -> None:
-    """Where the row is still there the content is put back; where it is gone it is removed."""
-    first, other = keep(binaries, SCRIPT), keep(binaries, ELF)
+def test_a_power_cut_before_a_removal_is_durable(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    """If the row still exists, the content is restored; otherwise it is removed."""
+    first, other = add(artifacts), add(artifacts, ELF)
     for binary in (first, other):
-        binaries.remove(binary)
-    binaries.store.add_binary(first)  # its removal was not synced
-    again = ArtifactStore(tmp_path, binaries.store, lambda: NOW)
-    leftovers = again.open()
-    again.copy_verified(first, tmp_path / "program")
-    assert list(again.contents.iterdir()) == [file(again, first.sha256)]
-    assert list(again.incoming.iterdir()) == leftovers
+        artifacts.remove(binary)
+    artifacts.store.add_binary(first)  # its removal was not synced
+    restarted = ArtifactStore(tmp_path, artifacts.store, lambda: NOW)
+    leftovers = restarted.open()
+    restarted.copy_verified(first, tmp_path / "program")
+    assert list(restarted.contents.iterdir()) == [restarted.contents / first.sha256]
+    assert list(restarted.incoming.iterdir()) == leftovers
     assert {path.name.partition(".")[0] for path in leftovers} == {other.id, other.sha256}
 
 
-def test_a_content_that_comes_again_while_it_is_removed(binaries: ArtifactStore) -> None:
-    """The removal of the one takes nothing from the other."""
-    first = keep(binaries, SCRIPT)
-    binaries.remove(first)
-    second = keep(binaries, SCRIPT)
-    assert (binaries.ids / second.id).read_bytes() == SCRIPT
-    assert files(binaries) == [binaries.ids / second.id, file(binaries, second.sha256)]
+def test_a_content_that_is_uploaded_again_during_its_removal(artifacts: ArtifactStore) -> None:
+    """The removal does not affect the new upload."""
+    artifacts.remove(add(artifacts))
+    second = add(artifacts)
+    assert (artifacts.ids / second.id).read_bytes() == SCRIPT
+    assert files(artifacts) == files_of(artifacts, second)
 
 
 @pytest.fixture
-def first_version(binaries: ArtifactStore) -> list[Binary]:
-    """Leave what version 0.1.0 leaves: files named by ids, hard links where contents are equal."""
+def first_version(artifacts: ArtifactStore) -> list[Binary]:
+    """Return what version 0.1.0 stored: files named by ids, hard links where contents are equal."""
     ids = [f"6c2f3a86-0000-4000-8000-00000000000{number}" for number in range(3)]
-    (binaries.ids / ids[0]).write_bytes(SCRIPT)
-    (binaries.ids / ids[1]).hardlink_to(binaries.ids / ids[0])
-    (binaries.ids / ids[2]).write_bytes(ELF)
-    left = []
+    (artifacts.ids / ids[0]).write_bytes(SCRIPT)
+    (artifacts.ids / ids[1]).hardlink_to(artifacts.ids / ids[0])
+    (artifacts.ids / ids[2]).write_bytes(ELF)
+    binaries = []
     for binary_id in ids:
-        content = (binaries.ids / binary_id).read_bytes()
-        (binaries.ids / binary_id).chmod(0o555)
-        left.append(Binary(binary_id, hashlib.sha256(content).hexdigest(), len(content), NOW))
-        binaries.store.add_binary(left[-1])
-    return left
+        content = (artifacts.ids / binary_id).read_bytes()
+        (artifacts.ids / binary_id).chmod(0o555)
+        binaries.append(Binary(binary_id, hashlib.sha256(content).hexdigest(), len(content), NOW))
+        artifacts.store.add_binary(binaries[-1])
+    return binaries
 
 
 def test_binaries_of_the_first_version(
-    binaries: ArtifactStore, first_version: list[Binary], tmp_path: Path
+    artifacts: ArtifactStore, first_version: list[Binary], tmp_path: Path
 ) -> None:
-    """They run, are shared by uploads, and are removed, beside those that come now."""
-    binaries.open()
+    """They run, are shared by new uploads, and are removed independently of these."""
+    artifacts.open()
     for number, binary in enumerate(first_version):
-        binaries.copy_verified(binary, tmp_path / f"program-{number}")
-    again = keep(binaries, SCRIPT)
-    assert file_of(binaries, again) == file_of(binaries, first_version[0])
+        artifacts.copy_verified(binary, tmp_path / f"program-{number}")
+    again = add(artifacts)
+    assert inode(artifacts, again) == inode(artifacts, first_version[0])
     for binary in first_version:
-        binaries.remove(binary)
-    commit(binaries)
-    assert (binaries.ids / again.id).read_bytes() == SCRIPT
-    assert files(binaries) == [binaries.ids / again.id, file(binaries, again.sha256)]
-    binaries.remove(again)
-    commit(binaries)
-    assert files(binaries) == []
+        artifacts.remove(binary)
+    commit(artifacts)
+    assert (artifacts.ids / again.id).read_bytes() == SCRIPT
+    assert files(artifacts) == files_of(artifacts, again)
+    artifacts.remove(again)
+    commit(artifacts)
+    assert files(artifacts) == []
 
 
-def test_a_content_of_the_first_version_makes_room(
-    binaries: ArtifactStore, first_version: list[Binary]
+def test_a_content_of_the_first_version_is_evicted(
+    artifacts: ArtifactStore, first_version: list[Binary]
 ) -> None:
-    """All ids of it go, whether they are files or links."""
-    keep(binaries, SCRIPT)
-    binaries.max_bytes = len(ELF) + len(numbered(1))
-    keep(binaries, ELF)
-    keep(binaries, numbered(1))
+    """All its ids are removed, files and links."""
+    add(artifacts)
+    artifacts.max_bytes = len(ELF) + len(numbered(1))
+    add(artifacts, ELF)
+    add(artifacts, numbered(1))
     assert {binary.sha256 for binary in first_version[:2]}.isdisjoint(
-        content.sha256 for content in binaries.store.contents()
+        content.sha256 for content in artifacts.store.contents()
     )
-    assert len(list(binaries.contents.iterdir())) == 2
+    assert len(list(artifacts.contents.iterdir())) == 2
 
 
-def test_a_binary_that_a_job_needs_is_not_removed(binaries: ArtifactStore) -> None:
-    """Until the job is over it stays, although another holds the same."""
-    first, second = keep(binaries, SCRIPT), keep(binaries, SCRIPT)
-    waits = job_of(first)
-    binaries.store.add(waits)
+def test_a_binary_that_a_job_needs_is_not_removed(artifacts: ArtifactStore) -> None:
+    """It stays until the job is over, even if another binary has the same content."""
+    first, second = add(artifacts), add(artifacts)
+    job = job_of(first)
+    artifacts.store.add(job)
     with pytest.raises(BinaryNeeded, match=f"a job that is not over needs binary {first.id}"):
-        binaries.remove(first)
-    assert binaries.store.binaries() == [second, first]
-    waits.state = State.CANCELLED
-    binaries.store.save(waits)
-    binaries.remove(first)
-    assert binaries.store.binaries() == [second]
+        artifacts.remove(first)
+    assert artifacts.store.binaries() == [second, first]
+    job.state = State.CANCELLED
+    artifacts.store.save(job)
+    artifacts.remove(first)
+    assert artifacts.store.binaries() == [second]
 
 
 def numbered(number: int) -> bytes:
-    """Return a script of 20 bytes, unlike the others."""
+    """Return a unique script of 20 bytes."""
     return b"#!/bin/sh\n# %8d" % number
 
 
 @pytest.fixture
 def full(tmp_path: Path) -> Iterator[ArtifactStore]:
-    """Return binaries of 20 bytes each, of which three have room."""
+    """A store whose quota is reached by its three binaries of 20 bytes each."""
     store = Store(tmp_path / "agent.sqlite")
-    dropped: list[str] = []
-    binaries = ArtifactStore(
+    evicted: list[str] = []
+    artifacts = ArtifactStore(
         tmp_path,
         store,
         lambda: NOW,
         max_bytes=60,
-        on_evicted=lambda content, ids: dropped.extend(ids),
+        on_evicted=lambda content, ids: evicted.extend(ids),
     )
-    binaries.open()
+    artifacts.open()
     for number in range(3):
-        keep(binaries, numbered(number))
-    assert dropped == []
-    yield binaries
-    assert all(store.binary(binary_id) is None for binary_id in dropped)
+        add(artifacts, numbered(number))
+    assert evicted == []
+    yield artifacts
+    assert all(store.binary(binary_id) is None for binary_id in evicted)
     store.close()
 
 
-def test_the_oldest_binary_makes_room(full: ArtifactStore) -> None:
-    """With each upload above the quota the oldest goes, file and row."""
+def test_the_oldest_binary_is_evicted(full: ArtifactStore) -> None:
+    """Each upload above the quota removes the oldest binary, file and row."""
     before = full.store.binaries()
-    kept = keep(full, numbered(3))
-    assert full.store.binaries() == [kept, *before[:2]]
-    left = full.store.binaries()
+    added = add(full, numbered(3))
+    remaining = full.store.binaries()
+    assert remaining == [added, *before[:2]]
     assert sorted(files(full)) == sorted(
-        path for binary in left for path in (full.ids / binary.id, file(full, binary.sha256))
+        path for binary in remaining for path in files_of(full, binary)
     )
 
 
-def test_uploads_of_the_same_content_need_no_room(full: ArtifactStore) -> None:
-    """The quota counts what lies on disk; all binaries of a content that makes room go."""
+def test_duplicates_do_not_count_toward_the_quota(full: ArtifactStore) -> None:
+    """The quota counts contents; evicting one removes all its binaries."""
     oldest = full.store.binaries()[-1]
-    again = [keep(full, numbered(0)) for _ in range(10)]
+    duplicates = [add(full, numbered(0)) for _ in range(10)]
     assert len(full.store.binaries()) == 13
     assert sum(content.size for content in full.store.contents()) == 60
-    # Uploaded again, it is the youngest.
-    keep(full, numbered(4))
-    assert full.store.binary(again[0].id) is not None
-    keep(full, numbered(5))
-    keep(full, numbered(6))
-    assert not {binary.id for binary in [oldest, *again]} & {b.id for b in full.store.binaries()}
+    add(full, numbered(4))  # evicts another, because the duplicates made this content the newest
+    assert full.store.binary(duplicates[0].id) is not None
+    add(full, numbered(5))
+    add(full, numbered(6))
+    assert not {binary.id for binary in [oldest, *duplicates]} & {
+        binary.id for binary in full.store.binaries()
+    }
     assert len(list(full.contents.iterdir())) == len(list(full.ids.iterdir())) == 3
 
 
-def test_what_a_queued_job_needs_is_never_removed(full: ArtifactStore) -> None:
-    """Another makes room; without another the upload is refused, and removes nothing."""
+def test_a_content_that_a_job_needs_is_not_evicted(full: ArtifactStore) -> None:
+    """Another is; if jobs need all, the upload is refused and removes none."""
     oldest = full.store.binaries()[-1]
     full.store.add(job_of(oldest))
-    keep(full, numbered(3))
+    add(full, numbered(3))
     assert full.store.binary(oldest.id) == oldest
     for binary in full.store.binaries():
         if binary != oldest:
             full.store.add(job_of(binary))
     before, on_disk = full.store.binaries(), files(full)
-    with pytest.raises(QuotaExceeded, match="There is no room for a binary of 20 bytes"):
-        keep(full, numbered(4))
+    with pytest.raises(QuotaExceeded, match="a binary of 20 bytes exceeds the quota"):
+        add(full, numbered(4))
     assert (full.store.binaries(), files(full)) == (before, on_disk)
-    assert keep(full, numbered(3)).size == 20
+    assert add(full, numbered(3)).size == 20
 
 
-def test_nothing_goes_for_what_is_no_binary(full: ArtifactStore) -> None:
-    """An upload that is refused for itself removes no other."""
+def test_an_invalid_upload_evicts_no_content(full: ArtifactStore) -> None:
+    """The executable format is checked before the quota."""
     before = full.store.binaries()
     with pytest.raises(NotExecutable):
-        keep(full, b"MZ and no executable")
+        add(full, b"MZ and no executable")
     assert full.store.binaries() == before
 
 
-def test_a_job_may_need_a_binary_that_is_gone(full: ArtifactStore) -> None:
-    """A row lost to damage prevents nobody's upload."""
-    full.store.add(Job("j", JobSpec("shop", 1, 1, "nobody's"), NOW))
-    assert Content(keep(full, numbered(3)).sha256, 20) in full.store.contents()
+def test_a_job_may_need_a_missing_binary(full: ArtifactStore) -> None:
+    """A row lost to damage does not prevent uploads."""
+    full.store.add(Job("j", JobSpec("shop", 1, 1, "missing"), NOW))
+    assert Content(add(full, numbered(3)).sha256, 20) in full.store.contents()

@@ -1,4 +1,4 @@
-"""Uploads stop before a running job has to, whatever they announce and whoever fills the disk."""
+"""Uploads stop before they take the free space of a running job."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ MIB = 1024 * KIB
 
 
 class Disk:
-    """A disk with so much room for uploads."""
+    """A disk with `free_bytes` for uploads."""
 
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.space = UploadSpace(lambda: self.room)
+    def __init__(self, free_bytes: int) -> None:
+        self.free_bytes = free_bytes
+        self.space = UploadSpace(lambda: self.free_bytes)
         self.ended: list[Reservation] = []
 
     def reserve(self, announced: int) -> Reservation:
-        """Reserve for an upload that ends when it is to give way."""
+        """Reserve space for an upload that ends when it is aborted."""
         reservation = self.space.reserve(announced, lambda error: self.end(reservation))
         return reservation
 
     def write(self, reservation: Reservation, count: int) -> None:
-        """Have bytes of an upload come, and write them."""
+        """Receive and write bytes of an upload."""
         reservation.use(count)
-        self.room -= count
+        self.free_bytes -= count
 
     def end(self, reservation: Reservation) -> None:
         """End an upload."""
@@ -40,31 +40,25 @@ class Disk:
         self.ended.append(reservation)
 
 
-def test_what_is_announced_is_reserved() -> None:
-    """Uploads that are announced have their room, and what they do not leave nobody gets."""
+def test_announced_lengths_are_reserved() -> None:
+    """An upload that exceeds the unreserved space is refused; a released reservation is free."""
     disk = Disk(10 * MIB)
     first = disk.reserve(6 * MIB)
     with pytest.raises(NoSpace, match=f"uploads may write {4 * MIB} bytes"):
         disk.reserve(4 * MIB + 1)
-    disk.reserve(4 * MIB)
+    second = disk.reserve(4 * MIB)
     for _ in range(6):
         disk.write(first, MIB)
     with pytest.raises(NoSpace):
         disk.reserve(1)
-    assert disk.room == 4 * MIB
+    assert disk.free_bytes == 4 * MIB
+    second.release()
+    second.release()
+    disk.reserve(4 * MIB)
 
 
-def test_what_is_released_is_there_for_others() -> None:
-    """An upload that is refused, cut or kept holds nothing any more."""
-    disk = Disk(10 * MIB)
-    first = disk.reserve(10 * MIB)
-    first.release()
-    first.release()
-    disk.reserve(10 * MIB)
-
-
-def test_what_is_not_announced_counts_as_it_comes() -> None:
-    """A chunked upload takes nothing of what others have reserved."""
+def test_unannounced_bytes_count_when_received() -> None:
+    """A chunked upload does not use the reservations of others."""
     disk = Disk(10 * MIB)
     chunked = disk.reserve(0)
     disk.reserve(8 * MIB)
@@ -72,31 +66,31 @@ def test_what_is_not_announced_counts_as_it_comes() -> None:
     with pytest.raises(NoSpace):  # noqa: PT012 (it fails at some block)
         for _ in range(8):
             disk.write(chunked, 256 * KIB)
-    assert disk.room >= 8 * MIB - 256 * KIB
+    assert disk.free_bytes >= 8 * MIB - 256 * KIB
 
 
-def test_a_disk_that_others_fill() -> None:
-    """An upload under way ends at its next bytes, or at the next check, whichever comes first."""
+def test_a_disk_that_another_program_fills() -> None:
+    """An upload ends at its next bytes or at the next check, whichever comes first."""
     disk = Disk(10 * MIB)
-    writes, sleeps = disk.reserve(MIB), disk.reserve(MIB)
+    active, stalled = disk.reserve(MIB), disk.reserve(MIB)
     disk.space.abort_if_low()
     assert disk.ended == []
-    disk.room = -1
+    disk.free_bytes = -1
     with pytest.raises(NoSpace, match="too little is free"):
-        disk.write(writes, 300 * KIB)
-    disk.end(writes)
+        disk.write(active, 300 * KIB)
+    disk.end(active)
     disk.space.abort_if_low()
-    assert disk.ended == [writes, sleeps]
+    assert disk.ended == [active, stalled]
 
 
-def test_a_disk_that_cannot_be_looked_at() -> None:
-    """It is the disk's error, and nothing is reserved."""
+def test_unknown_free_space() -> None:
+    """The error of the disk is raised, and no space is reserved."""
 
-    def room() -> int:
+    def fail() -> int:
         raise OSError(5, os.strerror(5))
 
-    space = UploadSpace(room)
-    space.abort_if_low()  # nothing to look for
+    space = UploadSpace(fail)
+    space.abort_if_low()  # checks nothing, because there is no upload
     with pytest.raises(OSError, match="Input/output"):
         space.reserve(1, lambda error: None)
     space.free_bytes = lambda: 1
@@ -108,19 +102,19 @@ def test_a_disk_that_cannot_be_looked_at() -> None:
     st.integers(0, 16 * MIB),
     st.randoms(use_true_random=False),
 )
-def test_uploads_alone_never_take_more_than_there_is(
-    uploads: list[tuple[int, bool]], room: int, chance: Random
+def test_uploads_never_exceed_the_free_space(
+    uploads: list[tuple[int, bool]], free_bytes: int, chance: Random
 ) -> None:
-    """Announced or not, in any order: the room left for running jobs is never touched."""
-    disk = Disk(room)
-    under_way: list[tuple[Reservation, int]] = []
+    """Announced or not, in any order, they leave the free space of running jobs."""
+    disk = Disk(free_bytes)
+    uploading: list[tuple[Reservation, int]] = []
     for size, is_announced in uploads:
         with suppress(NoSpace):
-            under_way.append((disk.reserve(size if is_announced else 0), size))
-    unchecked = 256 * KIB * len(under_way)
-    while under_way:
-        index = chance.randrange(len(under_way))
-        reservation, left = under_way.pop(index)
+            uploading.append((disk.reserve(size if is_announced else 0), size))
+    unchecked = 256 * KIB * len(uploading)
+    while uploading:
+        index = chance.randrange(len(uploading))
+        reservation, left = uploading.pop(index)
         block = min(left, 64 * KIB)
         try:
             disk.write(reservation, block)
@@ -128,7 +122,7 @@ def test_uploads_alone_never_take_more_than_there_is(
             disk.end(reservation)
             continue
         if left > block:
-            under_way.append((reservation, left - block))
+            uploading.append((reservation, left - block))
         else:
             disk.end(reservation)
-    assert disk.room >= -unchecked
+    assert disk.free_bytes >= -unchecked

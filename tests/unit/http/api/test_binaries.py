@@ -166,8 +166,8 @@ def test_no_room(agent: Agent) -> None:
     answer = upload(agent, SCRIPT + b"#")
     assert answer.status == 507
     assert answer.body.decode() == (
-        "There is no room for a binary of 11 bytes: all binaries may have 10 bytes "
-        "(--max-binaries), and queued or running jobs need 10.\n"
+        "a binary of 11 bytes exceeds the quota: all binaries may have 10 bytes "
+        "(--max-binaries), and queued or running jobs need 10\n"
     )
     assert uploaded(agent, SCRIPT) != binary
     job.state = State.FINISHED

@@ -267,8 +267,8 @@ def test_an_id_that_is_taken_is_said(agent: Agent) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        "goloagent.artifacts.store.PendingUpload._open",
-        "goloagent.artifacts.store.PendingUpload.write",
+        "goloagent.artifacts.pending_upload.PendingUpload._open",
+        "goloagent.artifacts.pending_upload.PendingUpload.write",
         "os.fsync",
         "goloagent.jobs.database.Store.add_binary",
     ],

@@ -16,7 +16,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from unit.http.in_memory import MAX_UPLOAD_BYTES, Agent, Connection
 
-from goloagent.artifacts.store import PendingUpload
+from goloagent.artifacts.pending_upload import PendingUpload
 from goloagent.http.upload.form import UploadBody
 from goloagent.http.upload.pipeline import BLOCK_BYTES, MAX_BUFFERED_BYTES, UploadPipeline
 
