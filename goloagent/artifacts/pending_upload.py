@@ -77,7 +77,7 @@ class PendingUpload:
     def commit(self) -> Binary:
         """Make the upload a binary, durable with the next `sync` of files and rows.
 
-        Whatever is raised, the upload is discarded.
+        If it fails, the upload is discarded.
 
         Raises:
             NotExecutable: the kernel would not run it.
