@@ -8,7 +8,7 @@ from twisted.logger import Logger
 
 
 class DamagedRows:
-    """Reports damaged rows; the first one is a `notice`, however many follow."""
+    """Reports damaged rows: the first by `notice`, the others in the log only."""
 
     _log = Logger()
 
@@ -22,4 +22,4 @@ class DamagedRows:
             self._log.error("{sentence}", sentence=sentence)
         else:
             self._noticed = True
-            self._notice(f"{sentence}; any further damaged row is named in the log")
+            self._notice(f"{sentence}; further damaged rows are named in the log")

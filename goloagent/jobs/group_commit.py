@@ -1,7 +1,6 @@
-"""Makes what the database has saved durable before it is answered for: group commit.
+"""Group commit: requests wait for one shared sync that makes their changes durable.
 
-All who wait share one sync, off the reactor thread. One that is under way may have begun before the
-newest change, so whoever comes meanwhile waits for the next.
+The sync runs in a worker thread. A change made while a sync runs waits for the next one.
 """
 
 from __future__ import annotations
@@ -17,44 +16,44 @@ from twisted.python.failure import Failure
 
 from goloagent.filesystem.durable import SyncFailed
 
-# For so long a change waits for another process that has locked the database.
+# How long a change waits for another process that has locked the database.
 LOCKED_SECONDS = 2.0
 RETRY_SECONDS = 0.05
 
 
 class Database(Protocol):
-    """What holds the changes."""
+    """The database with the changes."""
 
     @property
     def changes(self) -> int:
-        """Grows with every change."""
+        """A number that grows with every change."""
 
     def check_writable(self) -> None:
         """Check that a change could be saved now, or raise OSError."""
 
     def sync(self) -> None:
-        """Have the disk take what was saved, on any thread, or raise SyncFailed."""
+        """Flush the saved changes, in any thread, or raise SyncFailed."""
 
 
 class Files(Protocol):
-    """Files that rows of the database name."""
+    """The files that rows of the database name."""
 
     @property
     def changes(self) -> int:
-        """Grows with every change."""
+        """A number that grows with every change."""
 
     def sync(self) -> None:
-        """Have the disk take which files there are, on any thread, or raise SyncFailed."""
+        """Flush the directory entries of the files, in any thread, or raise SyncFailed."""
 
     def committed(self, change: int) -> None:
-        """The database has made this change durable, and all before it."""
+        """Note that the database has made this change and all earlier ones durable."""
 
 
 class GroupCommit:
-    """Commits the changes of `database`, those of `files` first: a file is there before its row.
+    """Commits the changes of `files` and then of `database`, so that no row is without its file.
 
     Args:
-        in_thread: runs a function off the reactor thread.
+        in_thread: runs a function in a worker thread.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class GroupCommit:
 
     @property
     def needed(self) -> bool:
-        """Whether something was saved that is not durable yet."""
+        """Whether a saved change is not durable yet."""
         return self._changes != self._synced
 
     @property
@@ -86,7 +85,7 @@ class GroupCommit:
         """Wait until the database can be written.
 
         Raises:
-            OSError: it cannot; with EBUSY, another process has kept it locked.
+            OSError: it cannot; with EBUSY, another process has locked it.
         """
         deadline = self._clock.seconds() + LOCKED_SECONDS
         while True:
@@ -100,9 +99,9 @@ class GroupCommit:
             await deferLater(self._clock, RETRY_SECONDS)
 
     def durable(self) -> Deferred[None]:
-        """Return a Deferred that fires when everything saved by now is durable.
+        """Return a Deferred that fires when all changes so far are durable.
 
-        It may be cancelled, and fails with SyncFailed if the disk did not take it.
+        It may be cancelled, and fails with SyncFailed.
         """
         if self._failure is not None:
             return fail(self._failure)

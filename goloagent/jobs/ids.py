@@ -1,4 +1,4 @@
-"""The ids of jobs and binaries: UUIDs in their canonical form, which name files and directories."""
+"""The ids of jobs and binaries: canonical UUIDs, which are also names of files and directories."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from uuid import UUID
 
 
 def is_id(name: str) -> bool:
-    """Tell whether a name is an id."""
+    """Return whether a name is an id."""
     try:
         return str(UUID(name)) == name
     except ValueError:

@@ -1,7 +1,7 @@
-"""Queued jobs in files of their own, so that they outlive the database: ``queue/<job id>.json``.
+"""A file for each queued job, ``queue/<job id>.json``, from which a lost database is rebuilt.
 
-A file is written when a job is queued and removed once the run has its log, which is before the
-load test is started. The database is what counts while it is there.
+It is written when the job is queued, and removed when the run has its log, before the load test
+starts.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class QueuedJobs:
         return {*ids(self.directory)}
 
     def observe(self, job: Job) -> None:
-        """Write the file of a job that has not run yet, and remove it once it has a log.
+        """Write the file of a job that has not run yet; remove it when the job has a log.
 
-        A disk that does not take it is logged: the database has the job.
+        Errors are only logged, because the database has the job.
         """
         waits = not job.has_log and not job.state.over
         if waits is (job.id in self._kept):
@@ -63,7 +63,9 @@ class QueuedJobs:
                 self._file(job.id).unlink(missing_ok=True)
                 self._kept.discard(job.id)
         except OSError as error:
-            self._log.warn("the file of job {id}: {error}", id=job.id, error=error)
+            self._log.warn(
+                "cannot update the queue file of job {id}: {error}", id=job.id, error=error
+            )
 
     @property
     def kept(self) -> Set[str]:
@@ -71,7 +73,7 @@ class QueuedJobs:
         return self._kept
 
     def load(self, known: set[str]) -> list[Job]:
-        """Return the jobs that are not `known`, first come first; skip what is no job's file."""
+        """Return the jobs that are not `known` in order; invalid files are skipped."""
         jobs = [self._job(job_id) for job_id in self._kept - known]
         return sorted(filter(None, jobs), key=lambda job: job.queued_at)
 
@@ -105,7 +107,7 @@ class QueuedJobs:
 
 
 def file_of(directory: Path, job_id: str) -> Path:
-    """Return where in `directory` the file of a queued job is."""
+    """Return the path of the file of a queued job."""
     return directory / f"{job_id}{_SUFFIX}"
 
 

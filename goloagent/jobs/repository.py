@@ -1,7 +1,6 @@
-"""Saves jobs and publishes their changes: the only writer of jobs to the database.
+"""The repository of jobs: the only writer of jobs to the database, and the publisher of changes.
 
-First persist, then publish. What cannot be saved now is remembered and saved later, and so is the
-account beside a log.
+A change is saved first and published next. Failed writes, also of manifests, are repeated later.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ class JobRepository:
     """Jobs in `store`.
 
     Args:
-        subscribers: each is notified of every job that has changed.
-        write_account: writes a job's account beside its log. Raises OSError, and FileNotFoundError
-            if there is no log.
-        warn: reports a sentence, once until it is mended.
+        subscribers: each is notified of every changed job.
+        write_manifest: writes the manifest of a job next to its log. Raises OSError;
+            FileNotFoundError if there is no log.
+        warn: reports a sentence.
     """
 
     store: Store
@@ -31,10 +30,10 @@ class JobRepository:
     write_manifest: Callable[[Job], None]
     warn: Callable[[str], None]
     _unsaved: dict[str, Job] = attrs.field(init=False, factory=dict)
-    _without_account: dict[str, Job] = attrs.field(init=False, factory=dict)
+    _without_manifest: dict[str, Job] = attrs.field(init=False, factory=dict)
 
     def add(self, job: Job) -> None:
-        """Put a new job at the end of the queue.
+        """Add a new job at the end of the queue.
 
         Raises:
             OSError: it cannot be saved; nothing is published.
@@ -43,9 +42,7 @@ class JobRepository:
         self.publish(job)
 
     def save(self, job: Job) -> None:
-        """Save a job as it stands now, or else with the next `save_again`.
-
-        Published in any case, because it has happened.
+        """Save and publish a change that has happened; if saving fails, `save_again` repeats it.
 
         Raises:
             OSError: it is not saved yet.
@@ -54,34 +51,34 @@ class JobRepository:
             self._persist(job)
         except OSError as error:
             if not self._unsaved:
-                self.warn(f"jobs cannot be saved, and are saved later: {error}")
+                self.warn(f"jobs cannot be saved and will be saved later: {error}")
             self._unsaved[job.id] = job
             raise
         finally:
             self.publish(job)
 
     def save_soon(self, job: Job) -> None:
-        """Save a job now or with the next `save_again`: whichever the disk allows."""
+        """Save and publish a job now, or with `save_again` if that fails."""
         with suppress(OSError):
             self.save(job)
 
     def change(self, job: Job) -> None:
-        """Save a change that has not happened unless it is saved.
+        """Save and publish a change that is void if it cannot be saved.
 
         Raises:
-            OSError: it cannot be saved; nothing is published or remembered.
+            OSError: it cannot be saved; nothing is published, and nothing repeated.
         """
         self._persist(job)
         self.publish(job)
 
     def save_again(self) -> None:
-        """Save what could not be saved, and write the accounts that could not be written."""
+        """Repeat the writes that failed."""
         try:
             for job in list(self._unsaved.values()):
                 self._persist(job)
         except OSError:
             return
-        for job in list(self._without_account.values()):
+        for job in list(self._without_manifest.values()):
             self._write_manifest(job)
 
     def publish(self, job: Job) -> None:
@@ -99,11 +96,11 @@ class JobRepository:
         try:
             self.write_manifest(job)
         except FileNotFoundError as error:
-            self._without_account.pop(job.id, None)
-            self.warn(f"the account of job {job.id} is not written: {error}")
+            self._without_manifest.pop(job.id, None)
+            self.warn(f"the manifest of job {job.id} is not written: {error}")
         except OSError as error:
-            if job.id not in self._without_account:
-                self.warn(f"the account of job {job.id} is written later: {error}")
-            self._without_account[job.id] = job
+            if job.id not in self._without_manifest:
+                self.warn(f"the manifest of job {job.id} will be written later: {error}")
+            self._without_manifest[job.id] = job
         else:
-            self._without_account.pop(job.id, None)
+            self._without_manifest.pop(job.id, None)

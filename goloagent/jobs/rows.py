@@ -1,6 +1,6 @@
-"""The rows of the database and the values that they hold. Pure.
+"""The schema of the database, and its rows as values. Pure.
 
-Every function that reads a row raises ValueError or TypeError if the row cannot be one of ours.
+Functions that read a row raise ValueError or TypeError if it is damaged.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ CREATE INDEX IF NOT EXISTS jobs_logged ON jobs (ended_at, id) WHERE settled AND 
 CREATE INDEX IF NOT EXISTS jobs_without_log ON jobs (position) WHERE settled AND NOT logged;
 """
 
-# What was added since, in order; `user_version` counts those that a database has. Nothing is ever
-# taken away, so that an earlier agent can use a database of a later one.
+# Later columns in order; `user_version` is the number that a database has. None is ever removed, so
+# that an older agent can use the database of a newer one.
 ADDITIONS = (
     "ALTER TABLE jobs ADD COLUMN stderr_tail TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE jobs ADD COLUMN abandoned INTEGER NOT NULL DEFAULT 0",
@@ -79,7 +79,7 @@ ADDITIONS = (
 
 @attrs.frozen
 class Binary:
-    """An uploaded load test: an id for a content that is known by `sha256`."""
+    """An uploaded load test: an id for a content, which `sha256` identifies."""
 
     id: str
     sha256: str
@@ -89,7 +89,7 @@ class Binary:
 
 @attrs.frozen
 class Content:
-    """What one binary or several of them hold."""
+    """The content of one or several binaries."""
 
     sha256: str
     size: int
@@ -97,7 +97,7 @@ class Content:
 
 @attrs.frozen
 class SettledRun:
-    """A job's log that nothing will be read from any more."""
+    """A settled job with a log."""
 
     job_id: str
     name: str
@@ -127,7 +127,7 @@ def read_settled_run(row: sqlite3.Row) -> SettledRun:
 
 
 def job_row(job: Job) -> dict[str, Any]:
-    """Return a job's columns, all but its position."""
+    """Return a job's columns, without its position."""
     calls, results = attrs.asdict(job.calls), attrs.asdict(job.results)
     return {
         "id": job.id,
@@ -180,7 +180,7 @@ def read_job(row: sqlite3.Row) -> Job:
 
 
 def text_of(time: datetime | None) -> str | None:
-    """Return a time as it stands in a column."""
+    """Return a time as in a column."""
     return time.isoformat() if time else None
 
 
@@ -191,5 +191,5 @@ def _optional_time(text: str | None) -> datetime | None:
 def _time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
     if time.tzinfo is None:
-        raise ValueError(f"the time {text!r} has no offset")
+        raise ValueError(f"the time {text} has no offset")
     return time

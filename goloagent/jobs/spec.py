@@ -1,8 +1,6 @@
-"""What a client asks for when it queues a job: bytes in, a validated `JobSpec` out.
+"""The body of ``POST /queue``, parsed into a validated `JobSpec`. Pure.
 
-Knows the limits of each member and Go's rules for them (a missing number is zero, null is
-missing, the case of a name does not matter). Does not know whether the binary exists: that is the
-store's to say.
+As in Go's encoding/json a missing number is zero, null is missing, and names ignore case.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ DEFAULT_NAME = "dead_letter"
 NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 _NAME = re.compile(NAME_PATTERN)
 
-# What is out of bounds is refused below, in words of our own; here it is said to clients.
+# For the API description; the limits are enforced below.
 _NAME_IS = Meta(
     description=f"empty means {DEFAULT_NAME}",
     extra_json_schema={"pattern": f"^({NAME_PATTERN})?$"},
@@ -41,12 +39,12 @@ _DURATION_IS = Meta(
 
 
 class InvalidSpec(Exception):
-    """The request cannot be a job; the message says what is wrong and where, for the client."""
+    """The request is not a valid job; the message is for the client."""
 
 
 @attrs.frozen
 class JobSpec:
-    """A job as asked for: `users` calls kept outstanding for `duration_seconds`."""
+    """A requested job: `users` calls in flight for `duration_seconds`."""
 
     name: str
     users: int
@@ -55,7 +53,7 @@ class JobSpec:
 
 
 class JobRequest(msgspec.Struct):
-    """The JSON object of ``POST /queue``; unknown members are named in the answer."""
+    """The JSON object of ``POST /queue``; the response names unknown members."""
 
     name: Annotated[str | None, _NAME_IS] = None
     users: Annotated[int | None, _USERS_ARE] = None
@@ -64,14 +62,14 @@ class JobRequest(msgspec.Struct):
 
 
 def parse(body: bytes) -> tuple[JobSpec, tuple[str, ...]]:
-    """Read the body of ``POST /queue``; return the job, and the members that are not known.
+    """Parse the body; return the job and the names of unknown members.
 
     Raises:
-        InvalidSpec: the body is not such an object, or a member is out of its bounds.
+        InvalidSpec: the body is not such an object, or a member is out of bounds.
     """
     try:
         text = body.decode("utf-8")
-        # The whole document is decoded first: unknown members count for depth and validity too.
+        # Unknown members count for validity and depth too.
         _check_depth(msgspec.json.decode(text, type=dict[str, Any]))
         known, ignored = _members(text)
         request = msgspec.json.decode(msgspec.json.encode(known), type=JobRequest)
@@ -91,14 +89,13 @@ def parse(body: bytes) -> tuple[JobSpec, tuple[str, ...]]:
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """The members of a JSON object in their order, those of one name too."""
+    """The members of a JSON object in order, with duplicates."""
 
 
 def _members(text: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the known members by their names and the names of the others, from valid JSON.
+    """Return the known members, and the names of the others, of valid JSON.
 
-    As in Go's encoding/json, the case of a name does not matter, the last of several members of one
-    name counts, and null changes nothing.
+    Of several members with one name the last one that is not null counts.
     """
     pairs: _Pairs = json.loads(text, object_pairs_hook=_Pairs)
     known: dict[str, Any] = {}
@@ -125,7 +122,8 @@ def _name(name: str) -> str:
     if _NAME.fullmatch(name):
         return name
     raise InvalidSpec(
-        f"invalid name {name[:80]!r}: 1 to 64 of A-Z a-z 0-9 _ . -, not . or - first, are allowed"
+        f"invalid name {json.dumps(name[:80])}: 1 to 64 of A-Z a-z 0-9 _ . -, not . or - first,"
+        " are allowed"
     )
 
 

@@ -14,13 +14,13 @@ class DeliveryQueue(Protocol):
     """The output that delivers the results in the logs of runs."""
 
     def begin(self, job: Job) -> None:
-        """The log of the job exists."""
+        """Follow the log of the job, which exists."""
 
     def on_appended(self, job: Job) -> None:
-        """The log of the job has grown."""
+        """Deliver what was appended to the log."""
 
     def end(self, job: Job) -> None:
-        """The log of the job is complete."""
+        """Deliver the rest: the log is complete."""
 
 
 class RunDelivery:
