@@ -65,7 +65,13 @@ PROVIDERS = {
 }
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    "provider",
+    [
+        pytest.param(name, marks=[] if name.startswith("digitalocean") else pytest.mark.full)
+        for name in PROVIDERS
+    ],
+)
 @pytest_twisted.ensureDeferred
 async def test_golo_cli_with_every_provider(
     idle_agent: Agent, collector: Collector, go_loadtest: Callable[..., Path], provider: str

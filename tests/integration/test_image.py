@@ -25,6 +25,7 @@ import pytest
 from peers.debian import run
 from peers.readme import ROOT, SYSTEM_PATH
 
+pytestmark = pytest.mark.full
 DOCKERFILE = (ROOT / "etc" / "Dockerfile").read_text(encoding="utf-8")
 SECRET = "/run/secrets/golo-agent-token"
 TOKEN = "a-token-of-the-test"

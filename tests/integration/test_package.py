@@ -20,6 +20,8 @@ from peers.debian import run
 from peers.ports import free_port
 from peers.readme import SYSTEM_PATH, run_python_example
 
+pytestmark = pytest.mark.full
+
 
 @contextmanager
 def serving(directory: Path, twistd: list[str | Path], **options: str | Path) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.browser import Browser
@@ -67,6 +68,7 @@ def wait_for_rows(page: Page, count: int) -> None:
     wait_until(page, f"document.querySelectorAll('#history tbody tr').length === {count}")
 
 
+@pytest.mark.full
 @pytest_twisted.ensureDeferred
 async def test_job_from_upload_to_end(agent: Agent, browser: Browser, shop: Path) -> None:
     """The form queues a job; figures, charts, statistics and log follow it to its end."""
@@ -132,6 +134,7 @@ def read_chart_by_keyboard(page: Page) -> None:
     assert page.locator("#rate-chart .cursor").count() == 1
 
 
+@pytest.mark.full
 @pytest_twisted.ensureDeferred
 async def test_queue_and_history(agent: Agent, browser: Browser, shop: Path) -> None:
     """Jobs are cancelled after confirmation, and found by page, state and name."""

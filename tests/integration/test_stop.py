@@ -1,4 +1,4 @@
-"""The end of the agent by a signal: exit 0, nothing pending, no process left, no job run twice."""
+"""A signal stops the agent: exit code 0, nothing pending, no process left, no job run twice."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ os.execvp(sys.argv[3], sys.argv[3:])
 
 @pytest_twisted.ensureDeferred
 async def test_idle(agent: Agent) -> None:
-    """With nothing to do it ends at once, with 0, and can be started again."""
+    """An idle agent stops, and can be started again."""
     assert await agent.stop() == 0
     await agent.start()
     assert await agent.stop() == 0
@@ -41,7 +41,7 @@ async def test_idle(agent: Agent) -> None:
 async def test_with_a_running_job(
     agent: Agent, target: Target, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:
-    """The job is brought to its end and all that the target served is delivered first."""
+    """The running job ends and all its results are delivered before the agent exits."""
     job_id = await agent.queue("running", go_loadtest("httpget", target=target.url), duration=600)
     await collector.received("running", 500)
     assert await agent.stop() == 0
@@ -64,7 +64,7 @@ async def test_with_a_running_job(
 async def test_with_queued_jobs(
     agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:
-    """What waits is kept and runs after the restart, in order; what ran is not run again."""
+    """Queued jobs run after the restart in order; the interrupted job does not run again."""
     binary = await agent.upload(go_loadtest("counter", count=10))
     running = await agent.queue("running", binary, duration=600)
     waiting = [await agent.queue(name, binary, duration=1) for name in ("second", "third")]
@@ -83,7 +83,7 @@ async def test_with_queued_jobs(
 async def test_while_the_collector_is_away(
     agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:
-    """What could not be delivered is kept, and delivered once after the restart."""
+    """Pending results are delivered once after the restart."""
     await collector.close()
     job_id = await agent.queue("kept", go_loadtest("counter", count=300), duration=1)
     job = await agent.ended(job_id)
@@ -114,8 +114,8 @@ async def test_while_the_collector_is_away(
 async def test_by_any_signal_that_stops(
     agent: Agent, collector: Collector, script: Callable[..., Path], numbers: list[Signals]
 ) -> None:
-    """Each ends the running job in order, and a second one changes nothing."""
-    # It is told to end and does not, so that the second signal meets a stop under way.
+    """Each signal ends the running job in order, and a second one changes nothing."""
+    # Ignores SIGTERM, so that the second signal arrives during the stop.
     stubborn = f"trap '' TERM\necho '{RESULT.strip()}'\nwhile :; do sleep 0.1; done"
     job_id = await agent.queue("job", script(stubborn, "/bin/sh"), duration=600)
     await collector.received("job", 1)
@@ -128,9 +128,9 @@ async def test_by_any_signal_that_stops(
 
 @pytest_twisted.ensureDeferred
 async def test_signals_that_are_ignored(agent: Agent) -> None:
-    """Nothing follows but a line in the log, and load tests can be started as before."""
+    """Other signals are logged and ignored."""
     ignored = [name for name, action in ACTIONS.items() if action is Action.IGNORE]
-    # What Python itself ignores reaches no handler.
+    # Python ignores these two itself.
     ignored = [*(set(ignored) - {"SIGPIPE", "SIGXFSZ"}), "SIGUSR1", "SIGRTMIN"]
     for name in ignored:
         agent.send(getattr(signal, name))
@@ -141,7 +141,7 @@ async def test_signals_that_are_ignored(agent: Agent) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_signal_that_was_ignored_or_blocked_at_the_start(idle_agent: Agent) -> None:
-    """SIGHUP that nohup ignores stays ignored; SIGTERM is heeded all the same."""
+    """An inherited disposition keeps SIGHUP ignored, but not SIGTERM."""
     inherit = (sys.executable, "-c", INHERITED)
     idle_agent.become = (*inherit, "block", "SIGTERM SIGCHLD")
     await idle_agent.start()
@@ -157,7 +157,7 @@ async def test_a_signal_that_was_ignored_or_blocked_at_the_start(idle_agent: Age
 
 @pytest_twisted.ensureDeferred
 async def test_during_recovery(idle_agent: Agent) -> None:
-    """A signal before it is ready is an ordered end too."""
+    """A signal during recovery stops the agent in order."""
     idle_agent.launch(crash_at="recovery")
     await idle_agent.logged("hanging")
     assert await idle_agent.signal(Signals.SIGTERM) == 0

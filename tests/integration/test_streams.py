@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_twisted
 from peers import prober
 from peers.agent import Agent, Answer
@@ -168,7 +169,7 @@ async def test_a_large_log(agent: Agent, go_loadtest: Callable[..., Path]) -> No
         connection.close()
     assert digest.digest() == hashlib.sha256(log.read_bytes()).digest()
     print(f"sending 100 MB took {(most - before) / MIB:.1f} MiB of memory")
-    assert most - before < 8 * MIB
+    assert most - before < 32 * MIB
     with log.open("r+b") as file:
         file.truncate(printed)
 
@@ -201,6 +202,7 @@ async def test_a_stop_is_told(agent: Agent, go_loadtest: Callable[..., Path]) ->
     following_too.close()
 
 
+@pytest.mark.full
 @pytest_twisted.ensureDeferred
 async def test_fifty_followers_of_a_torrent(
     idle_agent: Agent, go_loadtest: Callable[..., Path]

@@ -15,6 +15,7 @@ from peers.debian import Machine, Unable, boot
 from peers.ports import free_port
 from peers.readme import aimed_at, python_example, serving_target
 
+pytestmark = pytest.mark.full
 BURGLAR = Path(__file__).parents[1] / "loadtests" / "burglar.py"
 TOKEN = "unit-token"
 CREDENTIALS = Path("/run/credentials/golo-agent.service")

@@ -11,13 +11,14 @@ from peers.collector import Collector
 from peers.notes import Notes
 from peers.oracle import Verdict
 
+from goloagent.service import STOP_SECONDS
+
 RESULTS = 1000
-GRACE_SECONDS = 10
 
 
 @pytest_twisted.ensureDeferred
 async def test_j4_abort(agent: Agent, numbered: Notes, verdict_of: Callable[..., Verdict]) -> None:
-    """What was printed before abort() is delivered, and the signal is named."""
+    """Results printed before abort() are delivered, and the reason names the signal."""
     job_id = await agent.queue("abort", numbered.script(count=RESULTS, abort=True), duration=30)
     job = await agent.settled(job_id)
     print(f"J4: {job['results']['delivered']} of {RESULTS} delivered, {job['exit']}")
@@ -28,7 +29,7 @@ async def test_j4_abort(agent: Agent, numbered: Notes, verdict_of: Callable[...,
     assert verdict_of(job_id, "abort").exact
 
 
-@pytest.mark.parametrize("stubborn", [False, True], ids=["heeding", "ignoring SIGTERM"])
+@pytest.mark.parametrize("stubborn", [False, True], ids=["handling", "ignoring SIGTERM"])
 @pytest.mark.parametrize("up", [True, False], ids=["collector up", "collector down"])
 @pytest_twisted.ensureDeferred
 async def test_j6_sigterm(
@@ -39,7 +40,7 @@ async def test_j6_sigterm(
     stubborn: bool,
     up: bool,
 ) -> None:
-    """Exit code 0 in time, with nothing pending, or what is pending kept for the next start."""
+    """The agent exits with 0 in time; pending results are delivered after the next start."""
     from twisted.internet import reactor
 
     if not up:
@@ -63,6 +64,6 @@ async def test_j6_sigterm(
         f"{job['results']['delivered']} delivered, lost {len(verdict.lost)}"
     )
     assert (code, job["state"], job["reason"]) == (0, "interrupted", "agent-stopped"), job
-    assert seconds <= GRACE_SECONDS + 10
+    assert seconds <= STOP_SECONDS
     assert verdict.lost == verdict.missing == verdict.repeated == verdict.never_printed == []
     assert (len(collector.pushes) == before) is up

@@ -1,4 +1,4 @@
-"""R7: a wrong setting never drops data. The same on a clock: tests/unit/outputs."""
+"""R7: a wrong setting never drops data. tests/unit/outputs tests it on a fake clock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_r7_unauthorised_for_a_while(
     numbered: Notes,
     verdict_of: Callable[..., Verdict],
 ) -> None:
-    """401 holds delivery, which a probe ends when it is mended."""
+    """Delivery pauses at 401, and a probe resumes it."""
     from twisted.internet import reactor
 
     collector.answer = lambda name: 401
