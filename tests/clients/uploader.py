@@ -1,8 +1,6 @@
-"""Sends a file as the body of requests, and prints a line for each answer.
+"""Upload a file repeatedly; print a line for each response: status and body, or "error: ".
 
-It is its status, a space and its body; or "error: " and why there is none.
-
-Usage: uploader.py httpclient|urllib URL FILE length|chunked TRIES [HEADER…]
+Usage: uploader.py httpclient|urllib URL FILE length|chunked TRIES [HEADER...]
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ BLOCK_BYTES = 65536
 
 
 def by_http_client(url: str, body: bytes, chunked: bool, headers: dict[str, str]) -> str:
-    """Send all, then read."""
+    """Send everything, then read."""
     parts = urllib.parse.urlsplit(url)
     assert parts.hostname is not None
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
@@ -36,7 +34,7 @@ def by_http_client(url: str, body: bytes, chunked: bool, headers: dict[str, str]
 
 
 def by_urllib(url: str, body: bytes, chunked: bool, headers: dict[str, str]) -> str:
-    """Leave it to the library."""
+    """Use the library's upload."""
     data = _blocks(body) if chunked else io.BytesIO(body)
     if not chunked:
         headers = {**headers, "Content-Length": str(len(body))}
@@ -55,7 +53,7 @@ def _blocks(body: bytes) -> Iterator[bytes]:
 
 
 def main() -> None:
-    """Upload as often as asked."""
+    """Upload as often as requested."""
     library, url, file, mode, tries, *lines = sys.argv[1:]
     upload = {"httpclient": by_http_client, "urllib": by_urllib}[library]
     body = Path(file).read_bytes()

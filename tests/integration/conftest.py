@@ -1,4 +1,4 @@
-"""The peers of the integration tests as fixtures, and load tests to upload."""
+"""Fixtures of the integration tests: an agent and its peers, and load tests to upload."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def collector() -> AsyncIterator[Collector]:
 
 @pytest_twisted.async_yield_fixture
 async def idle_agent(tmp_path: Path, collector: Collector) -> AsyncIterator[Agent]:
-    """An agent that was not started yet; what it leaves behind is checked after the test."""
+    """An agent that is not started; its records are checked after the test."""
     from twisted.internet import reactor
 
     agent = Agent(reactor, tmp_path, collector)
@@ -88,7 +88,7 @@ async def isolated_agent(idle_agent: Agent, isolation: IsolationBackend) -> Agen
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    """A browser; the test fails for errors and violations of the policy on its console."""
+    """A browser; the test fails for errors and policy violations on its console."""
     from twisted.internet import reactor
 
     what = missing_dependency()
@@ -114,7 +114,7 @@ def go_loadtest(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 
 @pytest.fixture
 def numbered(go_loadtest: Callable[..., Path], tmp_path: Path) -> Notes:
-    """The load test that notes what it prints, and its notes."""
+    """The load test `numbered` and its notes."""
     directory = tmp_path / "notes"
     directory.mkdir()
     return Notes(go_loadtest("numbered"), directory)
@@ -122,7 +122,7 @@ def numbered(go_loadtest: Callable[..., Path], tmp_path: Path) -> Notes:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Callable[..., Path]:
-    """Write a script to upload; it runs in this Python unless it is for another interpreter."""
+    """Write a script to upload; by default it runs in this Python."""
 
     def make(text: str, interpreter: str = sys.executable) -> Path:
         path = tmp_path / "script"
@@ -150,7 +150,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def debian(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the root of a fresh Debian with nothing but Python and systemd."""
+    """Make the root of a fresh Debian with only Python and systemd."""
     if os.geteuid() != 0:
         pytest.skip("only root can install a Debian package")
     codename = platform.freedesktop_os_release()["VERSION_CODENAME"]
@@ -162,5 +162,5 @@ def debian(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     if made.returncode != 0:
-        pytest.skip(f"no fresh Debian is to be had here: {made.stderr}")
+        pytest.skip(f"no fresh Debian is here: {made.stderr}")
     return root

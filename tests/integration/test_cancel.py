@@ -9,7 +9,7 @@ import pytest_twisted
 from peers.agent import Agent, Answer
 from peers.collector import Collector
 from peers.notes import Notes
-from peers.oracle import judge
+from peers.oracle import compare
 from peers.waiting import until
 
 import goloagent
@@ -78,8 +78,14 @@ async def test_running(agent: Agent, collector: Collector, numbered: Notes) -> N
     assert (job["state"], job["reason"]) == ("cancelled", "cancelled"), job
     assert job["results"]["delivered"] == job["results"]["read"] >= RESULTS
     log = agent.run_log(job_id, "shop").read_bytes()
-    verdict = judge(numbered.emitted(job_id), log, collector.of_job(job_id))
-    assert verdict.lost == verdict.repeated == verdict.missing == verdict.never_printed == []
+    comparison = compare(numbered.emitted(job_id), log, collector.of_job(job_id))
+    assert (
+        comparison.lost
+        == comparison.repeated
+        == comparison.missing
+        == comparison.never_printed
+        == []
+    )
 
 
 @pytest_twisted.ensureDeferred
@@ -202,7 +208,7 @@ async def test_the_clock_is_set_back(agent: Agent, numbered: Notes, tmp_path: Pa
     back = tmp_path / "back"
     (tmp_path / "sitecustomize.py").write_text(CLOCK.format(str(back)))
     assert await agent.stop() == 0
-    agent.become = ("env", f"PYTHONPATH={tmp_path}:{Path(goloagent.__file__).parents[1]}")
+    agent.prefix = ("env", f"PYTHONPATH={tmp_path}:{Path(goloagent.__file__).parents[1]}")
     await agent.start()
     endless = await agent.upload(numbered.script(count=-1, rate=100))
     job_id = await agent.queue("shop", endless, duration=2)

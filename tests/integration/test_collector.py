@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from peers.byhand import BODY, Pusher, Server
 from peers.certificate import self_signed
+from peers.scripted_collector import BODY, Pusher, Server
 from twisted.internet.defer import CancelledError
 from twisted.internet.ssl import PrivateCertificate
 
@@ -267,8 +267,8 @@ async def test_a_connection_that_died_while_idle_costs_one_retry(
     await pusher.push(server.url)
     server.open[0].transport.abortConnection()
     await server.until(lambda: not server.open)
-    verdicts = [(await pusher.push(server.url)).disposition for _ in range(2)]
-    assert verdicts[-1] is Disposition.DELIVERED
+    dispositions = [(await pusher.push(server.url)).disposition for _ in range(2)]
+    assert dispositions[-1] is Disposition.DELIVERED
     assert len(server.requests) <= 3
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from peers.byhand import NO_CONTENT, Pusher, Server
 from peers.certificate import self_signed
 from peers.proxy import Proxy
+from peers.scripted_collector import NO_CONTENT, Pusher, Server
 from twisted.internet.ssl import PrivateCertificate
 
 from goloagent.core.address import HttpUrl

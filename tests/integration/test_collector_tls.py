@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from peers.byhand import Pusher, Server
 from peers.certificate import Authority
+from peers.scripted_collector import Pusher, Server
 from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
 
 from goloagent.outputs.http.tls import Tls

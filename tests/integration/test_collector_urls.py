@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from peers.byhand import Pusher, Server
+from peers.scripted_collector import Pusher, Server
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IHostnameResolver
 from zope.interface import implementer

@@ -10,7 +10,7 @@ import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
-from peers.oracle import judge
+from peers.oracle import compare
 from peers.target import Target
 
 REPEAT = os.environ.get("GOLO_REPEAT")
@@ -45,5 +45,5 @@ async def test_every_request_served_is_a_delivered_result(
     assert {(result["status"], result["error"]) for result in results} == {(200, None)}
     emitted = [str(number) for number in range(1, target.served + 1)]
     batches = [(batch.key, batch.ids) for batch in collector.batches("http-get")]
-    verdict = judge(emitted, log, batches)
-    assert verdict.exact, verdict
+    comparison = compare(emitted, log, batches)
+    assert comparison.exact, comparison

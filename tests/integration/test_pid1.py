@@ -46,7 +46,7 @@ async def test_no_zombie_is_left(idle_agent: Agent, script: Callable[..., Path])
     """After each job all are reaped, and the job's own exit code is not taken from it."""
     from twisted.internet import reactor
 
-    idle_agent.become = NAMESPACE
+    idle_agent.prefix = NAMESPACE
     idle_agent.options |= {"--containment": "process-group"}
     await idle_agent.start()
     [first] = children(idle_agent.pid)

@@ -110,7 +110,7 @@ async def test_socket_activation(idle_agent: Agent, script: Callable[..., Path])
     """The agent serves a socket that it was given, by LISTEN_FDS."""
     address = f"127.0.0.1:{idle_agent.port}"
     activate = ["systemd-socket-activate", "-l", address, "--fdname=http"]
-    idle_agent.become = (*activate, f"-EPYTHONPATH={ROOT}")
+    idle_agent.prefix = (*activate, f"-EPYTHONPATH={ROOT}")
     idle_agent.options |= {"--listen": "systemd:domain=INET:name=http", "--no-auth": ""}
     await idle_agent.start()
     assert len(await idle_agent.upload(script("exit"))) == 36

@@ -12,7 +12,7 @@ import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
-from peers.oracle import judge, numbers
+from peers.oracle import compare, numbers
 from peers.target import Target
 
 from goloagent.host.signals import ACTIONS, Action
@@ -48,8 +48,8 @@ async def test_with_a_running_job(
     await agent.nothing_left()
     emitted = [str(number) for number in range(1, target.served + 1)]
     batches = [(batch.key, batch.ids) for batch in collector.batches("running")]
-    verdict = judge(emitted, agent.run_log(job_id, "running").read_bytes(), batches)
-    assert verdict.exact, verdict
+    comparison = compare(emitted, agent.run_log(job_id, "running").read_bytes(), batches)
+    assert comparison.exact, comparison
 
     pushes = len(collector.pushes)
     await agent.start()
@@ -97,7 +97,7 @@ async def test_while_the_collector_is_away(
     assert (job["state"], job["results"]["delivered"]) == ("finished", 300), job
     log = agent.run_log(job_id, "kept").read_bytes()
     batches = [(batch.key, batch.ids) for batch in collector.batches("kept")]
-    assert judge(list(numbers(log)), log, batches).exact
+    assert compare(list(numbers(log)), log, batches).exact
 
 
 @pytest.mark.parametrize(
@@ -143,10 +143,10 @@ async def test_signals_that_are_ignored(agent: Agent) -> None:
 async def test_a_signal_that_was_ignored_or_blocked_at_the_start(idle_agent: Agent) -> None:
     """An inherited disposition keeps SIGHUP ignored, but not SIGTERM."""
     inherit = (sys.executable, "-c", INHERITED)
-    idle_agent.become = (*inherit, "block", "SIGTERM SIGCHLD")
+    idle_agent.prefix = (*inherit, "block", "SIGTERM SIGCHLD")
     await idle_agent.start()
     assert await idle_agent.stop() == 0
-    idle_agent.become = (*inherit, "ignore", "SIGHUP SIGTERM SIGCHLD")
+    idle_agent.prefix = (*inherit, "ignore", "SIGHUP SIGTERM SIGCHLD")
     await idle_agent.start()
     idle_agent.send(Signals.SIGHUP)
     idle_agent.send(Signals.SIGUSR2)

@@ -11,12 +11,12 @@ from typing import Any
 import attrs
 import pytest
 from peers.certificate import self_signed
-from peers.debian import Machine, Unable, boot
+from peers.debian import Machine, NotSupported, boot
 from peers.ports import free_port
 from peers.readme import aimed_at, python_example, serving_target
 
 pytestmark = pytest.mark.full
-BURGLAR = Path(__file__).parents[1] / "loadtests" / "burglar.py"
+ATTACKER = Path(__file__).parents[1] / "loadtests" / "attacker.py"
 TOKEN = "unit-token"
 CREDENTIALS = Path("/run/credentials/golo-agent.service")
 # What an operator writes for a service with a token and a key.
@@ -75,7 +75,7 @@ def service(dist: Path, debian: Path, tmp_path: Path) -> Iterator[Service]:
                 yield Service(machine, port)
             finally:
                 print(machine.run("journalctl", "--no-pager", "--unit=golo-agent"))
-    except Unable as unable:
+    except NotSupported as unable:
         print(f"no systemd can be run here: {unable}")
         pytest.skip(f"no systemd can be run here: {unable}")
 
@@ -122,8 +122,8 @@ def test_d7_under_the_unit(service: Service, go_loadtest: Callable[..., Path]) -
         # Load tests in Python read it; nothing else may be done to it.
         "readable": ["/golo-agent/sdk.zip"],
     }
-    text = f"#!/usr/bin/python3\n{BURGLAR.read_text()}\nmain({given!r})\n"
-    job = service.run("burglar", text.encode())
+    text = f"#!/usr/bin/python3\n{ATTACKER.read_text()}\nmain({given!r})\n"
+    job = service.run("attacker", text.encode())
     told = json.loads(service.ask(f"/jobs/{job['id']}/err.log"))
     print(
         f"D7: {told['tried']} ways to the things of the unit's agent tried by its own user, "

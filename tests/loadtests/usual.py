@@ -1,4 +1,4 @@
-"""A load test that does what load tests do, in a directory of its own below one closed to it."""
+"""A load test that uses files, programs and processes in a directory below a closed one."""
 
 import mmap
 import os
@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-# Files of its own, in directories of its own.
+# Own files in own directories.
 for name in ("a", "b"):
     Path(name).mkdir()
 Path("a/file").write_text("text")
@@ -22,7 +22,7 @@ assert Path("a/link").read_text() == "te"
 with tempfile.NamedTemporaryFile() as file:
     file.write(b"temporary")
 
-# Programs: a script, the system's, one that is in memory alone, and what a compiler makes there.
+# Programs: a script, a system program, one in memory, and the output of a compiler.
 Path("program").write_text("#!/bin/sh\nexec cat /dev/stdin >/dev/stderr\n")
 Path("program").chmod(0o700)
 subprocess.run(["./program"], input=b"by a script\n", check=True)
@@ -50,7 +50,7 @@ for family, address in (
         listener.listen()
         client.connect(listener.getsockname())
 
-# Processes of its own.
+# Child processes.
 child = os.fork()
 if child == 0:
     os.setsid()

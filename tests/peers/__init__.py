@@ -1,1 +1,1 @@
-"""Programs around the agent in the integration tests, all of them real."""
+"""Real programs that the integration tests run, and their helpers."""

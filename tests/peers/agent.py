@@ -31,11 +31,11 @@ from peers.ports import free_port
 
 TWISTD = Path(sys.executable).parent / "twistd"
 _POLL_SECONDS = 0.05
-# From SIGTERM: the load test's grace and the delivery of the last results.
+# From SIGTERM to the exit.
 _STOP_SECONDS = 30
 # The timeouts of its load tests: short, and long enough for a busy machine.
 TIMEOUTS = Timeouts(quiet_seconds=0.4, grace_seconds=2)
-# Machines are shared, and a disk may take seconds for the syncs of a start.
+# A shared disk may take seconds for the syncs of a start.
 _START_SECONDS = 60
 
 
@@ -49,7 +49,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The body, decoded."""
+        """The decoded body."""
         return json.loads(self.text)
 
 
@@ -79,18 +79,17 @@ def twistd(
     directory: Path,
     arguments: list[str],
     crash_at: str | None = None,
-    become: tuple[str, ...] = (),
+    prefix: tuple[str, ...] = (),
 ) -> Twistd:
-    """Start ``twistd -n golo-agent`` with these arguments, in `directory`.
+    """Start ``twistd -n golo-agent`` in `directory`.
 
     Args:
-        crash_at: a point of `peers.crashing` at which it kills itself.
-        become: a command that executes what follows it.
-
+        crash_at: a point of `peers.crashing` at which it fails.
+        prefix: a command that executes its arguments.
     """
     program = [str(TWISTD)] if crash_at is None else [sys.executable, crashing.__file__, crash_at]
-    command = [*become, *program, "-n", "--pidfile=", "golo-agent", *arguments]
-    # Whether the package is installed or imported from a checkout, twistd finds the same one.
+    command = [*prefix, *program, "-n", "--pidfile=", "golo-agent", *arguments]
+    # Use the same package whether it is installed or imported from a checkout.
     environment = {**os.environ, "PYTHONPATH": str(Path(goloagent.__file__).parents[1])}
     process = Twistd()
     reactor.spawnProcess(process, command[0], command, env=environment, path=str(directory))
@@ -98,7 +97,7 @@ def twistd(
 
 
 class Agent:
-    """An agent that keeps everything below `directory`; it can be started again after an end."""
+    """An agent with all files below `directory`; it can be restarted."""
 
     def __init__(self, reactor: Any, directory: Path, collector: Collector) -> None:
         self._reactor = reactor
@@ -119,9 +118,9 @@ class Agent:
             "--quiet-period": f"{TIMEOUTS.quiet_seconds}",
             "--grace": f"{TIMEOUTS.grace_seconds}",
         }
-        # Repeated options, which `options` cannot have.
+        # Repeated options.
         self.more: tuple[str, ...] = ()
-        self.become: tuple[str, ...] = ()
+        self.prefix: tuple[str, ...] = ()
         self.jobs: list[str] = []
         self._log = b""
         self._process: Twistd | None = None
@@ -130,7 +129,7 @@ class Agent:
 
     @property
     def arguments(self) -> list[str]:
-        """The options as they stand on the command line; the value of a flag is empty."""
+        """The command line; flags have an empty value."""
         return [word for pair in self.options.items() for word in pair if word] + [*self.more]
 
     @property
@@ -140,7 +139,7 @@ class Agent:
 
     @property
     def pid(self) -> int:
-        """The process id of the running agent."""
+        """The process ID of the running agent."""
         return self._running().transport.pid
 
     @property
@@ -150,28 +149,27 @@ class Agent:
         return (self._log + now).decode(errors="replace")
 
     async def start(self, crash_at: str | None = None) -> None:
-        """Start it and return when ``/health`` says that it is ready.
+        """Start it and return when ``/health`` reports ready.
 
         Args:
-            crash_at: a point of `peers.crashing` at which it kills itself.
+            crash_at: a point of `peers.crashing` at which it fails.
 
         Raises:
-            AssertionError: it ended, or is not ready in time; with its log.
-
+            AssertionError: it ended or is not ready in time; with its log.
         """
         self.launch(crash_at)
         await self._within(_START_SECONDS, self._ready(), "the agent is not ready")
 
     def launch(self, crash_at: str | None = None) -> None:
-        """Start it and return at once."""
+        """Start it without waiting."""
         assert not self.running, "the agent runs already"
         self._log = self.log.encode()
         self._process = twistd(
-            self._reactor, self._directory, self.arguments, crash_at, self.become
+            self._reactor, self._directory, self.arguments, crash_at, self.prefix
         )
 
     async def logged(self, text: str, times: int = 1) -> None:
-        """Return once `text` is in its log, so many times."""
+        """Return once `text` is in the log at least `times`."""
         await self._within(30, self._logged(text, times), f"the agent does not log {text!r}")
 
     def send(self, number: signal.Signals) -> None:
@@ -179,7 +177,7 @@ class Agent:
         self._running().transport.signalProcess(number)
 
     async def signal(self, *numbers: signal.Signals) -> int:
-        """Send signals, one as soon as the one before is in the log, and return the exit code."""
+        """Send signals, each after the previous one is logged, and return the exit code."""
         process = self._running()
         await self._pool.closeCachedConnections()
         for number in numbers:
@@ -193,14 +191,14 @@ class Agent:
         return await self._end(signal.SIGTERM, _STOP_SECONDS)
 
     async def kill(self, alone: bool = False) -> int:
-        """Send SIGKILL and return once the agent and, unless `alone`, all that it ran are gone."""
+        """Send SIGKILL; return once the agent and, unless `alone`, its load tests have ended."""
         code = await self._end(signal.SIGKILL, 5)
         if not alone:
             await self.nothing_left()
         return code
 
     async def crashed(self, timeout_seconds: float = 30) -> int:
-        """Return how it ended once it has, which it does by itself."""
+        """Return the exit code of an agent that ends without a signal of the test."""
         process = self._running()
         code = await self._within(timeout_seconds, process.ended, "the agent does not end")
         await self._pool.closeCachedConnections()
@@ -208,13 +206,13 @@ class Agent:
 
     @property
     def resident_bytes(self) -> int:
-        """The memory that the running agent has in use."""
+        """The memory of the running agent."""
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * resource.getpagesize()
 
     @property
     def descriptors(self) -> int:
-        """The number of open files and connections of the running agent."""
+        """The number of open descriptors of the running agent."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     async def close(self) -> None:
@@ -222,7 +220,7 @@ class Agent:
         await self._pool.closeCachedConnections()
 
     async def request(self, method: str, path: str, **more: Any) -> Answer:
-        """Send a request, with the token if the agent needs one; `more` is passed to treq."""
+        """Send a request, with the token if one is configured; `more` is passed to treq."""
         headers = more.pop("headers", {})
         if "--token-file" in self.options:
             token = Path(self.options["--token-file"]).read_text().strip()
@@ -237,8 +235,8 @@ class Agent:
         return Answer(response.code, body.decode(), headers)
 
     async def upload(self, program: Path) -> str:
-        """Upload a load test and return the id of the binary."""
-        # treq closes the file, which it may still send after a refusal has arrived.
+        """Upload a load test and return the ID of the binary."""
+        # treq closes the file, which it may still send after an early refusal.
         file = program.open("rb")
         answer = await self.request(
             "POST", "/upload", files={"file": (program.name, "application/octet-stream", file)}
@@ -247,7 +245,7 @@ class Agent:
         return answer.json["binary"]
 
     async def queue(self, name: str, program: Path | str, duration: int, users: int = 25) -> str:
-        """Queue a job and return its id; a binary given as a path is uploaded first."""
+        """Queue a job and return its ID; a path is uploaded first."""
         binary = await self.upload(program) if isinstance(program, Path) else program
         wanted = {"name": name, "users": users, "duration": duration, "binary": binary}
         answer = await self.request("POST", "/queue", data=json.dumps(wanted).encode())
@@ -256,7 +254,7 @@ class Agent:
         return answer.json["id"]
 
     async def job(self, job_id: str) -> dict[str, Any]:
-        """Return a job as the API shows it, whose account must balance at any moment."""
+        """Return the job resource, and check that its counts balance."""
         answer = await self.request("GET", f"/jobs/{job_id}")
         assert answer.status == 200, answer
         job = answer.json
@@ -279,7 +277,7 @@ class Agent:
         return await self.reached(job_id, *OVER, timeout_seconds=timeout_seconds)
 
     async def settled(self, job_id: str, timeout_seconds: float = 60) -> dict[str, Any]:
-        """Return the job once it is over and no result of it waits for the collector."""
+        """Return the job once it is over and has no pending results."""
         failure = f"job {job_id} is not settled"
         return await self._within(timeout_seconds, self._reached(job_id, OVER, pending=0), failure)
 
@@ -288,7 +286,7 @@ class Agent:
         return self.logs / name / job_id / log
 
     def processes(self) -> list[str]:
-        """Return what still runs of its load tests; each has the RPC address in its environment."""
+        """Return the running processes with its RPC address in their environment."""
         mark = f"GOLO_RPC_ADDR=127.0.0.1:{self.rpc_port}".encode()
         found = []
         for process in Path("/proc").glob("[0-9]*"):
@@ -296,7 +294,7 @@ class Agent:
                 if mark in (process / "environ").read_bytes().split(b"\0"):
                     found.append(f"{process.name} {(process / 'cmdline').read_bytes()!r}")
             except (FileNotFoundError, ProcessLookupError, PermissionError):
-                continue  # It has ended by now, or it is not ours to look at.
+                continue  # it has ended, or is not readable
         return found
 
     async def nothing_left(self, timeout_seconds: float = 2) -> None:
@@ -306,10 +304,9 @@ class Agent:
         )
 
     async def check(self) -> None:
-        """Assert what holds after every test, whether it still runs or not, and stop it (R13).
+        """Check what holds after every test, and stop the agent (R13).
 
-        The accounts balance in the API, and on record with logs and collector; SIGTERM leaves no
-        process.
+        The counts agree with database, logs and collector; SIGTERM leaves no process.
         """
         if self.running:
             for job_id in self.jobs:
@@ -320,14 +317,14 @@ class Agent:
         assert not complaints, "\n".join(complaints)
 
     async def finish(self) -> None:
-        """Check what it leaves, as is due after every test, and leave nothing of it."""
+        """Run the checks after a test, and end the agent."""
         try:
             await self.check()
         finally:
             if self.running:
                 await self.kill()
             await self.close()
-            print(self.log)  # pytest shows it when the test has failed
+            print(self.log)  # shown if the test fails
 
     async def _ready(self) -> None:
         while True:
@@ -369,7 +366,7 @@ class Agent:
         return await self._within(timeout_seconds, process.ended, "the agent does not end")
 
     async def _within(self, seconds: float, awaitable: Awaitable[Any], failure: str) -> Any:
-        """Return the result, or fail with a sentence and the agent's log."""
+        """Return the result, or fail with a message and the agent's log."""
 
         async def wait() -> Any:
             return await awaitable

@@ -1,7 +1,7 @@
-"""Assert that the agent's records of every job agree with its log and with the collector.
+"""Compare the agent's records of every job with its logs and with the collector.
 
-It reads the database and the logs of an agent, running or not, and the collector's batches, without
-a request to the agent. `goloagent.results.parser` decides which lines are results.
+Reads the database and the logs of an agent, running or not, and the collector's batches, without a
+request to the agent.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from goloagent.results.parser import join_array
 from peers.collector import Batch
 from peers.lines import select
 
-# A log may be longer than the memory of the machine that it is tested on.
+# A log may be larger than memory.
 _BLOCK_BYTES = 1 << 20
 OVER = {"finished", "failed", "cancelled", "interrupted"}
 
 
 def audit(state: Path, logs: Path, batches: Iterable[Batch]) -> list[str]:
-    """Return a sentence for each account that does not balance."""
+    """Return a sentence for each job whose counts do not balance."""
     taken = [batch for batch in batches if batch.taken]
     rows = _rows(state, "binaries")
     strays = _files(state / "binaries") - {row["id"] for row in rows}
@@ -82,7 +82,7 @@ def _complaints(row: dict[str, Any], path: Path, taken: list[Batch]) -> list[str
 
 
 def _read(path: Path) -> tuple[int, dict[int, bytes]]:
-    """Return how many lines a log has, and the valid ones, each by the byte that it begins at."""
+    """Return the number of lines of a log, and its valid lines by their offset."""
     lines, valid, position = 0, {}, 0
     if not path.exists():
         return lines, valid

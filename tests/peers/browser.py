@@ -1,7 +1,6 @@
-"""Headless Chromium, driven by Playwright in a thread of its own.
+"""Headless Chromium, driven by Playwright.
 
-Playwright's synchronous API blocks, so each scenario is a function that runs in one thread from the
-start of its browser to the end.
+Playwright's synchronous API blocks, so each scenario is a function that runs in its own thread.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Certificates as a test needs them, made anew each time."""
+"""Certificates and keys for tests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def self_signed(address: str) -> bytes:
 
 
 class Authority:
-    """Signs certificates."""
+    """A certificate authority."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -49,7 +49,7 @@ class Authority:
 
     @property
     def pem(self) -> bytes:
-        """Its own certificate."""
+        """Its certificate."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def certify(self, host: str) -> tuple[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""A go-lo collector: accepts ``POST /push/<name>``, stores every batch, misbehaves on request."""
+"""A go-lo collector that stores every batch, and misbehaves on request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 @attrs.frozen
 class Batch:
-    """One push as it arrived, and its response."""
+    """One push and its response."""
 
     name: str
     body: bytes
@@ -28,34 +28,34 @@ class Batch:
 
     @property
     def taken(self) -> bool:
-        """Whether the response was that these results are stored."""
+        """Whether the response confirmed the results."""
         return isinstance(self.answer, int) and 200 <= self.answer < 300
 
     @property
     def stored(self) -> bool:
-        """Whether these results are stored, with or without a response."""
+        """Whether the results were stored, with or without a response."""
         return self.taken or self.answer is Misbehaviour.STORE_AND_DROP
 
     @property
     def results(self) -> list[dict[str, Any]]:
-        """The results, decoded anew: a test may hold a million of them."""
+        """The decoded results, not cached because a test may have a million."""
         return json.loads(self.body)
 
     @property
     def ids(self) -> list[str]:
-        """The results' numbers, as the load test gave them."""
+        """The ``sequenceID`` of each result."""
         return [result["sequenceID"] for result in self.results]
 
     @property
     def span(self) -> tuple[str, int, int]:
-        """The job id, first and last byte that the key names."""
+        """The job ID, first and last byte of the key."""
         job_id, span = self.key.split("/")
         first, last = map(int, span.split("-"))
         return job_id, first, last
 
 
 class _Numbered(msgspec.Struct):
-    """The part of a result that a collector decodes at full speed."""
+    """The only member of a result that the collector decodes."""
 
     number: str | None = msgspec.field(name="sequenceID", default=None)
 
@@ -64,7 +64,7 @@ _decode = msgspec.json.Decoder(list[_Numbered]).decode
 
 
 class Misbehaviour(Enum):
-    """Faults of a collector in place of a response."""
+    """Faults in place of a response."""
 
     HANG = "hang"
     DROP = "drop"
@@ -72,9 +72,9 @@ class Misbehaviour(Enum):
 
 
 class Collector(Resource):
-    """Keeps every push in `pushes`; `answer` decides the status of each, or that there is none.
+    """Stores every push in `pushes`; `answer` returns the status or fault for a name.
 
-    A batch with a result whose number is in `refused` is answered 422, and not taken.
+    A batch that contains a result whose number is in `refused` gets 422.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -90,7 +90,7 @@ class Collector(Resource):
         self.port = 0
 
     def open(self) -> None:
-        """Listen on a port of 127.0.0.1, the same one every time; `url` names it."""
+        """Listen on a port of 127.0.0.1, on reopening the same one."""
         self._site = Site(self)
         self._listening = self._reactor.listenTCP(self.port, self._site, interface="127.0.0.1")
         self.port = self._listening.getHost().port
@@ -101,13 +101,13 @@ class Collector(Resource):
         await defer.maybeDeferred(self._listening.stopListening)
 
     def drop(self) -> None:
-        """Drop the connections of pushes that were left without an answer, as an end would."""
+        """Drop the connections of unanswered pushes."""
         hanging, self._hanging = self._hanging, []
         for request in hanging:
             request.loseConnection()
 
     def of_job(self, job_id: str) -> list[tuple[str, list[str]]]:
-        """Return what is stored of a job: keys, each with the numbers of its results."""
+        """Return the key and numbers of each stored batch of a job."""
         return [
             (batch.key, batch.ids)
             for batch in self.pushes
@@ -115,24 +115,23 @@ class Collector(Resource):
         ]
 
     def batches(self, name: str) -> list[Batch]:
-        """Return what was taken for jobs of this name, in order."""
+        """Return the accepted batches of jobs with this name, in order."""
         return [batch for batch in self.pushes if batch.name == name and batch.taken]
 
     def results(self, name: str) -> list[dict[str, Any]]:
-        """Return the results taken for jobs of this name, in order."""
+        """Return the accepted results of jobs with this name, in order."""
         return [result for batch in self.batches(name) for result in batch.results]
 
     @property
     def names(self) -> set[str]:
-        """The names that anything was pushed to."""
+        """The names in the paths of all pushes."""
         return {batch.name for batch in self.pushes}
 
     async def received(self, name: str, count: int, timeout_seconds: float = 30) -> None:
-        """Return once at least `count` results were taken for `name`.
+        """Return once at least `count` results were accepted for `name`.
 
         Raises:
-            AssertionError: they did not come in time.
-
+            AssertionError: there were fewer in time.
         """
         if self._taken[name] >= count:
             return

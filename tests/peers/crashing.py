@@ -1,9 +1,8 @@
-"""``twistd`` with an agent that breaks at a named point: ``crashing.py POINT -n golo-agent``.
+"""Run ``twistd`` with an agent that fails at a point: ``crashing.py POINT -n golo-agent``.
 
-POINT is a name in `POINTS`, with ``:n`` the n-th time that the agent comes there. The agent's own
-code knows nothing of it: the methods at the points are wrapped before twistd runs. The kill is
-SIGKILL, so nothing is flushed, closed or told. At the points of `FAULTS` the disk fails instead,
-and at those of `HANGS` what is called there does not return, from the n-th time on.
+POINT is a name in the tables below; ``:n`` selects its n-th call. Methods of the agent are wrapped
+from outside. At a point of `POINTS` the process is killed by SIGKILL, at one of `FAULTS` a sync
+fails, at one of `STEPS` the call raises, and at one of `HANGS` it does not return.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 
 from goloagent.filesystem.durable import SyncFailed
 
-Condition = Callable[..., bool]
+Predicate = Callable[..., bool]
 
 
 def _always(*_: Any, **__: Any) -> bool:
     return True
 
 
-def _in_state(*states: str) -> Condition:
+def _in_state(*states: str) -> Predicate:
     return lambda store, job: job.state.value in states
 
 
@@ -40,26 +39,26 @@ def _abandoned(store: Any, job: Any) -> bool:
     return job.results.abandoned > 0
 
 
-def _of_job(custody: Any, way: Any, job_id: str, whose: str) -> bool:
+def _of_job(supervisor: Any, backend: Any, job_id: str, tag: str) -> bool:
     return job_id != ""
 
 
-def _status(code: int) -> Condition:
+def _status(code: int) -> Predicate:
     return lambda request: request.code == code
 
 
 @attrs.frozen
 class Point:
-    """A method, and whether the end comes before it, after it, or when half of it is done.
+    """A method, and when the process is killed: before it, after it, or after half of its data.
 
-    Or it fails once (``fault``), blocks its thread for ever (``block``), or returns what never
-    fires and heeds no cancellation (``never``).
+    Or the method fails once (``fault``), raises (``break``), blocks its thread (``block``), or
+    returns a coroutine that ignores cancellation (``never``).
     """
 
     when: str
     where: str
     method: str
-    condition: Condition = _always
+    condition: Predicate = _always
 
 
 STORE = "goloagent.jobs.database:Store"
@@ -68,7 +67,7 @@ BINARIES = "goloagent.artifacts.store"
 OVER = ("finished", "failed", "cancelled", "interrupted")
 
 POINTS = {
-    # An upload is kept.
+    # An upload is stored.
     "upload-before-link": Point("before", UPLOAD, "commit"),
     "upload-after-link": Point("before", STORE, "add_binary"),
     "upload-after-row": Point("after", STORE, "add_binary"),
@@ -103,19 +102,19 @@ POINTS = {
     "end-after-save": Point("after", STORE, "save", _in_state(*OVER)),
 }
 
-# After the database was found damaged.
+# After a damaged database was found.
 RESTORING = {
     "restore-before-runs": Point("before", "goloagent.runs.recovery:Recovery", "import_runs"),
     "restore-amid-runs": Point("after", STORE, "add"),
 }
 
-# Its results are given up.
+# Results are given up.
 GIVING_UP = {
     "abandon-before-save": Point("after", "goloagent.outputs.worker:OutputWorker", "abandon"),
     "abandon-after-save": Point("after", STORE, "save", _abandoned),
 }
 
-# The steps of a start, each of which fails in a way that nobody foresaw.
+# The steps of a start.
 STEPS = {
     "directories": Point("break", "goloagent.host.directories", "make_writable"),
     "locks": Point("break", "goloagent.host.directories", "lock_logs"),
@@ -135,7 +134,7 @@ FAULTS = {
     "sync-of-offsets": Point("fault", STORE, "sync"),
 }
 
-# What a stop waits for, and what may hang in it. The stop has `SHORT_STOP_SECONDS` there.
+# The calls that a stop waits for; it takes `SHORT_STOP_SECONDS`.
 HANGS = {
     "start": Point("block", "goloagent.service", "acquire"),
     "recovery": Point("never", "goloagent.runs.recovery:Recovery", "recover"),
@@ -167,7 +166,7 @@ def _end(countdown: list[int]) -> None:
 
 
 def arm(point: Point, nth: int) -> None:
-    """Have this process killed when it comes to `point` for the `nth` time."""
+    """Wrap the method of `point` so that its `nth` call fails."""
     module, _, name = point.where.partition(":")
     owner = getattr(import_module(module), name) if name else import_module(module)
     original = inspect.getattr_static(owner, point.method)
@@ -207,7 +206,7 @@ def arm(point: Point, nth: int) -> None:
 
 
 def main() -> None:
-    """Arm the point and become twistd."""
+    """Arm the point and run twistd."""
     name, _, nth = sys.argv.pop(1).partition(":")
     arm({**POINTS, **RESTORING, **GIVING_UP, **FAULTS, **HANGS, **STEPS}[name], int(nth or 1))
     if name in HANGS:

@@ -1,6 +1,6 @@
-"""A fresh Debian with systemd, run as a machine of its own in namespaces of the kernel.
+"""A fresh Debian with systemd in kernel namespaces.
 
-Its files are in memory, in an overlay above the directory that it was made in.
+Its files are in memory, in an overlay over the directory of its root.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import attrs
 from goloagent.sandbox import cgroup
 
 BOOT_SECONDS = 60
-# Programs that build the Debian package and a fresh Debian to install it in.
+# Programs that build the Debian package and a fresh Debian.
 TOOLS = {
     "/usr/bin/pip3": "python3-pip",
     "dh": "debhelper",
@@ -28,7 +28,7 @@ TOOLS = {
 }
 missing = [package for tool, package in TOOLS.items() if shutil.which(tool) is None]
 
-# Of the system below, the machine has its devices and its network; /proc/sys is not its own.
+# The machine has the devices and the network of the host; /proc/sys is read-only.
 BOOT = """
 root=$1 aside=$2 package=$3
 mount -t tmpfs none "$aside/memory"
@@ -65,12 +65,12 @@ exec env -i container=namespaces NOTIFY_SOCKET=/run/aside/notify PATH=/usr/sbin:
 """
 
 
-class Unable(Exception):
-    """No machine can be run here; the message says why."""
+class NotSupported(Exception):
+    """A machine cannot run on this host; the message has the reason."""
 
 
 def run(*command: str | Path) -> str:
-    """Run a command to its end, which must be a good one, and return what it printed."""
+    """Run a command, check its exit code, and return its stdout."""
     done = subprocess.run(
         [*map(str, command)], cwd="/", capture_output=True, text=True, check=False
     )
@@ -80,12 +80,12 @@ def run(*command: str | Path) -> str:
 
 @attrs.frozen
 class Machine:
-    """A machine that has started everything; `init` is its first process, as we see it."""
+    """A booted machine; `init` is the process ID of its first process on this host."""
 
     init: int
 
     def run(self, *command: str) -> str:
-        """Run a command in it, as root, to its good end, and return what it printed."""
+        """Run a command in the machine as root, check its exit code, and return its stdout."""
         return run("nsenter", f"--target={self.init}", "-m", "-p", "-u", "-i", "-C", *command)
 
 
@@ -94,20 +94,20 @@ def boot(root: Path, aside: Path, package: Path) -> Iterator[Machine]:
     """Run a machine from the system in `root`, with a package installed.
 
     Args:
-        aside: an empty directory but for ``etc``, which is laid over the machine's.
+        aside: a directory with only ``etc``, which is copied over the machine's.
 
     Raises:
-        Unable: this machine cannot run one.
+        NotSupported: this host cannot run a machine.
     """
     (aside / "memory").mkdir()
     parent = cgroup.current_cgroup()
     if parent is None:
-        raise Unable("no cgroup v2 is mounted")
+        raise NotSupported("no cgroup v2 is mounted")
     group = parent / f"golo-agent-machine-{os.getpid()}"
     try:
         group.mkdir()
     except OSError as error:
-        raise Unable(str(error)) from None
+        raise NotSupported(str(error)) from None
     join = 'echo $$ > "$0" && exec "$@"'
     namespaces = ["--mount", "--pid", "--uts", "--ipc", "--cgroup", "--propagation=private"]
     command = ["unshare", "--fork", "--kill-child", *namespaces, "/bin/sh", "-ec", BOOT, "sh"]
@@ -127,13 +127,13 @@ def boot(root: Path, aside: Path, package: Path) -> Iterator[Machine]:
         )
         closing.callback(machine.kill)
         if not _is_up(notify, machine):
-            raise Unable((aside / "log").read_text())
+            raise NotSupported((aside / "log").read_text())
         children = Path(f"/proc/{machine.pid}/task/{machine.pid}/children")
         yield Machine(int(children.read_text()))
 
 
 def _is_up(notify: socket.socket, machine: subprocess.Popen[bytes]) -> bool:
-    """Wait until the machine has said that it has started everything, or has ended."""
+    """Return whether the machine has booted; False if it has ended."""
     ended = os.pidfd_open(machine.pid)
     try:
         while notify in select.select([notify, ended], [], [], BOOT_SECONDS)[0]:

@@ -1,4 +1,4 @@
-"""A reader of Prometheus's text format, and the rules that `promtool check metrics` has for it."""
+"""Parse Prometheus's text format, and apply the rules of `promtool check metrics`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _OF_HISTOGRAMS = re.compile(r"_(bucket|count|sum)$")
 
 
 def samples(text: str) -> dict[str, float]:
-    """Return every sample by its name and labels, as they are written, but for the buckets."""
+    """Return every sample by its name and labels as written, without buckets."""
     lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in lines}
 
 
 def complaints(text: str) -> list[str]:
-    """Return what is wrong with an exposition."""
+    """Return the violations of the rules."""
     found = []
     for family in text_string_to_metric_families(text):
         name = family.name

@@ -11,7 +11,7 @@ import attrs
 
 @attrs.frozen
 class Notes:
-    """A built `numbered`, and the directory of its notes."""
+    """The program `numbered` and the directory of its notes."""
 
     program: Path
     directory: Path
@@ -30,12 +30,12 @@ class Notes:
         return [str(number) for number in range(1, last + 1)]
 
     def rate(self, job_id: str) -> float:
-        """Return how many lines a second a job printed, 0 for one that printed nothing."""
+        """Return the lines per second that a job printed; 0 if it printed nothing."""
         last, nanoseconds = self._last_block(job_id)
         return last / nanoseconds * 1e9 if nanoseconds else 0.0
 
     def starts(self) -> Counter[str]:
-        """Return how many times the program was started for each job."""
+        """Return the number of starts of the program by job."""
         path = self.directory / "starts"
         return Counter(path.read_text(encoding="ascii").split() if path.exists() else [])
 

@@ -1,9 +1,8 @@
-"""Says what became of every result: lost, repeated, missing or never printed.
+"""Classify every result of a run: lost, repeated, missing or never printed. Pure.
 
-A load test numbers its results and notes each number apart from stdout (`emitted`); the lines of
-out.log are what the agent wrote; the batches are what the collector took. An ``Idempotency-Key``
-names the bytes of out.log that its batch was read from: ``<job id>/<first byte>-<last byte>``.
-Compares values; reads and waits for nothing.
+The load test notes each number (`emitted`) before it prints it; out.log has the written lines; the
+batches are those that the collector stored. An ``Idempotency-Key`` names the bytes of out.log in
+its batch: ``<job id>/<first byte>-<last byte>``.
 """
 
 from __future__ import annotations
@@ -15,30 +14,30 @@ import attrs
 
 
 @attrs.frozen
-class Verdict:
-    """The outcome of the results of one run, each by its number."""
+class Comparison:
+    """The numbers of the results with each defect."""
 
     lost: list[str]
-    """Written to out.log, never taken by the collector."""
+    """Written to out.log, never stored."""
     repeated: list[str]
-    """Taken more than once, once for every time after the first."""
+    """Stored more than once, one entry per repeat."""
     unrecognised: list[str]
-    """Repeats outside the bytes of every key seen before, which no collector could recognise."""
+    """Repeats outside the bytes of every earlier key, which no collector can recognise."""
     missing: list[str]
-    """Emitted, and not in out.log although a later one is: a hole."""
+    """Emitted and not in out.log although a later one is."""
     unwritten: list[str]
-    """Emitted at the end and not in out.log: the tail that a kill may take."""
+    """Emitted at the end and not in out.log, such as after a kill."""
     never_printed: list[str]
-    """Taken by the collector, never emitted."""
+    """Stored, never emitted."""
 
     @property
     def exact(self) -> bool:
-        """Whether each emitted result was written and taken once."""
+        """Whether each emitted result was written and stored once."""
         return not any(attrs.astuple(self))
 
 
 def numbers(log: bytes) -> dict[str, int]:
-    """Return the numbers of the results in an out.log, and where the line of each begins."""
+    """Return the number of each result in an out.log, with the offset of its line."""
     found = {}
     position = 0
     for line in log.splitlines(keepends=True):
@@ -52,13 +51,13 @@ def numbers(log: bytes) -> dict[str, int]:
     return found
 
 
-def judge(
+def compare(
     emitted: Sequence[str],
     log: bytes,
     batches: Iterable[tuple[str | None, Sequence[str]]],
     rejected: Iterable[str] = (),
-) -> Verdict:
-    """Compare what was emitted with out.log and the taken batches, each a key and its numbers."""
+) -> Comparison:
+    """Compare the emitted numbers with out.log and with the key and numbers of stored batches."""
     written = numbers(log)
     taken: set[str] = set()
     repeated: list[str] = []
@@ -80,7 +79,7 @@ def judge(
     )
     known = set(emitted)
     settled = taken.union(rejected)
-    return Verdict(
+    return Comparison(
         lost=[number for number in written if number not in settled],
         repeated=repeated,
         unrecognised=unrecognised,

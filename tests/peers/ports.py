@@ -1,4 +1,4 @@
-"""Free ports, for peers that need a number before they listen."""
+"""Free ports for processes that need a number before they listen."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def _candidates() -> Iterator[int]:
-    """Yield the ports of this test process without end; no other one of the run has them.
+    """Yield ports that no other test process uses, in a cycle.
 
-    They lie below the range from which the kernel serves outgoing connections: one of those, made
-    by a load test at full speed, could otherwise take a port before its owner listens.
+    They are below the range of outgoing connections, one of which could otherwise take a port
+    before its process listens.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -28,7 +28,7 @@ _PORTS = _candidates()
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nothing listens on, and that was not returned lately."""
+    """Return a port of 127.0.0.1 on which nothing listens, and that was not returned recently."""
     for port in _PORTS:
         with socket.socket() as trial:
             try:

@@ -1,4 +1,4 @@
-"""A small HTTP proxy: forwards absolute URIs, opens tunnels for CONNECT, and keeps what it saw."""
+"""An HTTP proxy that forwards absolute URIs, opens tunnels for CONNECT, and records requests."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from twisted.python.failure import Failure
 
 
 class Proxy:
-    """A proxy on a port of 127.0.0.1; every name leads to 127.0.0.1.
+    """A proxy on a port of 127.0.0.1 that resolves every name to 127.0.0.1.
 
-    ``requests`` are the heads of what clients asked for. `refusal` is a status line to answer with
-    instead of forwarding.
+    `requests` are the heads of requests; `refusal` is a status line that replaces forwarding.
     """
 
     def __init__(self, reactor: Any, certificate: Any = None) -> None:
@@ -32,7 +31,7 @@ class Proxy:
         self._idle: Deferred[None] | None = None
 
     def closed(self, connection: Protocol) -> None:
-        """Take note that a connection has ended."""
+        """Remove a connection that has ended."""
         self.open.discard(connection)
         if self._idle is not None and not self.open:
             self._idle.callback(None)
@@ -48,7 +47,7 @@ class Proxy:
 
 
 class _Half(Protocol):
-    """One side of what is forwarded."""
+    """One of two connected sides."""
 
     transport: Any
 
@@ -70,7 +69,7 @@ class _Half(Protocol):
 
 
 class _Client(_Half):
-    """The side that asks; one request each connection."""
+    """The client's side, with one request per connection."""
 
     def __init__(self, proxy: Proxy) -> None:
         super().__init__(proxy)

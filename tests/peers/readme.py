@@ -1,4 +1,4 @@
-"""The README's load test in Python, run against an agent as a person would do it by hand."""
+"""Run the README's load test in Python against an agent."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 ROOT = Path(__file__).parents[2]
-# Without the bin/ of any virtual environment.
+# Without virtual environments.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 USERS, SECONDS = 5, 2
 
 
 def python_example() -> str:
-    """Return the load test, as it stands in the README."""
+    """Return the load test of the README."""
     [example] = re.findall(
         r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S
     )
@@ -29,14 +29,14 @@ def python_example() -> str:
 
 
 def aimed_at(url: str, text: str, statement: str = "URL = ") -> str:
-    """Return a load test of the README, or of the examples, with another URL."""
+    """Return a load test of the README or of the examples with another URL."""
     aimed, replaced = re.subn(f'^{statement}".*"$', f'{statement}"{url}"', text, flags=re.M)
     assert replaced == 1, "the example does not have its URL on one line"
     return aimed
 
 
 class Target(ThreadingHTTPServer):
-    """Serves a few bytes and counts it."""
+    """Responds with a few bytes and counts requests."""
 
     daemon_threads = True
 
@@ -61,12 +61,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"hello")
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def serving_target() -> Iterator[Target]:
-    """Run a target in threads."""
+    """Run a target in a thread."""
     with Target() as target:
         thread = threading.Thread(target=target.serve_forever)
         thread.start()
@@ -76,7 +76,7 @@ def serving_target() -> Iterator[Target]:
 
 
 def run_python_example(agent: str, token: str = "") -> None:
-    """Upload the example and queue a job; assert that each request served is a valid result."""
+    """Upload the example, run a job, and check that each served request is a valid result."""
     with serving_target() as target:
         binary = upload(agent, aimed_at(target.url, python_example()).encode(), token)
         job = run(agent, binary, token)
@@ -86,7 +86,7 @@ def run_python_example(agent: str, token: str = "") -> None:
 
 
 def upload(agent: str, program: bytes, token: str = "") -> str:
-    """Upload a program and return the id of the binary."""
+    """Upload a program and return the ID of the binary."""
     head = '--edge\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
     body = head.encode() + program + b"\r\n--edge--\r\n"
     answer = ask(f"{agent}/upload", body, "multipart/form-data; boundary=edge", token)
@@ -96,24 +96,24 @@ def upload(agent: str, program: bytes, token: str = "") -> str:
 
 
 def run(agent: str, binary: str, token: str = "") -> Any:
-    """Queue a job, wait until it is over, and return it."""
+    """Run a job and return it after its end."""
     wanted = {"name": "readme", "users": USERS, "duration": SECONDS, "binary": binary}
     job = f"{agent}/jobs/{ask(f'{agent}/queue', json.dumps(wanted).encode(), token=token)['id']}"
-    fetch(f"{job}/events", token=token)  # they end with the job
+    fetch(f"{job}/events", token=token)  # ends with the job
     return ask(job, token=token)
 
 
 def ask(
     url: str, body: bytes | None = None, media_type: str = "application/json", token: str = ""
 ) -> Any:
-    """GET, or POST if there is a body; return the answer's JSON."""
+    """GET, or POST a body; return the decoded JSON."""
     return json.loads(fetch(url, body, media_type, token))
 
 
 def fetch(
     url: str, body: bytes | None = None, media_type: str = "application/json", token: str = ""
 ) -> bytes:
-    """GET, or POST if there is a body; return the answer."""
+    """GET, or POST a body; return the response."""
     headers = {"Content-Type": media_type}
     if token:
         headers["Authorization"] = f"Bearer {token}"

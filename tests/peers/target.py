@@ -1,4 +1,4 @@
-"""The HTTP server that load tests are aimed at; its count of requests is the truth of a test."""
+"""The HTTP server that load tests send requests to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BODY = b"the target's answer\n"
 
 
 class Target(Resource):
-    """Answers every GET with a small body, after `delay_seconds`, and counts it in `served`."""
+    """Responds to every GET after `delay_seconds`, and counts requests in `served`."""
 
     def __init__(self, reactor: Any) -> None:
         super().__init__()
@@ -22,12 +22,12 @@ class Target(Resource):
         self.served = 0
 
     def open(self) -> None:
-        """Listen on a free port of 127.0.0.1; `url` names it from then on."""
+        """Listen on a free port of 127.0.0.1; `url` is its URL."""
         self._port = self._reactor.listenTCP(0, Site(self), interface="127.0.0.1", backlog=1024)
         self.url = f"http://127.0.0.1:{self._port.getHost().port}/"
 
     async def close(self) -> None:
-        """Stop listening and drop who is connected."""
+        """Stop listening."""
         await defer.maybeDeferred(self._port.stopListening)
 
     def render_GET(self, request: Request) -> bytes | int:

@@ -1,7 +1,6 @@
 """A TCP proxy between agent and collector with the faults of a bad network.
 
-Each `Toxic` applies to the connections it is given for; others are forwarded unchanged. The names
-are those of Toxiproxy where it has the fault.
+The names are those of Toxiproxy where it has the fault.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ class Toxic(Enum):
 
 
 class Proxy:
-    """Listens on `port` and passes on to the collector at `collector_port`.
+    """Forwards connections to the collector at `collector_port`.
 
-    The first `poisoned` connections have the toxic; `hits` counts those that felt it, and
-    `wasted_bytes` what was sent of bodies without end.
+    The first `poisoned` connections have the toxic. `hits` counts its uses, and `wasted_bytes` the
+    data sent of endless bodies.
     """
 
     def __init__(self, reactor: Any, collector_port: int, toxic: Toxic, poisoned: int) -> None:
@@ -54,7 +53,7 @@ class Proxy:
         self._poisoned = poisoned
         self._collector = HostnameEndpoint(reactor, "127.0.0.1", collector_port)
         self._sides: set[_Side] = set()
-        self._nobody_left: defer.Deferred[None] | None = None
+        self._all_closed: defer.Deferred[None] | None = None
         factory = Factory.forProtocol(lambda: _Near(self, self._next_toxic()))
         factory.noisy = False
         self._listening = reactor.listenTCP(0, factory, interface="127.0.0.1")
@@ -65,11 +64,11 @@ class Proxy:
         await defer.maybeDeferred(self._listening.stopListening)
         self.drop()
         if self._sides:
-            self._nobody_left = defer.Deferred()
-            await self._nobody_left
+            self._all_closed = defer.Deferred()
+            await self._all_closed
 
     def drop(self) -> None:
-        """Drop every connection that is open."""
+        """Drop every open connection."""
         for side in self._sides:
             side.transport.abortConnection()
 
@@ -80,14 +79,14 @@ class Proxy:
         return self._collector.connect(factory)
 
     def opened(self, side: _Side) -> None:
-        """Note an open connection."""
+        """Add an open connection."""
         self._sides.add(side)
 
     def closed(self, side: _Side) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         self._sides.remove(side)
-        if not self._sides and self._nobody_left is not None:
-            self._nobody_left.callback(None)
+        if not self._sides and self._all_closed is not None:
+            self._all_closed.callback(None)
 
     def _next_toxic(self) -> Toxic | None:
         if self._poisoned == 0:
@@ -97,7 +96,7 @@ class Proxy:
 
 
 class _Side(Protocol):
-    """One of the two connections of a passage; what comes in goes out by `send` on the other."""
+    """One of two connected sides; data received on one is sent on the other."""
 
     def __init__(self, proxy: Proxy) -> None:
         self.proxy = proxy
@@ -112,7 +111,7 @@ class _Side(Protocol):
         self.proxy.closed(self)
 
     def send(self, data: bytes) -> None:
-        """Write, as late and in such pieces as the toxic has it."""
+        """Write with the delay and in the pieces of the toxic."""
         if self.toxic is Toxic.LATENCY:
             self.proxy.hits += 1
             self._outgoing.append(data)
@@ -164,7 +163,7 @@ class _Near(_Side):
         self._pass_on(data)
 
     def answered(self, data: bytes) -> None:
-        """Take what the collector answers."""
+        """Forward or replace a response of the collector."""
         if self.toxic is Toxic.LOST_ANSWER:
             self.proxy.hits += 1
             self.transport.abortConnection()
@@ -185,12 +184,12 @@ class _Near(_Side):
             self.send(data)
 
     def resumeProducing(self) -> None:
-        """Write more of a body without end."""
+        """Write more of an endless body."""
         self.proxy.wasted_bytes += BLOCK_BYTES
         self.transport.write(bytes(BLOCK_BYTES))
 
     def stopProducing(self) -> None:
-        """Do nothing: the connection is gone."""
+        """Do nothing, because the connection is closed."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)

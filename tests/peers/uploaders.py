@@ -1,4 +1,4 @@
-"""Clients of several languages that send a file and print what they are answered."""
+"""Upload clients in several languages that print the responses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLIENTS = Path(__file__).parents[1] / "clients"
 
 @attrs.frozen
 class Uploader:
-    """One client: `command` makes its command line, given URL, file, mode, tries and headers."""
+    """A client; `command` makes its command line from URL, file, mode, tries and headers."""
 
     name: str
     command: Callable[..., list[str]]
@@ -25,7 +25,7 @@ class Uploader:
     async def send(
         self, url: str, file: Path, mode: str, tries: int, headers: tuple[str, ...] = ()
     ) -> list[str]:
-        """Return a line for each try: status and sentence, or what the client complains of."""
+        """Return a line for each try: the status and sentence, or the client's error."""
         command = self.command(url, str(file), mode, str(tries), *headers)
         out, err, code = await getProcessOutputAndValue(command[0], command[1:])
         assert code == 0, (self.name, code, out, err)
@@ -33,7 +33,7 @@ class Uploader:
 
 
 def available(directory: Path) -> tuple[list[Uploader], list[str]]:
-    """Return the clients that this machine can run, built in `directory`, and what is missing."""
+    """Build the clients in `directory`; return those that run here, and the missing programs."""
     python = [sys.executable, str(CLIENTS / "uploader.py")]
     go = build(CLIENTS / "gouploader", directory / "gouploader")
     uploaders = [
@@ -82,7 +82,7 @@ def _curl(
     for header in (*headers, *(["Transfer-Encoding: chunked"] if mode == "chunked" else [])):
         options += ["--header", header]
     options += ["--data-binary", f"@{file}", url]
-    # A new process for each try, as a new connection; the body comes before the status.
+    # Each try is a process with its own connection; the body precedes the status.
     again = 'n=$1; shift; while [ "$n" -gt 0 ]; do n=$((n - 1)); answer=$("$@" 2>&1) && '
     again += 'echo "$(echo "$answer" | tail -n 1) $(echo "$answer" | head -n 1)" || '
     again += 'echo "error: $answer"; done'

@@ -1,4 +1,4 @@
-"""Waiting for what another process brings about."""
+"""Wait for effects of other processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from twisted.internet import task
 
 
 async def until(condition: Callable[[], object], seconds: float = 20) -> float:
-    """Return after how many seconds the condition holds; fail after `seconds`."""
+    """Wait until the condition holds, and return the seconds that it took; fail after `seconds`."""
     from twisted.internet import reactor
 
     begin = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the tests of promises share: the long versions' switch, and the verdict on a job."""
+"""Fixtures of the tests of promises."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ import pytest
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
-from peers.oracle import Verdict, judge
+from peers.oracle import Comparison, compare
 
 
 @pytest.fixture
 def soak() -> bool:
-    """Whether the long versions are asked for: GOLO_SOAK is set, as by ``make soak``."""
+    """Whether GOLO_SOAK requests the long versions, as in ``make soak``."""
     return bool(os.environ.get("GOLO_SOAK"))
 
 
 @pytest.fixture
-def verdict_of(idle_agent: Agent, collector: Collector, numbered: Notes) -> Callable[..., Verdict]:
-    """Say what became of the results of a job: of notes, log and what the collector stored."""
+def compare_results(
+    idle_agent: Agent, collector: Collector, numbered: Notes
+) -> Callable[..., Comparison]:
+    """Compare the results of a job in the notes, the log and the collector."""
 
-    def verdict(job_id: str, name: str, rejected: Iterable[str] = ()) -> Verdict:
+    def comparison(job_id: str, name: str, rejected: Iterable[str] = ()) -> Comparison:
         path = idle_agent.run_log(job_id, name)
         log = path.read_bytes() if path.exists() else b""
-        return judge(numbered.emitted(job_id), log, collector.of_job(job_id), rejected)
+        return compare(numbered.emitted(job_id), log, collector.of_job(job_id), rejected)
 
-    return verdict
+    return comparison

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 from peers.agent import Agent
-from peers.crowd import Upload, ask_health, repeating
+from peers.slow_clients import Upload, ask_health, repeating
 from peers.waiting import until
 from twisted.internet.threads import deferToThread
 

@@ -12,7 +12,7 @@ import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.browser import Browser
-from peers.foreign import ForeignSite
+from peers.other_site import ForeignSite
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

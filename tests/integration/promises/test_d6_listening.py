@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 from peers.agent import Agent, twistd
-from peers.crowd import ask_health
 from peers.ports import free_port
+from peers.slow_clients import ask_health
 from twisted.internet.threads import deferToThread
 
 _LISTEN = "0A"

@@ -13,8 +13,8 @@ import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.certificate import self_signed
-from peers.crowd import Upload, repeating
 from peers.ports import free_port
+from peers.slow_clients import Upload, repeating
 from peers.uploaders import Uploader, available
 
 BODY_BYTES = 50_000_000
@@ -116,6 +116,7 @@ async def test_d8_too_long(idle_agent: Agent, check: Check, mode: str, tries: in
     await check(Refusal(TOO_LONG, mode=mode, tries=tries))
 
 
+@pytest.mark.full
 @pytest_twisted.ensureDeferred
 async def test_d8_bad_requests(idle_agent: Agent, check: Check) -> None:
     """A wrong path, method, type, site or length, and a body that is not an upload."""
@@ -193,6 +194,7 @@ async def test_d8_on_a_full_disk(
             assert all(line.startswith("507 ") for line in lines), (uploader.name, lines)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("token")
 @pytest_twisted.ensureDeferred
 async def test_d8_by_tls(idle_agent: Agent, check: Check, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
-from peers import besieger, prober
+from peers import connection_attack, prober
 from peers.agent import Agent
 from twisted.internet import task
 from twisted.internet.threads import deferToThread
@@ -29,7 +29,7 @@ ATTACKS = ("silent", "dripping", "flood", "pipeline", "refused")
 async def attacked(agent: Agent, attack: str) -> AsyncIterator[None]:
     """Run an attack on the agent's connections in another process."""
     process = subprocess.Popen(
-        [sys.executable, besieger.__file__, str(agent.port), attack],
+        [sys.executable, connection_attack.__file__, str(agent.port), attack],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

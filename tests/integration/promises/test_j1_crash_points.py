@@ -10,7 +10,7 @@ from peers.agent import OVER, Agent
 from peers.collector import Collector
 from peers.crashing import POINTS
 from peers.notes import Notes
-from peers.oracle import Verdict
+from peers.oracle import Comparison
 from twisted.internet.error import ConnectError, ConnectionLost
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived
 
@@ -32,7 +32,7 @@ async def test_j1_killed_at(
     idle_agent: Agent,
     collector: Collector,
     numbered: Notes,
-    verdict_of: Callable[..., Verdict],
+    compare_results: Callable[..., Comparison],
     point: str,
 ) -> None:
     """After a restart every answered job is over, none ran twice, and no written result is lost."""
@@ -50,19 +50,19 @@ async def test_j1_killed_at(
     await agent.start()
     jobs = [await agent.settled(job_id) for job_id in agent.jobs]
     starts, rejected = numbered.starts(), sorted(collector.refused)
-    verdicts = [verdict_of(job["id"], "crashed", rejected) for job in jobs]
+    comparisons = [compare_results(job["id"], "crashed", rejected) for job in jobs]
     twice = sum(number > 1 for number in starts.values())
     missing = sum(job["state"] not in OVER for job in jobs)
     missing += sum(job["state"] == "finished" and not starts[job["id"]] for job in jobs)
-    lost = sum(len(verdict.lost) for verdict in verdicts)
+    lost = sum(len(comparison.lost) for comparison in comparisons)
     print(f"J1: {point}: {[job['state'] for job in jobs]}, missing {missing}, run twice {twice}")
     assert (missing, twice, lost) == (0, 0, 0)
     assert {job["state"] for job in jobs} <= {"finished", "interrupted"}, jobs
     if rejected:
         noted = agent.run_log(jobs[0]["id"], "crashed", "rejected.jsonl").read_text().splitlines()
         assert len(noted) == jobs[0]["results"]["rejected"] == len(rejected), noted
-    for verdict in verdicts:
-        assert verdict.missing == verdict.never_printed == verdict.unrecognised == []
+    for comparison in comparisons:
+        assert comparison.missing == comparison.never_printed == comparison.unrecognised == []
 
 
 async def _ask(agent: Agent, numbered: Notes, times: int) -> None:

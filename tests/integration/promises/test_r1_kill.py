@@ -10,7 +10,7 @@ import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
-from peers.oracle import Verdict
+from peers.oracle import Comparison
 from twisted.internet import task
 
 LINES_PER_SECOND = 25_000
@@ -23,7 +23,7 @@ async def test_r1_kills_at_random_moments(
     idle_agent: Agent,
     collector: Collector,
     numbered: Notes,
-    verdict_of: Callable[..., Verdict],
+    compare_results: Callable[..., Comparison],
     soak: bool,
 ) -> None:
     """The agent delivers each written result although it is killed repeatedly at full speed."""
@@ -44,13 +44,13 @@ async def test_r1_kills_at_random_moments(
 
     assert len(jobs) == kills
     assert {job["state"] for job in jobs} <= {"interrupted", "failed"}, jobs
-    verdicts = [verdict_of(job_id, "killed") for job_id in agent.jobs]
+    comparisons = [compare_results(job_id, "killed") for job_id in agent.jobs]
     assert max(numbered.starts().values()) == 1
     rates = [rate for rate in map(numbered.rate, agent.jobs) if rate]
-    unwritten = max(len(verdict.unwritten) for verdict in verdicts) * LINE_BYTES
+    unwritten = max(len(comparison.unwritten) for comparison in comparisons) * LINE_BYTES
     largest = max(batch.count for batch in collector.pushes)
     totals = {
-        kind: sum(len(getattr(verdict, kind)) for verdict in verdicts)
+        kind: sum(len(getattr(comparison, kind)) for comparison in comparisons)
         for kind in ("lost", "missing", "never_printed", "repeated", "unrecognised")
     }
     printed = sum(len(numbered.emitted(job_id)) for job_id in agent.jobs)

@@ -9,21 +9,21 @@ import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector, Misbehaviour
 from peers.notes import Notes
-from peers.oracle import Verdict
+from peers.oracle import Comparison
 
 RESULTS = 50_000
 
 
 @pytest_twisted.ensureDeferred
 async def test_r2_no_repeat_without_a_fault(
-    agent: Agent, collector: Collector, numbered: Notes, verdict_of: Callable[..., Verdict]
+    agent: Agent, collector: Collector, numbered: Notes, compare_results: Callable[..., Comparison]
 ) -> None:
     """Every result comes once, and the keys follow upon each other through the whole log."""
     job_id = await agent.queue("calm", numbered.script(count=RESULTS), duration=0)
     await agent.settled(job_id)
-    verdict = verdict_of(job_id, "calm")
-    print(f"R2: {RESULTS} results without a fault: repeated {len(verdict.repeated)}")
-    assert verdict.exact, verdict
+    comparison = compare_results(job_id, "calm")
+    print(f"R2: {RESULTS} results without a fault: repeated {len(comparison.repeated)}")
+    assert comparison.exact, comparison
     spans = [batch.span for batch in collector.pushes]
     firsts = [first for _, first, _ in spans]
     ends = [last + 1 for _, _, last in spans]
@@ -32,20 +32,20 @@ async def test_r2_no_repeat_without_a_fault(
 
 @pytest_twisted.ensureDeferred
 async def test_r2_repeats_carry_a_key_that_was_seen(
-    agent: Agent, collector: Collector, numbered: Notes, verdict_of: Callable[..., Verdict]
+    agent: Agent, collector: Collector, numbered: Notes, compare_results: Callable[..., Comparison]
 ) -> None:
     """A collector that stores and then drops the connection can tell every repeat."""
     pushes = count()
     collector.answer = lambda name: Misbehaviour.STORE_AND_DROP if next(pushes) % 3 == 0 else 200
     job_id = await agent.queue("dropped", numbered.script(count=RESULTS), duration=0)
     await agent.settled(job_id)
-    verdict = verdict_of(job_id, "dropped")
+    comparison = compare_results(job_id, "dropped")
     faults = [batch for batch in collector.pushes if not batch.taken]
     print(
         f"R2: {RESULTS} results, {len(faults)} batches stored and dropped: "
-        f"lost {len(verdict.lost)}, repeated {len(verdict.repeated)}, "
-        f"of those outside a key seen {len(verdict.unrecognised)}"
+        f"lost {len(comparison.lost)}, repeated {len(comparison.repeated)}, "
+        f"of those outside a key seen {len(comparison.unrecognised)}"
     )
-    assert verdict.lost == verdict.missing == verdict.never_printed == []
-    assert verdict.unrecognised == []
-    assert 0 < len(verdict.repeated) <= sum(batch.count for batch in faults)
+    assert comparison.lost == comparison.missing == comparison.never_printed == []
+    assert comparison.unrecognised == []
+    assert 0 < len(comparison.repeated) <= sum(batch.count for batch in faults)

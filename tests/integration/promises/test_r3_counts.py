@@ -8,14 +8,14 @@ import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
-from peers.oracle import Verdict
+from peers.oracle import Comparison
 
 COUNTS = [0, 1, 255, 256, 257, 511, 512, 513, 100_003]
 
 
 @pytest_twisted.ensureDeferred
 async def test_r3_as_many_are_delivered_as_were_printed(
-    agent: Agent, collector: Collector, numbered: Notes, verdict_of: Callable[..., Verdict]
+    agent: Agent, collector: Collector, numbered: Notes, compare_results: Callable[..., Comparison]
 ) -> None:
     """Two jobs back to back, of each size, deliver each its own results and no empty batch."""
     queued = []
@@ -29,7 +29,7 @@ async def test_r3_as_many_are_delivered_as_were_printed(
         assert job["state"] == "finished", job
         results = job["results"]
         assert (results["read"], results["invalid"], results["delivered"]) == (count, 0, count)
-        assert verdict_of(job_id, name).exact
+        assert compare_results(job_id, name).exact
         wrong += len(collector.results(name)) != count
     assert {batch.name: batch.span[0] for batch in collector.pushes} == {
         name: job_id for count, name, job_id in queued if count

@@ -9,7 +9,7 @@ import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector, Misbehaviour
 from peers.notes import Notes
-from peers.oracle import Verdict
+from peers.oracle import Comparison
 from twisted.internet import task
 
 LINES_PER_SECOND = 20_000
@@ -24,7 +24,7 @@ async def test_r4_outage(
     agent: Agent,
     collector: Collector,
     numbered: Notes,
-    verdict_of: Callable[..., Verdict],
+    compare_results: Callable[..., Comparison],
     soak: bool,
     how: str,
 ) -> None:
@@ -60,14 +60,14 @@ async def test_r4_outage(
     drained = reactor.seconds()
     measuring.stop()
 
-    verdict = verdict_of(job_id, "outage")
+    comparison = compare_results(job_id, "outage")
     growth = peak[0] - before
     print(
         f"R4: {seconds} s {how} at {numbered.rate(job_id):.0f} lines a second: memory grew by "
-        f"{growth / 2**20:.1f} MiB, lost {len(verdict.lost)}, {backlog} pending, retried "
+        f"{growth / 2**20:.1f} MiB, lost {len(comparison.lost)}, {backlog} pending, retried "
         f"after {begun - repaired:.1f} s, drained {drained - begun:.1f} s later"
     )
     assert backlog > 0
-    assert verdict.exact or how == "hanging", verdict
-    assert verdict.lost == verdict.missing == verdict.unrecognised == []
+    assert comparison.exact or how == "hanging", comparison
+    assert comparison.lost == comparison.missing == comparison.unrecognised == []
     assert growth <= MAX_GROWTH_BYTES

@@ -10,7 +10,7 @@ import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
-from peers.oracle import Verdict
+from peers.oracle import Comparison
 
 BATCH = 256
 MOST_EXTRA_REQUESTS = 16
@@ -22,7 +22,7 @@ async def test_r6_refused_results(
     agent: Agent,
     collector: Collector,
     numbered: Notes,
-    verdict_of: Callable[..., Verdict],
+    compare_results: Callable[..., Comparison],
     refused: set[str],
 ) -> None:
     """The others of the batch are delivered; the refused are on file with status and answer."""
@@ -35,9 +35,9 @@ async def test_r6_refused_results(
     kept = [json.loads(line) for line in text.splitlines()]
     assert {(one["status"], one["answer"]) for one in kept} == {(422, "refused")}
     numbers = [json.loads(one["result"])["sequenceID"] for one in kept]
-    verdict = verdict_of(job_id, "refused", rejected=numbers)
+    comparison = compare_results(job_id, "refused", rejected=numbers)
     extra = len(collector.pushes) - 1
     print(f"R6: {len(refused)} of {BATCH} refused: {extra} extra requests, rejected {numbers}")
     assert sorted(numbers) == sorted(refused)
-    assert verdict.exact, verdict
+    assert comparison.exact, comparison
     assert extra <= MOST_EXTRA_REQUESTS * len(refused)

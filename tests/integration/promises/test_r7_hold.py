@@ -9,7 +9,7 @@ import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
-from peers.oracle import Verdict
+from peers.oracle import Comparison
 from twisted.internet import task
 
 RESULTS = 1000
@@ -23,7 +23,7 @@ async def test_r7_unauthorised_for_a_while(
     agent: Agent,
     collector: Collector,
     numbered: Notes,
-    verdict_of: Callable[..., Verdict],
+    compare_results: Callable[..., Comparison],
 ) -> None:
     """Delivery pauses at 401, and a probe resumes it."""
     from twisted.internet import reactor
@@ -36,7 +36,7 @@ async def test_r7_unauthorised_for_a_while(
     probes = len(collector.pushes)
     collector.answer = lambda name: 200
     await agent.settled(job_id, timeout_seconds=PROBE_SECONDS + 5)
-    verdict = verdict_of(job_id, "held")
-    print(f"R7: 401 for {WRONG_SECONDS} s: {probes} probes, lost {len(verdict.lost)}")
-    assert verdict.exact, verdict
+    comparison = compare_results(job_id, "held")
+    print(f"R7: 401 for {WRONG_SECONDS} s: {probes} probes, lost {len(comparison.lost)}")
+    assert comparison.exact, comparison
     assert probes <= 1 + WRONG_SECONDS // PROBE_SECONDS

@@ -12,7 +12,7 @@ import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.notes import Notes
-from peers.oracle import Verdict
+from peers.oracle import Comparison
 from twisted.internet import task
 
 SIZE = 2 * 2**20
@@ -65,7 +65,7 @@ async def until_status(agent: Agent, code: int, status: str) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_r8_filled_by_a_run(
-    cramped: Agent, numbered: Notes, verdict_of: Callable[..., Verdict]
+    cramped: Agent, numbered: Notes, compare_results: Callable[..., Comparison]
 ) -> None:
     """What was written is delivered, nothing torn; then nothing is taken until there is room."""
     await cramped.start()
@@ -73,15 +73,15 @@ async def test_r8_filled_by_a_run(
     binary = await cramped.upload(script)
     job_id = await cramped.queue("filled", binary, duration=60)
     job = await cramped.settled(job_id)
-    verdict = verdict_of(job_id, "filled")
+    comparison = compare_results(job_id, "filled")
     log = cramped.run_log(job_id, "filled")
     print(
         f"R8: a run filled the disk with {log.stat().st_size} bytes: job {job['state']}: "
-        f"{job['reason']}, delivered {job['results']['delivered']}, lost {len(verdict.lost)}, "
-        f"never printed {len(verdict.never_printed)}"
+        f"{job['reason']}, delivered {job['results']['delivered']}, lost {len(comparison.lost)}, "
+        f"never printed {len(comparison.never_printed)}"
     )
     assert (job["state"], job["reason"]) == ("failed", "disk-full"), job
-    assert verdict.lost == verdict.never_printed == verdict.repeated == []
+    assert comparison.lost == comparison.never_printed == comparison.repeated == []
 
     fill(cramped.logs / "filler")
     await until_status(cramped, 503, "disk-full")

@@ -8,13 +8,13 @@ import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.notes import Notes
-from peers.oracle import Verdict
+from peers.oracle import Comparison
 
 
 @pytest.mark.parametrize("fault", ["sync-of-log:2", "sync-of-offsets:3"])
 @pytest_twisted.ensureDeferred
 async def test_r9_a_failed_sync_ends_the_agent(
-    idle_agent: Agent, numbered: Notes, verdict_of: Callable[..., Verdict], fault: str
+    idle_agent: Agent, numbered: Notes, compare_results: Callable[..., Comparison], fault: str
 ) -> None:
     """It ends with exit code 1 and one critical line; the next start goes on from the disk."""
     agent = idle_agent
@@ -26,11 +26,11 @@ async def test_r9_a_failed_sync_ends_the_agent(
     await agent.nothing_left()
     await agent.start()
     job = await agent.settled(job_id)
-    verdict = verdict_of(job_id, "unsynced")
+    comparison = compare_results(job_id, "unsynced")
     print(
-        f"R9: {fault} failed: exit code {code}, job {job['state']}, lost {len(verdict.lost)}, "
-        f"repeated {len(verdict.repeated)}, of those outside a key {len(verdict.unrecognised)}"
+        f"R9: {fault} failed: exit code {code}, job {job['state']}, lost {len(comparison.lost)}, "
+        f"repeated {len(comparison.repeated)}, outside a key {len(comparison.unrecognised)}"
     )
     assert (job["state"], job["reason"]) == ("interrupted", "agent-restart"), job
-    assert verdict.lost == verdict.missing == verdict.never_printed == []
-    assert verdict.unrecognised == []
+    assert comparison.lost == comparison.missing == comparison.never_printed == []
+    assert comparison.unrecognised == []

@@ -68,7 +68,7 @@ OBSTACLES: dict[str, Callable[[Path], object]] = {
 }
 # `make test` tries the most different ones.
 KINDS = [
-    pytest.param(kind, marks=[] if kind in ("file", "mode-000", "many") else pytest.mark.full)
+    pytest.param(kind, marks=[] if kind in ("mode-000", "many") else pytest.mark.full)
     for kind in OBSTACLES
 ]
 # The agent may refuse to start without these.
@@ -225,7 +225,7 @@ async def test_s1_disks_and_limits(idle_agent: Agent, tmp_path: Path, condition:
     script = f'{CONDITIONS[condition]}; shift 2; exec "$@"'
     directories = (str(idle_agent.state), str(idle_agent.logs))
     become = ("unshare", "--mount", "sh", "-c", script, "sh", *directories)
-    process = twistd(reactor, tmp_path, idle_agent.arguments, become=become)
+    process = twistd(reactor, tmp_path, idle_agent.arguments, prefix=become)
     outcome = await _outcome(idle_agent, process)
     print(f"S1: {condition}: {outcome.strip()}")
     if outcome == "ready":

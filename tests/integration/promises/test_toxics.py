@@ -9,7 +9,7 @@ import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
-from peers.oracle import Verdict
+from peers.oracle import Comparison
 from peers.toxics import Proxy, Toxic
 from twisted.internet import task
 
@@ -40,7 +40,11 @@ async def proxy(collector: Collector, request: pytest.FixtureRequest) -> AsyncIt
 @pytest.mark.parametrize("proxy", Toxic, ids=lambda toxic: toxic.name.lower(), indirect=True)
 @pytest_twisted.ensureDeferred
 async def test_r1_nothing_is_lost_through(
-    proxy: Proxy, idle_agent: Agent, numbered: Notes, verdict_of: Callable[..., Verdict], soak: bool
+    proxy: Proxy,
+    idle_agent: Agent,
+    numbered: Notes,
+    compare_results: Callable[..., Comparison],
+    soak: bool,
 ) -> None:
     """Whatever the network does, every result arrives, and repeats can be recognised."""
     agent = idle_agent
@@ -57,14 +61,20 @@ async def test_r1_nothing_is_lost_through(
     finally:
         if cutting.running:
             cutting.stop()
-    verdict = verdict_of(job_id, "toxic")
+    comparison = compare_results(job_id, "toxic")
     print(
-        f"toxic {proxy.toxic.name}: {proxy.hits} hits, lost {len(verdict.lost)}, "
-        f"repeated {len(verdict.repeated)}, sent of endless answers {proxy.wasted_bytes} bytes"
+        f"toxic {proxy.toxic.name}: {proxy.hits} hits, lost {len(comparison.lost)}, "
+        f"repeated {len(comparison.repeated)}, sent of endless answers {proxy.wasted_bytes} bytes"
     )
     assert proxy.hits >= POISONED_CONNECTIONS
-    assert verdict.lost == verdict.missing == verdict.unrecognised == verdict.never_printed == []
+    assert (
+        comparison.lost
+        == comparison.missing
+        == comparison.unrecognised
+        == comparison.never_printed
+        == []
+    )
     # What was under way when a hang began may have been stored, or not.
     if proxy.toxic is not Toxic.HANG:
-        assert bool(verdict.repeated) is (proxy.toxic in UNHEARD)
+        assert bool(comparison.repeated) is (proxy.toxic in UNHEARD)
     assert proxy.wasted_bytes <= MOST_WASTED_BYTES

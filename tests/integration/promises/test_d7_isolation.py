@@ -1,4 +1,4 @@
-"""D7: what is uploaded cannot reach the agent's own things."""
+"""D7: a load test cannot access the agent's files and process."""
 
 from __future__ import annotations
 
@@ -14,54 +14,54 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
-from peers import forbidding, somebody
+from peers import no_landlock
 from peers.agent import Agent
 from peers.certificate import self_signed
 from peers.collector import Collector
 from peers.ports import free_port
-from peers.somebody import Nobody, Unable
+from peers.unprivileged import NotSupported, Unprivileged, run_as_nobody
 
 from goloagent.sandbox import cgroup
 
 TOKEN = "d7-token"
-BURGLAR = Path(__file__).parents[2] / "loadtests" / "burglar.py"
+ATTACKER = Path(__file__).parents[2] / "loadtests" / "attacker.py"
 HARMLESS = 'import sys\nprint("secret of another", file=sys.stderr)\n'
-# One Python that nobody, too, may run.
+# A Python that the user `nobody` can execute.
 PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
 
 
 @pytest.fixture
-def nobody(request: pytest.FixtureRequest) -> Iterator[Nobody | None]:
-    """Nobody, whose load tests the containment that was asked for holds; None for root."""
+def unprivileged(request: pytest.FixtureRequest) -> Iterator[Unprivileged | None]:
+    """The user of the agent, with the isolation backend of the parameter; None for root."""
     with ExitStack() as stack:
         if request.param is None:
             yield None
             return
         try:
-            able = stack.enter_context(somebody.nobody(request.param))
-        except Unable as unable:
-            print(f"D7: not tried with the agent's own user: {unable}")
-            pytest.skip(str(unable))
-        yield able
+            user = stack.enter_context(run_as_nobody(request.param))
+        except NotSupported as error:
+            pytest.skip(f"D7: not tried with the agent's own user: {error}")
+        yield user
 
 
 @pytest.fixture
 def mirror() -> Iterator[Path]:
-    """Where a mount shows all that the agent has, too."""
+    """A directory at which the agent's files are mounted a second time."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
 
 @pytest_twisted.async_yield_fixture
-async def agent(nobody: Nobody | None, mirror: Path, collector: Collector) -> AsyncIterator[Agent]:
-    """An agent with a token and a key for TLS, of root or nobody; its load tests are nobody's."""
+async def agent(
+    unprivileged: Unprivileged | None, mirror: Path, collector: Collector
+) -> AsyncIterator[Agent]:
+    """An agent with a token and a TLS key; its load tests run as `nobody`."""
     from twisted.internet import reactor
 
     if os.geteuid() != 0:
-        print("D7: not tried: only root can become another user")
-        pytest.skip("only root can become another user")
-    # Not pytest's directory: it keeps everybody out by itself.
+        pytest.skip("D7: only root can become another user")
+    # pytest's directory is closed to other users.
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         directory.chmod(0o755)
@@ -79,19 +79,19 @@ async def agent(nobody: Nobody | None, mirror: Path, collector: Collector) -> As
             f"--listen=ssl:{free_port()}:interface=127.0.0.1:privateKey={secrets / 'key.pem'}": "",
         }
         mount = f'mount --bind {name} {mirror} && exec "$@"'
-        agent.become = ("unshare", "--mount", "/bin/sh", "-c", mount, "sh")
-        if nobody is not None:
+        agent.prefix = ("unshare", "--mount", "/bin/sh", "-c", mount, "sh")
+        if unprivileged is not None:
             for path in (directory, *directory.rglob("*")):
                 shutil.chown(path, "nobody")
-            agent.become += nobody.become
-            agent.options["--containment"] = nobody.containment
+            agent.prefix += unprivileged.prefix
+            agent.options["--containment"] = unprivileged.isolation
         await agent.start()
         yield agent
         await agent.finish()
 
 
-def things_of(agent: Agent, other: str, mirror: Path) -> dict[str, list[str]]:
-    """Return every file and directory that is the agent's alone, `other` being a job of before."""
+def paths_of(agent: Agent, other: str, mirror: Path) -> dict[str, list[str]]:
+    """Return the agent's private files and directories; `other` is an earlier job."""
     home = agent.state.parent
     work = agent.state / "work" / "of-another"
     work.mkdir(mode=0o700)
@@ -110,58 +110,57 @@ def things_of(agent: Agent, other: str, mirror: Path) -> dict[str, list[str]]:
 
 
 def cgroup_of(agent: Agent) -> str | None:
-    """Return the cgroup by which the agent could be stopped and ended, if there is one."""
+    """Return the agent's cgroup, if it has one."""
     proc = Path(f"/proc/{agent.pid}")
     found = cgroup.find_cgroup((proc / "cgroup").read_text(), (proc / "mountinfo").read_text())
     return None if found is None else str(found)
 
 
 @pytest.mark.parametrize(
-    "nobody",
+    "unprivileged",
     [None, "pid-namespace", "cgroup", "process-group"],
     ids=lambda isolation: isolation or "agent-is-root",
     indirect=True,
 )
 @pytest_twisted.ensureDeferred
-async def test_d7_reaches_nothing(
-    agent: Agent, nobody: Nobody | None, mirror: Path, tmp_path: Path
+async def test_d7_accesses_nothing(
+    agent: Agent, unprivileged: Unprivileged | None, mirror: Path, tmp_path: Path
 ) -> None:
-    """Not the token, the database, another job's files, the agent's memory, nor the agent."""
+    """No attempt at token, database, other jobs, or the agent's memory and process succeeds."""
     protections = (await agent.request("GET", "/health")).json["protections"]
-    if nobody is not None and protections["files"] != "landlock":
+    if unprivileged is not None and protections["files"] != "landlock":
         [why] = [line for line in agent.log.splitlines() if "by their owner alone" in line]
-        print(f"D7: not tried with the agent's own user: {why}")
-        pytest.skip(why)
+        pytest.skip(f"D7: not tried with the agent's own user: {why}")
 
-    async def said_by(name: str, text: str) -> tuple[str, str]:
+    async def stderr_of(name: str, text: str) -> tuple[str, str]:
         program = tmp_path / name
         program.write_text(f"#!{PYTHON}\n{text}")
         job = await agent.ended(await agent.queue(name, program, duration=1))
         assert job["reason"] not in {"exec-failed", "spawn-failed"}, job
         return job["id"], agent.run_log(job["id"], name, "err.log").read_text()
 
-    other, said = await said_by("other", HARMLESS)
-    assert "secret of another" in said
+    other, stderr = await stderr_of("other", HARMLESS)
+    assert "secret of another" in stderr
     beside = str(Path(agent.options["--token-file"]).with_name("beside"))
     given = {"agent": agent.pid, "port": agent.port, "beside": beside}
-    given |= things_of(agent, other, mirror) | {"cgroup": cgroup_of(agent)}
-    # Load tests in Python read it; nothing else may be done to it.
+    given |= paths_of(agent, other, mirror) | {"cgroup": cgroup_of(agent)}
+    # Load tests in Python may read it.
     given["readable"] = ["/state/sdk.zip"]
-    _, said = await said_by("burglar", f"{BURGLAR.read_text()}\nmain({given!r})\n")
-    told = json.loads(said)
-    whose = "root's agent" if nobody is None else f"an agent of the same user, {nobody.containment}"
+    _, stderr = await stderr_of("attacker", f"{ATTACKER.read_text()}\nmain({given!r})\n")
+    report = json.loads(stderr)
+    owner = "root" if unprivileged is None else f"the same user, {unprivileged.isolation}"
     print(
-        f"D7: {told['tried']} ways to the things of {whose} tried, "
-        f"{len(told['reached'])} open, files kept by {protections['files']}"
+        f"D7: {report['tried']} attempts at an agent of {owner}, "
+        f"{len(report['reached'])} open, files protected by {protections['files']}"
     )
-    assert told["reached"] == []
-    assert given["cgroup"] is None or told["controllers"] is not None
-    assert (told["beside"], told["own"]) == ("not secret", ["loadtest", "own"])
-    assert told["descriptors"] == ["0", "1", "2"]
-    assert TOKEN not in str(told["environment"])
+    assert report["reached"] == []
+    assert given["cgroup"] is None or report["controllers"] is not None
+    assert (report["beside"], report["own"]) == ("not secret", ["loadtest", "own"])
+    assert report["descriptors"] == ["0", "1", "2"]
+    assert TOKEN not in str(report["environment"])
     allowed = {"PATH", "HOME", "LANG", "TMPDIR", "GOLO_RPC_ADDR", "GOLO_JOB"}
     allowed |= {"PYTHONPATH", "PYTHONUNBUFFERED"}
-    assert {*told["environment"]} <= allowed
+    assert {*report["environment"]} <= allowed
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
@@ -169,8 +168,8 @@ async def test_d7_reaches_nothing(
 async def test_d7_without_landlock(
     idle_agent: Agent, go_loadtest: Callable[..., Path], number: int
 ) -> None:
-    """Where the kernel has none, it is off, or forbidden: jobs run as ever, and it is told."""
-    idle_agent.become = forbidding.command(number)
+    """Without Landlock jobs run, and /health and the log report its absence."""
+    idle_agent.prefix = no_landlock.command(number)
     await idle_agent.start()
     assert (await idle_agent.request("GET", "/health")).json["protections"]["files"] == "owner"
     why = f"by their owner alone: keep from what is closed: {os.strerror(number)}"
@@ -181,10 +180,12 @@ async def test_d7_without_landlock(
     assert job["state"] == "finished"
 
 
-@pytest.mark.parametrize("nobody", [None], ids=["agent-is-root"], indirect=True)
+@pytest.mark.parametrize("unprivileged", [None], ids=["agent-is-root"], indirect=True)
 @pytest_twisted.ensureDeferred
-async def test_d7_the_token_is_told_nowhere(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
-    """Not in the agent's arguments and environment, its log, its answers, or what it keeps."""
+async def test_d7_the_token_is_not_disclosed(
+    agent: Agent, go_loadtest: Callable[..., Path]
+) -> None:
+    """It is not in the agent's arguments, environment, log, responses or files."""
     job = await agent.settled(
         await agent.queue("shop", go_loadtest("counter", count=10), duration=1)
     )

@@ -9,7 +9,7 @@ import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
-from peers.oracle import Verdict
+from peers.oracle import Comparison
 
 from goloagent.service import STOP_SECONDS
 
@@ -17,7 +17,9 @@ RESULTS = 1000
 
 
 @pytest_twisted.ensureDeferred
-async def test_j4_abort(agent: Agent, numbered: Notes, verdict_of: Callable[..., Verdict]) -> None:
+async def test_j4_abort(
+    agent: Agent, numbered: Notes, compare_results: Callable[..., Comparison]
+) -> None:
     """Results printed before abort() are delivered, and the reason names the signal."""
     job_id = await agent.queue("abort", numbered.script(count=RESULTS, abort=True), duration=30)
     job = await agent.settled(job_id)
@@ -26,7 +28,7 @@ async def test_j4_abort(agent: Agent, numbered: Notes, verdict_of: Callable[...,
     assert job["exit"] == {"signal": "SIGABRT"}
     assert "SIGABRT" in job["message"]
     assert job["results"]["delivered"] == RESULTS
-    assert verdict_of(job_id, "abort").exact
+    assert compare_results(job_id, "abort").exact
 
 
 @pytest.mark.parametrize("stubborn", [False, True], ids=["handling", "ignoring SIGTERM"])
@@ -36,7 +38,7 @@ async def test_j6_sigterm(
     agent: Agent,
     collector: Collector,
     numbered: Notes,
-    verdict_of: Callable[..., Verdict],
+    compare_results: Callable[..., Comparison],
     stubborn: bool,
     up: bool,
 ) -> None:
@@ -58,12 +60,18 @@ async def test_j6_sigterm(
         collector.open()
     await agent.start()
     job = await agent.settled(job_id)
-    verdict = verdict_of(job_id, "ended")
+    comparison = compare_results(job_id, "ended")
     print(
         f"J6: exit code {code} after {seconds:.1f} s, "
-        f"{job['results']['delivered']} delivered, lost {len(verdict.lost)}"
+        f"{job['results']['delivered']} delivered, lost {len(comparison.lost)}"
     )
     assert (code, job["state"], job["reason"]) == (0, "interrupted", "agent-stopped"), job
     assert seconds <= STOP_SECONDS
-    assert verdict.lost == verdict.missing == verdict.repeated == verdict.never_printed == []
+    assert (
+        comparison.lost
+        == comparison.missing
+        == comparison.repeated
+        == comparison.never_printed
+        == []
+    )
     assert (len(collector.pushes) == before) is up

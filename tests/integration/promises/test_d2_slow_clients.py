@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import pytest_twisted
 from peers.agent import Agent
-from peers.crowd import Crowd, ask_health
+from peers.slow_clients import SlowClients, ask_health
 from twisted.internet.threads import deferToThread
 
 IDLE = 300
@@ -17,7 +17,7 @@ MAX_SECONDS = 5.0
 
 @pytest.mark.parametrize("accepted", [32, IDLE + DRIPPING])
 @pytest_twisted.ensureDeferred
-async def test_d2_a_crowd(idle_agent: Agent, accepted: int) -> None:
+async def test_d2_slow_clients(idle_agent: Agent, accepted: int) -> None:
     """`/health` responds to others during 350 connections of one client, and each of them ends.
 
     By default 32 are accepted and the others wait in the reserve; options allow all.
@@ -27,15 +27,15 @@ async def test_d2_a_crowd(idle_agent: Agent, accepted: int) -> None:
     await idle_agent.start()
 
     def connect_all() -> tuple[list[tuple[int, float]], list[bytes], list[tuple[int, float]]]:
-        crowd = Crowd(idle_agent.port, "127.0.0.3", IDLE, DRIPPING)
+        clients = SlowClients(idle_agent.port, "127.0.0.3", IDLE, DRIPPING)
         try:
             return (
                 [ask_health(idle_agent.port) for _ in range(20)],
-                crowd.ended(),
+                clients.ended(),
                 [ask_health(idle_agent.port, "127.0.0.3")],
             )
         finally:
-            crowd.close()
+            clients.close()
 
     answers, received, afterwards = await deferToThread(connect_all)
     got = Counter(answer[9:12].decode() for answer in received)

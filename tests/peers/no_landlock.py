@@ -1,7 +1,4 @@
-"""A command that has the kernel refuse Landlock to what it executes, as some systems do.
-
-Run as ``python forbidding.py ERRNO COMMAND…``.
-"""
+"""Run a command for which Landlock's system calls fail: ``no_landlock.py ERRNO COMMAND...``."""
 
 from __future__ import annotations
 
@@ -18,14 +15,14 @@ _LOAD, _IF_EQUAL, _RETURN = 0x20, 0x15, 0x06  # linux/bpf_common.h
 
 
 def command(errno: int) -> tuple[str, ...]:
-    """Return the command."""
+    """Return the command prefix."""
     return (sys.executable, __file__, str(errno))
 
 
 def forbid(errno: int) -> None:
-    """Have the first of Landlock's calls fail from now on."""
+    """Make `landlock_create_ruleset` fail from now on."""
     steps = (
-        (_LOAD, 0, 0, 0),  # the number of the call
+        (_LOAD, 0, 0, 0),  # the number of the system call
         (_IF_EQUAL, 0, 1, landlock.CREATE_RULESET),
         (_RETURN, 0, 0, _REFUSE | errno),
         (_RETURN, 0, 0, _ALLOW),

@@ -1,4 +1,4 @@
-"""Another web site: serves one page, whatever is asked, with which a test attacks the agent."""
+"""Another web site, from whose page a test attacks the agent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from twisted.web.server import Request, Site
 
 
 class ForeignSite(Resource):
-    """Listens on a free port of 127.0.0.1 from `open` on; `port` is that port."""
+    """Serves one page on a free port of 127.0.0.1."""
 
     def __init__(self, reactor: Any) -> None:
         super().__init__()
@@ -18,7 +18,7 @@ class ForeignSite(Resource):
         self._reactor = reactor
 
     def open(self) -> None:
-        """Begin to listen."""
+        """Listen; `port` is the port."""
         self._listening = self._reactor.listenTCP(0, Site(self), interface="127.0.0.1")
         self.port = self._listening.getHost().port
 

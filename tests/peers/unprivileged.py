@@ -1,7 +1,6 @@
-"""Commands run as another user, who need not be able to enter the directories on the way to them.
+"""Run commands as the user `nobody`, for whom directories on their paths may be closed.
 
-In a mount namespace of its own each such directory is replaced by one that everybody may enter, and
-that has nothing but what is needed.
+In a mount namespace each closed directory is replaced by an open one that has only what is needed.
 """
 
 from __future__ import annotations
@@ -23,32 +22,32 @@ import attrs
 import goloagent
 from goloagent.sandbox import cgroup
 
-# What an agent is made of.
+# The files of an agent.
 NEEDED = (Path(sys.prefix), Path(sys.base_prefix), Path(goloagent.__file__).parents[1])
-# Comes as far as a load test would, kept together in the way named, as whoever runs it.
-ATTEMPT = """
+# Uses the isolation backend with the given name, as an agent would.
+PROBE = """
 import sys
 from goloagent.sandbox.isolation import probe, backends
-(way,) = (way for way in backends("tests/") if way.name == sys.argv[1])
-sys.exit(probe(way, None))
+(backend,) = (one for one in backends("tests/") if one.name == sys.argv[1])
+sys.exit(probe(backend, None))
 """
 
 
-class Unable(Exception):
-    """Nobody's load tests cannot be held in a containment here; the message says why."""
+class NotSupported(Exception):
+    """Load tests of `nobody` cannot be isolated on this host; the message has the reason."""
 
 
 @attrs.frozen
-class Nobody:
-    """How to be nobody, by the command `become`, and what keeps nobody's load tests together."""
+class Unprivileged:
+    """The command prefix that runs a command as `nobody`, and the isolation backend."""
 
-    become: tuple[str, ...]
-    containment: str
+    prefix: tuple[str, ...]
+    isolation: str
 
     def run(self, *arguments: str) -> subprocess.Popen[str]:
-        """Run Python as nobody."""
+        """Run Python as `nobody`."""
         return subprocess.Popen(
-            [*self.become, sys.executable, "-c", *arguments],
+            [*self.prefix, sys.executable, "-c", *arguments],
             cwd="/",
             env=os.environ | {"PYTHONPATH": str(Path(goloagent.__file__).parents[1])},
             stdout=subprocess.PIPE,
@@ -58,28 +57,31 @@ class Nobody:
 
 
 @contextmanager
-def nobody(containment: str, hardened: bool = False) -> Iterator[Nobody]:
-    """Be able to be nobody, whose load tests this containment can hold.
+def run_as_nobody(isolation: str, hardened: bool = False) -> Iterator[Unprivileged]:
+    """Prepare to run an agent as `nobody` with an isolation backend.
+
+    Args:
+        hardened: make kernel variables read-only, like systemd's ProtectKernelTunables.
 
     Raises:
-        Unable: that cannot be had.
+        NotSupported: this host does not allow it.
     """
     if os.geteuid() != 0:
-        raise Unable("only root can become another user")
-    with tempfile.TemporaryDirectory() as aside, _delegated(containment == "cgroup") as delegated:
-        nobody = Nobody(become("nobody", Path(aside), delegated, hardened), containment)
-        with nobody.run(ATTEMPT, containment) as attempted:
-            refusal = attempted.communicate(timeout=30)[1].strip()
-        if attempted.returncode:
-            raise Unable(f"no {containment} is to be had here: {refusal}")
-        yield nobody
-        for kept in Path(aside).iterdir():
-            kept.rmdir()
+        raise NotSupported("only root can become another user")
+    with tempfile.TemporaryDirectory() as aside, _delegated(isolation == "cgroup") as delegated:
+        user = Unprivileged(_prefix(Path(aside), delegated, hardened), isolation)
+        with user.run(PROBE, isolation) as probed:
+            error = probed.communicate(timeout=30)[1].strip()
+        if probed.returncode:
+            raise NotSupported(f"no {isolation} here: {error}")
+        yield user
+        for directory in Path(aside).iterdir():
+            directory.rmdir()
 
 
 @contextmanager
 def _delegated(wanted: bool) -> Iterator[Path | None]:
-    """Delegate a cgroup to nobody, as systemd does it; None where it cannot be made."""
+    """Delegate a cgroup to `nobody` as systemd does; yield None if it cannot be created."""
     own = cgroup.current_cgroup() if wanted else None
     directory = None if own is None else own / f"golo-agent-tests-{os.getpid()}"
     try:
@@ -98,33 +100,30 @@ def _delegated(wanted: bool) -> Iterator[Path | None]:
     assert left == []
 
 
-def become(
-    user: str, aside: Path, cgroup: Path | None = None, hardened: bool = False
-) -> tuple[str, ...]:
-    """Return a command for root that executes what follows it as `user`, in no other group.
+def _prefix(aside: Path, cgroup: Path | None, hardened: bool) -> tuple[str, ...]:
+    """Return a command for root that executes its arguments as `nobody`.
 
     Args:
-        aside: an empty directory, where the command sees what it replaces.
-        cgroup: one to do it in.
-        hardened: whether kernel variables are read-only, as by systemd's ProtectKernelTunables.
+        aside: an empty directory, where the command mounts the closed directories.
+        cgroup: the cgroup to join.
     """
-    entry = pwd.getpwnam(user)
+    entry = pwd.getpwnam("nobody")
     steps = ["set -e"]
     if cgroup is not None:
         steps.append("echo $$ > " + shlex.quote(str(cgroup / "cgroup.procs")))
     if hardened:
         steps += ["mount --bind /proc/sys /proc/sys", "mount -o remount,bind,ro /proc/sys"]
     for number, (closed, needed) in enumerate(_closed().items()):
-        kept = aside / str(number)
+        moved = aside / str(number)
         steps += [
-            shlex.join(["mkdir", "-p", str(kept)]),
-            shlex.join(["mount", "--rbind", str(closed), str(kept)]),
+            shlex.join(["mkdir", "-p", str(moved)]),
+            shlex.join(["mount", "--rbind", str(closed), str(moved)]),
             shlex.join(["mount", "-t", "tmpfs", "-o", "mode=755", "none", str(closed)]),
         ]
         for name in sorted(needed):
             steps += [
                 shlex.join(["mkdir", str(closed / name)]),
-                shlex.join(["mount", "--rbind", str(kept / name), str(closed / name)]),
+                shlex.join(["mount", "--rbind", str(moved / name), str(closed / name)]),
             ]
     identity = [f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups"]
     steps.append(shlex.join(["exec", "setpriv", *identity]) + ' "$@"')
@@ -132,7 +131,7 @@ def become(
 
 
 def _closed() -> dict[Path, set[str]]:
-    """Return what not everybody may enter, outer directories first, and what is needed in each."""
+    """Return the closed directories, outer ones first, with the needed entries of each."""
     closed: dict[Path, set[str]] = {}
     for path in NEEDED:
         real = path.resolve()

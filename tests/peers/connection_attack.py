@@ -1,6 +1,6 @@
-"""Keeps an agent's connections busy in one way, from all of loopback, until its stdin is closed.
+"""Attack an agent's connections from many loopback addresses until stdin is closed.
 
-Usage: besieger.py PORT silent|dripping|flood|pipeline|refused
+Usage: connection_attack.py PORT silent|dripping|flood|pipeline|refused
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ BLOCK = bytes(65536)
 
 
 def addresses() -> Iterator[str]:
-    """Yield addresses of loopback, again and again."""
+    """Yield loopback addresses in a cycle."""
     while True:
         for number in range(2, 2 + ADDRESSES):
             yield f"127.0.0.{number}"
 
 
-class Besieger:
-    """Holds `count` connections; `talk` is what it does with one that can be written."""
+class Attacker:
+    """Keeps `count` connections open; `talk` sends on a writable one."""
 
     def __init__(self, port: int, count: int, talk: Callable[[socket.socket], None]) -> None:
         self._port = port
@@ -42,8 +42,8 @@ class Besieger:
         for _ in range(count):
             self._connect()
 
-    def go_on(self) -> None:
-        """Do it once with each connection; make a new one for each that was closed."""
+    def step(self) -> None:
+        """Use each ready connection once, and replace closed ones."""
         for key, events in self._selector.select(0.05):
             connection = key.fileobj
             assert isinstance(connection, socket.socket)
@@ -71,22 +71,22 @@ class Besieger:
         self._selector.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
 
 
-class Deaf(Besieger):
-    """One that reads nothing."""
+class NotReading(Attacker):
+    """An attacker that reads nothing."""
 
     def _reads(self, connection: socket.socket) -> bytes:
         return b"nothing"
 
 
-class Chatter:
-    """The parts that each connection sends in order, one every `seconds`."""
+class Parts:
+    """Sends parts in order on each connection, one every `seconds`, then `again` repeatedly."""
 
     def __init__(self, parts: tuple[bytes, ...], again: bytes, seconds: float) -> None:
         self._parts, self._again, self._seconds = parts, again, seconds
         self._sent: dict[int, tuple[int, float]] = {}
 
     def __call__(self, connection: socket.socket) -> None:
-        """Send the next part, if it is time."""
+        """Send the next part if it is due."""
         key = hash(connection)
         count, before = self._sent.get(key, (0, 0.0))
         now = time.monotonic()
@@ -97,20 +97,20 @@ class Chatter:
 
 
 def main() -> None:
-    """Besiege."""
-    port, way = int(sys.argv[1]), sys.argv[2]
-    besieger = {
-        "silent": lambda: Besieger(port, CONNECTIONS, lambda connection: None),
-        "flood": lambda: Besieger(port, FLOOD, lambda connection: None),
-        "dripping": lambda: Besieger(port, CONNECTIONS, Chatter((GET[:9],), b"X", 0.2)),
-        "refused": lambda: Deaf(port, CONNECTIONS, Chatter((UPLOAD,), BLOCK, 0)),
-        "pipeline": lambda: Deaf(port, 24, Chatter((), GET * 1500, 0)),
-    }[way]()
+    """Run one attack."""
+    port, attack = int(sys.argv[1]), sys.argv[2]
+    attacker = {
+        "silent": lambda: Attacker(port, CONNECTIONS, lambda connection: None),
+        "flood": lambda: Attacker(port, FLOOD, lambda connection: None),
+        "dripping": lambda: Attacker(port, CONNECTIONS, Parts((GET[:9],), b"X", 0.2)),
+        "refused": lambda: NotReading(port, CONNECTIONS, Parts((UPLOAD,), BLOCK, 0)),
+        "pipeline": lambda: NotReading(port, 24, Parts((), GET * 1500, 0)),
+    }[attack]()
     over = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
     print("ready", flush=True)
     while not over.is_set():
-        besieger.go_on()
+        attacker.step()
         time.sleep(0.001)
 
 

@@ -1,6 +1,6 @@
-"""Clients that an agent did not ask for: plain sockets, from any loopback address, in threads.
+"""Clients on plain sockets from any loopback address, in threads.
 
-Twisted's own clients share the test's reactor, and would measure it and not the agent.
+Twisted's clients would share the test's reactor, and measure it instead of the agent.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-Seen = TypeVar("Seen")
+Result = TypeVar("Result")
 
 DRIP_SECONDS = 0.25
 _HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
-class Crowd:
-    """Connections from one address: some say nothing, others send headers byte by byte."""
+class SlowClients:
+    """Connections from one address; some are silent, others send headers byte by byte."""
 
     def __init__(self, port: int, address: str, idle: int, dripping: int) -> None:
         self._sockets = [
@@ -33,11 +33,11 @@ class Crowd:
         self._thread.start()
 
     def ended(self) -> list[bytes]:
-        """Wait until the agent has closed all of them; return what each has got."""
+        """Wait until the agent has closed all connections; return the data of each."""
         return [_read(client) for client in self._sockets]
 
     def close(self) -> None:
-        """Go away."""
+        """Close the connections."""
         self._over.set()
         self._thread.join()
         for client in self._sockets:
@@ -53,7 +53,7 @@ class Crowd:
 
 
 def ask_health(port: int, address: str = "127.0.0.2", path: str = "/health") -> tuple[int, float]:
-    """Return the status of ``/health`` and the seconds that it took, connecting included."""
+    """Return the status of a GET and the seconds that it took with its connection."""
     start = time.perf_counter()
     with socket.create_connection(("127.0.0.1", port), 10, (address, 0)) as client:
         client.sendall(_HEALTH.replace(b"/health", path.encode()))
@@ -63,19 +63,19 @@ def ask_health(port: int, address: str = "127.0.0.2", path: str = "/health") -> 
 
 
 @contextlib.contextmanager
-def repeating(look: Callable[[], Seen], pause_seconds: float = 0.0) -> Iterator[list[Seen]]:
-    """Look again and again, in a thread; yield the list that takes what is seen, the first now."""
-    seen = [look()]
+def repeating(call: Callable[[], Result], pause_seconds: float = 0.0) -> Iterator[list[Result]]:
+    """Call a function repeatedly in a thread; yield the growing list of results."""
+    results = [call()]
     over = threading.Event()
 
-    def go_on() -> None:
+    def repeat() -> None:
         while not over.wait(pause_seconds):
-            seen.append(look())
+            results.append(call())
 
-    thread = threading.Thread(target=go_on)
+    thread = threading.Thread(target=repeat)
     thread.start()
     try:
-        yield seen
+        yield results
     finally:
         over.set()
         thread.join()
@@ -105,19 +105,19 @@ class Upload:
             count -= len(block)
 
     def finish(self) -> tuple[int, bytes]:
-        """Send the rest; return status and body of the answer."""
+        """Send the rest; return the status and body of the response."""
         self.send(self._left)
         self._http.send(self.END)
         answer = self._http.getresponse()
         return answer.status, answer.read()
 
     def cut(self) -> None:
-        """Go away in the middle."""
+        """Close the connection."""
         self._http.close()
 
 
 def _read(client: Any) -> bytes:
-    """Return all that comes until the other end closes."""
+    """Return all data until the peer closes."""
     received = b""
     with contextlib.suppress(ConnectionResetError):
         while data := client.recv(65536):

@@ -1,4 +1,4 @@
-"""A collector by hand, and the real client against it: bytes in, bytes out, timers on a clock."""
+"""The real collector client against a server whose responses are bytes that the test chooses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_CONTENT = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 class Peer(Protocol):
-    """One connection: hands each whole request to `script` and keeps what came."""
+    """One connection; passes each whole request to the server's `script`."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -51,7 +51,7 @@ class Peer(Protocol):
 
 
 class Server:
-    """A collector by hand: `script` says with bytes what it does for a request."""
+    """A collector whose `script` writes the response to a request."""
 
     def __init__(
         self,
@@ -76,13 +76,13 @@ class Server:
         self._changed: Deferred[None] | None = None
 
     def arrived(self) -> None:
-        """Something has changed."""
+        """Wake up `until`."""
         changed, self._changed = self._changed, None
         if changed is not None:
             changed.callback(None)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for the next changes until one makes `condition` true."""
+        """Wait until `condition` is true."""
         from twisted.internet import reactor
 
         while not condition():
@@ -98,7 +98,7 @@ class Server:
 
 
 class Pusher:
-    """The real collector client against a server, its timers on a clock of the test's."""
+    """The real collector client with its timers on a fake clock."""
 
     def __init__(self, reactor: Any, insecure: bool = False, **options: Any) -> None:
         self.clock = Clock()
@@ -107,7 +107,7 @@ class Pusher:
         self._collectors: dict[str, CollectorSink] = {}
 
     def collector(self, url: str) -> CollectorSink:
-        """Return the client of one URL, the same one every time."""
+        """Return the client of a URL, cached."""
         if url not in self._collectors:
             made = make_collector_sink(self._reactor, HttpUrl.parse(url), **self._options)
             self._collectors[url] = attrs.evolve(made, clock=self.clock)

@@ -1,6 +1,6 @@
-"""A load test that tries to get at what it is told, and says how far it came.
+"""A load test that tries to access the agent's files and process, and reports what it could.
 
-Its `main` is called by a line that the test appends. What it gets at it leaves as it was.
+The test appends a call of `main`. Successful attempts are undone.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ tried = 0
 
 
 def attempt(what, do, *arguments):
-    """Do it, and note when it can be done."""
+    """Make an attempt, and record it if it succeeds."""
     global tried
     tried += 1
     try:
@@ -35,18 +35,18 @@ def attempt(what, do, *arguments):
 
 
 def call(name, *arguments):
-    """Call the kernel."""
+    """Make a system call."""
     if libc.syscall(CALLS[name], *arguments) < 0:
         raise OSError(ctypes.get_errno(), name)
 
 
 def opened(path, flags=os.O_RDONLY, directory=None):
-    """Open a file, by its name in a directory that is open, if one is."""
+    """Open a file, relative to an open directory if there is one."""
     os.close(os.open(path, flags | os.O_NONBLOCK, 0o600, dir_fd=directory))
 
 
 def opened_from_directory(path, flags):
-    """Open a file by a descriptor of its directory, for which its name is enough."""
+    """Open a file relative to a descriptor of its directory."""
     directory = os.open(Path(path).parent, os.O_PATH | os.O_DIRECTORY)
     try:
         opened(Path(path).name, flags, directory)
@@ -55,7 +55,7 @@ def opened_from_directory(path, flags):
 
 
 def opened_again(path):
-    """Open a file by a descriptor that does no more than name it."""
+    """Open a file through an O_PATH descriptor."""
     named = os.open(path, os.O_PATH)
     try:
         opened(f"/proc/self/fd/{named}")
@@ -64,7 +64,7 @@ def opened_again(path):
 
 
 def opened_by_link(make, path):
-    """Open a file by a link to it among one's own."""
+    """Open a file through a link in the own directory."""
     make(path, "link")
     try:
         opened("link")
@@ -73,7 +73,7 @@ def opened_by_link(make, path):
 
 
 def opened_in_chroot(path):
-    """Have its directory be the root, in a namespace of users."""
+    """Open a file after a chroot to its directory, in a user namespace."""
     child = os.fork()
     if child == 0:
         try:
@@ -88,7 +88,7 @@ def opened_in_chroot(path):
 
 
 def truncated(path):
-    """Cut a file where it ends."""
+    """Truncate a file to its own length."""
     os.truncate(path, Path(path).stat().st_size)
 
 
@@ -99,7 +99,7 @@ def renamed(source, target):
 
 
 def planted(make, remove, path):
-    """Make an entry, and remove it."""
+    """Create an entry and remove it."""
     make(path)
     remove(path)
 
@@ -111,7 +111,7 @@ def read(path):
 
 
 def try_file(path, pids):
-    """Get at a file's content in every way there is, and change it."""
+    """Try to read, change and move a file."""
     for kind, flags in (("read", os.O_RDONLY), ("write", os.O_WRONLY), ("both", os.O_RDWR)):
         attempt(f"{kind} {path}", opened, path, flags)
         attempt(f"{kind} from its directory {path}", opened_from_directory, path, flags)
@@ -130,7 +130,7 @@ def try_file(path, pids):
 
 
 def try_directory(path):
-    """List a directory, and plant in it."""
+    """Try to list a directory and to create entries in it."""
     attempt(f"list {path}", os.listdir, path)
     attempt(f"list /proc/self/root{path}", os.listdir, f"/proc/self/root{path}")
     create = partial(opened, flags=os.O_CREAT | os.O_EXCL | os.O_WRONLY)
@@ -148,10 +148,10 @@ def try_directory(path):
 
 
 def try_process(pid):
-    """Look into a process, and signal it."""
+    """Try to read a process, trace it and signal it."""
     for name in ("environ", "mem", "maps", "auxv", "stack"):
         attempt(f"read /proc/{pid}/{name}", read, f"/proc/{pid}/{name}")
-    # That it has descriptors may be seen, and how many; what they lead to may not.
+    # The number of descriptors is visible; their targets must not be.
     for number in range(32):
         attempt(f"look at descriptor {number} of {pid}", os.readlink, f"/proc/{pid}/fd/{number}")
         attempt(f"open descriptor {number} of {pid}", opened, f"/proc/{pid}/fd/{number}")
@@ -162,32 +162,32 @@ def try_process(pid):
     byte = ctypes.create_string_buffer(1)
     piece = (ctypes.c_void_p * 2)(ctypes.addressof(byte), 1)
     attempt(f"copy memory of {pid}", call, "process_vm_readv", pid, piece, 1, piece, 1, 0)
-    for number in (0, signal.SIGURG):  # which is ignored unless it is waited for
+    for number in (0, signal.SIGURG):  # ignored by default
         attempt(f"signal {pid} with {number}", os.kill, pid, number)
     try:
         held = os.pidfd_open(pid)
     except OSError:
-        return  # not to be seen from here
+        return  # not visible from here
     attempt(f"copy descriptor 0 of {pid}", call, "pidfd_getfd", held, 0, 0)
     attempt(f"signal {pid} by a descriptor", signal.pidfd_send_signal, held, 0)
     os.close(held)
 
 
 def try_cgroup(path):
-    """Join the agent's cgroup, and get as far as to end or to stop everything in it."""
+    """Try to join and to control a cgroup."""
     for name in ("procs", "threads", "kill", "freeze", "subtree_control"):
         attempt(f"write {path}/cgroup.{name}", opened, f"{path}/cgroup.{name}", os.O_WRONLY)
     attempt(f"plant a cgroup in {path}", planted, os.mkdir, os.rmdir, f"{path}/planted")
 
 
 def is_allowed(what, readable):
-    """Whether it is no more than reading a file that load tests may read, by whatever name."""
+    """Whether the attempt only reads a file that load tests may read."""
     reading = what.startswith(("read ", "open again ", "symlink ", "chroot to "))
     return reading and any(what.endswith(path) for path in readable)
 
 
 def main(given):
-    """Try everything, tell what was reached, and end."""
+    """Make all attempts and print the report."""
     Path("own").write_text("mine")
     pids = {given["agent"], os.getppid()}
     for path in given["files"]:
@@ -198,17 +198,19 @@ def main(given):
         try_process(pid)
     if given["cgroup"] is not None:
         try_cgroup(given["cgroup"])
-    # The agent's door is open to it.
+    # The agent's HTTP port is reachable.
     socket.create_connection(("127.0.0.1", given["port"])).close()
-    descriptors = list(Path("/proc/self/fd").iterdir())  # and the listing's own, closed by now
-    told = {
+    descriptors = list(
+        Path("/proc/self/fd").iterdir()
+    )  # includes the descriptor of the listing, which is closed
+    report = {
         "reached": [what for what in reached if not is_allowed(what, given["readable"])],
         "tried": tried,
         "environment": dict(os.environ),
         "descriptors": [path.name for path in descriptors if path.exists()],
-        # Some runtimes ask there for how many processors they may use.
+        # Some runtimes read the number of CPUs there.
         "controllers": given["cgroup"] and Path(given["cgroup"], "cgroup.controllers").read_text(),
         "beside": Path(given["beside"]).read_text(),
         "own": sorted(path.name for path in Path().iterdir()),
     }
-    print(json.dumps(told), file=sys.stderr)
+    print(json.dumps(report), file=sys.stderr)
