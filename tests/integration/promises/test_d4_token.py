@@ -1,4 +1,4 @@
-"""D4: without the token nothing happens, whatever is asked, on every route that there is."""
+"""D4: a request without the token has no effect."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BODY = (
 
 
 def basic(user: str, password: str) -> str:
-    """Return the Authorization of HTTP Basic."""
+    """Return an Authorization header of HTTP Basic."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
@@ -45,13 +45,13 @@ WRONG = {
 
 
 class Client:
-    """Sends requests with any Authorization, on new connections."""
+    """Sends requests with any Authorization headers, each on a new connection."""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
     def status(self, method: str, path: str, authorization: list[str]) -> int:
-        """Return the status of the answer."""
+        """Return the status of the response."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
         connection.putrequest(method, path)
         for value in authorization:
@@ -65,14 +65,14 @@ class Client:
 
 
 def stored(agent: Agent) -> dict[Path, int]:
-    """Return every file that the agent keeps, and its size."""
+    """Return the size of every file of the agent."""
     files = [*agent.state.rglob("*"), *agent.logs.rglob("*")]
     return {path: path.stat().st_size for path in files if path.is_file()}
 
 
 @pytest.fixture
 def locked(idle_agent: Agent, tmp_path: Path) -> Agent:
-    """An agent, not started, that wants a token."""
+    """An agent with a token, not started."""
     path = tmp_path / "token"
     path.write_text(TOKEN + "\n")
     path.chmod(0o600)
@@ -82,9 +82,9 @@ def locked(idle_agent: Agent, tmp_path: Path) -> Agent:
 
 @pytest_twisted.ensureDeferred
 async def test_d4_without_the_token_nothing_happens(locked: Agent) -> None:
-    """Every route that the API declares, with every method and every wrong token, is 401.
+    """Every route with every method and every wrong token is 401.
 
-    But for one: whether it is ready, the agent tells programs on its own host that show no token.
+    The exception is GET /health without a token from the agent's own host.
     """
     await locked.start()
     described = await locked.request("GET", "/openapi.json")

@@ -1,4 +1,4 @@
-"""D5: a web page cannot use the agent, as a real browser shows it."""
+"""D5: a web page cannot use the agent, tested in a browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from peers.other_site import ForeignSite
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-# What a page can send without being asked first, and what it would have to ask for.
+# Requests that a page can send with and without a preflight.
 ATTACKS = """async ([agent, binary]) => {
     const job = JSON.stringify({ name: "attack", users: 1, duration: 1, binary });
     const upload = new FormData();
@@ -30,20 +30,20 @@ ATTACKS = """async ([agent, binary]) => {
         ["/jobs", {}],
         ["/jobs/x", { method: "DELETE" }],
     ];
-    const told = [];
+    const outcomes = [];
     for (const [path, options] of requests) {
         for (const mode of ["no-cors", "cors", "same-origin"]) {
             const more = { mode, credentials: "include" };
             try {
                 const answer = await fetch(agent + path, { ...options, ...more });
-                told.push(`${path} ${mode} ${answer.type} ${answer.status}`);
+                outcomes.push(`${path} ${mode} ${answer.type} ${answer.status}`);
             } catch {
-                told.push(`${path} ${mode} refused`);
+                outcomes.push(`${path} ${mode} refused`);
             }
         }
     }
     navigator.sendBeacon(agent + "/queue", new Blob([job]));
-    return told;
+    return outcomes;
 }"""
 
 SUBMITS = """([agent, type, text]) => {
@@ -62,7 +62,7 @@ SUBMITS = """([agent, type, text]) => {
 
 @pytest_twisted.async_yield_fixture
 async def site() -> AsyncIterator[ForeignSite]:
-    """Another site that listens."""
+    """A listening site."""
     from twisted.internet import reactor
 
     site = ForeignSite(reactor)
@@ -72,28 +72,28 @@ async def site() -> AsyncIterator[ForeignSite]:
 
 
 def attack(page: Page, agent: str, binary: str) -> list[str]:
-    """Have the page that is open try all it can, and return what it was told."""
+    """Make all attempts from the open page, and return their outcomes."""
     origin = page.url
-    told = page.evaluate(ATTACKS, [agent, binary])
+    outcomes = page.evaluate(ATTACKS, [agent, binary])
     job = json.dumps({"name": "attack", "users": 1, "duration": 1, "binary": binary})
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         page.goto(origin)
         with page.expect_navigation() as navigation:
             page.evaluate(SUBMITS, [agent, kind, job])
-        told.append(f"form {kind} {navigation.value.status}")
+        outcomes.append(f"form {kind} {navigation.value.status}")
     page.goto(origin)
-    return told
+    return outcomes
 
 
 async def nothing_happened(agent: Agent, before: set[Path]) -> None:
-    """Assert that no job was queued and no binary kept."""
+    """Assert that no job was queued and no binary stored."""
     assert (await agent.request("GET", "/jobs")).json["jobs"] == []
     assert set((agent.state / "binaries").iterdir()) == before
     assert list((agent.state / "incoming").iterdir()) == []
 
 
 def refused(agent: Agent) -> list[str]:
-    """Return what the agent says that it answered 403, as ``METHOD path``."""
+    """Return the requests that the agent's log has as 403, as ``METHOD path``."""
     return re.findall(r'status=403 request="([A-Z]+ /[^"]*)"', agent.log)
 
 
@@ -106,7 +106,7 @@ async def test_another_site_can_do_nothing(
     script: Callable[..., Path],
     name: str,
 ) -> None:
-    """D5: a page of another port, host or name reads nothing and starts nothing, by any request."""
+    """A page of another port, host or name cannot read a response or change anything."""
     binary = await agent.upload(script("", "/bin/sh"))
     before = set((agent.state / "binaries").iterdir())
 
@@ -114,20 +114,20 @@ async def test_another_site_can_do_nothing(
         page.goto(f"http://{name}:{site.port}/")
         return attack(page, f"http://127.0.0.1:{agent.port}", binary)
 
-    told = await browser.run(scenario, "--host-resolver-rules=MAP evil.example 127.0.0.1")
-    browser.console_errors.clear()  # the browser's own, of what it kept the page from
-    assert [line for line in told if not re.search("refused| opaque 0| 403$", line)] == []
-    # They did reach the agent, which refused them.
+    outcomes = await browser.run(scenario, "--host-resolver-rules=MAP evil.example 127.0.0.1")
+    browser.console_errors.clear()  # messages of the browser's own policies
+    assert [line for line in outcomes if not re.search("refused| opaque 0| 403$", line)] == []
+    # The other requests reached the agent, which rejected them.
     assert {"POST /upload", "POST /queue", "GET /jobs"} <= set(refused(agent))
     await nothing_happened(agent, before)
-    print(f"D5 {name}: {len(told)} attempts, {len(refused(agent))} reached the agent: 403")
+    print(f"D5 {name}: {len(outcomes)} attempts, {len(refused(agent))} reached the agent: 403")
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_rebound_name_can_do_nothing(
     agent: Agent, browser: Browser, script: Callable[..., Path]
 ) -> None:
-    """D5: a site whose name has become the agent's address is of its origin, and gets 403."""
+    """A site whose name resolves to the agent's address gets 403."""
     binary = await agent.upload(script("", "/bin/sh"))
     before = set((agent.state / "binaries").iterdir())
 
@@ -136,12 +136,12 @@ async def test_a_rebound_name_can_do_nothing(
         assert page.goto(url).status == 403
         return attack(page, url, binary)
 
-    told = await browser.run(scenario, "--host-resolver-rules=MAP rebound.example 127.0.0.1")
+    outcomes = await browser.run(scenario, "--host-resolver-rules=MAP rebound.example 127.0.0.1")
     browser.console_errors.clear()
-    # But for what a browser sends nobody in this mode.
-    assert [line for line in told if not line.endswith("403")] == ["/jobs/x no-cors refused"]
+    # Without the beacon, which browsers do not send in this mode.
+    assert [line for line in outcomes if not line.endswith("403")] == ["/jobs/x no-cors refused"]
     await nothing_happened(agent, before)
-    print(f"D5 rebound: {len(told)} attempts, all 403")
+    print(f"D5 rebound: {len(outcomes)} attempts, all 403")
 
 
 @pytest_twisted.ensureDeferred
@@ -152,7 +152,7 @@ async def test_another_site_cannot_use_the_password(
     script: Callable[..., Path],
     tmp_path: Path,
 ) -> None:
-    """D5: a browser that knows the password sends it for other sites too, and they get 403."""
+    """A browser that stores the password sends it for other sites too, and gets 403."""
     token = tmp_path / "token"
     token.write_text("correct-horse\n", encoding="ascii")
     token.chmod(0o600)
@@ -169,9 +169,9 @@ async def test_another_site_cannot_use_the_password(
         return attack(page, url, binary)
 
     credentials = {"username": "me", "password": "correct-horse"}
-    told = await browser.run(scenario, http_credentials=credentials)
+    outcomes = await browser.run(scenario, http_credentials=credentials)
     browser.console_errors.clear()
-    assert [line for line in told if not re.search("refused| opaque 0| 403$", line)] == []
+    assert [line for line in outcomes if not re.search("refused| opaque 0| 403$", line)] == []
     assert {"POST /upload", "POST /queue"} <= set(refused(idle_agent))
     await nothing_happened(idle_agent, before)
-    print(f"D5 password: {len(told)} attempts, {len(refused(idle_agent))} with it: 403")
+    print(f"D5 password: {len(outcomes)} attempts, {len(refused(idle_agent))} with it: 403")

@@ -1,4 +1,4 @@
-"""D6: the agent listens where it says, and nowhere else."""
+"""D6: the agent listens only on the configured addresses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LISTEN = "0A"
 
 
 def listening(pid: int) -> set[tuple[str, int]]:
-    """Return the addresses on which a process accepts TCP connections, as the kernel has them."""
+    """Return the addresses on which a process listens, from the kernel's tables."""
     inodes = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         found = re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink()))
@@ -35,14 +35,14 @@ def listening(pid: int) -> set[tuple[str, int]]:
 
 
 def _address(digits: str) -> str:
-    """Read an address as /proc/net has it: words of the machine's byte order."""
+    """Parse an address of /proc/net, which has words in the byte order of the machine."""
     words = [int(digits[at : at + 8], 16) for at in range(0, len(digits), 8)]
     return str(ipaddress.ip_address(struct.pack(f"={len(words)}I", *words)))
 
 
 @pytest_twisted.ensureDeferred
 async def test_d6_it_listens_where_it_says(idle_agent: Agent, tmp_path: Path) -> None:
-    """It has the addresses that it was given, and beside them nothing, as the kernel tells."""
+    """The kernel lists the configured addresses and no others."""
     second = free_port()
     idle_agent.options[f"--listen=tcp:{second}:interface=127.0.0.2"] = ""
     idle_agent.options[f"--listen=unix:{tmp_path}/socket"] = ""
@@ -60,7 +60,7 @@ async def test_d6_it_listens_where_it_says(idle_agent: Agent, tmp_path: Path) ->
 async def test_d6_beyond_this_host_it_wants_a_token(
     idle_agent: Agent, tmp_path: Path, listen: str
 ) -> None:
-    """For other hosts it does not start without a token or --no-auth, and with them it does."""
+    """A listener for other hosts needs a token or --no-auth."""
     from twisted.internet import reactor
 
     description = listen.format(port=idle_agent.port)
@@ -81,9 +81,9 @@ async def test_d6_beyond_this_host_it_wants_a_token(
 
 @pytest_twisted.ensureDeferred
 async def test_d6_only_the_allowed_networks(idle_agent: Agent) -> None:
-    """With --allow-from a client of that network is answered, and one beside it is refused.
+    """Clients outside of --allow-from get 403.
 
-    On this host that one learns no more than whether the agent is ready.
+    On the agent's own host they may still ask whether it is ready.
     """
     idle_agent.options["--allow-from"] = "127.0.0.1/32"
     await idle_agent.start()

@@ -1,4 +1,4 @@
-"""J1: a job answered 201 is run once or reported, and is never run again by itself."""
+"""J1: a job answered 201 runs once or is reported, and is never repeated by the agent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GONE = (
     ResponseFailed,
     ResponseNeverReceived,
 )
-# The first job of a queue starts before the request that brought it is answered.
+# The first job of a queue starts before its request is answered.
 IN_A_REQUEST = ("upload", "queue", "start")
 RESULTS = 600
 
@@ -39,7 +39,7 @@ async def test_j1_killed_at(
     agent = idle_agent
     if point.startswith("reject"):
         collector.refused = frozenset({"77"})
-    # What a request does is ended the second time, so that there is a job that was answered.
+    # At points within a request the second one is killed, so that one job was answered.
     times = 2 if point.startswith(IN_A_REQUEST) else 1
     await agent.start(crash_at=f"{point}:{times}")
     await _ask(agent, numbered, times)
@@ -66,7 +66,7 @@ async def test_j1_killed_at(
 
 
 async def _ask(agent: Agent, numbered: Notes, times: int) -> None:
-    """Upload and queue, so many times; what is not answered is not known to the client."""
+    """Upload and queue repeatedly, until the agent does not respond."""
     for _ in range(times):
         try:
             await agent.queue("crashed", numbered.script(count=RESULTS), duration=0)

@@ -39,7 +39,7 @@ listener = lambda host, port: socket.create_server(
 )
 """
 CHILD = PLAIN + "if os.fork():\n    os.wait()\n    os._exit(0)\n"
-# Executes itself without the tag and loses its parent; only its session remains.
+# Executes itself without the tag and loses its parent; only its session is the same.
 ORPHAN = (
     PLAIN
     + """

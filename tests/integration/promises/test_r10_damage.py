@@ -16,8 +16,13 @@ from peers.notes import Notes
 RESULTS = 1000
 
 
+def full(change: Callable[[Path], None]) -> object:
+    """Leave a parameter out of `make test`."""
+    return pytest.param(change, marks=pytest.mark.full)
+
+
 def flip(path: Path) -> None:
-    """Turn every bit of a stretch over."""
+    """Invert 2,000 bytes."""
     content = bytearray(path.read_bytes())
     for at in range(len(content) // 2, len(content) // 2 + 2000):
         content[at] ^= 0xFF
@@ -25,25 +30,25 @@ def flip(path: Path) -> None:
 
 
 def cut(path: Path) -> None:
-    """Take the second half away."""
+    """Remove the second half."""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def zero(path: Path) -> None:
-    """Make zeros of everything."""
+    """Overwrite it with zeros."""
     path.write_bytes(bytes(path.stat().st_size))
 
 
-@pytest.mark.parametrize("damage", [flip, cut, zero])
+@pytest.mark.parametrize("damage", [flip, full(cut), full(zero)])
 @pytest_twisted.ensureDeferred
 async def test_r10_a_damaged_database(
     agent: Agent, collector: Collector, numbered: Notes, damage: Callable[[Path], None]
 ) -> None:
-    """It is set aside and said; binaries and runs are found again, and what was pending is sent."""
+    """The database is renamed, binaries and runs are restored, and pending results delivered."""
     binary = await agent.upload(numbered.script(count=RESULTS))
     sent = await agent.queue("sent", binary, duration=0)
     await agent.settled(sent)
-    assert await agent.stop() == 0  # which closes the connection that the collector has accepted
+    assert await agent.stop() == 0  # closes the connection that the collector has accepted
     await collector.close()
     await agent.start()
     pending = await agent.queue("pending", binary, duration=0)
@@ -73,7 +78,7 @@ async def test_r10_a_damaged_database(
 async def test_r10_killed_while_it_restores(
     agent: Agent, collector: Collector, numbered: Notes, point: str
 ) -> None:
-    """The next start restores the rest: binaries and runs are all there, none of them twice."""
+    """The next start restores the rest: all binaries and runs, each once."""
     binary = await agent.upload(numbered.script(count=RESULTS))
     jobs = [await agent.queue("found", binary, duration=0) for _ in range(3)]
     for job_id in jobs:
@@ -97,45 +102,47 @@ async def test_r10_killed_while_it_restores(
 
 
 def lose(path: Path) -> None:
-    """Remove it with all that belongs to it."""
+    """Remove the database and its files."""
     for part in path.parent.glob(f"{path.name}*"):
         part.unlink()
 
 
 def empty(path: Path) -> None:
-    """Leave a file without a byte, alone."""
+    """Leave an empty file."""
     lose(path)
     path.touch()
 
 
 def one_byte(path: Path) -> None:
-    """Leave the first byte of it, alone."""
+    """Leave one byte."""
     lose(path)
     path.write_bytes(b"S")
 
 
 def lose_rows(path: Path) -> None:
-    """Empty the write-ahead log, in which the rows still are."""
+    """Empty the write-ahead log, which has the rows."""
     Path(f"{path}-wal").write_bytes(b"")
 
 
 def lose_main(path: Path) -> None:
-    """Leave the write-ahead log alone."""
+    """Leave only the write-ahead log."""
     path.unlink()
 
 
 def restore_old(path: Path) -> None:
-    """Put a copy of the first start in its place."""
+    """Restore a copy of the first start."""
     lose(path)
     shutil.copy(path.with_name("copy"), path)
 
 
-@pytest.mark.parametrize("loss", [lose, empty, one_byte, lose_rows, lose_main, restore_old])
+@pytest.mark.parametrize(
+    "loss", [lose, full(empty), full(one_byte), lose_rows, full(lose_main), restore_old]
+)
 @pytest_twisted.ensureDeferred
 async def test_r10_a_lost_or_old_database(
     agent: Agent, collector: Collector, numbered: Notes, loss: Callable[[Path], None]
 ) -> None:
-    """Binaries, runs and the queue are found again and said; nothing is lost or sent twice."""
+    """All binaries, runs and queued jobs are restored and reported; nothing is lost or sent twice."""
     database = agent.state / "golo-agent.sqlite"
     assert await agent.stop() == 0
     shutil.copy(database, database.with_name("copy"))
@@ -143,7 +150,7 @@ async def test_r10_a_lost_or_old_database(
     binary = await agent.upload(numbered.script(count=RESULTS))
     sent = await agent.queue("sent", binary, duration=0)
     await agent.settled(sent)
-    assert await agent.stop() == 0  # which closes the connection that the collector has accepted
+    assert await agent.stop() == 0  # closes the connection that the collector has accepted
     await collector.close()
     await agent.start()
     pending = await agent.queue("pending", binary, duration=0)
@@ -159,7 +166,7 @@ async def test_r10_a_lost_or_old_database(
     await agent.start()
     notices = (await agent.request("GET", "/health")).json["notices"]
     print(f"R10: database {loss.__name__}: started: {notices}")
-    if loss is not lose_rows:  # the stop above has written some of them to the database itself
+    if loss is not lose_rows:  # the stop has written some rows to the database itself
         assert "1 binaries and 3 runs" in notices[-1]
     assert "1 queued jobs" in notices[-1]
     jobs = {name: await agent.settled(job) for name, job in (("sent", sent), ("pending", pending))}
@@ -169,12 +176,12 @@ async def test_r10_a_lost_or_old_database(
     assert (await agent.settled(waiting))["state"] == "finished"
 
 
-@pytest.mark.parametrize("damage", [flip, cut, zero])
+@pytest.mark.parametrize("damage", [flip, cut, full(zero)])
 @pytest_twisted.ensureDeferred
 async def test_r10_a_damaged_log(
     agent: Agent, collector: Collector, numbered: Notes, damage: Callable[[Path], None]
 ) -> None:
-    """What is left of a log is delivered, and what is lost of it is said."""
+    """The remaining results are delivered, and the lost ones reported."""
     await collector.close()
     job_id = await agent.queue("damaged", numbered.script(count=RESULTS), duration=0)
     await agent.ended(job_id)

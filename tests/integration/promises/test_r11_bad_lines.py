@@ -1,4 +1,4 @@
-"""R11: a bad line costs only itself."""
+"""R11: an invalid line costs only itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LINES = 100_000
 async def test_r11_every_tenth_line_is_bad(
     agent: Agent, collector: Collector, numbered: Notes
 ) -> None:
-    """No JSON, NaN, NUL, broken UTF-8, 10 MiB, 100,000 levels, torn: the others come in order."""
+    """Results among lines with NaN, NUL or broken UTF-8, and of 10 MiB, arrive in order."""
     job_id = await agent.queue("bad", numbered.script(count=LINES, spoil=True), duration=0)
     job = await agent.settled(job_id, timeout_seconds=120)
     assert job["state"] == "finished", job

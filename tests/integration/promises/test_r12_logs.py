@@ -1,4 +1,4 @@
-"""R12: logs are whole: what was printed is what is in out.log and err.log, run by run."""
+"""R12: logs are whole: each run's out.log and err.log have the bytes that it printed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _digest(path: Path) -> str:
 
 @pytest_twisted.ensureDeferred
 async def test_r12_bytes_printed_are_bytes_in_the_logs(agent: Agent, tmp_path: Path) -> None:
-    """Of any bytes, of both streams at once, and of two runs of one name each in its own files."""
+    """Random bytes on both streams of two runs of one name are stored separately."""
     notes = tmp_path / "digests"
     notes.mkdir()
     program = tmp_path / "printer"

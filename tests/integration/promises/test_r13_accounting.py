@@ -1,4 +1,4 @@
-"""R13: nothing is lost silently: the audit that follows every test sees each wrong account."""
+"""R13: nothing is lost silently: the audit after every test detects each wrong count."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESULTS = 1000
 FALSIFICATIONS = {
     "a line too many": "read = read + 1",
     "a delivered result for an invalid line": "invalid = invalid + 1, delivered = delivered - 1",
-    "a result that is pending for ever": "delivered = delivered - 1",
+    "a result that is pending without end": "delivered = delivered - 1",
     "a result delivered twice": "delivered = delivered + 1",
     "a rejection that was none": "delivered = delivered - 1, rejected = rejected + 1",
     "a commit that runs ahead": "read = read + 1, delivered = delivered + 1",
@@ -29,7 +29,7 @@ FALSIFICATIONS = {
 async def test_r13_the_audit_fails_when_it_should(
     agent: Agent, collector: Collector, numbered: Notes
 ) -> None:
-    """Each falsified account, lost batch and altered batch is complained of; the true ones not."""
+    """The audit reports falsified counts and lost or altered batches, and accepts correct ones."""
     job_id = await agent.queue("audited", numbered.script(count=RESULTS, spoil=True), duration=0)
     await agent.settled(job_id)
     assert await agent.stop() == 0

@@ -1,4 +1,4 @@
-"""R14: a log that another program changes costs what is gone from it, and is said at once."""
+"""R14: a log that another program changes costs only the removed lines, reported at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from peers.collector import Collector
 
 import goloagent
 
-# Prints 300 results before it listens, and 200 when it is told to end.
+# Prints 300 results before it listens, and 200 at SIGTERM.
 PROGRAM = f"""
 import sys, time
 sys.path.insert(0, {str(Path(goloagent.__file__).parents[1])!r})
@@ -32,23 +32,23 @@ report(300, 500)
 
 
 def empty(log: Path) -> None:
-    """Cut it to nothing, as copytruncate does."""
+    """Truncate it, as copytruncate does."""
     os.truncate(log, 0)
 
 
 def cut_in_a_line(log: Path) -> None:
-    """Leave 100 lines and a part."""
+    """Leave 100 lines and a part of one."""
     os.truncate(log, log.read_bytes().index(b'"100"'))
 
 
 def overwrite(log: Path) -> None:
-    """Write over the first 100 lines and a part, at their places."""
+    """Overwrite the first 100 lines and a part of one."""
     with log.open("r+b") as file:
         file.write(b"x" * log.read_bytes().index(b'"100"'))
 
 
 def rewrite(log: Path) -> None:
-    """Write something else, and more of it."""
+    """Overwrite it with more data."""
     log.write_bytes(b"no results\n" * 10_000)
 
 
@@ -58,18 +58,18 @@ def remove(log: Path) -> None:
 
 
 def replace(log: Path) -> None:
-    """Put another file in its place."""
+    """Replace it by another file."""
     log.rename(log.with_suffix(".1"))
     log.write_bytes(b"no results\n" * 10_000)
 
 
 def append(log: Path) -> None:
-    """Append what is no result."""
+    """Append an invalid line."""
     with log.open("ab") as file:
         file.write(b"no result\n" * 1000)
 
 
-# How many of the first 300 results each leaves.
+# The number of the first 300 results that remain.
 CHANGES = [
     (empty, 0),
     (cut_in_a_line, 100),
@@ -93,7 +93,7 @@ async def test_r14_a_log_that_others_change(
     change: Callable[[Path], None],
     left: int,
 ) -> None:
-    """What is left is delivered, the rest is counted, and nothing is sent that is no result."""
+    """The remaining results are delivered, the others counted, and no invalid data is sent."""
     collector.answer = lambda name: 503
     job_id = await agent.queue("cut", script(PROGRAM), duration=60, users=1)
     await agent.reached(job_id, "running")
@@ -113,13 +113,13 @@ async def test_r14_a_log_that_others_change(
         for number in (int(one["sequenceID"]) for one in json.loads(push.body))
     }
     assert (results["read"], results["invalid"]) == (500, 0)
-    # What was read before may be sent from memory.
+    # Data read before may be sent from memory.
     assert len(taken) == results["delivered"] >= 200 + left
     assert results["abandoned"] == 500 - results["delivered"]
     assert taken >= set(range(300, 500))
     notices = (await agent.request("GET", "/health")).json["notices"]
     assert bool(notices) is (change in CUTS or results["abandoned"] > 0), notices
-    # The audit that follows compares the account with all that was printed.
+    # The audit after the test compares the counts with all printed results.
     rest = "".join(
         f'{{"timestamp":"2026-01-02T03:04:05Z","sequenceID":"{number}"}}\n'
         for number in range(300, 500)

@@ -1,4 +1,4 @@
-"""R14: what cannot be delivered can be given up by a person, and is counted once."""
+"""R14: undeliverable results can be given up, and are counted once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESULTS = 300
 async def test_r14_given_up_results_are_abandoned(
     agent: Agent, collector: Collector, numbered: Notes
 ) -> None:
-    """A run whose name is refused is settled by it, the metrics say so, and no probe follows."""
+    """Given-up results count as abandoned in the API and the metrics, and no probe follows."""
     collector.answer = lambda name: 404 if name == "typo" else 200
     program = numbered.script(count=RESULTS)
     refused = await agent.queue("typo", program, duration=0)
@@ -44,7 +44,7 @@ async def test_r14_given_up_results_are_abandoned(
 async def test_r14_killed_while_giving_up(
     idle_agent: Agent, collector: Collector, numbered: Notes, point: str
 ) -> None:
-    """After a restart each result is abandoned, or pending and delivered: never both."""
+    """After a restart each result is abandoned or delivered, never both."""
     agent = idle_agent
     collector.answer = lambda name: 404
     await agent.start(crash_at=point)

@@ -1,4 +1,4 @@
-"""R2: repeats happen only after faults, and can be recognised."""
+"""R2: repeats happen only after faults and can be recognised."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESULTS = 50_000
 async def test_r2_no_repeat_without_a_fault(
     agent: Agent, collector: Collector, numbered: Notes, compare_results: Callable[..., Comparison]
 ) -> None:
-    """Every result comes once, and the keys follow upon each other through the whole log."""
+    """Each result arrives once, and the keys cover the log without gaps."""
     job_id = await agent.queue("calm", numbered.script(count=RESULTS), duration=0)
     await agent.settled(job_id)
     comparison = compare_results(job_id, "calm")
@@ -34,7 +34,7 @@ async def test_r2_no_repeat_without_a_fault(
 async def test_r2_repeats_carry_a_key_that_was_seen(
     agent: Agent, collector: Collector, numbered: Notes, compare_results: Callable[..., Comparison]
 ) -> None:
-    """A collector that stores and then drops the connection can tell every repeat."""
+    """A repeat of a batch that was stored without a response is within keys seen before."""
     pushes = count()
     collector.answer = lambda name: Misbehaviour.STORE_AND_DROP if next(pushes) % 3 == 0 else 200
     job_id = await agent.queue("dropped", numbered.script(count=RESULTS), duration=0)

@@ -1,4 +1,4 @@
-"""R3: the last, partial batch is sent, and to its own job."""
+"""R3: the last, partial batch is sent under its own job's name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COUNTS = [0, 1, 255, 256, 257, 511, 512, 513, 100_003]
 async def test_r3_as_many_are_delivered_as_were_printed(
     agent: Agent, collector: Collector, numbered: Notes, compare_results: Callable[..., Comparison]
 ) -> None:
-    """Two jobs back to back, of each size, deliver each its own results and no empty batch."""
+    """Two consecutive jobs of each size deliver their own results without an empty batch."""
     queued = []
     for count in COUNTS:
         binary = await agent.upload(numbered.script(count=count))

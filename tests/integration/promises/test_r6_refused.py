@@ -1,4 +1,4 @@
-"""R6: a result that the collector refuses takes no other with it."""
+"""R6: a refused result costs no other result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from peers.notes import Notes
 from peers.oracle import Comparison
 
 BATCH = 256
-MOST_EXTRA_REQUESTS = 16
+MAX_EXTRA_REQUESTS = 16
 
 
 @pytest.mark.parametrize("refused", [{"77"}, {"1", "128", "256"}], ids=["one", "three"])
@@ -25,7 +25,7 @@ async def test_r6_refused_results(
     compare_results: Callable[..., Comparison],
     refused: set[str],
 ) -> None:
-    """The others of the batch are delivered; the refused are on file with status and answer."""
+    """The other results are delivered; rejected.jsonl has the refused ones with the response."""
     collector.refused = frozenset(refused)
     job_id = await agent.queue("refused", numbered.script(count=BATCH), duration=0)
     job = await agent.settled(job_id)
@@ -40,4 +40,4 @@ async def test_r6_refused_results(
     print(f"R6: {len(refused)} of {BATCH} refused: {extra} extra requests, rejected {numbers}")
     assert sorted(numbers) == sorted(refused)
     assert comparison.exact, comparison
-    assert extra <= MOST_EXTRA_REQUESTS * len(refused)
+    assert extra <= MAX_EXTRA_REQUESTS * len(refused)

@@ -1,4 +1,4 @@
-"""R8: a full disk is survived, whatever fills it: here a tmpfs of 2 MiB, which needs root."""
+"""R8: a full disk is survived. The disk is a tmpfs of 2 MiB, which needs root."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def cramped(small_disk: Path, idle_agent: Agent) -> Agent:
-    """Return an agent, not started, that keeps everything on the small disk."""
+    """Return an agent, not started, with all files on the small disk."""
     idle_agent.state, idle_agent.logs = small_disk / "state", small_disk / "logs"
     idle_agent.options |= {"--state": str(idle_agent.state), "--logs": str(idle_agent.logs)}
     return idle_agent
@@ -52,7 +52,7 @@ def fill(path: Path) -> None:
 
 
 async def until_status(agent: Agent, code: int, status: str) -> None:
-    """Return once ``/health`` says so."""
+    """Wait for a response of ``/health``."""
     from twisted.internet import reactor
 
     for _ in range(100):
@@ -67,7 +67,7 @@ async def until_status(agent: Agent, code: int, status: str) -> None:
 async def test_r8_filled_by_a_run(
     cramped: Agent, numbered: Notes, compare_results: Callable[..., Comparison]
 ) -> None:
-    """What was written is delivered, nothing torn; then nothing is taken until there is room."""
+    """Written results are delivered; requests get 507 until there is space."""
     await cramped.start()
     script = numbered.script(count=-1)
     binary = await cramped.upload(script)
@@ -103,12 +103,12 @@ async def test_r8_filled_by_a_run(
 
 @pytest_twisted.ensureDeferred
 async def test_r8_filled_by_an_upload(cramped: Agent, numbered: Notes, tmp_path: Path) -> None:
-    """It is answered 507 and leaves nothing; the next job runs."""
+    """Uploads get 507 and leave no file; the next job runs."""
     await cramped.start()
     large = tmp_path / "large"
     large.write_bytes(b"#!/bin/sh\n" + bytes(SIZE))
     for _ in range(3):
-        # Whoever sends it closes it: it may still be sent when a refusal has come.
+        # treq closes the file, which it may still send after an early refusal.
         files = {"file": ("large", "application/octet-stream", large.open("rb"))}
         answer = await cramped.request("POST", "/upload", files=files)
         assert answer.status == 507, answer
@@ -122,8 +122,8 @@ async def test_r8_filled_by_an_upload(cramped: Agent, numbered: Notes, tmp_path:
 
 @pytest_twisted.ensureDeferred
 async def test_r8_filled_while_queueing(cramped: Agent, numbered: Notes) -> None:
-    """What the database has no room for is answered 507, and what it took stays and runs."""
-    cramped.options["--min-free"] = "1"  # so that the database itself finds the disk full
+    """A job that does not fit gets 507; accepted jobs run."""
+    cramped.options["--min-free"] = "1"  # so that the write to the database fails
     await cramped.start()
     slow = await cramped.upload(numbered.script(count=0))
     await cramped.queue("running", slow, duration=2)

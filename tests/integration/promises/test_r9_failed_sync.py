@@ -1,4 +1,4 @@
-"""R9: a failed sync is never tried again and trusted: the agent ends and says so."""
+"""R9: a failed sync is not retried: the agent reports it and exits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from peers.oracle import Comparison
 async def test_r9_a_failed_sync_ends_the_agent(
     idle_agent: Agent, numbered: Notes, compare_results: Callable[..., Comparison], fault: str
 ) -> None:
-    """It ends with exit code 1 and one critical line; the next start goes on from the disk."""
+    """It exits with code 1 and one critical line; the next start continues from the disk."""
     agent = idle_agent
     await agent.start(crash_at=fault)
     job_id = await agent.queue("unsynced", numbered.script(count=-1, rate=2000), duration=600)

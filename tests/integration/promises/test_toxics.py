@@ -1,4 +1,4 @@
-"""A bad network between agent and collector loses nothing."""
+"""R1: a bad network between agent and collector loses nothing."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ RESULTS = 10_000
 LINES_PER_SECOND = 5000
 POISONED_CONNECTIONS = 5
 HANG_SECONDS = 0.5
-# The collector has the batch, and the agent cannot know.
+# The collector has stored the batch, and the agent has no response.
 UNHEARD = (Toxic.LOST_ANSWER, Toxic.CUT_ANSWER, Toxic.GARBAGE)
-# What the system keeps of five connections, of five gigabytes.
-MOST_WASTED_BYTES = 100 * 2**20
+# Socket buffers of five connections, out of five gigabytes.
+MAX_WASTED_BYTES = 100 * 2**20
 
 
 @pytest_twisted.async_yield_fixture
 async def proxy(collector: Collector, request: pytest.FixtureRequest) -> AsyncIterator[Proxy]:
-    """Stand between agent and collector with the test's toxic."""
+    """A proxy with the test's toxic."""
     from twisted.internet import reactor
 
     toxic = request.param
     lasting = toxic in (Toxic.LATENCY, Toxic.SLICER)
-    # The first is the start's, which looks whether there is a collector and sends nothing.
+    # The first connection is the check of the collector at the start.
     poisoned = 10**9 if lasting else POISONED_CONNECTIONS + 1
     proxy = Proxy(reactor, collector.port, toxic, poisoned)
     yield proxy
@@ -46,11 +46,11 @@ async def test_r1_nothing_is_lost_through(
     compare_results: Callable[..., Comparison],
     soak: bool,
 ) -> None:
-    """Whatever the network does, every result arrives, and repeats can be recognised."""
+    """Every result is delivered, and repeats can be recognised."""
     agent = idle_agent
     agent.options["--collector"] = proxy.url
     await agent.start()
-    # A hang lasts 30 s each, the bound of a push, unless it is cut short.
+    # A hang lasts for 30 s, the timeout of a push, unless the connection is dropped.
     cutting = task.LoopingCall(proxy.drop)
     if proxy.toxic is Toxic.HANG and not soak:
         cutting.start(HANG_SECONDS)
@@ -74,7 +74,7 @@ async def test_r1_nothing_is_lost_through(
         == comparison.never_printed
         == []
     )
-    # What was under way when a hang began may have been stored, or not.
+    # A batch in flight when a hang begins may have been stored.
     if proxy.toxic is not Toxic.HANG:
         assert bool(comparison.repeated) is (proxy.toxic in UNHEARD)
-    assert proxy.wasted_bytes <= MOST_WASTED_BYTES
+    assert proxy.wasted_bytes <= MAX_WASTED_BYTES
