@@ -162,5 +162,5 @@ def debian(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     if made.returncode != 0:
-        pytest.skip(f"no fresh Debian is here: {made.stderr}")
+        pytest.skip(f"no fresh Debian here: {made.stderr}")
     return root

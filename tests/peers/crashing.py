@@ -86,7 +86,7 @@ POINTS = {
     "start-before-save": Point("before", STORE, "save", _in_state("starting")),
     "start-after-save": Point("after", STORE, "save", _in_state("starting")),
     "start-after-spawn": Point("after", "goloagent.sandbox.supervisor:ProcessSupervisor", "spawn"),
-    "start-after-launch": Point("after", "goloagent.runs.run:Run", "launched"),
+    "start-after-launch": Point("after", "goloagent.runs.process_events:ProcessEvents", "launched"),
     "running-after-save": Point("after", STORE, "save", _in_state("running")),
     # It prints, and its results are delivered.
     "append-before": Point("before", "goloagent.wal.run_log:RunLogWriter", "append_stdout"),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import attrs
 import pytest
-from peers.oracle import Verdict, judge
+from peers.oracle import Comparison, compare
 
 EMITTED = ["1", "2", "3", "4"]
 LINES = [b'{"sequenceID":"%d"}\n' % number for number in range(1, 5)]
 LOG = b"".join(LINES)
-CLEAN = Verdict([], [], [], [], [], [])
+CLEAN = Comparison([], [], [], [], [], [])
 LENGTH = len(LINES[0])
 
 
@@ -20,9 +20,9 @@ def key(first: int, last: int) -> str:
 
 def test_a_clean_run_is_exact() -> None:
     """Everything written and taken once is exact."""
-    verdict = judge(EMITTED, LOG, [(key(1, 2), ["1", "2"]), (key(3, 4), ["3", "4"])])
-    assert verdict == CLEAN
-    assert verdict.exact
+    comparison = compare(EMITTED, LOG, [(key(1, 2), ["1", "2"]), (key(3, 4), ["3", "4"])])
+    assert comparison == CLEAN
+    assert comparison.exact
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_each_fault_is_named(
     log: bytes, batches: list[tuple[str, list[str]]], wrong: dict[str, list[str]]
 ) -> None:
     """A fault appears under its own name and under no other."""
-    verdict = judge(EMITTED, log, batches)
-    assert verdict == attrs.evolve(CLEAN, **wrong)
-    assert not verdict.exact
+    comparison = compare(EMITTED, log, batches)
+    assert comparison == attrs.evolve(CLEAN, **wrong)
+    assert not comparison.exact
 
 
 def test_a_rejected_result_is_not_lost() -> None:
     """Results that the agent reports as rejected are accounted for."""
-    assert judge(EMITTED, LOG, [(key(1, 3), ["1", "2", "3"])], rejected=["4"]).exact
+    assert compare(EMITTED, LOG, [(key(1, 3), ["1", "2", "3"])], rejected=["4"]).exact

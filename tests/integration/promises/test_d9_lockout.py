@@ -22,7 +22,11 @@ from twisted.internet.utils import getProcessOutput
 MAX_MILLISECONDS = 1000
 MAX_CANCEL_SECONDS = 5.0
 MAX_GROWTH_BYTES = 32 * 2**20
-ATTACKS = ("silent", "dripping", "flood", "pipeline", "refused")
+ATTACKS = [
+    "flood",
+    "pipeline",
+    *(pytest.param(name, marks=pytest.mark.full) for name in ("silent", "dripping", "refused")),
+]
 
 
 @asynccontextmanager

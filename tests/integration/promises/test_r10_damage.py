@@ -142,7 +142,7 @@ def restore_old(path: Path) -> None:
 async def test_r10_a_lost_or_old_database(
     agent: Agent, collector: Collector, numbered: Notes, loss: Callable[[Path], None]
 ) -> None:
-    """All binaries, runs and queued jobs are restored and reported; nothing is lost or sent twice."""
+    """All binaries and jobs are restored and reported; nothing is lost or sent twice."""
     database = agent.state / "golo-agent.sqlite"
     assert await agent.stop() == 0
     shutil.copy(database, database.with_name("copy"))
