@@ -1,4 +1,7 @@
-"""Outputs: each sends every run's results to one backend, and is a cursor over the run logs.
+"""Outputs: each sends the results of every run to one backend, such as a collector over HTTP.
 
-`worker` runs the loop, `feed` is one run on its way, and `sinks` has the backends.
+An output reads the run logs like a message queue: it stores an offset in each log (`checkpoint`),
+sends the results after it in batches, and commits the new offset after a successful response.
+`worker` is the loop, `delivery` its decisions, `feed` the part of one run, `sink` the interface of
+a backend, and `sinks` has the backends.
 """

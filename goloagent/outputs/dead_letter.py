@@ -1,4 +1,4 @@
-"""A run's log as delivery uses it, with a file beside it for what the collector refused."""
+"""The dead letters of a run: rejected results, in ``rejected.jsonl`` next to its log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BLOCK_BYTES = 64 * 1024
 
 @attrs.define
 class DeadLetterRun:
-    """The log read by `reader`; refused results go to a file beside it, one JSON object a line.
+    """A run's log, and the file of its rejected results, one JSON object a line.
 
     Args:
         open_rejected: opens that file for reading and appending, or raises OSError.
@@ -29,47 +29,49 @@ class DeadLetterRun:
 
     reader: RunLogReader
     open_rejected: Callable[[], int]
-    _noted: str | None = attrs.field(default=None, init=False)
+    _last_key: str | None = attrs.field(default=None, init=False)
 
     def read(self, offset: int, count: int) -> bytes:
         """Return up to `count` bytes from `offset`; fewer only at the end."""
         return self.reader.read(offset, count)
 
     def size(self) -> int:
-        """Return how many bytes there are."""
+        """Return the number of bytes."""
         return self.reader.size()
 
     def version(self) -> tuple[int, int, int]:
-        """Return the device and inode of the log, and when it was changed last."""
+        """Return the device and inode of the log, and the time of its last change."""
         return self.reader.version()
 
-    def reject(self, batch: Batch, answer: Response) -> None:
-        """Append the results of `batch` with the collector's answer.
+    def reject(self, batch: Batch, response: Response) -> None:
+        """Append the results of `batch` with the response.
 
-        What was noted just before a kill, and not committed, is refused again and not noted again.
+        A batch that was written before a kill, and not committed, is not written again.
 
         Raises:
             OSError: they cannot be written.
         """
         with os.fdopen(self.open_rejected(), "a+b", buffering=0) as file:
-            if self._noted is None:
-                self._noted = _last_noted(file)
-            if self._noted == batch.key:
+            if self._last_key is None:
+                self._last_key = _read_last_key(file)
+            if self._last_key == batch.key:
                 return
-            text = "".join(f"{_refusal(batch, line, answer)}\n" for line in batch.lines).encode()
+            text = "".join(
+                f"{_dead_letter(batch, line, response)}\n" for line in batch.lines
+            ).encode()
             size = file.seek(0, os.SEEK_END)
             try:
                 rest = memoryview(text)
                 while rest:
                     rest = rest[file.write(rest) :]
             except OSError:
-                # Half a line would spoil the one that follows it.
+                # A part of a line would corrupt the next one.
                 file.truncate(size)
                 raise
-            self._noted = batch.key
+            self._last_key = batch.key
 
     def close(self) -> None:
-        """Let go of the log."""
+        """Close the log."""
         self.reader.close()
 
 
@@ -78,25 +80,25 @@ def open_for_delivery(files: RunFiles, job: Job) -> DeadLetterRun:
 
     Raises:
         OSError: there is no log, or it cannot be read.
-        LogPathError: something else stands in its place.
+        LogPathError: its path is no file.
     """
     return DeadLetterRun(files.open(job), partial(files.open_rejected, job))
 
 
-def _refusal(batch: Batch, line: bytes, answer: Response) -> str:
+def _dead_letter(batch: Batch, line: bytes, response: Response) -> str:
     return json.dumps(
         {
             "first": batch.first,
             "last": batch.end - 1,
-            "status": answer.status,
-            "answer": answer.text[:1000],
+            "status": response.status,
+            "answer": response.text[:1000],
             "result": line.decode("utf-8", "replace"),
         }
     )
 
 
-def _last_noted(file: RawIOBase) -> str:
-    """Return the key in the last line, and cut off what a kill has left of one behind it."""
+def _read_last_key(file: RawIOBase) -> str:
+    """Return the key in the last line, and remove a partial line that a kill has left."""
     start = size = file.seek(0, os.SEEK_END)
     tail = b""
     while start and tail.count(b"\n") < 2:
@@ -110,4 +112,4 @@ def _last_noted(file: RawIOBase) -> str:
         last = json.loads(tail[:whole].splitlines()[-1])
         return f"{last['first']}-{last['last']}"
     except (IndexError, KeyError, TypeError, ValueError):
-        return ""  # nothing is noted, or what is there is none of ours
+        return ""  # it is empty, or written by another program

@@ -1,9 +1,9 @@
-"""Which run's results are pushed next.
+"""The order in which runs are delivered: round robin, with a quantum for runs that are over. Pure.
 
-Live runs push a batch each in turn, together with one of the runs that are over: of these there
-may be thousands after an outage. They wait with nothing open, their names in turn, and the one that
-pushes is changed after a while. A run that is paused comes back when its time has come; one that
-was refused gets its turn as a probe, of which there are few. Knows neither the output nor a clock.
+Live runs push one batch each in turn, together with one of the runs that are over, of which there
+may be thousands after an outage. These wait with nothing open, in round robin by name, and the
+active one changes after `QUANTUM` pushes. A paused run returns at its time; a refused one waits for
+a probe, which is rare.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import attrs
 from goloagent.outputs.feed import RunFeed
 from goloagent.outputs.probes import ProbePacer
 
-# So many pushes of a run that is over, up to 1 MiB each, before another one's.
-PUSHES_AT_A_TIME = 16
+QUANTUM = 16
+"""Pushes of a run that is over, up to 1 MiB each, before another one's turn."""
 _NEVER = float("inf")
 
 
 @attrs.define
 class _Rotation:
-    """Feeds that wait, by the names of their jobs in turn, each name's in the order of coming."""
+    """Waiting feeds in round robin by the names of their jobs, in order within a name."""
 
     _names: OrderedDict[str, deque[RunFeed]] = attrs.field(init=False, factory=OrderedDict)
 
@@ -36,7 +36,7 @@ class _Rotation:
         self._names.setdefault(feed.job.spec.name, deque()).append(feed)
 
     def first(self) -> RunFeed | None:
-        """Return the next feed; those that were closed meanwhile are left out."""
+        """Return the next feed that is not closed."""
         while self._names:
             name, feeds = next(iter(self._names.items()))
             while feeds and feeds[0].closed:
@@ -47,7 +47,7 @@ class _Rotation:
         return None
 
     def pop(self) -> RunFeed:
-        """Take the next feed, and let another name follow."""
+        """Take the next feed; another name follows."""
         feed = self.first()
         assert feed is not None
         name = feed.job.spec.name
@@ -57,18 +57,18 @@ class _Rotation:
 
 
 class FairQueue:
-    """Feeds and their order; `probes` says how many may be tried that will fail."""
+    """Feeds in order; `probes` limits pushes that will probably be refused."""
 
     def __init__(self, probes: ProbePacer) -> None:
         self._probes = probes
         self._feeds: dict[str, RunFeed] = {}
-        # Those that push a batch each in turn: live ones and `_over`.
+        # Feeds that push one batch each in turn: live ones and `_over`.
         self._active: OrderedDict[str, RunFeed] = OrderedDict()
         self._over: RunFeed | None = None
-        self._left = 0
+        self._quantum_left = 0
         self._waiting = _Rotation()
         self._refused = _Rotation()
-        # By when they resume, then by when they came.
+        # By the time of resumption, then by the time of the pause.
         self._paused: list[tuple[float, int, RunFeed]] = []
         self._numbers = count()
         self._probing: RunFeed | None = None
@@ -83,11 +83,11 @@ class FairQueue:
         self._active[feed.job.id] = feed
 
     def get(self, job_id: str) -> RunFeed | None:
-        """Return the feed of a run, or None when nothing of it is to be delivered."""
+        """Return the feed of a run, or None if there is nothing to deliver."""
         return self._feeds.get(job_id)
 
     def remove(self, feed: RunFeed) -> None:
-        """Remove a feed: nothing of it is to be delivered any more."""
+        """Remove and close a feed."""
         feed.closed = True
         feed.close()
         del self._feeds[feed.job.id]
@@ -99,17 +99,17 @@ class FairQueue:
             feed.close()
 
     def pause(self, feed: RunFeed) -> None:
-        """Have a feed wait until it resumes, while the others go on."""
+        """Pause a feed until its `resume_at`, while the others continue."""
         self._deactivate(feed)
-        heapq.heappush(self._paused, (feed.resume_at, next(self._numbers), feed))
+        heapq.heappush(self._paused, (feed.attempts.resume_at, next(self._numbers), feed))
 
     def rotate(self) -> None:
-        """Let another run that is over try: a failure may be the fault of the one that just did."""
-        self._left = 0
+        """Change the active run that is over, because it may be the cause of a failure."""
+        self._quantum_left = 0
 
     def next(self, now: float, at_once: bool) -> tuple[float, RunFeed | None]:
-        """Return in how many seconds the next push is due, and whose it is when that is now."""
-        if self._probing is not None:  # it was taken, else it would be paused
+        """Return the seconds until the next push, and its feed if it is due now."""
+        if self._probing is not None:  # its probe was delivered, or it would be paused
             self._activate(self._probing)
         self._resume(now)
         self._change_over(now)
@@ -121,8 +121,8 @@ class FairQueue:
             key=lambda due: due[:2],
             default=(_NEVER, False, None),
         )
-        is_first_try = seconds == 0 and feed is not None and not feed.proven
-        # Where first tries have to wait for a probe's turn too, they take turns with probes.
+        is_first_try = seconds == 0 and feed is not None and not feed.attempts.proven
+        # If first tries must wait for a probe too, the two alternate.
         goes_first = (
             feed is not None
             and is_first_try
@@ -136,7 +136,7 @@ class FairQueue:
         if seconds == 0 and feed is not None:
             self._first_try_is_next = self._first_try_is_next and not is_first_try
             self._active.move_to_end(feed.job.id)
-            self._left -= feed is self._over
+            self._quantum_left -= feed is self._over
             return 0.0, feed
         if self._refused:
             seconds = min(seconds, self._probes.probe_in(now))
@@ -148,23 +148,25 @@ class FairQueue:
 
     def _due_in(self, feed: RunFeed, now: float, at_once: bool) -> float:
         seconds = feed.due_in(now, at_once)
-        if feed.proven:
+        if feed.attempts.proven:
             return seconds
         return max(seconds, self._probes.first_try_in(now, live=not feed.complete))
 
     def _goes_last(self, feed: RunFeed) -> bool:
-        """Tell whether live runs go first: where only some first tries may go at all."""
+        """Return whether live runs go first, because first tries are limited."""
         return (
-            feed is self._over and not feed.proven and self._probes.first_try_is_probe(live=False)
+            feed is self._over
+            and not feed.attempts.proven
+            and self._probes.first_try_is_probe(live=False)
         )
 
     def _resume(self, now: float) -> None:
-        """Bring back those that have paused long enough."""
+        """Return feeds whose pause is over to their place."""
         while self._paused and self._paused[0][0] <= now:
             _, _, feed = heapq.heappop(self._paused)
             if feed.closed:
                 continue
-            if feed.is_probe:
+            if feed.attempts.is_probe:
                 self._refused.add(feed)
             else:
                 self._activate(feed)
@@ -185,25 +187,27 @@ class FairQueue:
             self._probing = None
 
     def _change_over(self, now: float) -> None:
-        """Have one run that is over push, and the others wait."""
+        """Keep one run that is over active, and the others waiting."""
         for feed in [feed for feed in self._active.values() if feed.complete]:
             if feed is self._over:
                 continue
             if self._over is None and not self._can_follow(now):
-                self._over, self._left = feed, PUSHES_AT_A_TIME
+                self._over, self._quantum_left = feed, QUANTUM
             else:
                 self._put_back(feed)
-        if self._over is not None and self._left <= 0 and self._can_follow(now):
+        if self._over is not None and self._quantum_left <= 0 and self._can_follow(now):
             self._put_back(self._over)
         if self._over is None and self._can_follow(now):
             self._over = self._waiting.pop()
-            self._left = PUSHES_AT_A_TIME
+            self._quantum_left = QUANTUM
             self._active[self._over.job.id] = self._over
 
     def _can_follow(self, now: float) -> bool:
-        """Tell whether a run that is over waits that may push now."""
+        """Return whether a waiting run that is over may push now."""
         feed = self._waiting.first()
-        return feed is not None and (feed.proven or self._probes.first_try_in(now, live=False) == 0)
+        return feed is not None and (
+            feed.attempts.proven or self._probes.first_try_in(now, live=False) == 0
+        )
 
     def _put_back(self, feed: RunFeed) -> None:
         self._deactivate(feed)

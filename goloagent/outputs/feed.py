@@ -1,55 +1,33 @@
-"""One run on its way to one output: its log, the place in it, and the batches taken from there.
+"""The feed of one run: its log, the offset in it, and the batches taken from there.
 
-The log of a run that is over is open, and a window of it in memory, only from the first batch on
-and until the feed is released: so any number of runs may wait. Knows neither the output nor a
-clock.
+The log of a run that is over is open, with a window of it in memory, only from its first batch to
+the release of the feed, so any number of runs may wait.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 import attrs
 
 from goloagent.jobs.job import Job
+from goloagent.outputs import checkpoint
+from goloagent.outputs.attempts import Attempts
 from goloagent.outputs.batch import Batch
-from goloagent.outputs.batch_size import BATCH_RESULTS, MAX_BATCH_RESULTS, AdaptiveBatchSize
+from goloagent.outputs.batch_size import BATCH_RESULTS, AdaptiveBatchSize
 from goloagent.outputs.cursor import Cursor
-from goloagent.outputs.retry import Backoff
 from goloagent.outputs.sink import Response
-from goloagent.outputs.status import OK
+from goloagent.outputs.source import RunSource
 
 BATCH_SECONDS = 1.0
-# With so many pending a run is behind.
-_BEHIND_RESULTS = 4 * BATCH_RESULTS
-# A run that fails so often in a row, while others are taken, is tried as one that is refused.
-FREE_RETRIES = 5
-
-
-class RunSource(Protocol):
-    """A run's log, to be read and to note in what the collector refused."""
-
-    def read(self, offset: int, count: int) -> bytes:
-        """Return up to `count` bytes from `offset`; fewer only at the end."""
-
-    def size(self) -> int:
-        """Return how many bytes there are."""
-
-    def version(self) -> tuple[int, int, int]:
-        """Return the device and inode of the file, and when it was changed last."""
-
-    def reject(self, batch: Batch, answer: Response) -> None:
-        """Keep refused results where a person finds them."""
-
-    def close(self) -> None:
-        """Close it."""
+# From this number of pending results on, batches may grow.
+_LAGGING_RESULTS = 4 * BATCH_RESULTS
 
 
 @attrs.frozen
 class _Split:
-    """A batch up to `end` that was refused as a whole, when the run had so many rejections."""
+    """A batch up to `end` that was refused as a whole, when the run had `rejected` rejections."""
 
     end: int
     body_bytes: int
@@ -57,46 +35,29 @@ class _Split:
 
 
 class RunFeed:
-    """The results of `job` from what is committed on, in the log that `open_log` opens.
+    """The results of `job` from its checkpoint on, in the log that `open_log` opens.
 
-    ``batches`` are taken from the log and not committed. ``state`` and ``error`` are of this run
-    alone, which is not tried before ``resume_at``. ``refusals`` are its refused results, less those
-    delivered since; ``failures`` are its pushes without an answer that counts, in a row, the last
-    of them when the output had taken ``failed_after`` pushes. It is ``proven`` once the output has
-    taken results of it and refused none since, and ``closed`` when nothing is to be delivered any
-    more.
+    ``batches`` are taken from the log and not committed. ``complete`` says that the log does not
+    grow, and ``closed`` that nothing more is delivered.
     """
 
     def __init__(self, job: Job, open_log: Callable[[Job], RunSource]) -> None:
         self.job = job
         self.complete = False
         self.closed = False
-        self.proven = False
-        self.state = OK
-        self.error: str | None = None
-        self.resume_at = 0.0
-        self.refusals = 0
-        self.failures = 0
-        self.failed_after: int | None = None
-        self.backoff = Backoff()
+        self.attempts = Attempts()
         self.batches: deque[Batch] = deque()
         self._open_log = open_log
         self._log: RunSource | None = None
         self._cursor: Cursor | None = None
-        self._is_intact = True
-        self._most = MAX_BATCH_RESULTS
+        self._is_unchanged = True
         self._splits: list[_Split] = []
         self._waiting_since: float | None = None
-        # Where the batch ends that was perhaps sent: what is sent again does not reach beyond it.
+        # The end of a batch that may have been sent: the repeat must not be longer.
         self._until: int | None = None
 
-    @property
-    def is_probe(self) -> bool:
-        """Whether the next push will probably be refused, and is to wait for a probe's turn."""
-        return self.error is not None and (not self.failures or self.failures > FREE_RETRIES)
-
     def on_appended(self, now: float) -> bool:
-        """Note that there is more in the log; tell whether that brings the next batch nearer."""
+        """Note that the log has grown; return whether the next batch is due earlier."""
         pending = self.job.results.pending
         if self._waiting_since is None and pending:
             self._waiting_since = now
@@ -104,7 +65,7 @@ class RunFeed:
         return pending >= BATCH_RESULTS
 
     def due_in(self, now: float, at_once: bool) -> float:
-        """Return in how many seconds the next batch closes; `at_once` waits for no results."""
+        """Return the seconds until the next batch closes; `at_once` if it must not wait."""
         if self.batches or self.complete or self._until is not None:
             due = 0.0
         elif self._waiting_since is None:
@@ -113,11 +74,11 @@ class RunFeed:
             due = 0.0
         else:
             due = self._waiting_since + BATCH_SECONDS
-        # All that is overdue is alike: the feeds take turns.
+        # All overdue feeds are equal, so that they take turns.
         return max(0.0, due - now)
 
     def open(self) -> None:
-        """Open the log; while it grows it stays open, whatever becomes of its name.
+        """Open the log.
 
         Raises:
             OSError: it cannot be opened.
@@ -127,98 +88,67 @@ class RunFeed:
         if self._cursor is None:
             self._cursor = Cursor(self._read, self.job.results.committed, self._verified_range)
 
-    def load(self, size: AdaptiveBatchSize) -> Iterator[None]:
-        """Read and decode, in steps, what `next` returns; it would do the same in one go.
+    def load_steps(self, size: AdaptiveBatchSize) -> Iterator[None]:
+        """Read and parse in steps what `next` returns.
 
         Raises:
             OSError: the log cannot be read.
         """
         if self.batches or (self.complete and not self.job.results.pending):
             return
-        most = self._at_most(min(size.results.size, self._most))
-        yield from self._ready_cursor().load_steps(most, self.complete, self._until)
+        max_results = self._new_batch_size(size)
+        yield from self._ready_cursor().load_steps(max_results, self.complete, self._until)
 
     def next(self, size: AdaptiveBatchSize) -> Batch | None:
-        """Return the batch to be pushed next, or None when the log has no more.
+        """Return the batch to push next, or None at the end of the log.
 
-        A new one has 256 results, or when the run is behind up to what `size` allows. None is
-        larger than that, also when it was before.
+        A new batch has at most 256 results, or what `size` allows if the run lags. A batch that
+        exceeds `size` is split.
 
         Raises:
             OSError: the log cannot be read.
         """
-        most = min(size.results.size, self._most)
+        max_results = min(size.results.size, self.attempts.max_results)
         if not self.batches:
-            batch = self._take(most, size.body.size)
+            batch = self._take(self._new_batch_size(size), size.body.size)
             if batch is None:
                 return None
             self.batches.append(batch)
         while (first := self.batches[0]).results > 1 and (
-            first.results > most or first.body_bytes > size.body.size
+            first.results > max_results or first.body_bytes > size.body.size
         ):
             self._halve()
         return self.batches[0]
 
     def split(self) -> None:
-        """Have the two halves of the first batch come in its place, as the whole was refused."""
+        """Replace the first batch, which was refused as a whole, by its halves."""
         first = self.batches[0]
         self._splits.append(_Split(first.end, first.body_bytes, self.job.results.rejected))
         self._halve()
 
-    def reject(self, answer: Response) -> None:
-        """Note that the first batch, of one result, is refused.
+    def reject(self, response: Response) -> None:
+        """Write the first batch, of one result, to the file of rejected results.
 
         Raises:
-            OSError: it cannot be noted.
+            OSError: it cannot be written.
         """
         assert self._log is not None
-        self._log.reject(self.batches[0], answer)
-        self.refusals += 1
+        self._log.reject(self.batches[0], response)
+        self.attempts.rejections += 1
 
     def commit(self, delivered: int = 0, rejected: int = 0) -> list[int]:
-        """Go past the first batch; return the sizes of refused bodies whose parts were all taken.
-
-        A log that was changed by others may have more results than were counted: the account of
-        the run does not follow it.
-        """
-        checkpoint = self.job.checkpoint
-        checkpoint.delivered += min(delivered, self.job.results.pending)
-        checkpoint.rejected += min(rejected, self.job.results.pending)
-        checkpoint.committed = self.batches.popleft().end
+        """Commit the first batch; return the sizes of refused bodies all of whose parts passed."""
+        checkpoint.advance(self.job, self.batches.popleft().end, delivered, rejected)
+        results = self.job.results
         too_large = []
-        while self._splits and self._splits[-1].end <= checkpoint.committed:
+        while self._splits and self._splits[-1].end <= results.committed:
             split = self._splits.pop()
-            if split.rejected == checkpoint.rejected:
+            if split.rejected == results.rejected:
                 too_large.append(split.body_bytes)
         return too_large
 
-    def missing(self) -> int:
-        """Return how many results were counted in the log and are not in it any more.
-
-        That is known when all that was counted is passed: then nothing is pending.
-        """
-        results = self.job.results
-        return results.pending if results.committed >= self.job.verified_range.stop else 0
-
-    def shrink(self, failed: int) -> None:
-        """Make batches of this run smaller, as one of so many results has failed."""
-        self._most = max(1, failed // 2)
-
-    def succeed(self) -> None:
-        """Note that the output has taken results of this run."""
-        self.proven = True
-        self.state, self.error = OK, None
-        self.failures, self.failed_after = 0, None
-        self.backoff.reset()
-        self._most = min(2 * self._most, MAX_BATCH_RESULTS)
-
-    def pause(self, state: str, error: str, resume_at: float) -> None:
-        """Show an error at this run and keep none of its results in memory until it resumes."""
-        self.state, self.error, self.resume_at = state, error, resume_at
-        self.release()
-
     def release(self) -> None:
-        """Keep no results: it begins again at what is committed. A log that is complete closes."""
+        """Drop the batches, to continue at the checkpoint later. A complete log is closed."""
         if self.batches:
             self._until = self.batches[0].end
         self.batches.clear()
@@ -236,17 +166,16 @@ class RunFeed:
     def _halve(self) -> None:
         self.batches.extendleft(reversed(self.batches.popleft().halves()))
 
-    def _take(self, most: int, most_bytes: int) -> Batch | None:
+    def _take(self, max_results: int, max_bytes: int) -> Batch | None:
         pending = self.job.results.pending
         if self.complete and not pending:
             return None
         cursor = self._ready_cursor()
-        most = self._at_most(most)
-        batch = cursor.next(most, self.complete, self._until, most_bytes)
+        batch = cursor.next(max_results, self.complete, self._until, max_bytes)
         self._until = None
-        if batch is None and cursor.offset < self.job.verified_range.stop:
-            # What was counted there is gone.
-            batch = cursor.skip(self.job.verified_range.stop)
+        counted = self.job.verified_range.stop
+        if batch is None and cursor.offset < counted:
+            batch = cursor.skip(counted)  # the counted lines are gone
         if batch is None or batch.results == pending:
             self._waiting_since = None
         return batch
@@ -255,20 +184,21 @@ class RunFeed:
         self.open()
         assert self._cursor is not None
         assert self._log is not None
-        self._is_intact = (
+        self._is_unchanged = (
             self._log.version() == self.job.log_version
             and self._log.size() >= self.job.verified_range.stop
         )
         return self._cursor
 
-    def _at_most(self, most: int) -> int:
-        behind = self.job.results.pending >= _BEHIND_RESULTS
-        return most if behind else min(most, BATCH_RESULTS)
+    def _new_batch_size(self, size: AdaptiveBatchSize) -> int:
+        max_results = min(size.results.size, self.attempts.max_results)
+        is_lagging = self.job.results.pending >= _LAGGING_RESULTS
+        return max_results if is_lagging else min(max_results, BATCH_RESULTS)
 
     def _read(self, offset: int, count: int) -> bytes:
-        """Read no further than lines are counted: what is behind them is not the run's."""
+        """Read up to the end of the counted lines; later bytes are not the run's."""
         assert self._log is not None
         return self._log.read(offset, max(0, min(count, self.job.verified_range.stop - offset)))
 
     def _verified_range(self) -> range:
-        return self.job.verified_range if self._is_intact else range(0)
+        return self.job.verified_range if self._is_unchanged else range(0)

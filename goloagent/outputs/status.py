@@ -32,7 +32,7 @@ class CollectorStatus:
 
     Args:
         url: the collector's; null when there is none, and results are kept as logs.
-        state: ``ok``; ``retrying`` or ``holding`` (a person must mend it) when it takes nothing;
+        state: ``ok``; ``retrying`` or ``holding`` (an operator must act) when it takes nothing;
             ``unknown`` before it was tried; ``none`` without a collector.
         pending: results of all jobs that wait for it.
         since: when `state` began.

@@ -19,9 +19,9 @@ def test_only_full_batches_grow() -> None:
     """Any number of quick small batches say nothing of larger ones."""
     size = AdaptiveBatchSize()
     for _ in range(1000):
-        size.taken(BATCH_RESULTS - 1, 1000, 0.001)
+        size.delivered(BATCH_RESULTS - 1, 1000, 0.001)
     assert size.results.size == BATCH_RESULTS
-    size.taken(BATCH_RESULTS, 1000, 0.001)
+    size.delivered(BATCH_RESULTS, 1000, 0.001)
     assert size.results.size == 2 * BATCH_RESULTS
 
 
@@ -29,9 +29,9 @@ def test_a_slow_batch_is_halved_down_to_the_ordinary_one() -> None:
     """A collector that takes a second for it gets less at once, but never less than 256."""
     size = AdaptiveBatchSize()
     for _ in range(3):
-        size.taken(size.results.size, 1000, 0.5)
+        size.delivered(size.results.size, 1000, 0.5)
     for expected in (1024, 512, 256, 256):
-        size.taken(size.results.size, 1000, 1.0)
+        size.delivered(size.results.size, 1000, 1.0)
         assert size.results.size == expected
 
 
@@ -43,7 +43,7 @@ def test_what_failed_is_tried_again_seldom() -> None:
     for _ in range(5):
         count = 0
         while limit.size < 1024:
-            limit.taken(limit.size, full=True)
+            limit.delivered(limit.size, full=True)
             count += 1
         waits.append(count)
         limit.failed(1024)
@@ -60,7 +60,7 @@ def test_an_outage_is_forgotten_soon() -> None:
     assert size == 1
     count = 0
     while limit.size < 4096:
-        limit.taken(limit.size, full=True)
+        limit.delivered(limit.size, full=True)
         count += 1
     assert count <= 12 + FIRST_PATIENCE
 
@@ -71,7 +71,7 @@ def test_a_refused_body_is_remembered() -> None:
     for refused in (16_000, 64_000, 1_000_000):
         size.too_large(refused)
     assert size.body.size == 8000
-    size.taken(10, 3000, 0.1)
+    size.delivered(10, 3000, 0.1)
     assert size.body.size == 8000
 
 
@@ -85,7 +85,7 @@ def test_a_size_is_never_none_or_beyond_its_maximum(history: list[tuple[str, int
     size = AdaptiveBatchSize()
     for what, amount in history:
         if what == "taken":
-            size.taken(min(amount, size.results.size), amount, amount % 3)
+            size.delivered(min(amount, size.results.size), amount, amount % 3)
         elif what == "failed":
             size.failed(min(amount, MAX_BATCH_RESULTS))
         else:

@@ -226,7 +226,7 @@ def test_a_loop_that_breaks_is_reported_and_begins_again(
 ) -> None:
     """It is logged once, said until delivery works again, and delivers."""
     with monkeypatch.context() as patch:
-        patch.setattr(world.worker._queue, "next", lambda *_, **__: 1 / 0)
+        patch.setattr(world.worker._delivery.queue, "next", lambda *_, **__: 1 / 0)
         job = over(world, "shop", 1)
         world.clock.pump([1.0] * round(3 * RESTART_SECONDS + 5))
         assert len(logged_errors.flush(ZeroDivisionError)) == 1
@@ -244,7 +244,7 @@ def test_a_broken_loop_can_be_stopped(
     world: World, logged_errors: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stop does not wait for it to begin again."""
-    monkeypatch.setattr(world.worker._queue, "next", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(world.worker._delivery.queue, "next", lambda *_, **__: 1 / 0)
     job = over(world, "shop", 1)
     assert len(logged_errors.flush(ZeroDivisionError)) == 1
     assert world.stop() == [None]

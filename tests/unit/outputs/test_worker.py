@@ -19,7 +19,7 @@ from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.outputs.batch import Batch
 from goloagent.outputs.batch_size import BATCH_RESULTS
-from goloagent.outputs.fair_queue import PUSHES_AT_A_TIME
+from goloagent.outputs.fair_queue import QUANTUM
 from goloagent.outputs.feed import BATCH_SECONDS
 from goloagent.outputs.retry import PROBE_SECONDS, REJECT_LIMIT, REJECT_LIMIT_IF_MOST
 from goloagent.outputs.sink import Response
@@ -431,7 +431,7 @@ def test_a_long_run_does_not_hold_up_a_short_one(world: World) -> None:
     while world.waiting is not None:
         world.waiting.callback(OK)
     names = [push.name for push in world.pushes]
-    assert names.index("short") == 1 + PUSHES_AT_A_TIME < len(names) - 1
+    assert names.index("short") == 1 + QUANTUM < len(names) - 1
     assert world.ids("long") == list(range(2000))
 
 

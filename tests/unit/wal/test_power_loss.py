@@ -226,7 +226,7 @@ class World:
         )
         commit = self.jobs.save_soon
         self.worker = OutputWorker(self.clock, lambda: NOW, self._push, self._open, commit)
-        self.worker._backoff = Backoff(random.Random(0))  # a history must repeat
+        self.worker._delivery._backoff = Backoff(random.Random(0))  # a history must repeat
         self.worker.start()
         self.syncer.start()
         recovery = Recovery(
@@ -305,7 +305,7 @@ class World:
         self.syncer._followed, followed = [], self.syncer._followed
         for one in followed:
             one.sync.close()
-        self.worker._queue.close()
+        self.worker._delivery.queue.close()
         self.clock = self._clock_from_now()  # what was waiting waits for ever
 
     def lose_power(self, kept: float) -> list[int]:
@@ -381,7 +381,7 @@ class World:
         for _ in range(500):
             self.answer(200, stored=True)
             self.clock.advance(1)
-            if not self.worker._queue and self.waiting is None:
+            if not self.worker._delivery.queue and self.waiting is None:
                 break
         for job_id, written in self.written.items():
             refused = self.root / "name" / job_id / "rejected.jsonl"
