@@ -1,4 +1,4 @@
-"""Binaries of a real agent: one file for each content, and none removed that a job needs."""
+"""Each content is stored once, and no binary that a job needs is removed."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ WAITING = "#!/bin/sh\nexec sleep 600\n"
 
 
 def program(directory: Path, number: int, size: int = 100_000) -> Path:
-    """Write a script of so many bytes, unlike the others, that never listens."""
+    """Write a unique script of `size` bytes that never listens."""
     path = directory / f"program-{number}"
     path.write_text(f"{WAITING}# {number} ".ljust(size, "#"))
     return path
 
 
-def kept(agent: Agent) -> dict[str, int]:
-    """Return the files of the binaries, and which of them are the same."""
+def stored_contents(agent: Agent) -> dict[str, int]:
+    """Return the names of the binaries' files, and their inodes."""
     return {path.name: path.stat().st_ino for path in (agent.state / "binaries").iterdir()}
 
 
-async def kept_after_eviction(agent: Agent) -> dict[str, int]:
-    """Return `kept` once the links of evicted binaries, which dangle at first, are removed."""
+async def after_eviction(agent: Agent) -> dict[str, int]:
+    """Return the stored binaries once the links of evicted ones are removed."""
     links = agent.state / "binaries"
     await until(lambda: all(path.exists() for path in links.iterdir()))
-    return kept(agent)
+    return stored_contents(agent)
 
 
 async def listed(agent: Agent) -> list[str]:
-    """Return the ids of the binaries, the newest first."""
+    """Return the IDs of the binaries, the newest first."""
     return [one["id"] for one in (await agent.request("GET", "/binaries")).json["binaries"]]
 
 
 @pytest.mark.parametrize("point", ["upload-before-link", "upload-after-link", "upload-after-row"])
 @pytest_twisted.ensureDeferred
-async def test_killed_while_the_same_is_uploaded(
+async def test_a_kill_while_the_content_is_uploaded_again(
     idle_agent: Agent, go_loadtest: Callable[..., Path], point: str
 ) -> None:
-    """The first binary is whole, can be run, and is shared with the next upload of its content."""
+    """An upload is stored, can run, and shares its file with the next one of its content."""
     agent, loadtest = idle_agent, go_loadtest("counter", count=10)
     await agent.start(crash_at=f"{point}:2")
     first = await agent.upload(loadtest)
@@ -57,9 +57,9 @@ async def test_killed_while_the_same_is_uploaded(
     known = await listed(agent)
     assert first in known
     assert len(known) == (1 if point == "upload-before-link" else 2)
-    assert {*kept(agent)} == {*known}
+    assert {*stored_contents(agent)} == {*known}
     third = await agent.upload(loadtest)
-    files = kept(agent)
+    files = stored_contents(agent)
     assert len({files[binary] for binary in [*known, third]}) == 1
     assert list((agent.state / "incoming").iterdir()) == []
     for binary in (*known, third):
@@ -69,7 +69,7 @@ async def test_killed_while_the_same_is_uploaded(
 
 @pytest_twisted.ensureDeferred
 async def test_an_upload_can_be_skipped(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
-    """A client that asks by content gets an id to queue with, and 404 before the first upload."""
+    """A client that requests a binary by content gets its ID, or 404 before the first upload."""
     loadtest = go_loadtest("counter", count=10)
     path = f"/binaries/{hashlib.sha256(loadtest.read_bytes()).hexdigest()}"
     assert (await agent.request("HEAD", path)).status == 404
@@ -84,7 +84,7 @@ async def test_an_upload_can_be_skipped(agent: Agent, go_loadtest: Callable[...,
 
 @pytest_twisted.ensureDeferred
 async def test_the_quota(idle_agent: Agent, tmp_path: Path) -> None:
-    """The oldest make room, never what a job needs, and history outlives its binaries."""
+    """The oldest binaries are evicted, except those of jobs; the history outlives its binaries."""
     agent = idle_agent
     agent.options["--max-binaries"] = "300000"
     await agent.start()
@@ -101,17 +101,17 @@ async def test_the_quota(idle_agent: Agent, tmp_path: Path) -> None:
     print(f"the quota: {refused.status} {refused.text.strip()}")
     assert refused.status == 507
     assert "--max-binaries" in refused.text
-    assert {*await kept_after_eviction(agent)} == {needed, *uploads[2:]}
-    # The same again costs nothing, and is one more id.
+    assert {*await after_eviction(agent)} == {needed, *uploads[2:]}
+    # Another upload of the content needs no space and has its own ID.
     assert await agent.upload(program(tmp_path, 0)) != needed
     for job_id in reversed(agent.jobs):
         await agent.request("DELETE", f"/jobs/{job_id}")
         await agent.ended(job_id)
     last = await agent.upload(program(tmp_path, 6))
     assert last in await listed(agent)
-    assert len({*(await kept_after_eviction(agent)).values()}) == 3
+    assert len({*(await after_eviction(agent)).values()}) == 3
     for binary in await listed(agent):
         answer = await agent.request("DELETE", f"/binaries/{binary}")
         assert (answer.status, answer.json["in_use"]) == (200, False)
-    assert await kept_after_eviction(agent) == {}
+    assert await after_eviction(agent) == {}
     assert (await agent.job(running))["binary"] == needed

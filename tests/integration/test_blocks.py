@@ -1,4 +1,4 @@
-"""The pipe of a real process, read in blocks with rests in between."""
+"""The pipe reader with a real process: it reads in blocks and rests in between."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from twisted.python.failure import Failure
 
 from goloagent.sandbox.pipe_reader import REST_SECONDS, PipeReader
 
-# Some bytes each time that it was heard.
+# Prints some bytes whenever it is answered.
 TALKER = "while True: print(flush=True); input()"
 
 
 class Listener(ProcessProtocol):
-    """Hears what a talker says, and answers so often that it goes on."""
+    """Records the output of the process, and answers it a number of times."""
 
     def __init__(self, answers: int) -> None:
         self.heard: list[bytes] = []
@@ -38,8 +38,8 @@ class Listener(ProcessProtocol):
         self.ended.callback(None)
 
 
-def talk(listener: Listener) -> None:
-    """Begin a talk."""
+def start(listener: Listener) -> None:
+    """Start the process."""
     from twisted.internet import reactor
 
     spawning: Any = reactor
@@ -48,10 +48,10 @@ def talk(listener: Listener) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_all_is_heard_to_the_end() -> None:
-    """What is said while the reader rests is read behind the rest, and the end is noticed."""
+async def test_all_output_is_read() -> None:
+    """Output during a rest is read after it, and the end is noticed."""
     listener = Listener(answers=20)
-    talk(listener)
+    start(listener)
     await listener.last
     listener.transport.closeStdin()
     await listener.ended
@@ -59,25 +59,25 @@ async def test_all_is_heard_to_the_end() -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_nothing_is_heard_once_nobody_listens() -> None:
-    """A rest that ends together with the listening does not begin it anew."""
+async def test_a_stopped_reader_reads_nothing() -> None:
+    """A rest that ends when reading stops is not started again."""
     from twisted.internet import reactor
 
     timing: Any = reactor
     listener = Listener(answers=1)
-    talk(listener)
+    start(listener)
     await listener.last
-    # The reader rests from now on, and there is more to read.
+    # The reader rests from now on, with more to read.
     listener.transport.write(b"\n")
-    timing.callLater(REST_SECONDS / 2, _hold_up, REST_SECONDS)
+    timing.callLater(REST_SECONDS / 2, _delay_timers, REST_SECONDS)
     await task.deferLater(timing, REST_SECONDS * 0.9, listener.transport.loseConnection)
     listener.transport.signalProcess("KILL")
     await listener.ended
     assert listener.heard == [b"\n"] * 2
 
 
-def _hold_up(seconds: float) -> None:
-    """Let timers become due together, as a busy reactor does."""
+def _delay_timers(seconds: float) -> None:
+    """Make several timers due at once, as in a busy reactor."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         pass

@@ -1,4 +1,4 @@
-"""Every push to a collector ends with an answer, whatever the collector and the network do."""
+"""Every push ends with a response or a failure, with any fault of the collector and the network."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from goloagent.results.parser import MAX_BODY_BYTES
 
 @pytest.fixture
 def certificate() -> PrivateCertificate:
-    """Make a certificate that nobody but itself has signed."""
+    """Create a self-signed certificate."""
     return PrivateCertificate.loadPEM(self_signed("127.0.0.1"))
 
 
 @pytest_twisted.async_yield_fixture
 async def server() -> AsyncIterator[Server]:
-    """Run a collector over plain TCP."""
+    """Run a collector over TCP."""
     from twisted.internet import reactor
 
     server = Server(reactor)
@@ -46,7 +46,7 @@ async def tls_server(certificate: PrivateCertificate) -> AsyncIterator[Server]:
 
 @pytest_twisted.async_yield_fixture
 async def pusher() -> AsyncIterator[Pusher]:
-    """Return a client that checks certificates."""
+    """Return a client that verifies certificates."""
     from twisted.internet import reactor
 
     pusher = Pusher(reactor)
@@ -66,20 +66,20 @@ async def insecure() -> AsyncIterator[Pusher]:
     assert pusher.clock.getDelayedCalls() == []
 
 
-def says(data: bytes) -> Callable[[Any], None]:
-    """Answer with these bytes and leave the connection open."""
+def responding(data: bytes) -> Callable[[Any], None]:
+    """Send these bytes and leave the connection open."""
     return lambda peer: peer.transport.write(data)
 
 
 def answer(status: int = 200, body: bytes = b"", *headers: bytes) -> bytes:
-    """Return a whole answer."""
+    """Return a whole response."""
     lines = [b"HTTP/1.1 %d x" % status, b"Content-Length: %d" % len(body), *headers, b"", body]
     return b"\r\n".join(lines)
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_push_is_what_the_contract_says(server: Server, pusher: Pusher) -> None:
-    """POST /push/<name>, a JSON content type, the key, and the body byte for byte."""
+async def test_the_request_of_a_push(server: Server, pusher: Pusher) -> None:
+    """A push is a POST to /push/<name> with content type, key and body."""
     assert await pusher.push(server.url) == Response(status=200)
     [request] = server.requests
     head, _, body = request.partition(b"\r\n\r\n")
@@ -92,15 +92,15 @@ async def test_a_push_is_what_the_contract_says(server: Server, pusher: Pusher) 
 
 @pytest.mark.parametrize("base", ["/base", "/base/"])
 @pytest_twisted.ensureDeferred
-async def test_a_collector_may_live_below_a_path(server: Server, pusher: Pusher, base: str) -> None:
-    """The path of --collector stays in front, with or without its slash."""
+async def test_a_collector_below_a_path(server: Server, pusher: Pusher, base: str) -> None:
+    """The path of --collector is kept, with and without its final slash."""
     await pusher.push(server.url + base)
     assert server.requests[0].startswith(b"POST /base/push/shop HTTP/1.1\r\n")
 
 
 @pytest_twisted.ensureDeferred
 async def test_pushes_share_a_connection(server: Server, pusher: Pusher) -> None:
-    """A collector that answers in order is connected to once."""
+    """Pushes reuse one connection."""
     for _ in range(5):
         await pusher.push(server.url)
     assert len(server.requests) == 5
@@ -109,10 +109,10 @@ async def test_pushes_share_a_connection(server: Server, pusher: Pusher) -> None
 
 @pytest.mark.parametrize("status", [200, 204, 301, 302, 307, 400, 401, 422, 500, 503])
 @pytest_twisted.ensureDeferred
-async def test_every_status_is_handed_on(server: Server, pusher: Pusher, status: int) -> None:
-    """The status and the text come back as they are; a redirect is not followed."""
+async def test_every_status_is_returned(server: Server, pusher: Pusher, status: int) -> None:
+    """The status and the text are returned unchanged; a redirect is not followed."""
     body = b"" if status == 204 else b"because"
-    server.script = says(answer(status, body, b"Location: " + server.url.encode() + b"/else"))
+    server.script = responding(answer(status, body, b"Location: " + server.url.encode() + b"/else"))
     assert await pusher.push(server.url) == Response(status=status, text=body.decode())
     assert len(server.requests) == 1
 
@@ -143,15 +143,15 @@ DATE = b"Date: Fri, 02 Jan 2026 03:04:05 GMT"
 async def test_retry_after(
     server: Server, pusher: Pusher, headers: list[bytes], seconds: float | None
 ) -> None:
-    """Seconds are taken as they are, a date by the answer's own clock, all else as nothing."""
-    server.script = says(answer(503, b"", *headers))
+    """Retry-After may be seconds or a date by the response's clock; anything else is ignored."""
+    server.script = responding(answer(503, b"", *headers))
     assert await pusher.push(server.url) == Response(status=503, retry_after=seconds)
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_long_answer_is_read_to_64_kib(server: Server, pusher: Pusher) -> None:
-    """An answer without end costs 64 KiB and the connection; its status counts."""
-    server.script = says(b"HTTP/1.1 200 x\r\n\r\n" + b"y" * 10 * MAX_ANSWER_BYTES)
+async def test_a_long_response_is_read_to_64_kib(server: Server, pusher: Pusher) -> None:
+    """An endless response costs 64 KiB and the connection; its status counts."""
+    server.script = responding(b"HTTP/1.1 200 x\r\n\r\n" + b"y" * 10 * MAX_ANSWER_BYTES)
     result = await pusher.push(server.url)
     assert (result.status, len(result.text)) == (200, MAX_ANSWER_BYTES)
     await server.until(lambda: not server.open)
@@ -159,8 +159,8 @@ async def test_a_long_answer_is_read_to_64_kib(server: Server, pusher: Pusher) -
 
 @pytest_twisted.ensureDeferred
 async def test_a_body_that_stalls_changes_nothing(server: Server, pusher: Pusher) -> None:
-    """The status has decided: after two seconds the rest is given up with its connection."""
-    server.script = says(b"HTTP/1.1 200 x\r\nContent-Length: 99\r\n\r\nhalf")
+    """The status counts although the body stalls; the connection is closed after two seconds."""
+    server.script = responding(b"HTTP/1.1 200 x\r\nContent-Length: 99\r\n\r\nhalf")
     pushed = pusher.push(server.url)
     await server.until(lambda: bool(server.requests))
     await until_headers(pusher)
@@ -172,7 +172,7 @@ async def test_a_body_that_stalls_changes_nothing(server: Server, pusher: Pusher
 
 @pytest_twisted.ensureDeferred
 async def test_a_body_that_is_cut_changes_nothing(server: Server, pusher: Pusher) -> None:
-    """A connection that dies in the text of an answer takes no batch back."""
+    """The status counts although the connection is lost within the body."""
 
     def cut(peer: Any) -> None:
         peer.transport.write(b"HTTP/1.1 422 x\r\nContent-Length: 99\r\n\r\nhalf")
@@ -183,8 +183,8 @@ async def test_a_body_that_is_cut_changes_nothing(server: Server, pusher: Pusher
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_answer_before_the_body_is_sent_is_heard(server: Server, pusher: Pusher) -> None:
-    """A collector that refuses by the length and closes is not sent the same again for ever."""
+async def test_a_response_before_the_body_is_sent(server: Server, pusher: Pusher) -> None:
+    """An early refusal by size counts although the collector closes the connection."""
     server.hasty = b"HTTP/1.1 413 x\r\nConnection: close\r\nContent-Length: 8\r\n\r\ntoo much"
     for _ in range(20):
         result = await pusher.push(server.url, body=bytes(MAX_BODY_BYTES))
@@ -194,7 +194,7 @@ async def test_an_answer_before_the_body_is_sent_is_heard(server: Server, pusher
 
 
 async def until_headers(pusher: Pusher) -> None:
-    """Wait until the body's own time-out runs, in the place of the push's."""
+    """Wait until the timeout of the body replaces that of the push."""
     from twisted.internet import reactor
     from twisted.internet.task import deferLater
 
@@ -204,8 +204,8 @@ async def until_headers(pusher: Pusher) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_collector_that_hangs_is_left(server: Server, pusher: Pusher) -> None:
-    """Without an answer a push ends after 30 s, with its connection, to be tried again."""
+async def test_a_collector_that_hangs(server: Server, pusher: Pusher) -> None:
+    """A push without a response fails after 30 s, and its connection is closed."""
     server.script = lambda peer: None
     pushed = pusher.push(server.url)
     await server.until(lambda: bool(server.requests))
@@ -224,7 +224,7 @@ async def test_a_collector_that_hangs_is_left(server: Server, pusher: Pusher) ->
 async def test_a_dropped_connection_is_retried(
     server: Server, pusher: Pusher, data: bytes, how: str
 ) -> None:
-    """A close or a reset before the answer's headers are whole is no answer."""
+    """A connection that is lost before the headers are complete counts as no response."""
 
     def drop(peer: Any) -> None:
         peer.transport.write(data)
@@ -240,19 +240,19 @@ async def test_a_dropped_connection_is_retried(
 @pytest.mark.parametrize("data", [b"\x00\xff garbage\r\n\r\n", b"SSH-2.0-x\r\n", b"\r\n" * 9])
 @pytest_twisted.ensureDeferred
 async def test_garbage_is_retried(server: Server, pusher: Pusher, data: bytes) -> None:
-    """What is no HTTP is no answer."""
+    """Data that is not HTTP counts as no response."""
 
-    def babble(peer: Any) -> None:
+    def send_garbage(peer: Any) -> None:
         peer.transport.write(data)
         peer.transport.loseConnection()
 
-    server.script = babble
+    server.script = send_garbage
     assert (await pusher.push(server.url)).disposition is Disposition.RETRY
 
 
 @pytest_twisted.ensureDeferred
-async def test_nobody_there_is_retried(server: Server, pusher: Pusher) -> None:
-    """A refused connection is no answer, and says so."""
+async def test_a_refused_connection(server: Server, pusher: Pusher) -> None:
+    """A refused connection counts as no response and has a reason."""
     await server.close()
     result = await pusher.push(server.url)
     assert result.disposition is Disposition.RETRY
@@ -263,7 +263,7 @@ async def test_nobody_there_is_retried(server: Server, pusher: Pusher) -> None:
 async def test_a_connection_that_died_while_idle_costs_one_retry(
     server: Server, pusher: Pusher
 ) -> None:
-    """After the collector was restarted the next pushes reach it, each at most once."""
+    """After a restart of the collector the next pushes succeed, each sent at most once more."""
     await pusher.push(server.url)
     server.open[0].transport.abortConnection()
     await server.until(lambda: not server.open)
@@ -273,8 +273,8 @@ async def test_a_connection_that_died_while_idle_costs_one_retry(
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_cancelled_push_leaves_nothing(server: Server, pusher: Pusher) -> None:
-    """A push that is cancelled ends at once, and drops its connection."""
+async def test_a_cancelled_push(server: Server, pusher: Pusher) -> None:
+    """A cancelled push ends at once and closes its connection."""
     server.script = lambda peer: None
     pushed = pusher.push(server.url)
     await server.until(lambda: bool(server.requests))
@@ -285,12 +285,9 @@ async def test_a_cancelled_push_leaves_nothing(server: Server, pusher: Pusher) -
     await server.until(lambda: not server.open)
 
 
-# TLS.
-
-
 @pytest_twisted.ensureDeferred
-async def test_a_certificate_that_does_not_verify_holds(tls_server: Server, pusher: Pusher) -> None:
-    """A self-signed certificate is a wrong setting: nothing is sent to who shows it."""
+async def test_a_certificate_that_does_not_verify(tls_server: Server, pusher: Pusher) -> None:
+    """A self-signed certificate counts as a wrong setting; nothing is sent."""
     result = await pusher.push(tls_server.url)
     assert result.certificate
     assert result.disposition is Disposition.PAUSE
@@ -300,15 +297,15 @@ async def test_a_certificate_that_does_not_verify_holds(tls_server: Server, push
 
 @pytest_twisted.ensureDeferred
 async def test_insecure_accepts_any_certificate(tls_server: Server, insecure: Pusher) -> None:
-    """--insecure delivers to a collector whose certificate does not verify."""
+    """--insecure accepts a certificate that does not verify."""
     assert await insecure.push(tls_server.url) == Response(status=200)
     assert tls_server.requests[0].endswith(BODY)
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_tls_body_that_stalls_is_dropped(tls_server: Server, insecure: Pusher) -> None:
-    """Over TLS, too, a stalled answer costs its connection and not a descriptor for ever."""
-    tls_server.script = says(b"HTTP/1.1 200 x\r\nContent-Length: 99\r\n\r\nhalf")
+    """A stalled response over TLS costs only its connection."""
+    tls_server.script = responding(b"HTTP/1.1 200 x\r\nContent-Length: 99\r\n\r\nhalf")
     pushed = insecure.push(tls_server.url)
     await until_headers(insecure)
     insecure.clock.advance(collector_module.ANSWER_SECONDS)
@@ -317,8 +314,8 @@ async def test_a_tls_body_that_stalls_is_dropped(tls_server: Server, insecure: P
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_plain_server_on_a_tls_url_holds(server: Server, pusher: Pusher) -> None:
-    """https: to what speaks no TLS is a wrong setting."""
+async def test_a_plain_server_at_a_tls_url(server: Server, pusher: Pusher) -> None:
+    """https: with a server without TLS counts as a wrong setting."""
     pushed = pusher.push(server.url.replace("http:", "https:"))
     await server.until(lambda: bool(server.open))
     server.open[0].transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Connections to a collector: kept while it keeps them, and not one moment longer."""
+"""Connections to a collector are reused, and replaced when the collector closes them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TAKEN = Response(status=200)
 
 @pytest_twisted.async_yield_fixture
 async def server() -> AsyncIterator[Server]:
-    """Run a collector over plain TCP."""
+    """Run a collector over TCP."""
     from twisted.internet import reactor
 
     server = Server(reactor)
@@ -42,17 +42,17 @@ async def pusher() -> AsyncIterator[Pusher]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Takes every push, by the version of HTTP that `http.server` has."""
+    """Accepts every push with the protocol version of `http.server`."""
 
     def do_POST(self) -> None:
-        """Read the batch and take it."""
+        """Read the batch and respond."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def http_10() -> Iterator[str]:
 
 @pytest_twisted.ensureDeferred
 async def test_every_push_to_an_http_10_collector_is_taken(http_10: str, pusher: Pusher) -> None:
-    """It closes each connection, so each push has one of its own."""
+    """With HTTP/1.0 each push has its own connection."""
     answers = [await pusher.push(http_10) for _ in range(20)]
     assert answers == [TAKEN] * 20
     assert pusher.collector(http_10).dialer.opened == 20
@@ -80,7 +80,7 @@ async def test_every_push_to_an_http_10_collector_is_taken(http_10: str, pusher:
 async def test_every_push_to_a_collector_that_closes_is_taken(
     server: Server, pusher: Pusher, head: bytes
 ) -> None:
-    """Whether it announces the close or not, a push that meets it is sent again at once."""
+    """A push on a connection that was closed, announced or not, is resent at once."""
 
     def answer_and_close(peer: Any) -> None:
         peer.transport.write(b"HTTP/1.1 200 OK\r\n" + head + b"Content-Length: 0\r\n\r\n")
@@ -92,8 +92,10 @@ async def test_every_push_to_a_collector_that_closes_is_taken(
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_kept_connection_that_dies_costs_no_retry(server: Server, pusher: Pusher) -> None:
-    """After the collector was restarted the next push is taken, on a new connection."""
+async def test_a_reused_connection_that_is_closed_costs_no_retry(
+    server: Server, pusher: Pusher
+) -> None:
+    """After a restart of the collector the next push uses a new connection."""
     assert await pusher.push(server.url) == TAKEN
     server.script = lambda peer: peer.transport.abortConnection()
     pushed = pusher.push(server.url)
@@ -104,10 +106,8 @@ async def test_a_kept_connection_that_dies_costs_no_retry(server: Server, pusher
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_new_connection_that_dies_is_not_asked_again(
-    server: Server, pusher: Pusher
-) -> None:
-    """One immediate repeat is all: what fails on a new connection waits for its turn."""
+async def test_a_new_connection_that_is_closed_fails(server: Server, pusher: Pusher) -> None:
+    """A push is resent at once only once; a failure on a new connection is a failure."""
     assert await pusher.push(server.url) == TAKEN
     server.script = lambda peer: peer.transport.abortConnection()
     assert (await pusher.push(server.url)).status is None
@@ -117,10 +117,8 @@ async def test_a_new_connection_that_dies_is_not_asked_again(
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_kept_connection_that_dies_amid_an_answer_is_not_asked_again(
-    server: Server, pusher: Pusher
-) -> None:
-    """Bytes of an answer say that the collector had the request."""
+async def test_a_connection_closed_within_a_response_fails(server: Server, pusher: Pusher) -> None:
+    """A push is not resent at once if a part of a response was received."""
     assert await pusher.push(server.url) == TAKEN
 
     def half(peer: Any) -> None:
@@ -132,9 +130,6 @@ async def test_a_kept_connection_that_dies_amid_an_answer_is_not_asked_again(
         error="the connection was closed in the middle of the answer", cut=True
     )
     assert len(server.requests) == 2
-
-
-# A proxy.
 
 
 def through(proxy: Proxy, url: str, scheme: str = "http", userinfo: str = "") -> Pusher:
@@ -168,10 +163,8 @@ async def tls_server() -> AsyncIterator[Server]:
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_http_collector_is_asked_for_by_its_whole_url(
-    server: Server, proxy: Proxy
-) -> None:
-    """The proxy gets the absolute URI and its password, and the connection is kept."""
+async def test_an_http_collector_through_a_proxy(server: Server, proxy: Proxy) -> None:
+    """For http the proxy gets the absolute URI and its password, and the connection is reused."""
     url = f"http://c.example:{server.port}/in"
     pusher = through(proxy, url, userinfo="me:secret@")
     assert [await pusher.push(url) for _ in range(2)] == [TAKEN] * 2
@@ -184,8 +177,8 @@ async def test_an_http_collector_is_asked_for_by_its_whole_url(
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_https_collector_is_reached_by_a_tunnel(tls_server: Server, proxy: Proxy) -> None:
-    """The proxy sees where to, and its password; the collector sees no trace of either."""
+async def test_an_https_collector_through_a_tunnel(tls_server: Server, proxy: Proxy) -> None:
+    """For https the proxy gets CONNECT with its password, and the collector gets neither."""
     url = f"https://c.example:{tls_server.port}"
     pusher = through(proxy, url, userinfo="me:secret@")
     assert [await pusher.push(url) for _ in range(2)] == [TAKEN] * 2
@@ -202,7 +195,7 @@ async def test_an_https_collector_is_reached_by_a_tunnel(tls_server: Server, pro
 async def test_a_proxy_over_tls(
     server: Server, tls_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An https proxy is spoken to inside of TLS, which may hold another TLS."""
+    """An https proxy is connected to by TLS, which may contain TLS to the collector."""
     from twisted.internet import reactor
 
     certificate = PrivateCertificate.loadPEM(self_signed("127.0.0.1"))
@@ -225,7 +218,7 @@ async def test_a_proxy_over_tls(
 async def test_a_proxy_that_refuses_is_named(
     proxy: Proxy, refusal: str, scheme: str, server: Server
 ) -> None:
-    """Its answer is the collector's for http, and the reason why there is none for https."""
+    """A refusal of the proxy is the response for http, and a failure for https."""
     proxy.refusal = refusal
     url = f"{scheme}://c.example:{server.port}"
     pusher = through(proxy, url)

@@ -1,4 +1,4 @@
-"""TLS and tokens towards a collector: whom the agent believes, and what it shows of itself."""
+"""Certificates and tokens of the collector and of the agent as its client."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ TAKEN = Response(status=200)
 
 
 class Demanding:
-    """A server's certificate, with a demand for a client's of the same authority."""
+    """A server certificate that demands a client certificate of the same authority."""
 
     def __init__(self, certificate: PrivateCertificate, authority: Certificate) -> None:
         self._certificate = certificate
         self._authority = authority
 
     def options(self) -> CertificateOptions:
-        """Return what the server speaks TLS by."""
+        """Return the server's TLS context."""
         return self._certificate.options(self._authority)
 
 
 @pytest.fixture
 def authority() -> Authority:
-    """Make an authority that no system knows."""
+    """Create an unknown authority."""
     return Authority()
 
 
 @pytest_twisted.async_yield_fixture
 async def serve(authority: Authority) -> AsyncIterator[Callable[..., Server]]:
-    """Return what runs a collector, with a certificate for a host, that may demand one too."""
+    """Return a function that runs a collector with a certificate for a host."""
     from twisted.internet import reactor
 
     servers: list[Server] = []
@@ -67,7 +67,7 @@ def files(authority: Authority, tmp_path: Path) -> dict[str, Path]:
 
 
 async def push(server: Server, **options: Any) -> Response:
-    """Push once, as a client with these options."""
+    """Push once with a client with these options."""
     from twisted.internet import reactor
 
     pusher = Pusher(reactor, **options)
@@ -77,10 +77,8 @@ async def push(server: Server, **options: Any) -> Response:
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_authority_of_ones_own(
-    serve: Callable[..., Server], files: dict[str, Path]
-) -> None:
-    """--collector-ca has its certificates believed, and only for the host that they are for."""
+async def test_a_private_authority(serve: Callable[..., Server], files: dict[str, Path]) -> None:
+    """--collector-ca verifies certificates, each only for its host."""
     tls = Tls.load(False, files["ca"], None, None)
     assert await push(serve(), tls=tls) == TAKEN
     wrong = await push(serve("127.0.0.2"), tls=tls)
@@ -96,7 +94,7 @@ async def test_an_authority_of_ones_own(
 async def test_a_client_certificate(
     serve: Callable[..., Server], files: dict[str, Path], insecure: bool
 ) -> None:
-    """A collector that demands a certificate is shown it; without one nothing is delivered."""
+    """A collector that demands a client certificate gets it; without one nothing is delivered."""
     server = serve(demanding=True)
     ca = None if insecure else files["ca"]
     tls = Tls.load(insecure, ca, files["certificate"], files["key"])
@@ -108,10 +106,10 @@ async def test_a_client_certificate(
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_check_tells_a_wrong_certificate(
+async def test_the_check_finds_a_wrong_certificate(
     serve: Callable[..., Server], files: dict[str, Path]
 ) -> None:
-    """The first look at a collector goes as far as TLS, and sends nothing."""
+    """The check at the start goes up to TLS, and sends no request."""
     from twisted.internet import reactor
 
     server = serve()
@@ -123,10 +121,8 @@ async def test_a_check_tells_a_wrong_certificate(
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_token_is_sent_as_the_file_has_it_now(
-    serve: Callable[..., Server], tmp_path: Path
-) -> None:
-    """Each push bears it; one that is rotated is followed without a restart."""
+async def test_a_changed_token_is_sent(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """Each push has the token; a new token in the file is used without a restart."""
     from twisted.internet import reactor
 
     server = serve()

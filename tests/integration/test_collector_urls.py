@@ -1,6 +1,6 @@
-"""Every kind of URL that is accepted is delivered to, and every host that is accepted is reached.
+"""Every accepted collector URL is delivered to.
 
-The client, the sockets and the HTTP are real; only names are resolved by the test.
+Client, sockets and HTTP are real; only names are resolved by the test.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TAKEN = Response(status=200)
 
 @implementer(IHostnameResolver)
 class Names:
-    """Resolves names to addresses of this host, by a table."""
+    """Resolves names to addresses of this host by a table."""
 
     def __init__(self) -> None:
         self.table: dict[str, list[str]] = {}
@@ -40,7 +40,7 @@ class Names:
 
 @pytest.fixture
 def names() -> Iterator[Names]:
-    """Plug a resolver into the reactor."""
+    """Install a resolver in the reactor."""
     from twisted.internet import reactor
 
     resolver = Names()
@@ -52,7 +52,7 @@ def names() -> Iterator[Names]:
 
 @pytest_twisted.async_yield_fixture
 async def serve() -> AsyncIterator[Callable[[str], Server]]:
-    """Return what runs a collector on an address of this host."""
+    """Return a function that runs a collector on an address of this host."""
     from twisted.internet import reactor
 
     servers: list[Server] = []
@@ -96,7 +96,7 @@ async def pusher() -> AsyncIterator[Pusher]:
     ],
 )
 @pytest_twisted.ensureDeferred
-async def test_every_kind_of_url_is_delivered_to(
+async def test_every_kind_of_url(
     serve: Callable[[str], Server],
     pusher: Pusher,
     names: Names,
@@ -106,7 +106,7 @@ async def test_every_kind_of_url_is_delivered_to(
     host: str,
     path: str,
 ) -> None:
-    """A batch comes to the server, under the host and path that the URL names."""
+    """A batch arrives with the host and path of the URL."""
     server = serve(interface)
     if asked is not None:
         names.table[asked] = [interface]
@@ -118,10 +118,8 @@ async def test_every_kind_of_url_is_delivered_to(
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_link_local_address_is_delivered_to(
-    serve: Callable[[str], Server], pusher: Pusher
-) -> None:
-    """Its interface is used for the connection and not sent."""
+async def test_a_link_local_address(serve: Callable[[str], Server], pusher: Pusher) -> None:
+    """The interface of a link-local address is used, and not sent."""
     address = link_local()
     if address is None:
         pytest.skip("this host has no link-local IPv6 address")
@@ -132,7 +130,7 @@ async def test_a_link_local_address_is_delivered_to(
 
 
 def link_local() -> str | None:
-    """Return a link-local address of this host with its interface, if there is one."""
+    """Return a link-local address of this host with its interface, or None."""
     with open("/proc/net/if_inet6") as table:  # noqa: PTH123
         for line in table:
             digits, _, _, scope, _, interface = line.split()
@@ -143,10 +141,10 @@ def link_local() -> str | None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_addresses_are_tried_in_turn_and_the_one_that_worked_comes_first(
+async def test_the_address_that_worked_is_tried_first(
     serve: Callable[[str], Server], pusher: Pusher, names: Names
 ) -> None:
-    """A name may have addresses at which nobody listens; a refused one costs one attempt."""
+    """A refused address of a name costs one attempt, and the next address is used."""
     server = serve("127.0.0.1")
     names.table["c"] = ["::1", "127.0.0.2", "127.0.0.1"]
     url = f"http://c:{server.port}"
@@ -156,7 +154,7 @@ async def test_addresses_are_tried_in_turn_and_the_one_that_worked_comes_first(
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_name_without_an_address_is_no_answer(pusher: Pusher, names: Names) -> None:
+async def test_a_name_without_an_address(pusher: Pusher, names: Names) -> None:
     """The reason names the host."""
     answer = await pusher.push("http://nowhere.example:8082")
     assert answer == Response(error="the host name nowhere.example cannot be resolved")

@@ -1,4 +1,4 @@
-"""What was printed is delivered, soon and whatever else was printed; exact counts: promises/."""
+"""Results are delivered soon and in order; promises/ tests exact counts."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from peers.collector import Collector
 
 
 def numbers(count: int) -> list[str]:
-    """Return the numbers that a load test gives to this many results."""
+    """Return the numbers of this many results."""
     return [str(number) for number in range(1, count + 1)]
 
 
 @pytest_twisted.ensureDeferred
-async def test_bad_lines_cost_only_themselves(
+async def test_invalid_lines(
     agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:
-    """With every tenth line spoilt the others are delivered in order, and those are counted."""
+    """Every tenth line is invalid: the others are delivered in order, and those are counted."""
     job_id = await agent.queue(
         "spoilt", go_loadtest("counter", count=1000, spoil="yes"), duration=1
     )
@@ -35,7 +35,7 @@ async def test_bad_lines_cost_only_themselves(
 async def test_results_do_not_wait_for_a_full_batch(
     agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:
-    """A few results are delivered about a second later, while their job goes on."""
+    """A few results are delivered while their job runs."""
     job_id = await agent.queue("few", go_loadtest("counter", count=3), duration=30)
     await agent.reached(job_id, "running")
     await collector.received("few", 3, timeout_seconds=5)

@@ -1,4 +1,4 @@
-"""The example collector with a real agent: what is delivered is on its disk, once."""
+"""The example collector stores each result of a real agent once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COUNT = 3000
 
 
 class Running:
-    """The example collector on one port, with results in one directory, in several lives."""
+    """The example collector on one port with one directory, across restarts."""
 
     def __init__(self, directory: Path) -> None:
         self.port = free_port()
@@ -38,14 +38,14 @@ class Running:
         assert self.process.stdout.readline().decode() == f"{self.url}\n"
 
     def end(self, number: signal.Signals) -> int:
-        """End it by a signal and return the exit code."""
+        """Stop it by a signal and return the exit code."""
         self.process.send_signal(number)
         return self.process.wait(30)
 
 
 @pytest_twisted.async_yield_fixture
 async def example(tmp_path: Path) -> AsyncIterator[Running]:
-    """The collector, started."""
+    """A started example collector."""
     running = Running(tmp_path / "results")
     running.start()
     yield running
@@ -55,7 +55,7 @@ async def example(tmp_path: Path) -> AsyncIterator[Running]:
 
 @pytest_twisted.async_yield_fixture
 async def agent(example: Running, collector: Collector, tmp_path: Path) -> AsyncIterator[Agent]:
-    """An agent that delivers to the example, so that its own collector has nothing to audit."""
+    """An agent that delivers to the example collector."""
     from twisted.internet import reactor
 
     agent = Agent(reactor, tmp_path, collector)
@@ -71,7 +71,7 @@ async def agent(example: Running, collector: Collector, tmp_path: Path) -> Async
 async def test_results_are_stored_once_through_a_crash(
     agent: Agent, example: Running, go_loadtest: Callable[..., Path]
 ) -> None:
-    """It is killed in the middle of a run and comes back; every result is one line of its file."""
+    """After a kill during a run and a restart every result is one line of its file."""
     job_id = await agent.queue("kept", go_loadtest("counter", count=COUNT), duration=3)
     await agent.reached(job_id, "running")
     example.end(signal.SIGKILL)

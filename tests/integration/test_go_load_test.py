@@ -1,4 +1,4 @@
-"""A load test as go-lo users wrote them: every request the target served is a result."""
+"""A load test of go-lo: every request that the target served is a delivered result."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ async def test_every_request_served_is_a_delivered_result(
     go_loadtest: Callable[..., Path],
     seconds: int,
 ) -> None:
-    """Results are printed some milliseconds after their call has returned, and none is lost.
+    """No result is lost although it is printed after its call has returned.
 
-    With GOLO_REPEAT=20 in the environment it is 20 times ten seconds.
+    GOLO_REPEAT=20 runs it 20 times for ten seconds.
     """
     loadtest = go_loadtest("httpget", target=target.url)
     job_id = await agent.queue("http-get", loadtest, duration=seconds)

@@ -1,4 +1,4 @@
-"""The door as golo-cli of 2018 knows it: its requests, and the answers to wrong ones."""
+"""The HTTP API with the requests of golo-cli of 2018, and the responses to invalid ones."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ UNKNOWN = "3b241101-e2bb-4255-8caf-4136c566a962"
 async def golo_cli(
     program: Path, agent: Agent, name: str, binary: Path, host: str = "", address: str = ""
 ) -> tuple[int, str]:
-    """Upload and queue as golo-cli does; return its exit code and what it said.
+    """Upload and queue as golo-cli does; return its exit code and output.
 
     Args:
         host: the agent's HOST:PORT as a provider gives it.
-        address: where to connect to, in place of that.
+        address: the address to connect to, if it is another one.
     """
     arguments = [host or f"127.0.0.1:{agent.port}", name, "25", "1", str(binary)]
     arguments += [address] if address else []
@@ -36,24 +36,24 @@ async def golo_cli(
 async def test_golo_cli_uploads_and_queues(
     agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:
-    """What golo-cli uploads and queues runs to its end, and its results are delivered."""
+    """A job of golo-cli runs, and its results are delivered."""
     loadtest = go_loadtest("counter", count=10)
-    code, said = await golo_cli(go_loadtest("goloclient"), agent, "from-golo-cli", loadtest)
-    assert code == 0, said
+    code, output = await golo_cli(go_loadtest("goloclient"), agent, "from-golo-cli", loadtest)
+    assert code == 0, output
     assert re.fullmatch(
-        r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\n", said
+        r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\n", output
     )
     await collector.received("from-golo-cli", 10)
     job_id = (agent.logs / "from-golo-cli" / "out.log").resolve().parent.name
     job = await agent.settled(job_id)
     assert job["state"] == "finished", job
-    assert job["binary"] == said.strip()
+    assert job["binary"] == output.strip()
     assert (job["users"], job["duration"]) == (25, 1)
     assert len(collector.results("from-golo-cli")) == 10
 
 
-# As each provider of golo-cli names an agent, and whether a name or an address that is not loopback
-# needs --no-auth.
+# The agent's host as each provider of golo-cli gives it, the address that is connected to, and
+# whether the host needs --no-auth.
 PROVIDERS = {
     "localhost": ("localhost:{port}", "127.0.0.1", False),
     "env: a name": ("agent-1.example:{port}", "127.0.0.1", True),
@@ -76,7 +76,7 @@ PROVIDERS = {
 async def test_golo_cli_with_every_provider(
     idle_agent: Agent, collector: Collector, go_loadtest: Callable[..., Path], provider: str
 ) -> None:
-    """The Host that it sends is accepted, on IPv4 and on IPv6, and the job runs."""
+    """The Host of each provider is accepted on IPv4 and IPv6, and the job runs."""
     host, address, no_auth = PROVIDERS[provider]
     agent = idle_agent
     if address == "[::1]":
@@ -87,7 +87,7 @@ async def test_golo_cli_with_every_provider(
     if no_auth:
         agent.options["--no-auth"] = ""
     await agent.start()
-    code, said = await golo_cli(
+    code, output = await golo_cli(
         go_loadtest("goloclient"),
         agent,
         "provider",
@@ -95,29 +95,29 @@ async def test_golo_cli_with_every_provider(
         host.format(port=agent.port),
         f"{address}:{agent.port}",
     )
-    assert code == 0, said
+    assert code == 0, output
     await collector.received("provider", 10)
     assert len(collector.results("provider")) == 10
 
 
 @pytest_twisted.ensureDeferred
-async def test_golo_cli_hears_why_not(
+async def test_golo_cli_shows_the_reason(
     agent: Agent, tmp_path: Path, go_loadtest: Callable[..., Path]
 ) -> None:
-    """A file that cannot be a load test is refused, and golo-cli gets the reason."""
+    """golo-cli shows the reason if the uploaded file is not a load test."""
     text = tmp_path / "notes.txt"
     text.write_text("not a program\n")
-    code, said = await golo_cli(go_loadtest("goloclient"), agent, "notes", text)
+    code, output = await golo_cli(go_loadtest("goloclient"), agent, "notes", text)
     assert code == 1
-    assert "400" in said
-    assert "not an executable" in said
+    assert "400" in output
+    assert "not an executable" in output
 
 
 @pytest_twisted.ensureDeferred
-async def test_answers_are_those_of_the_go_lo_agent(
+async def test_responses_are_those_of_the_go_lo_agent(
     agent: Agent, go_loadtest: Callable[..., Path]
 ) -> None:
-    """The bodies, the status codes and the link to the job are exactly those of the contract."""
+    """The bodies, the status codes and the Location are those of the go-lo agent."""
     with go_loadtest("counter", count=0).open("rb") as file:
         uploaded = await agent.request(
             "POST", "/upload", files={"file": ("./x", "application/octet-stream", file)}
@@ -155,8 +155,8 @@ WRONG = {
 
 
 @pytest_twisted.ensureDeferred
-async def test_wrong_requests_get_the_answers_of_the_contract(agent: Agent) -> None:
-    """Every row of the error table: status and text, and the agent is ready afterwards."""
+async def test_wrong_requests(agent: Agent) -> None:
+    """Every invalid request gets its status and text, and the agent stays ready."""
     answers = {
         name: await agent.request(method, path, data=body)
         for name, (method, path, body, _, _) in WRONG.items()
@@ -185,7 +185,7 @@ async def test_wrong_requests_get_the_answers_of_the_contract(agent: Agent) -> N
 async def test_queue_takes_json_with_or_without_its_type(
     agent: Agent, content_type: str | None, status: int
 ) -> None:
-    """No Content-Type means JSON, here without a binary; what a web form can send is refused."""
+    """A request without Content-Type is JSON; content types of web forms are rejected."""
     headers = {} if content_type is None else {"Content-Type": content_type}
     answer = await agent.request("POST", "/queue", data=b"{}", headers=headers)
     assert answer.status == status, answer
@@ -193,7 +193,7 @@ async def test_queue_takes_json_with_or_without_its_type(
 
 @pytest_twisted.ensureDeferred
 async def test_an_upload_without_the_part_file(agent: Agent) -> None:
-    """A form without a part named file is refused in Go's words."""
+    """A form without a part `file` gets Go's message."""
     answer = await agent.request(
         "POST", "/upload", files={"binary": ("x", "text/plain", b"#!/bin/sh\n")}
     )
@@ -202,7 +202,7 @@ async def test_an_upload_without_the_part_file(agent: Agent) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_an_upload_that_cannot_be_stored(agent: Agent) -> None:
-    """The fault is the agent's own: 503 with the system's reason, and none of its paths."""
+    """An upload that cannot be stored gets 503 with the system's reason and no path."""
     incoming = agent.state / "incoming"
     incoming.rmdir()
     incoming.write_text("in the way")
@@ -215,8 +215,8 @@ async def test_an_upload_that_cannot_be_stored(agent: Agent) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_queue_has_an_end(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
-    """Beside the running job 32 wait; the next is told to come again later."""
+async def test_the_queue_is_limited(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+    """32 jobs may wait; the next gets 503 with Retry-After."""
     binary = await agent.upload(go_loadtest("counter", count=0))
     first = await agent.queue("running", binary, duration=60)
     await agent.reached(first, "running")

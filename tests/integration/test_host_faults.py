@@ -1,7 +1,4 @@
-"""The host's trouble: it shows in /health, pauses the queue, and fails no job.
-
-Each ends by itself, and the queue goes on.
-"""
+"""Faults of the host are shown in /health, pause the queue, and fail no job."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ from goloagent.runs.scheduler import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS
 
 
 async def health_is(agent: Agent, status: str, timeout_seconds: float) -> str:
-    """Return the reason in /health once its status is this one."""
+    """Wait for a status of /health and return its reason."""
     from twisted.internet import reactor
 
     end = reactor.seconds() + timeout_seconds
@@ -37,17 +34,17 @@ async def health_is(agent: Agent, status: str, timeout_seconds: float) -> str:
 
 @pytest_twisted.ensureDeferred
 async def test_the_rpc_port_is_taken(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
-    """No call is made to the stranger, and the job waits for it to go; a cancel is at once."""
+    """While a foreign process has the RPC port jobs wait, can be cancelled, and get no call."""
     from twisted.internet import reactor
 
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
-    class Stranger(Protocol):
+    class Foreign(Protocol):
         def dataReceived(self, data: bytes) -> None:
-            heard.append(data)
+            received.append(data)
 
     loadtest = await agent.upload(go_loadtest("counter", count=10))
-    port = reactor.listenTCP(agent.rpc_port, Factory.forProtocol(Stranger), interface="127.0.0.1")
+    port = reactor.listenTCP(agent.rpc_port, Factory.forProtocol(Foreign), interface="127.0.0.1")
     try:
         reason = await health_is(agent, "rpc-port-busy", CHECK_SECONDS + 3)  # before any job
         assert f"127.0.0.1:{agent.rpc_port}" in reason
@@ -68,17 +65,17 @@ async def test_the_rpc_port_is_taken(agent: Agent, go_loadtest: Callable[..., Pa
     finally:
         await defer.maybeDeferred(port.stopListening)
     job = await agent.settled(third, MAX_RETRY_SECONDS + 30)
-    print(f"J5: a stranger on the port before the start: the job waits, then {job['state']}")
+    print(f"J5: a foreign process on the port before the start: the job waits, then {job['state']}")
     assert (job["state"], job["results"]["delivered"]) == ("finished", 10), job
-    assert heard == []
+    assert received == []
     await health_is(agent, "ready", CHECK_SECONDS + 3)
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_job_that_waits_stays_queued_over_a_restart(
+async def test_a_waiting_job_stays_queued_across_a_restart(
     agent: Agent, go_loadtest: Callable[..., Path]
 ) -> None:
-    """The agent stops at once, and the next life runs the job."""
+    """A stop of the agent is not delayed, and the job runs after the restart."""
     from twisted.internet import reactor
 
     port = reactor.listenTCP(agent.rpc_port, Factory.forProtocol(Protocol), interface="127.0.0.1")
@@ -95,7 +92,7 @@ async def test_a_job_that_waits_stays_queued_over_a_restart(
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a file system of its own."""
+    """Mount a file system."""
     if os.geteuid() != 0:
         pytest.skip("to mount a file system needs root")
     path = tmp_path / "disk"
@@ -113,7 +110,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 async def test_no_inodes(
     disk: Path, idle_agent: Agent, go_loadtest: Callable[..., Path], which: str
 ) -> None:
-    """A job that is queued already waits for them, and a running one goes on to its end."""
+    """Without inodes queued jobs wait, and a running one continues."""
     if which == "--state":
         idle_agent.state = disk / "state"
     else:
@@ -140,7 +137,7 @@ async def test_no_inodes(
 
 
 def fill_inodes(disk: Path) -> list[Path]:
-    """Make files until there is no inode left, and return them."""
+    """Create files until there is no inode left, and return them."""
     files = []
     for number in range(10_000):
         file = disk / f"filler-{number}"
@@ -154,10 +151,10 @@ def fill_inodes(disk: Path) -> list[Path]:
 
 @pytest.mark.parametrize("which", ["--state", "--logs"])
 @pytest_twisted.ensureDeferred
-async def test_a_disk_that_turns_read_only(
+async def test_a_read_only_disk(
     disk: Path, idle_agent: Agent, go_loadtest: Callable[..., Path], which: str
 ) -> None:
-    """Also while nothing runs /health says so, and nothing new is taken; later all is as before."""
+    """With a read-only disk /health reports it and requests are rejected, until it is writable."""
     place = disk / which.strip("-")
     if which == "--state":
         idle_agent.state = place
@@ -166,7 +163,7 @@ async def test_a_disk_that_turns_read_only(
     idle_agent.options[which] = str(place)
     await idle_agent.start()
     loadtest = await idle_agent.upload(go_loadtest("counter", count=10))
-    # Open for writing the file system would not become read-only: a bind mount can.
+    # A file system with open files cannot be remounted read-only, but a bind mount can.
     subprocess.run(["mount", "--bind", str(place), str(place)], check=True)
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", str(place)], check=True)

@@ -1,7 +1,7 @@
-"""The container image's layout and its start, in namespaces of the kernel: no engine is needed.
+"""The container image's layout and start, in kernel namespaces instead of a container engine.
 
-/opt/golo-agent, the directories and the user are made as etc/Dockerfile makes them, and its own
-ENTRYPOINT and HEALTHCHECK are run, with another Python of Debian in place of the image's.
+/opt/golo-agent, the directories and the user are made as in etc/Dockerfile, whose ENTRYPOINT and
+HEALTHCHECK are run with the system's Python.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.full
 DOCKERFILE = (ROOT / "etc" / "Dockerfile").read_text(encoding="utf-8")
 SECRET = "/run/secrets/golo-agent-token"
 TOKEN = "a-token-of-the-test"
-# An address of the container as other hosts reach it by -p.
+# An address of the container that is not loopback, as for -p.
 OUTSIDE = "10.81.81.81"
 START_SECONDS, STOP_SECONDS = 60, 40
 
@@ -74,7 +74,7 @@ def instruction(name: str) -> list[str]:
 
 @attrs.frozen
 class Container:
-    """A container under way, or one that has ended; `ready` tells whether jobs are taken."""
+    """A running or ended container; `ready` is whether the agent became ready."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -82,36 +82,36 @@ class Container:
 
     @property
     def printed(self) -> str:
-        """What it has printed so far."""
+        """Its output."""
         return self.log.read_text()
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in it, as root."""
+        """Run a command in the container as root."""
         enter = ["nsenter", f"--target={self.process.pid}", "--mount", "--net", "--wd=/"]
         return subprocess.run([*enter, *command], capture_output=True, text=True, check=False)
 
     def health(self, host: str, token: str = "") -> str:
-        """Return the status of GET /health, or 000 when nothing listens."""
+        """Return the status of GET /health, or 000 if nothing listens."""
         header = ["--header", f"Authorization: Bearer {token}"] if token else []
         url = f"http://{host}:8081/health"
         command = ["curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}"]
         return self.run(*command, *header, url).stdout
 
     def is_healthy(self) -> bool:
-        """Run the health check of the image, as its user."""
+        """Run the health check of the image as its user."""
         setpriv = ["setpriv", "--reuid", "10081", "--regid", "10081", "--clear-groups"]
         return self.run(*setpriv, *instruction("HEALTHCHECK")).returncode == 0
 
 
 @attrs.frozen
 class Image:
-    """What the image has in /opt."""
+    """The content of /opt in the image."""
 
     opt: Path
 
     @contextmanager
     def run(self, *options: str, setup: str = "") -> Iterator[Container]:
-        """Run it until it is ready or has ended; end it in order."""
+        """Run a container until it is ready or has ended; stop it in the end."""
         notify_path = self.opt / "notify"
         notify_path.unlink(missing_ok=True)
         log_path = self.opt / "log"
@@ -135,7 +135,7 @@ class Image:
 
 
 def _is_ready(notify: socket.socket, process: subprocess.Popen[bytes]) -> bool:
-    """Wait until the agent is ready or has ended."""
+    """Return whether the agent became ready; False if it ended."""
     ended = os.pidfd_open(process.pid)
     try:
         while notify in select.select([notify, ended], [], [], START_SECONDS)[0]:
@@ -149,7 +149,7 @@ def _is_ready(notify: socket.socket, process: subprocess.Popen[bytes]) -> bool:
 
 @pytest.fixture(scope="module")
 def image(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """Make /opt as the Dockerfile makes it."""
+    """Make /opt as the Dockerfile does."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount what a container has")
     tools = ["curl", "ip", "nsenter", "setpriv", "unshare"]
@@ -165,8 +165,8 @@ def image(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Image:
     return Image(opt)
 
 
-def test_with_a_token_it_is_reached_from_outside(image: Image) -> None:
-    """A mounted token is enough: -p reaches it, the health check passes, a load test runs."""
+def test_with_a_token(image: Image) -> None:
+    """With a mounted token the agent is reachable, healthy, and runs a load test."""
     with image.run("--allow-from", f"{OUTSIDE}/32", setup=MOUNT_TOKEN) as container:
         assert container.ready, container.printed
         assert container.health(OUTSIDE, TOKEN) == "200"
@@ -178,8 +178,8 @@ def test_with_a_token_it_is_reached_from_outside(image: Image) -> None:
         assert ran.returncode == 0, f"{ran.stderr}\n{container.printed}"
 
 
-def test_without_a_token_it_is_closed_and_says_how_to_open_it(image: Image) -> None:
-    """The agent runs, for the container alone, and names what to mount."""
+def test_without_a_token(image: Image) -> None:
+    """Without a token the agent listens on the container's loopback, and logs what to mount."""
     with image.run() as container:
         assert container.ready, container.printed
         assert f"mount a token at {SECRET}" in container.printed
@@ -188,15 +188,15 @@ def test_without_a_token_it_is_closed_and_says_how_to_open_it(image: Image) -> N
         assert container.is_healthy()
 
 
-def test_no_token_can_be_spelled_out(image: Image) -> None:
-    """Then everyone reaches it."""
+def test_no_auth(image: Image) -> None:
+    """--no-auth makes the agent reachable without a token."""
     with image.run("--no-auth") as container:
         assert container.ready, container.printed
         assert container.health(OUTSIDE) == "200"
 
 
-def test_a_listener_that_is_given_is_the_only_one(image: Image) -> None:
-    """The token is asked for there, too."""
+def test_another_listener(image: Image) -> None:
+    """--listen replaces the default listener, and requires the token too."""
     with image.run("--listen=tcp:8082:interface=0.0.0.0", setup=MOUNT_TOKEN) as container:
         assert container.ready, container.printed
         assert container.health("127.0.0.1") == "000"
@@ -213,7 +213,7 @@ def test_a_listener_that_is_given_is_the_only_one(image: Image) -> None:
     ],
     ids=["logs", "state", "token"],
 )
-def test_a_mount_that_belongs_to_root_ends_the_start(image: Image, setup: str, path: str) -> None:
+def test_a_mount_of_root(image: Image, setup: str, path: str) -> None:
     """One line names the option, the path and the reason; the exit code is 1."""
     with image.run(setup=setup) as container:
         assert not container.ready
@@ -223,8 +223,8 @@ def test_a_mount_that_belongs_to_root_ends_the_start(image: Image, setup: str, p
         assert "Permission denied" in lines[-1]
 
 
-def test_it_prints_its_version(image: Image) -> None:
-    """Options go to the agent, whatever they are."""
+def test_version(image: Image) -> None:
+    """Options of the container are those of the agent."""
     with image.run("--version", setup=MOUNT_TOKEN) as container:
         assert container.process.returncode == 0
         assert re.fullmatch(r"golo-agent \d+\.\d+\.\d+\n", container.printed)

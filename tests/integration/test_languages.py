@@ -1,4 +1,4 @@
-"""Load tests in any language run to their end, and none gets a signal before it."""
+"""Load tests in any language run for their duration and get SIGTERM at its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import goloagent
 
 SECONDS = 3
 
-# Prints 100 results and notes its signals as tests/loadtests/counter does.
+# Prints 100 results and notes its signals like tests/loadtests/counter.
 PYTHON = """
 import os, signal, socket, sys, time
 sys.path.insert(0, {checkout!r})
@@ -46,8 +46,8 @@ while True:
 """
 
 
-async def runs_to_its_end(agent: Agent, collector: Collector, loadtest: Path) -> None:
-    """Run a load test that prints 100 results and notes its signals: SIGTERM alone, at the end."""
+async def check_run(agent: Agent, collector: Collector, loadtest: Path) -> None:
+    """Run a load test of 100 results; its only signal is SIGTERM at the end."""
     job_id = await agent.queue("language", loadtest, duration=SECONDS)
     job = await agent.settled(job_id)
     assert job["state"] == "finished", job
@@ -61,14 +61,14 @@ async def runs_to_its_end(agent: Agent, collector: Collector, loadtest: Path) ->
 @pytest_twisted.ensureDeferred
 async def test_go(agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]) -> None:
     """A Go program."""
-    await runs_to_its_end(agent, collector, go_loadtest("counter", count=100))
+    await check_run(agent, collector, go_loadtest("counter", count=100))
 
 
 @pytest_twisted.ensureDeferred
 async def test_python(agent: Agent, collector: Collector, script: Callable[..., Path]) -> None:
-    """A Python script, with this project's own server side of net/rpc."""
+    """A Python script with this project's net/rpc server."""
     checkout = str(Path(goloagent.__file__).parents[1])
-    await runs_to_its_end(agent, collector, script(PYTHON.format(checkout=checkout)))
+    await check_run(agent, collector, script(PYTHON.format(checkout=checkout)))
 
 
 @pytest_twisted.ensureDeferred
@@ -81,4 +81,4 @@ async def test_started_by_a_shell(
     """A shell script that starts the load test as a child and waits for it."""
     child = go_loadtest("counter", count=100)
     wrapper = script(f"'{child}'\necho \"it ended with $?\" >&2\n", "/bin/sh")
-    await runs_to_its_end(agent, collector, wrapper)
+    await check_run(agent, collector, wrapper)

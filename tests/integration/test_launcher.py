@@ -1,4 +1,4 @@
-"""What the launcher makes of a process before it becomes a load test, in real processes."""
+"""The launcher's effects on real processes before they execute a load test."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from goloagent.sandbox.isolation import IsolationBackend
 from goloagent.sandbox.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.sandbox.session_leader import Leader
 
-# A load test that tells what it is.
-TELL = """\
+# A load test that reports its own state.
+REPORT = """\
 import json, os, resource, signal
 status = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read().splitlines())
 listed = [int(fd) for fd in os.listdir("/proc/self/fd")]  # and the listing's own, closed by now
@@ -50,8 +50,8 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 USUAL = Path(__file__).parents[1] / "loadtests" / "usual.py"
 
 
-class Seen(Watcher):
-    """Keeps what a load test printed and how it ended; `over` fires then."""
+class Recorder(Watcher):
+    """Records the output and exit of a load test; `over` fires at its end."""
 
     def __init__(self) -> None:
         self.is_launched = False
@@ -59,7 +59,7 @@ class Seen(Watcher):
         self.out = self.err = b""
         self.exit: tuple[int | None, int | None] | None = None
         self.launching: Deferred[None] = Deferred()
-        self.over: Deferred[Seen] = Deferred()
+        self.over: Deferred[Recorder] = Deferred()
 
     def launched(self) -> None:
         self.is_launched = True
@@ -82,7 +82,7 @@ class Seen(Watcher):
 
 
 class Launch:
-    """Launches scripts in a directory of their own."""
+    """Launches scripts in a directory."""
 
     def __init__(self, directory: Path, isolation: IsolationBackend) -> None:
         self.directory = directory
@@ -94,14 +94,14 @@ class Launch:
         user: str | None = None,
         interpreter: str = sys.executable,
         closed: Path | None = None,
-    ) -> Seen:
+    ) -> Recorder:
         """Launch a script with `text`."""
         from twisted.internet import reactor
 
         path = self.directory / "loadtest"
         path.write_text(f"#!{interpreter}\n{text}", encoding="utf-8")
         path.chmod(0o755)
-        seen = Seen()
+        recorder = Recorder()
         program = Program(
             path,
             self.directory,
@@ -111,58 +111,62 @@ class Launch:
             self.isolation,
             None if closed is None else {"paths": [str(closed)], "readable": []},
         )
-        self.process: LoadTestProcess = spawn(reactor, program, seen)
-        return seen
+        self.process: LoadTestProcess = spawn(reactor, program, recorder)
+        return recorder
 
     def clear(self) -> None:
-        """Have nothing be left."""
+        """End all processes."""
         self.isolation.clear(self.directory.name)
 
-    async def tell(self) -> dict[str, Any]:
-        """Launch a load test that tells what it is."""
-        seen = await self.start(TELL).over
-        assert (seen.is_launched, seen.exit, seen.err) == (True, (0, None), b""), vars(seen)
-        told: dict[str, Any] = json.loads(seen.out)
-        return told
+    async def report_of_load_test(self) -> dict[str, Any]:
+        """Launch a load test that reports its own state."""
+        recorder = await self.start(REPORT).over
+        assert (recorder.is_launched, recorder.exit, recorder.err) == (True, (0, None), b""), vars(
+            recorder
+        )
+        report: dict[str, Any] = json.loads(recorder.out)
+        return report
 
 
 @pytest.fixture
 def launch(tmp_path: Path, isolation: IsolationBackend) -> Iterator[Launch]:
-    """Launch load tests in this test's directory."""
+    """Launch load tests in the test's directory."""
     launch = Launch(tmp_path, isolation)
     yield launch
     launch.clear()
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_a_load_test_is(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session and group of its own, no descriptors or privileges to gain, bounded, in its room.
+async def test_the_environment_of_a_load_test(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load test has its own session and group, no extra descriptors or privileges, and limits.
 
-    All of that also when the agent has descriptors and variables that children inherit.
+    This holds also if the agent has inheritable descriptors and variables.
     """
     monkeypatch.setenv("GOLO_SECRET", "token")
     inheritable = os.open(os.devnull, os.O_RDONLY)
     os.set_inheritable(inheritable, True)
     try:
-        told = await launch.tell()
+        report = await launch.report_of_load_test()
     finally:
         os.close(inheritable)
-    assert told["pid"] == told["sid"] == told["pgid"]
-    assert told["fds"] == [0, 1, 2]
-    assert told["stdin"] == os.devnull
-    assert told["no_new_privs"] == "1"
-    assert told["core"] == [0, 0]
+    assert report["pid"] == report["sid"] == report["pgid"]
+    assert report["fds"] == [0, 1, 2]
+    assert report["stdin"] == os.devnull
+    assert report["no_new_privs"] == "1"
+    assert report["core"] == [0, 0]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    assert told["nofile"] == [hard, hard]
-    # So that the kernel ends the load test, and neither the agent nor what keeps the load test.
+    assert report["nofile"] == [hard, hard]
+    # The kernel kills the load test first when memory runs out.
     ours = int(Path("/proc/self/oom_score_adj").read_text())
-    assert told["oom"] == min(1000, max(0, ours) + 500) > ours
-    assert told["umask"] == 0o077
-    assert told["cwd"] == str(launch.directory)
+    assert report["oom"] == min(1000, max(0, ours) + 500) > ours
+    assert report["umask"] == 0o077
+    assert report["cwd"] == str(launch.directory)
     passed_on = {n: os.environ[n] for n in ("PATH", "LANG", "LC_ALL", "TZ") if n in os.environ}
-    # Python sets LC_CTYPE for itself where no locale is set.
-    told["environ"].pop("LC_CTYPE", None)
-    assert told["environ"] == passed_on | {
+    # Python sets LC_CTYPE without a locale.
+    report["environ"].pop("LC_CTYPE", None)
+    assert report["environ"] == passed_on | {
         "GOLO_RPC_ADDR": "127.0.0.1:9999",
         "GOLO_JOB": "state/job",
         "PYTHONUNBUFFERED": "1",
@@ -172,86 +176,92 @@ async def test_what_a_load_test_is(launch: Launch, monkeypatch: pytest.MonkeyPat
 
 
 @pytest_twisted.ensureDeferred
-async def test_signals_are_as_new(launch: Launch) -> None:
-    """Whatever the agent blocks or ignores, a load test starts with nothing blocked or ignored."""
+async def test_signals_are_reset(launch: Launch) -> None:
+    """A load test starts with no signal blocked or ignored, although the agent has some."""
     numbers = (signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
     try:
-        seen = launch.start("exec grep -E '^Sig(Blk|Ign)' /proc/self/status\n", None, "/bin/sh")
+        recorder = launch.start("exec grep -E '^Sig(Blk|Ign)' /proc/self/status\n", None, "/bin/sh")
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, disposition in before.items():
             signal.signal(number, disposition)
-    await seen.over
-    masks = {name: int(bits, 16) for name, bits in (line.split() for line in seen.out.splitlines())}
-    ours = sum(1 << number - 1 for number in signal.valid_signals())  # two are the C library's
+    await recorder.over
+    masks = {
+        name: int(bits, 16) for name, bits in (line.split() for line in recorder.out.splitlines())
+    }
+    ours = sum(1 << number - 1 for number in signal.valid_signals())  # two belong to the C library
     assert {name: bits & ours for name, bits in masks.items()} == {b"SigBlk:": 0, b"SigIgn:": 0}
 
 
 @pytest_twisted.ensureDeferred
 async def test_sigpipe_ends_a_pipeline(launch: Launch) -> None:
-    """A shell's pipeline ends as anywhere else, by SIGPIPE and without complaint."""
-    seen = await launch.start("yes | head -n 1\n", None, "/bin/sh").over
-    assert (seen.out, seen.err, seen.exit) == (b"y\n", b"", (0, None))
+    """A shell's pipeline ends by SIGPIPE without an error."""
+    recorder = await launch.start("yes | head -n 1\n", None, "/bin/sh").over
+    assert (recorder.out, recorder.err, recorder.exit) == (b"y\n", b"", (0, None))
 
 
 @pytest_twisted.ensureDeferred
 async def test_exec_fails(launch: Launch) -> None:
-    """The system's reason comes with its number and the file that it means, before the exit."""
-    seen = await launch.start("", None, "/nonexistent/interpreter").over
+    """A failed exec is reported with the errno and the file, before the exit."""
+    recorder = await launch.start("", None, "/nonexistent/interpreter").over
     why = f"its interpreter /nonexistent/interpreter: {os.strerror(errno.ENOENT)}"
     reason = f"{os.strerror(errno.ENOENT)}: {why}"
-    assert seen.failure == f"exec: {reason} (errno {errno.ENOENT})"
-    assert (seen.is_launched, seen.exit, seen.err) == (False, (launcher.FAILED, None), b"")
+    assert recorder.failure == f"exec: {reason} (errno {errno.ENOENT})"
+    assert (recorder.is_launched, recorder.exit, recorder.err) == (
+        False,
+        (launcher.FAILED, None),
+        b"",
+    )
 
 
 @pytest_twisted.ensureDeferred
 async def test_an_unknown_user(launch: Launch) -> None:
-    """What fails before the exec is told with its step, and nothing is executed."""
-    seen = await launch.start("print('ran')", "no-such-user").over
-    assert seen.failure is not None
-    assert seen.failure.startswith("become user no-such-user: ")
-    assert seen.out == b""
+    """A failure before the exec is reported with its step, and nothing is executed."""
+    recorder = await launch.start("print('ran')", "no-such-user").over
+    assert recorder.failure is not None
+    assert recorder.failure.startswith("become user no-such-user: ")
+    assert recorder.out == b""
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_closed_path_that_leads_nowhere(launch: Launch, tmp_path: Path) -> None:
-    """What nobody has thought of is told, too, and is no load test that has ended."""
+async def test_an_unexpected_failure(launch: Launch, tmp_path: Path) -> None:
+    """An unexpected failure is reported too, and is not the end of a load test."""
     (tmp_path / "link").symlink_to(tmp_path / "link")
-    seen = await launch.start("print('ran')", closed=tmp_path / "link").over
-    assert seen.failure is not None
-    assert "keep from what is closed: " in seen.failure
-    assert (seen.is_launched, seen.out, seen.err) == (False, b"", b"")
+    recorder = await launch.start("print('ran')", closed=tmp_path / "link").over
+    assert recorder.failure is not None
+    assert "keep from what is closed: " in recorder.failure
+    assert (recorder.is_launched, recorder.out, recorder.err) == (False, b"", b"")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest_twisted.ensureDeferred
 async def test_another_user(isolation: IsolationBackend) -> None:
-    """A load test of a root agent is nobody, in no other group, with no capability.
+    """A load test of root's agent runs as `nobody` without groups and capabilities.
 
-    What it prints to is its own, to be opened once more.
+    It owns its output and can reopen it.
     """
     nobody = pwd.getpwnam("nobody")
-    with tempfile.TemporaryDirectory() as directory:  # pytest's own lies where only root gets to
+    with tempfile.TemporaryDirectory() as directory:  # pytest's directory is closed to other users
         os.chown(directory, nobody.pw_uid, nobody.pw_gid)
         text = "id -u; id -g; id -G; grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status\n"
         text += "echo by name > /dev/stdout\necho by name > /dev/stderr\n"
         launch = Launch(Path(directory), isolation)
-        seen = await launch.start(text, "nobody", "/bin/sh").over
+        recorder = await launch.start(text, "nobody", "/bin/sh").over
         launch.clear()
-    lines = seen.out.decode().split("\n")
-    assert lines[:3] == [str(nobody.pw_uid), str(nobody.pw_gid), str(nobody.pw_gid)], vars(seen)
+    lines = recorder.out.decode().split("\n")
+    assert lines[:3] == [str(nobody.pw_uid), str(nobody.pw_gid), str(nobody.pw_gid)], vars(recorder)
     assert [int(line.split()[1], 16) for line in lines[3:-2]] == [0, 0, 0, 0]
-    assert (lines[-2], seen.err) == ("by name", b"by name\n")
+    assert (lines[-2], recorder.err) == ("by name", b"by name\n")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest_twisted.ensureDeferred
-async def test_a_load_test_leaves_tasks_to_the_agent(
+async def test_tasks_are_limited(
     isolation: IsolationBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fork bomb comes to a limit of its own; where that is used up elsewhere there is none."""
+    """A fork bomb reaches its own limit on tasks, unless the user has none left."""
     bomb = """import os, resource, time
 started = 0
 try:
@@ -265,7 +275,7 @@ except BlockingIOError:
 print(started, resource.getrlimit(resource.RLIMIT_NPROC)[0], flush=True)
 """
     if not os.access(SYSTEM_PYTHON, os.X_OK):
-        pytest.skip(f"there is no {SYSTEM_PYTHON}, for one that nobody may run")
+        pytest.skip(f"there is no {SYSTEM_PYTHON}")
     nobody = pwd.getpwnam("nobody")
     before = _tasks_of(nobody.pw_uid)
     for limit in (before + 40, 1):
@@ -273,22 +283,22 @@ print(started, resource.getrlimit(resource.RLIMIT_NPROC)[0], flush=True)
         with tempfile.TemporaryDirectory() as directory:
             os.chown(directory, nobody.pw_uid, nobody.pw_gid)
             launch = Launch(Path(directory), isolation)
-            seen = launch.start(bomb, "nobody", SYSTEM_PYTHON)
-            while b"\n" not in seen.out and seen.exit is None:
-                await _moment()
+            recorder = launch.start(bomb, "nobody", SYSTEM_PYTHON)
+            while b"\n" not in recorder.out and recorder.exit is None:
+                await _next_turn()
             launch.process.kill()
-            await seen.over
+            await recorder.over
             launch.clear()
-        assert seen.out, vars(seen)
-        started, in_force = map(int, seen.out.split())
+        assert recorder.out, vars(recorder)
+        started, in_force = map(int, recorder.out.split())
         if limit > 1:
             assert (in_force, started <= 40) == (limit, True)
-        else:  # not even one more could be started
+        else:  # no task could be started
             assert (in_force > limit, started) == (True, 200)
 
 
 def _tasks_of(uid: int) -> int:
-    """Return how many tasks a user has, as far as they show."""
+    """Return the number of tasks of a user in /proc."""
     count = 0
     for tasks in Path("/proc").glob("[0-9]*/task"):
         try:
@@ -299,7 +309,7 @@ def _tasks_of(uid: int) -> int:
     return count
 
 
-async def _moment() -> None:
+async def _next_turn() -> None:
     from twisted.internet import reactor, task
 
     await task.deferLater(reactor, 0.01)
@@ -310,7 +320,7 @@ async def _moment() -> None:
 def test_a_group_is_signalled_after_its_leaders_end(
     reaped: bool, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The members are reached by the kernel's hold of the group, or by their mark."""
+    """The members of a group are signalled after the end of its leader."""
     if by == "number":
 
         def none_left(_: int) -> int:
@@ -347,38 +357,38 @@ def test_a_group_is_signalled_after_its_leaders_end(
 
 @pytest_twisted.ensureDeferred
 async def test_sigterm_reaches_grandchildren(launch: Launch) -> None:
-    """One signal ends all that the load test has started, and so its pipes are closed."""
-    seen = launch.start("sleep 600 & sleep 600\n", None, "/bin/sh")
-    await seen.launching
+    """One signal ends all processes that the load test has started, and closes its pipes."""
+    recorder = launch.start("sleep 600 & sleep 600\n", None, "/bin/sh")
+    await recorder.launching
     launch.process.terminate()
-    await seen.over
-    assert seen.exit == (None, signal.SIGTERM)
+    await recorder.over
+    assert recorder.exit == (None, signal.SIGTERM)
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_is_beside_what_is_closed(launch: Launch, tmp_path: Path) -> None:
-    """A load test does as before all that it did, but for reading what lies beside its directory.
+async def test_with_landlock(launch: Launch, tmp_path: Path) -> None:
+    """With Landlock a load test works as without, but cannot read files next to its directory.
 
-    Its signals reach what it has started, and the agent's reach it.
+    It can signal its own processes, and the agent can signal it.
     """
     try:
         landlock.abi()
     except OSError as error:
-        print(f"no Landlock is to be had here: {error}")
-        pytest.skip(f"no Landlock is to be had here: {error}")
+        print(f"no Landlock here: {error}")
+        pytest.skip(f"no Landlock here: {error}")
     launch.directory = tmp_path / "job"
     launch.directory.mkdir()
     (tmp_path / "closed").write_text("secret")
-    seen = await launch.start(USUAL.read_text(), closed=tmp_path).over
-    assert (seen.failure, seen.err) == (None, b"by a script\n")
-    assert seen.out == b"symlink\nall but what is closed\n"
-    assert seen.exit == (None, signal.SIGTERM)
+    recorder = await launch.start(USUAL.read_text(), closed=tmp_path).over
+    assert (recorder.failure, recorder.err) == (None, b"by a script\n")
+    assert recorder.out == b"symlink\nall but what is closed\n"
+    assert recorder.exit == (None, signal.SIGTERM)
     launch.clear()
-    seen = launch.start("exec sleep 600\n", None, "/bin/sh", closed=tmp_path)
-    await seen.launching
+    recorder = launch.start("exec sleep 600\n", None, "/bin/sh", closed=tmp_path)
+    await recorder.launching
     launch.process.terminate()
-    await seen.over
-    assert seen.exit == (None, signal.SIGTERM)
+    await recorder.over
+    assert recorder.exit == (None, signal.SIGTERM)
 
 
 def plan(program: Path, agent: int) -> str:
@@ -411,14 +421,14 @@ def script(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def test_a_lower_limit_stays(script: Callable[[str], Path]) -> None:
-    """A limit on file sizes that the agent itself lives under is kept and prevents no launch."""
+    """A lower limit on file sizes of the agent is kept and prevents no launch."""
     limited = (
         "import os, resource, sys\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 26, 1 << 26))\n"
         "os.dup2(2, 3)\n"
         "os.execv(sys.executable, [sys.executable, '-I', '-S', *sys.argv[1:]])\n"
     )
-    arguments = [launcher.__file__, plan(script(f"#!{sys.executable}\n{TELL}"), os.getpid())]
+    arguments = [launcher.__file__, plan(script(f"#!{sys.executable}\n{REPORT}"), os.getpid())]
     ended = subprocess.run(
         [sys.executable, "-c", limited, *arguments], capture_output=True, timeout=30, check=True
     )
@@ -426,7 +436,7 @@ def test_a_lower_limit_stays(script: Callable[[str], Path]) -> None:
 
 
 def test_ends_with_the_agent(script: Callable[[str], Path]) -> None:
-    """A load test is killed with the agent, even when that has no time to see to it."""
+    """A load test is killed with the agent, even if the agent is killed by SIGKILL."""
     agent = (
         "import os, subprocess, sys\n"
         "os.dup2(2, 3)\n"
@@ -444,13 +454,13 @@ def test_ends_with_the_agent(script: Callable[[str], Path]) -> None:
         assert parent.stdout.readline() == launcher.EXECUTING
         assert parent.stdout.readline() == b"ready\n"
         parent.kill()
-        # The load test holds the pipe for as long as it lives.
+        # The load test has the pipe open as long as it runs.
         assert select.select([parent.stdout], [], [], 10)[0], "the load test lives on"
         assert parent.stdout.read() == b""
 
 
-def test_the_agent_is_gone_already(script: Callable[[str], Path]) -> None:
-    """A launcher whose agent ended before it could ask for a signal executes nothing."""
+def test_the_agent_has_ended_already(script: Callable[[str], Path]) -> None:
+    """A launcher whose agent has ended already executes nothing."""
     redirected = ["/bin/sh", "-c", 'exec "$@" 3>&2', "sh"]
     arguments = [launcher.__file__, plan(script("#!/bin/sh\necho ran\n"), os.getpid() + 1)]
     ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""Every kind of endpoint that --listen accepts is listened on, or refused in one sentence."""
+"""Every endpoint of --listen is listened on, or refused in one sentence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Listen = Callable[[str], Any]
 
 @pytest_twisted.async_yield_fixture
 async def listening() -> AsyncIterator[Listen]:
-    """Return what listens on one endpoint until the test ends, and gives its address."""
+    """Return a function that listens on an endpoint and returns its address."""
     from twisted.internet import reactor
 
     ports: list[Any] = []
@@ -40,7 +40,7 @@ async def listening() -> AsyncIterator[Listen]:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """Return a directory with a certificate, its key, another key and no PEM at all."""
+    """Return a directory with a certificate, its key, another key and a file that is not PEM."""
     authority = Authority()
     certificate, key = authority.certify("localhost")
     (tmp_path / "cert.pem").write_bytes(certificate)
@@ -69,7 +69,7 @@ def files(tmp_path: Path) -> Path:
     ],
 )
 @pytest_twisted.ensureDeferred
-async def test_what_is_accepted_is_reached(
+async def test_accepted_endpoints(
     listening: Listen, files: Path, description: str, client: str
 ) -> None:
     """A client connects to each kind of listener."""
@@ -94,10 +94,8 @@ async def test_what_is_accepted_is_reached(
         ("systemd:domain=INET:name=http", "systemd passes no such socket"),
     ],
 )
-def test_what_is_not_to_be_had_is_named(
-    listening: Listen, files: Path, description: str, says: str
-) -> None:
-    """One sentence has the option, what is wrong, and the file if it is one's."""
+def test_unavailable_endpoints(listening: Listen, files: Path, description: str, says: str) -> None:
+    """The sentence has the option, the reason, and the file if one is the reason."""
     with pytest.raises(StartupError, match=r"^--listen ") as wrong:
         listening(description.format(files=files))
     assert says.format(files=files) in str(wrong.value)

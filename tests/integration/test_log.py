@@ -1,4 +1,4 @@
-"""The agent's log reads as sentences, and says what an operator looks for."""
+"""The agent's log is readable for operators."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from peers.ports import free_port
 import goloagent
 
 CHECKOUT = Path(goloagent.__file__).parents[1]
-INSIDES = r"object at 0x|factory|None|Cause\(|JobSpec\(|State\.|Address\(|\[<|Failure instance"
+INTERNALS = (
+    r"object at 0x|factory|None|FailureReason\(|JobSpec\(|State\.|Address\(|\[<|Failure instance"
+)
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_log_of_two_lives(
+async def test_the_log_across_a_restart(
     idle_agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:
-    """It names version, page and directories, each job from its queueing to its end or recovery.
+    """It has version, page and directories, and each job's queueing, start and end or recovery.
 
-    The collector is down, so that delivery and the load test's port are tried many times.
+    The collector is down, so delivery is retried many times.
     """
     agent = idle_agent
     agent.options["--collector"] = f"http://127.0.0.1:{free_port()}"
@@ -56,11 +58,11 @@ async def test_the_log_of_two_lives(
         rf"recovered job {second}, which is interrupted \(agent-restart: .+\): .+ are pending\n",
         log,
     )
-    assert re.findall(rf"^.*(?:{INSIDES}).*$", log, re.M) == []
+    assert re.findall(rf"^.*(?:{INTERNALS}).*$", log, re.M) == []
 
 
 def test_the_module_is_the_same_program() -> None:
-    """``python -m goloagent`` takes the agent's options."""
+    """``python -m goloagent`` accepts the agent's options."""
     done = subprocess.run(
         [sys.executable, "-m", "goloagent", "--version"],
         cwd=CHECKOUT,

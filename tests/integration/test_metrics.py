@@ -1,4 +1,4 @@
-"""Metrics of a real agent: by the rules, true, and never going back."""
+"""The metrics of a real agent follow Prometheus's rules, agree with the API, and never decrease."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def scraped(agent: Agent) -> dict[str, float]:
 
 
 async def promtool(*arguments: str, stdin: bytes = b"") -> None:
-    """Assert that promtool finds nothing wrong; skip where there is none."""
+    """Assert that promtool finds no fault; skip without promtool."""
     from twisted.internet import reactor
 
     program = shutil.which("promtool")
@@ -40,8 +40,8 @@ async def promtool(*arguments: str, stdin: bytes = b"") -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_totals_go_on_from_job_to_job(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
-    """After each job the totals are the sums of all jobs' accounts, and the gauges are at rest."""
+async def test_counters_are_sums_of_jobs(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+    """After each job the counters are the sums of all jobs, and the gauges are at rest."""
     binary = await agent.upload(go_loadtest("counter", count=500, spoil="yes"))
     sums: dict[str, int] = {}
     for number in range(1, 3):
@@ -67,10 +67,10 @@ async def test_totals_go_on_from_job_to_job(agent: Agent, go_loadtest: Callable[
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_lag_grows_in_an_outage_and_ends_with_it(
+async def test_the_lag_of_an_outage(
     agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:
-    """What the collector does not take shows as pending, in bytes, in seconds and as a state."""
+    """Undelivered results show as pending, in bytes, in seconds and as a state."""
     from twisted.internet import reactor
 
     collector.answer = lambda push: 503
@@ -83,7 +83,7 @@ async def test_the_lag_grows_in_an_outage_and_ends_with_it(
     assert found["golo_agent_delivery_lag_bytes"] == log
     assert found['golo_agent_delivery_state{state="retrying"}'] == 1
     assert found['golo_agent_pushes_total{outcome="retry"}'] > 0
-    # A new life begins its counters anew, and knows of the lag.
+    # After a restart counters begin at 0, and the lag continues.
     await agent.kill()
     await agent.start()
     while (found := await scraped(agent))["golo_agent_results_pending"] < 400:
@@ -100,10 +100,10 @@ async def test_the_lag_grows_in_an_outage_and_ends_with_it(
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_a_kill_interrupted_is_counted(
+async def test_an_interrupted_job_is_counted_once(
     agent: Agent, go_loadtest: Callable[..., Path]
 ) -> None:
-    """The life after a kill counts the job that ended by it; the one after that does not."""
+    """The start after a kill counts the interrupted job; the next one does not."""
     job_id = await agent.queue("shop", go_loadtest("counter", count=10**9), duration=60)
     await agent.reached(job_id, "running")
     await agent.kill()
@@ -116,15 +116,15 @@ async def test_what_a_kill_interrupted_is_counted(
 
 
 @pytest_twisted.ensureDeferred
-async def test_promtool_finds_nothing(agent: Agent) -> None:
-    """`promtool check metrics` has no complaint about the exposition."""
+async def test_promtool(agent: Agent) -> None:
+    """`promtool check metrics` accepts the exposition."""
     answer = await agent.request("GET", "/metrics")
     await promtool("check", "metrics", stdin=answer.text.encode())
 
 
 @pytest_twisted.ensureDeferred
 async def test_the_alerts_of_the_docs_are_rules(tmp_path: Path) -> None:
-    """`promtool check rules` takes the example of docs/operations.md."""
+    """`promtool check rules` accepts the example of docs/operations.md."""
     blocks = re.findall(r"```yaml\n# rules\n(.*?)```", OPERATIONS.read_text(), re.DOTALL)
     assert len(blocks) == 1
     (tmp_path / "rules.yml").write_text(blocks[0])
@@ -133,7 +133,7 @@ async def test_the_alerts_of_the_docs_are_rules(tmp_path: Path) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_every_metric_is_in_the_docs(agent: Agent) -> None:
-    """docs/operations.md has a row for each metric that a real agent exposes, and no other."""
+    """docs/operations.md has a row for each metric of a real agent, and no other."""
     text = (await agent.request("GET", "/metrics")).text
     exposed = set(re.findall(r"^# TYPE (golo_agent_\w+)", text, re.MULTILINE))
     rows = re.findall(r"^\| `(golo_agent_\w+)", OPERATIONS.read_text(), re.MULTILINE)
@@ -141,7 +141,7 @@ async def test_every_metric_is_in_the_docs(agent: Agent) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_health_tells_the_protections(idle_agent: Agent, tmp_path: Path) -> None:
+async def test_protections_in_health(idle_agent: Agent, tmp_path: Path) -> None:
     """The protections are those of the options."""
     (tmp_path / "token").write_text("secret")
     idle_agent.options |= {"--token-file": str(tmp_path / "token"), "--min-free": "5MiB"}

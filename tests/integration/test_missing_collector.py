@@ -1,4 +1,4 @@
-"""A collector that is missing is not missed: the log, /health and the page name it and say why."""
+"""A missing collector is named with the reason in the log, in /health and on the page."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 
 async def health(agent: Agent) -> dict[str, Any]:
-    """Return what /health says of the collector."""
+    """Return the collector of /health."""
     collector: dict[str, Any] = (await agent.request("GET", "/health")).json["collector"]
     return collector
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_reachable_collector_is_logged(agent: Agent, collector: Collector) -> None:
-    """One line at the start has its address; no push is made for it."""
+    """The start logs its address in one line, without a push."""
     await until(lambda: f"collector {collector.url}: reachable" in agent.log)
-    told = await health(agent)
-    assert (told["url"], told["state"], told["pending"]) == (collector.url, "ok", 0)
+    status = await health(agent)
+    assert (status["url"], status["state"], status["pending"]) == (collector.url, "ok", 0)
     assert collector.pushes == []
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_missing_collector_is_logged_shown_and_remembered(
+async def test_a_missing_collector(
     idle_agent: Agent, collector: Collector, numbered: Notes
 ) -> None:
-    """At the start, while results wait, at the end, and when it is back."""
+    """The log reports it at the start, during a backlog, at the end, and when it is back."""
     await collector.close()
     await idle_agent.start()
     url = collector.url
@@ -46,24 +46,24 @@ async def test_a_missing_collector_is_logged_shown_and_remembered(
     await idle_agent.ended(job_id)
     pending = (await idle_agent.job(job_id))["results"]["pending"]
     assert pending > 0
-    told = await health(idle_agent)
-    assert (told["state"], told["pending"]) == ("retrying", pending)
-    assert told["last_error"] == "connection refused"
+    status = await health(idle_agent)
+    assert (status["state"], status["pending"]) == ("retrying", pending)
+    assert status["last_error"] == "connection refused"
     assert f"collector {url}: connection refused; delivery is retrying" in idle_agent.log
     assert await idle_agent.stop() == 0
     assert f"collector {url}: {pending} results are not delivered" in idle_agent.log
     collector.open()
     await idle_agent.start()
     await idle_agent.settled(job_id)
-    told = await health(idle_agent)
-    assert (told["state"], told["pending"], told["last_error"]) == ("ok", 0, None)
+    status = await health(idle_agent)
+    assert (status["state"], status["pending"], status["last_error"]) == ("ok", 0, None)
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_page_says_that_results_wait(
+async def test_the_page_shows_pending_results(
     idle_agent: Agent, collector: Collector, browser: Browser, numbered: Notes
 ) -> None:
-    """Whatever job is looked at: how many results, where to, and why."""
+    """The page shows the number of pending results, the URL and the reason for any job."""
     await collector.close()
     await idle_agent.start()
     job_id = await idle_agent.queue("shop", numbered.script(count=100), duration=1)
@@ -82,7 +82,7 @@ async def test_the_page_says_that_results_wait(
 
 @pytest_twisted.ensureDeferred
 async def test_a_proxy_is_logged(idle_agent: Agent, tmp_path: Path, monkeypatch: Any) -> None:
-    """That results go by a proxy, and which variable says so, is told at the start."""
+    """The start logs the proxy and the variable that sets it."""
     monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:9")
     idle_agent.options["--collector"] = "http://collector.example:8082"
     await idle_agent.start()
@@ -98,7 +98,7 @@ async def test_a_proxy_is_logged(idle_agent: Agent, tmp_path: Path, monkeypatch:
 async def test_without_a_collector_results_are_counted(
     idle_agent: Agent, collector: Collector, numbered: Notes
 ) -> None:
-    """Nothing waits, nothing is sent, and the log has it all, also after a restart."""
+    """Without a collector nothing is pending, and the log has all results, also after a restart."""
     idle_agent.options["--collector"] = "none"
     await idle_agent.start()
     job_id = await idle_agent.queue("shop", numbered.script(count=1000), duration=1)
@@ -106,8 +106,8 @@ async def test_without_a_collector_results_are_counted(
     assert job["results"]["valid"] == job["results"]["abandoned"] == 1000
     assert job["results"]["delivered"] == 0
     assert job["delivery"] == {"state": "none", "last_error": None, "retry_at": None}
-    told = await health(idle_agent)
-    assert (told["url"], told["state"], told["pending"]) == (None, "none", 0)
+    status = await health(idle_agent)
+    assert (status["url"], status["state"], status["pending"]) == (None, "none", 0)
     assert "results stay in the logs: --collector is none" in idle_agent.log
     stats = await idle_agent.request("GET", f"/jobs/{job_id}/stats")
     assert stats.json["results"] == 1000
@@ -120,10 +120,10 @@ async def test_without_a_collector_results_are_counted(
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_start_without_a_collector_drops_nothing(
+async def test_results_survive_a_start_without_a_collector(
     idle_agent: Agent, collector: Collector, numbered: Notes
 ) -> None:
-    """What waits for a collector is sent by the next start that names one."""
+    """Results that were pending are sent by the next start with a collector."""
     await collector.close()
     await idle_agent.start()
     job_id = await idle_agent.queue("shop", numbered.script(count=1000), duration=1)

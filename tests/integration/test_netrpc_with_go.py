@@ -1,4 +1,4 @@
-"""Our net/rpc against Go's own, over loopback sockets: each end in turn is ours."""
+"""The net/rpc client and server against Go's, over loopback."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Receive = Callable[[socket.socket], bytes]
 
 @pytest.fixture(scope="module")
 def peer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the built peer program."""
+    """Build the peer program."""
     return build(SOURCE, tmp_path_factory.mktemp("netrpc") / "netrpc_peer")
 
 
 @pytest.fixture(scope="module")
 def go_server(peer: Path) -> Iterator[tuple[str, int]]:
-    """Run Go's server; give its address."""
+    """Run Go's server; return its address."""
     with subprocess.Popen(
         [peer, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -47,13 +47,13 @@ def go_server(peer: Path) -> Iterator[tuple[str, int]]:
 
 @pytest.fixture
 def connection(go_server: tuple[str, int]) -> Iterator[socket.socket]:
-    """Give a connection to Go's server."""
+    """Return a connection to Go's server."""
     with socket.create_connection(go_server, timeout=TIMEOUT_SECONDS) as connected:
         yield connected
 
 
 def chunked(size: int) -> Receive:
-    """Receive at most `size` bytes at a time; nothing is the end, which no test expects."""
+    """Receive at most `size` bytes; fail at the end of the connection."""
 
     def receive(connection: socket.socket) -> bytes:
         data = connection.recv(size)
@@ -64,7 +64,7 @@ def chunked(size: int) -> Receive:
 
 
 def finish(client: Client, connection: socket.socket, receive: Receive) -> tuple[int, list[str]]:
-    """Receive until no call is outstanding; return how many succeeded and the others' errors."""
+    """Receive until no call is outstanding; return the number of successes, and the errors."""
     ok, errors = 0, []
     while client.in_flight:
         replies = client.receive(receive(connection))
@@ -73,18 +73,16 @@ def finish(client: Client, connection: socket.socket, receive: Receive) -> tuple
     return ok, errors
 
 
-def test_the_peer_has_many_shapes_of_reply() -> None:
-    """The list of methods, read from the Go source, is not empty by mistake."""
+def test_the_peer_has_many_reply_types() -> None:
+    """The list of methods from the Go source is not empty."""
     assert len(SHAPES) >= 24
     assert "Everything" in SHAPES
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 65536])
 @pytest.mark.parametrize("method", SHAPES)
-def test_a_reply_of_any_type_is_passed_over(
-    connection: socket.socket, method: str, chunk_bytes: int
-) -> None:
-    """Whatever type a Go method replies with, the call counts as good and the next one works."""
+def test_a_reply_of_any_type(connection: socket.socket, method: str, chunk_bytes: int) -> None:
+    """A call succeeds for any reply type of a Go method, and so does the next one."""
     client, receive = Client(), chunked(chunk_bytes)
     connection.sendall(client.calls(f"Server.{method}", 1))
     assert finish(client, connection, receive) == (1, [])
@@ -93,15 +91,15 @@ def test_a_reply_of_any_type_is_passed_over(
 
 
 def test_replies_of_all_types_share_a_connection(connection: socket.socket) -> None:
-    """Types learned from one reply serve the next, whatever the order of the calls."""
+    """Types learned from one reply serve the next, in any order of calls."""
     client = Client()
     methods = SHAPES + SHAPES[::-1]
     connection.sendall(b"".join(client.calls(f"Server.{method}", 3) for method in methods))
     assert finish(client, connection, chunked(1000)) == (3 * len(methods), [])
 
 
-def test_go_errors_are_told(connection: socket.socket) -> None:
-    """Errors of the method, of a missing one and of a missing service have Go's own texts."""
+def test_errors_of_go(connection: socket.socket) -> None:
+    """Errors of a method, a missing method and a missing service have Go's texts."""
     client = Client()
     for method in ("Server.Fail", "Server.Missing", "Nope.Run", "Plain", "Server.FailLong"):
         connection.sendall(client.calls(method, 1))
@@ -120,7 +118,7 @@ def test_go_errors_are_told(connection: socket.socket) -> None:
 
 @pytest.mark.parametrize("users", [1, 25, 1024, 10_000])
 def test_many_calls_at_once(connection: socket.socket, users: int) -> None:
-    """A closed loop of any number of users on one connection gets an answer to each call."""
+    """A closed loop of any number of users on one connection gets a response to each call."""
     client = Client()
     connection.sendall(client.calls("Server.Run", users))
     made, answered = users, 0
@@ -135,7 +133,7 @@ def test_many_calls_at_once(connection: socket.socket, users: int) -> None:
 
 
 def test_replies_out_of_order(connection: socket.socket) -> None:
-    """Calls that Go answers together, in an order of its own, are each settled once."""
+    """Responses of Go in any order are each assigned once."""
     client = Client()
     connection.sendall(client.calls("Server.Gather", 200))
     assert finish(client, connection, chunked(65536)) == (200, [])
@@ -144,7 +142,7 @@ def test_replies_out_of_order(connection: socket.socket) -> None:
 @pytest.mark.parametrize("chunk_bytes", [1, 65536])
 @pytest.mark.parametrize("at_once", [1, 1000])
 def test_go_client_calls_our_server(peer: Path, chunk_bytes: int, at_once: int) -> None:
-    """Go's client gets its answers from our server, whatever arguments it sends."""
+    """Go's client gets responses from our server for any arguments."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         subprocess.Popen(

@@ -1,6 +1,6 @@
-"""The API against its own description: schemathesis asks a real agent whatever it allows, and not.
+"""The API conforms to its OpenAPI description, tested by schemathesis.
 
-One defect shows as a request to repeat, in the output. GOLO_SOAK=1 asks for longer.
+A defect is shown as a request to repeat. GOLO_SOAK=1 runs longer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TIMEOUT_SECONDS = 3600 if SOAK else 300
 SEED = 4
 TOKEN = "secret"
 
-# Every check is on. What is left out has its reason.
+# Every check is on; each exception has its reason.
 SETTINGS = """
 request-timeout = 30
 max-stream-events = 3
@@ -58,7 +58,7 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", 400, "5xx"]
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_real_agent_serves_what_the_docs_list(agent: Agent) -> None:
+async def test_the_description_has_the_documented_routes(agent: Agent) -> None:
     """The document is OpenAPI 3.1, and its routes are the rows of docs/operations.md."""
     document = (await agent.request("GET", "/openapi.json")).json
     assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
@@ -75,8 +75,8 @@ async def test_the_real_agent_serves_what_the_docs_list(agent: Agent) -> None:
     reason="schemathesis is not installed: its present releases want Python 3.11 or newer",
 )
 @pytest_twisted.ensureDeferred
-async def test_the_api_keeps_to_its_description(idle_agent: Agent, tmp_path: Path) -> None:
-    """No request, valid or not, is answered by a defect, or by anything that is not described."""
+async def test_the_api_conforms_to_its_description(idle_agent: Agent, tmp_path: Path) -> None:
+    """Each request, valid or not, gets a described response that is not a server error."""
     from twisted.internet import reactor
 
     agent = idle_agent
@@ -112,5 +112,5 @@ async def test_the_api_keeps_to_its_description(idle_agent: Agent, tmp_path: Pat
     print(report)
     assert code == 0, report
     assert re.search(r"Tested: [1-9]", report), report
-    # The defects that a description cannot have: none is logged either.
+    # The agent logs no error either.
     assert "Traceback" not in agent.log

@@ -1,4 +1,4 @@
-"""What `make package` builds, installed as its users install it: with nothing else there."""
+"""The packages of `make package` work without anything else installed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.full
 
 @contextmanager
 def serving(directory: Path, twistd: list[str | Path], **options: str | Path) -> Iterator[str]:
-    """Run an installed agent, its environment not activated; yield its address, and end it."""
+    """Run an installed agent without activating its environment; yield its URL, and stop it."""
     port = free_port()
     options |= {"listen": f"tcp:{port}:interface=127.0.0.1", "rpc": f"127.0.0.1:{free_port()}"}
     command = [*map(str, twistd), "--nodaemon", "--pidfile=", "golo-agent"]
@@ -51,7 +51,7 @@ def serving(directory: Path, twistd: list[str | Path], **options: str | Path) ->
 
 
 def ask(url: str) -> tuple[int, str]:
-    """Return the status and body of the answer to GET."""
+    """Return the status and body of the response to GET."""
     try:
         with urllib.request.urlopen(url, timeout=30) as answer:
             return answer.status, answer.read().decode()
@@ -60,7 +60,7 @@ def ask(url: str) -> tuple[int, str]:
 
 
 def get(url: str) -> str:
-    """Return what is at a URL."""
+    """Return the body at a URL."""
     status, body = ask(url)
     assert status == 200, body
     return body
@@ -68,14 +68,14 @@ def get(url: str) -> str:
 
 @pytest.mark.parametrize("pattern", ["*.whl", "*.tar.gz"], ids=["wheel", "sdist"])
 def test_in_a_fresh_environment(dist: Path, tmp_path: Path, pattern: str) -> None:
-    """The agent serves the page that was packed, runs the README's load test, and ends in order."""
+    """The agent serves the packed page, runs the README's load test, and stops in order."""
     [package] = dist.glob(pattern)
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     run(tmp_path / "venv/bin/pip", "install", "--quiet", package)
     twistd = tmp_path / "venv/bin/twistd"
     assert "golo-agent" in run(twistd, "--help")
     own = {"logs": tmp_path / "logs", "state": tmp_path / "state"}
-    user = pwd.getpwuid(os.geteuid()).pw_name  # nobody cannot enter pytest's directories
+    user = pwd.getpwuid(os.geteuid()).pw_name  # `nobody` cannot enter pytest's directories
     with serving(tmp_path, [twistd], **own, **{"run-as": user}) as url:
         assert '"ready"' in get(f"{url}/health")
         assert "<title>" in get(f"{url}/")
@@ -83,7 +83,7 @@ def test_in_a_fresh_environment(dist: Path, tmp_path: Path, pattern: str) -> Non
 
 
 def test_in_a_fresh_debian(dist: Path, debian: Path, tmp_path: Path) -> None:
-    """The service is enabled, its unit is right, the daemon serves, and a purge leaves nothing."""
+    """The service is enabled, its unit is valid, the agent serves, and a purge leaves nothing."""
     [package] = dist.glob("*.deb")
     shutil.copy(package, debian)
     print(run("chroot", debian, "dpkg", "--install", f"/{package.name}"))

@@ -1,4 +1,4 @@
-"""The agent as process 1 of a container without an init: it reaps what load tests leave."""
+"""J7: the agent as process 1 of a container reaps orphans of load tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest_twisted
 from peers.agent import Agent
 from twisted.internet import task
 
-# A daemon whose child ends before it: both become children of process 1, and zombies.
+# A daemon whose child ends before it: both become zombies of process 1.
 DAEMONS = """
 for number in 1 2 3 4 5 6 7 8 9 10; do
     setsid sh -c 'sleep 0.1 & exec sleep 0.2' >/dev/null 2>&1 &
@@ -28,7 +28,7 @@ needs_namespace = pytest.mark.skipif(
 
 
 def children(pid: int) -> dict[int, str]:
-    """Return the states of the children of a process, as /proc names them."""
+    """Return the states of the children of a process."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -43,7 +43,7 @@ def children(pid: int) -> dict[int, str]:
 @needs_namespace
 @pytest_twisted.ensureDeferred
 async def test_no_zombie_is_left(idle_agent: Agent, script: Callable[..., Path]) -> None:
-    """After each job all are reaped, and the job's own exit code is not taken from it."""
+    """After each job all orphans are reaped, and the job has its own exit code."""
     from twisted.internet import reactor
 
     idle_agent.prefix = NAMESPACE
@@ -61,6 +61,6 @@ async def test_no_zombie_is_left(idle_agent: Agent, script: Callable[..., Path])
             break
         await task.deferLater(reactor, 0.05)
     assert left == {}
-    # unshare keeps SIGTERM to itself; a container's runtime signals process 1.
+    # unshare does not forward SIGTERM; a container runtime signals process 1.
     os.kill(first, Signals.SIGTERM)
     assert await idle_agent.crashed() == 0

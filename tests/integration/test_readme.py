@@ -25,17 +25,17 @@ USERS, SECONDS = 10, 2
 
 @pytest.fixture
 def public_state() -> Iterator[Path]:
-    """Give a state directory that every user can enter, as the default one is."""
+    """Create a state directory that every user can enter, like the default one."""
     directory = Path(tempfile.mkdtemp(dir="/tmp"))
     directory.chmod(0o711)
     yield directory / "state"
     shutil.rmtree(directory)
 
 
-async def requests_are_results(
+async def check_requests_are_results(
     agent: Agent, collector: Collector, target: Target, loadtest: Path
 ) -> None:
-    """Run a load test; each request that the target served must be delivered, without errors."""
+    """Run a load test; each request that the target served must be delivered without errors."""
     job_id = await agent.queue("readme", loadtest, duration=SECONDS, users=USERS)
     job = await agent.settled(job_id)
     assert (job["state"], job["message"]) == ("finished", None), job
@@ -59,7 +59,7 @@ async def test_python_runs_without_an_activated_environment(
     monkeypatch: pytest.MonkeyPatch,
     user: str,
 ) -> None:
-    """The system's Python, which has no golo-agent, runs the example, also as another user."""
+    """The system's Python without golo-agent runs the example, also as another user."""
     if user == "nobody":
         if os.geteuid() != 0:
             pytest.skip("only root can run load tests as another user")
@@ -70,14 +70,14 @@ async def test_python_runs_without_an_activated_environment(
     loadtest = tmp_path / "loadtest.py"
     loadtest.write_text(aimed_at(target.url, python_example()))
     await idle_agent.start()
-    await requests_are_results(idle_agent, collector, target, loadtest)
+    await check_requests_are_results(idle_agent, collector, target, loadtest)
 
 
 @pytest_twisted.ensureDeferred
 async def test_python_fails_calls_whose_requests_fail(
     agent: Agent, collector: Collector, tmp_path: Path
 ) -> None:
-    """Without a target each call fails, and each is a result that says why."""
+    """Without a target each call fails, and its result has the reason."""
     loadtest = tmp_path / "loadtest.py"
     loadtest.write_text(aimed_at("http://127.0.0.1:1/", python_example()))
     job = await agent.settled(await agent.queue("readme", loadtest, duration=1, users=2))
@@ -93,16 +93,16 @@ async def test_python_fails_calls_whose_requests_fail(
 async def test_go_runs_with_the_standard_library_alone(
     agent: Agent, collector: Collector, target: Target, tmp_path: Path
 ) -> None:
-    """The example in Go compiles without another module, and each request is a result."""
+    """The example in Go compiles without other modules, and each request is a result."""
     example = (ROOT / "examples" / "http_get.go").read_text(encoding="utf-8")
     (tmp_path / "go.mod").write_text("module example\n\ngo 1.19\n")
     (tmp_path / "main.go").write_text(aimed_at(target.url, example, "const url = "))
     loadtest = build(tmp_path, tmp_path / "my-loadtest")
-    await requests_are_results(agent, collector, target, loadtest)
+    await check_requests_are_results(agent, collector, target, loadtest)
 
 
 def pythons() -> list[str]:
-    """Return the Pythons from 3.8 on that are installed here, this one among them."""
+    """Return this Python and every installed one from 3.8 on."""
     found = {sys.executable}
     places = [*map(Path, SYSTEM_PATH.split(":")), *Path.home().glob(".pyenv/versions/*/bin")]
     for place in places:
@@ -115,7 +115,7 @@ def pythons() -> list[str]:
 
 @pytest.mark.parametrize("python", pythons())
 def test_the_sdk_runs_on_every_python(python: str, tmp_path: Path) -> None:
-    """From the zip file alone, without any package: it is imported, and reports."""
+    """The SDK can be imported from its zip file alone, and reports."""
     archive.install(tmp_path)
     script = (
         "from goloagent import sdk\nfrom goloagent.sdk import server\n"

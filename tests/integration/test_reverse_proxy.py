@@ -1,4 +1,4 @@
-"""The agent behind a real nginx: a prefix, other names, events as they come, large uploads."""
+"""The agent behind nginx: a prefix, other names, streamed events, large uploads."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ http {{
 
 
 def documented_location() -> str:
-    """Return the block that the documentation has for nginx."""
+    """Return nginx's block of the documentation."""
     [block] = re.findall(r"```nginx\n(.*?)```", DOCUMENTED.read_text(), re.S)
     return block
 
 
 @attrs.frozen
 class Proxy:
-    """A client of the proxy, each request on a connection of its own."""
+    """A client of the proxy with a connection for each request."""
 
     port: int
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, str, Any]:
-        """Return status, body and headers of the answer."""
+        """Return the status, body and headers of the response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         try:
@@ -91,7 +91,7 @@ def nginx(tmp_path: Path) -> AsyncIterator[Callable[[str], Proxy]]:
 
 @pytest.fixture
 def token(idle_agent: Agent, tmp_path: Path) -> None:
-    """Have the agent want a token."""
+    """Set a token."""
     path = tmp_path / "token"
     path.write_text(TOKEN)
     path.chmod(0o600)
@@ -99,13 +99,13 @@ def token(idle_agent: Agent, tmp_path: Path) -> None:
 
 
 def page(**more: str) -> dict[str, str]:
-    """Return what a browser sends for the agent's own page, behind https."""
+    """Return the headers of a request of the agent's own page behind https."""
     password = base64.b64encode(f"me:{TOKEN}".encode()).decode()
     return {"Authorization": f"Basic {password}", "Origin": f"https://{NAME}", **more}
 
 
 def listening(proxy: Proxy) -> bool:
-    """Ask until nginx listens, which it does in no time."""
+    """Wait until nginx listens."""
     for _ in range(1000):
         try:
             proxy.ask("GET", "/")
@@ -122,14 +122,14 @@ async def test_the_documented_block(
     nginx: Callable[[str], Proxy],
     go_loadtest: Callable[..., Path],
 ) -> None:
-    """Below /golo/ uploads, jobs, events and logs work, and a page of another site is refused."""
+    """Below /golo/ uploads, jobs, events and logs work, and a page of another site gets 403."""
     agent = idle_agent
     await agent.start()
     location = documented_location().replace("127.0.0.1:8081", f"127.0.0.1:{agent.port}")
     proxy = nginx(location)
     assert await deferToThread(listening, proxy)
     own = page(Sec_Fetch_Site="same-origin")
-    # More than nginx's own bound of 1 MiB.
+    # More than nginx's default limit of 1 MiB.
     content = go_loadtest("torrent", rate=100).read_bytes()
     assert len(content) > 2**20
     form = (
@@ -167,10 +167,8 @@ async def test_the_documented_block(
     "host", ["", "proxy_set_header Host $host;", "proxy_set_header Host $host:443;"]
 )
 @pytest_twisted.ensureDeferred
-async def test_any_host_that_a_proxy_passes_on(
-    idle_agent: Agent, nginx: Callable[[str], Proxy], host: str
-) -> None:
-    """Whatever Host becomes on the way, the page's requests are taken by what the browser says."""
+async def test_any_host(idle_agent: Agent, nginx: Callable[[str], Proxy], host: str) -> None:
+    """Requests of the page are accepted by Sec-Fetch-Site with any Host."""
     await idle_agent.start()
     proxy = nginx(f"location / {{ proxy_pass http://127.0.0.1:{idle_agent.port}; {host} }}")
     assert await deferToThread(listening, proxy)
@@ -184,8 +182,8 @@ async def test_any_host_that_a_proxy_passes_on(
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_refusal_through_a_proxy(idle_agent: Agent, nginx: Callable[[str], Proxy]) -> None:
-    """An upload that is refused early is answered through nginx, too, which sends as it comes."""
+async def test_an_early_refusal(idle_agent: Agent, nginx: Callable[[str], Proxy]) -> None:
+    """An early refusal of an upload arrives through nginx."""
     idle_agent.options["--max-upload"] = "1MiB"
     await idle_agent.start()
     location = f"""location / {{

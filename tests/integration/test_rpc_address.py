@@ -1,4 +1,4 @@
-"""Every host that --rpc accepts is one that a load test can listen at, or ends the start."""
+"""Every accepted host of --rpc is an address at which a load test can listen."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from goloagent.settings import rpc_address
 
 @pytest.mark.parametrize("text", ["127.0.0.1:1", "127.8.9.1:1", "[::1]:1", "localhost:1"])
 def test_an_address_of_this_host(text: str) -> None:
-    """Each is bound to, as a load test will."""
+    """Each is bound, as by a load test."""
     host, _ = rpc_address(text)
     check_rpc_host(host)
 
 
 def test_the_name_of_this_host() -> None:
-    """A name counts by its addresses."""
+    """A name is checked by its addresses."""
     name = socket.gethostname()
     try:
         socket.getaddrinfo(name, 0)
@@ -47,7 +47,7 @@ def test_no_address_of_this_host(text: str, says: str) -> None:
 def test_a_name_without_an_address(
     monkeypatch: pytest.MonkeyPatch, error: str, refused: bool
 ) -> None:
-    """One that nobody knows is refused; one that cannot be looked up now is tried later."""
+    """An unknown name is refused; one that cannot be resolved now is retried later."""
 
     def fail(*_: object, **__: object) -> None:
         raise socket.gaierror(getattr(socket, error), "Name or service not known")

@@ -1,4 +1,4 @@
-"""Load tests written with the Python SDK, as processes, driven by our client."""
+"""Load tests with the Python SDK as processes, driven by the agent's RPC client."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ serve(run)
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 class Running:
-    """A load test process, and a connection to it."""
+    """A load test process with a connection to it."""
 
     def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
         self.process = process
@@ -91,7 +91,7 @@ class Running:
         self.client = Client()
 
     def call(self, count: int) -> tuple[int, list[str]]:
-        """Make calls at once and wait for all; return the good ones' number and the errors."""
+        """Make concurrent calls and wait; return the number of successes and the errors."""
         self.connection.sendall(self.client.calls("Server.Run", count))
         ok, errors = 0, []
         while self.client.in_flight:
@@ -103,7 +103,7 @@ class Running:
         return ok, errors
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[list[dict[str, Any]], str]:
-        """End it by a signal, expecting a clean end; return its results and its stderr."""
+        """Stop it by a signal, check its exit code, and return its results and stderr."""
         self.process.send_signal(number)
         out, err = self.process.communicate(timeout=TIMEOUT_SECONDS)
         assert self.process.returncode == 0, err.decode()
@@ -114,7 +114,7 @@ class Running:
 
 @contextmanager
 def running(program: Path) -> Iterator[Running]:
-    """Run a load test and connect to it as soon as it listens."""
+    """Run a load test and connect to it once it listens."""
     port = free_port()
     environment = {"GOLO_RPC_ADDR": f"127.0.0.1:{port}", "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
@@ -131,7 +131,7 @@ def running(program: Path) -> Iterator[Running]:
 
 
 def connect(process: subprocess.Popen[bytes], port: int) -> socket.socket:
-    """Connect to a process that is about to listen, for as long as it lives."""
+    """Connect to a process that is about to listen, as long as it runs."""
     while True:
         try:
             connection = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
@@ -143,16 +143,14 @@ def connect(process: subprocess.Popen[bytes], port: int) -> socket.socket:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    """Give the place for a load test's text."""
+    """Return the path of the load test's script."""
     return tmp_path / "loadtest.py"
 
 
 @pytest.mark.parametrize("text", [THREADED, COROUTINE], ids=["threads", "coroutine"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_calls_run_together_and_results_are_complete(
-    program: Path, text: str, number: signal.Signals
-) -> None:
-    """25 calls run at once, errors reach the client, all are reported, a signal ends it well."""
+def test_concurrent_calls(program: Path, text: str, number: signal.Signals) -> None:
+    """25 concurrent calls are reported, errors reach the client, and a signal ends it."""
     program.write_text(text, encoding="utf-8")
     with running(program) as loadtest:
         for turn in range(4):
@@ -165,8 +163,8 @@ def test_calls_run_together_and_results_are_complete(
     assert err == "served\n"
 
 
-def test_calls_under_way_at_the_signal_are_finished(program: Path) -> None:
-    """A call that is under way when SIGTERM comes reports its result and is answered."""
+def test_calls_in_flight_at_sigterm(program: Path) -> None:
+    """A call in flight at SIGTERM reports its result and is answered."""
     program.write_text(SLOW_END, encoding="utf-8")
     with running(program) as loadtest:
         assert loadtest.call(1) == (1, [])
@@ -175,8 +173,8 @@ def test_calls_under_way_at_the_signal_are_finished(program: Path) -> None:
     assert json.loads(out)["url"] == "late"
 
 
-def test_the_package_starts_light() -> None:
-    """Importing the SDK brings neither Twisted nor asyncio with it."""
+def test_imports_are_few() -> None:
+    """Importing the SDK imports neither Twisted nor asyncio."""
     script = "import sys, goloagent.sdk; print({'twisted', 'asyncio'} & set(sys.modules))"
     printed = subprocess.run(
         [sys.executable, "-c", script],
@@ -188,7 +186,7 @@ def test_the_package_starts_light() -> None:
 
 
 def test_the_example_reports_every_request(program: Path) -> None:
-    """The example's requests at the target are its results, on as many connections as users."""
+    """The example's requests are its results, on as many connections as users."""
     paths: list[str] = []
     connections: set[tuple[str, int]] = set()
 
@@ -204,7 +202,7 @@ def test_the_example_reports_every_request(program: Path) -> None:
             self.wfile.write(b"hello")
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Target) as target:
         serving = threading.Thread(target=target.serve_forever)
@@ -229,7 +227,7 @@ def test_the_example_reports_every_request(program: Path) -> None:
 
 
 def test_the_example_without_a_target(program: Path) -> None:
-    """Without a target each call fails with the reason, and its request is a result too."""
+    """Without a target each call fails with the reason, and its request is a result."""
     url = f"http://127.0.0.1:{free_port()}/"
     text = EXAMPLE.read_text(encoding="utf-8")
     program.write_text(re.sub('URL = ".*"', f'URL = "{url}"', text), encoding="utf-8")
@@ -244,7 +242,7 @@ def test_the_example_without_a_target(program: Path) -> None:
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
-    """Give a small pipe whose writing end is non-blocking: (read, write)."""
+    """Return a small pipe whose writing end is non-blocking."""
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     os.set_blocking(writing, False)
@@ -254,8 +252,8 @@ def pipe() -> Iterator[tuple[int, int]]:
             os.close(end)
 
 
-def test_a_full_pipe_is_waited_for_when_it_is_non_blocking(pipe: tuple[int, int]) -> None:
-    """Long lines of several threads arrive whole, though the pipe holds a part of one."""
+def test_a_full_non_blocking_pipe(pipe: tuple[int, int]) -> None:
+    """Long lines of several threads arrive whole although the pipe is smaller."""
     reading, writing = pipe
     writer = reporting.LineWriter(writing)
     lines = [str(number).encode() * 20_000 + b"\n" for number in range(8)]
@@ -272,7 +270,7 @@ def test_a_full_pipe_is_waited_for_when_it_is_non_blocking(pipe: tuple[int, int]
 
 
 def test_a_pipe_without_a_reader_is_an_error(pipe: tuple[int, int]) -> None:
-    """Also when it is full: a write that waits for a reader that is gone ends."""
+    """A blocked write ends when the reader closes the pipe."""
     reading, writing = pipe
     writer = reporting.LineWriter(writing)
     os.write(writing, bytes(4096))
@@ -288,8 +286,8 @@ def test_a_pipe_without_a_reader_is_an_error(pipe: tuple[int, int]) -> None:
     closing.join()
 
 
-def test_a_write_that_fails_in_a_line_tears_no_other(pipe: tuple[int, int]) -> None:
-    """The next write completes the line; a line of which nothing was written is dropped."""
+def test_a_write_that_fails_within_a_line(pipe: tuple[int, int]) -> None:
+    """The next write completes a partial line; a line without a written byte is dropped."""
     reading, writing = pipe
     writer = reporting.LineWriter(writing)
     results: list[object] = [5, KeyboardInterrupt()]
@@ -311,14 +309,14 @@ def test_a_write_that_fails_in_a_line_tears_no_other(pipe: tuple[int, int]) -> N
     assert os.read(reading, 4096) == b"the first line\nthe third line\n"
 
 
-def test_a_forked_process_reports_though_a_thread_was_writing(pipe: tuple[int, int]) -> None:
-    """The child has a lock of its own, and leaves the rest of the parent's line to the parent."""
+def test_a_fork_while_a_thread_writes(pipe: tuple[int, int]) -> None:
+    """The child has its own lock, and the parent completes its own line."""
     reading, writing = pipe
     writer = reporting.LineWriter(writing)
     real_write = os.write
 
     def write(descriptor: int, data: bytes) -> int:
-        """Write half of the line, then fork: the parent goes on, the child reports."""
+        """Write half of the line, then fork: the parent continues, the child reports."""
         if data != b"parent\n":
             return real_write(descriptor, data)
         written = real_write(descriptor, data[:3])

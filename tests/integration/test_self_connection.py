@@ -1,4 +1,4 @@
-"""A socket that TCP connects to itself, which happens on ports the system gives to clients."""
+"""A socket that TCP connects to itself, which happens on ephemeral ports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from goloagent.load.rpc_client import RpcClient
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_self_connection_is_no_listener() -> None:
+async def test_a_self_connection_is_not_a_listener() -> None:
     """A socket's connection to itself is neither a foreign listener nor a load test."""
     from twisted.internet import reactor
 
@@ -27,7 +27,7 @@ async def test_a_self_connection_is_no_listener() -> None:
         ClosedLoop(1), CallCounts(), lambda: reports.append("drained"), reports.append
     )
     connecting = connect(reactor, itself, client)
-    # The attempt, then the close of its socket, which a later turn of the reactor reports.
+    # The reactor reports the close of the socket in a later turn.
     while not client.is_self_connection:
         await deferLater(reactor, 0)
     while client.transport.connected:

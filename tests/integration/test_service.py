@@ -1,4 +1,4 @@
-"""The agent as a system service: what it tells the manager, sockets it is given, and its unit."""
+"""The agent as a system service: notifications, socket activation, and its unit files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from goloagent.service import STOP_SECONDS
 ROOT = Path(__file__).parents[2]
 ETC = ROOT / "etc"
 UNIT = ETC / "golo-agent.service"
-# An agent says five a second, so this is half a minute.
+# Half a minute, at five notifications a second.
 _MAX_DATAGRAMS = 150
 needs_analyze = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing"
@@ -48,8 +48,8 @@ class Manager(DatagramProtocol):
         if said is not None:
             said.callback(None)
 
-    async def hears(self, line: str) -> None:
-        """Return once `line` was said, since the last such wait."""
+    async def received(self, line: str) -> None:
+        """Return once `line` has arrived since the last such wait."""
         for _ in range(_MAX_DATAGRAMS):
             if line in self.lines:
                 break
@@ -62,7 +62,7 @@ class Manager(DatagramProtocol):
 
 @pytest.fixture
 def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
-    """A manager that an agent started meanwhile tells how it fares, with a watchdog of 0.4 s."""
+    """A manager whose agents use a watchdog of 0.4 s."""
     from twisted.internet import reactor
 
     path = str(tmp_path / "notify")
@@ -75,30 +75,30 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_manager_is_told(manager: Manager, idle_agent: Agent) -> None:
-    """READY comes when jobs are taken, then the watchdog is fed, and STOPPING before the end."""
+async def test_notifications(manager: Manager, idle_agent: Agent) -> None:
+    """READY is sent when jobs are accepted, then watchdog messages, and STOPPING at the end."""
     await idle_agent.start()
     assert "READY=1" in manager.lines
     assert manager.lines.index("STATUS=starting") < manager.lines.index("READY=1")
     manager.lines.clear()
     for _ in range(3):
-        await manager.hears("WATCHDOG=1")
+        await manager.received("WATCHDOG=1")
     assert await idle_agent.stop() == 0
     assert "STOPPING=1" in manager.lines
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_managers_status_says_what_health_says(
+async def test_the_status_is_that_of_health(
     manager: Manager, idle_agent: Agent, collector: Collector, script: Callable[..., Path]
 ) -> None:
-    """That the collector takes nothing, and that it does again."""
+    """The status reports that the collector fails and that it works again."""
     collector.answer = lambda name: 503
     await idle_agent.start()
     result = json.dumps({"timestamp": "2026-01-02T03:04:05Z", "status": 200})
     job_id = await idle_agent.queue("job", script(f"echo '{result}'", "/bin/sh"), duration=1)
-    await manager.hears("STATUS=ready; collector retrying: 503")
+    await manager.received("STATUS=ready; collector retrying: 503")
     collector.answer = lambda name: 200
-    await manager.hears("STATUS=ready")
+    await manager.received("STATUS=ready")
     await idle_agent.settled(job_id)
 
 
@@ -107,7 +107,7 @@ async def test_the_managers_status_says_what_health_says(
 )
 @pytest_twisted.ensureDeferred
 async def test_socket_activation(idle_agent: Agent, script: Callable[..., Path]) -> None:
-    """The agent serves a socket that it was given, by LISTEN_FDS."""
+    """The agent serves a socket of LISTEN_FDS."""
     address = f"127.0.0.1:{idle_agent.port}"
     activate = ["systemd-socket-activate", "-l", address, "--fdname=http"]
     idle_agent.prefix = (*activate, f"-EPYTHONPATH={ROOT}")
@@ -117,10 +117,10 @@ async def test_socket_activation(idle_agent: Agent, script: Callable[..., Path])
 
 
 def test_sockets_of_another_process(tmp_path: Path) -> None:
-    """Sockets that were passed to somebody else are not taken: the start ends with a sentence."""
+    """Sockets for another process are refused with a sentence."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LISTEN_PID": "1", "LISTEN_FDS": "1"}
     command = [str(TWISTD), "--nodaemon", "--pidfile=", "golo-agent", "--no-auth"]
-    user = pwd.getpwuid(os.geteuid()).pw_name  # nobody cannot enter pytest's directories
+    user = pwd.getpwuid(os.geteuid()).pw_name  # `nobody` cannot enter pytest's directories
     command += ["--listen=systemd:domain=INET:index=0", f"--run-as={user}"]
     command += [f"--state={tmp_path / 'state'}", f"--logs={tmp_path / 'logs'}"]
     ended = subprocess.run(
@@ -137,8 +137,8 @@ def test_sockets_of_another_process(tmp_path: Path) -> None:
 
 
 @needs_analyze
-def test_the_units_are_right(tmp_path: Path) -> None:
-    """systemd-analyze finds no fault in the units, but that nothing is installed here."""
+def test_the_units_are_valid(tmp_path: Path) -> None:
+    """systemd-analyze finds no fault in the units, except that nothing is installed."""
     for unit in (UNIT, ETC / "golo-agent.socket"):
         (tmp_path / unit.name).write_text(
             unit.read_text().replace("/usr/lib/golo-agent/bin/twistd", sys.executable)
@@ -152,7 +152,7 @@ def test_the_units_are_right(tmp_path: Path) -> None:
 
 @needs_analyze
 def test_the_unit_is_hardened() -> None:
-    """Its exposure is 1.3 of 10 at most, by systemd's own measure."""
+    """The unit's exposure by systemd's measure is at most 1.3 of 10."""
     command = ["systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=13"]
     found = subprocess.run([*command, str(UNIT)], capture_output=True, text=True, check=False)
     print(found.stdout.splitlines()[-1])
@@ -160,7 +160,7 @@ def test_the_unit_is_hardened() -> None:
 
 
 def test_every_option_is_in_the_settings_file() -> None:
-    """The settings file shows each option with its default, where it has one."""
+    """The settings file shows each option with its default."""
     text = (ETC / "golo-agent.default").read_text()
     shown = dict(re.findall(r"^#   --([a-z-]+)(?: ([^ \n]+))?", text, re.M))
     options = Options()
@@ -169,26 +169,26 @@ def test_every_option_is_in_the_settings_file() -> None:
         assert default is None or shown[name] == default, name
 
 
-def fleet_arguments() -> dict[str, list[str]]:
-    """Return the agent's arguments in each of the examples for fleets."""
+def cluster_arguments() -> dict[str, list[str]]:
+    """Return the agent's arguments in the examples for clusters."""
     pod = yaml.safe_load((ETC / "kubernetes.yaml").read_text())["spec"]["template"]["spec"]
     job = (ETC / "golo-agent.nomad.hcl").read_text()
     [listed] = re.findall(r"args = \[(.*?)\]", job, re.S)
     return {"kubernetes": pod["containers"][0]["args"], "nomad": re.findall(r'"(.*)"', listed)}
 
 
-@pytest.mark.parametrize("fleet", ["kubernetes", "nomad"])
-def test_what_fleets_are_told(fleet: str) -> None:
-    """The agent knows every option in the examples, and asks whoever reaches it for a token."""
+@pytest.mark.parametrize("cluster", ["kubernetes", "nomad"])
+def test_the_examples_for_clusters(cluster: str) -> None:
+    """The examples for clusters have valid options, and require a token."""
     options = Options()
-    options.parseOptions(fleet_arguments()[fleet])
+    options.parseOptions(cluster_arguments()[cluster])
     assert options.settings.token_file is not None
     assert not options.settings.no_auth
     assert not settings.listener(options.settings.listen[0]).is_private
 
 
-def test_the_pod_is_whole() -> None:
-    """Its label is what is selected, its mounts are volumes, its probes' ports are declared."""
+def test_the_pod_is_consistent() -> None:
+    """The pod's label is selected, its mounts are volumes, and its probes' ports are declared."""
     daemons = yaml.safe_load((ETC / "kubernetes.yaml").read_text())["spec"]
     labels, pod = daemons["template"]["metadata"]["labels"], daemons["template"]["spec"]
     assert daemons["selector"]["matchLabels"].items() <= labels.items()
@@ -199,12 +199,12 @@ def test_the_pod_is_whole() -> None:
     ports = {port["name"] for port in agent["ports"]}
     for probe in ("readinessProbe", "livenessProbe"):
         assert agent[probe]["tcpSocket"]["port"] in ports
-    # As many seconds as the agent needs to stop in order.
+    # More seconds than an ordered stop takes.
     assert pod["terminationGracePeriodSeconds"] > STOP_SECONDS
 
 
 def test_the_image_runs_as_the_pod_does() -> None:
-    """The user of the image is the pod's, by number, and owns what the pod mounts."""
+    """The image's user is the pod's, by number, and owns the pod's mounts."""
     pod = yaml.safe_load((ETC / "kubernetes.yaml").read_text())["spec"]["template"]["spec"]
     image = (ETC / "Dockerfile").read_text()
     [user], [group] = (

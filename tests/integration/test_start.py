@@ -1,4 +1,4 @@
-"""A start that cannot succeed: one clear line, a non-zero exit, and nothing listens."""
+"""A start that fails has one line and a non-zero exit code, and nothing is_listening."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from peers.ports import free_port
 import goloagent
 
 
-async def refusal(directory: Path, agent: Agent, arguments: list[str]) -> str:
-    """Start an agent that must refuse; return its line."""
+async def error_of_start(directory: Path, agent: Agent, arguments: list[str]) -> str:
+    """Start an agent that must fail; return its line."""
     from twisted.internet import reactor
 
     process = twistd(reactor, directory, arguments)
@@ -26,12 +26,12 @@ async def refusal(directory: Path, agent: Agent, arguments: list[str]) -> str:
     assert code > 0, (code, text, process.stdout)
     assert len(text.splitlines()) == 1, text
     assert b"Traceback" not in process.stdout
-    assert not listens(agent.port)
+    assert not is_listening(agent.port)
     return text.strip()
 
 
-def listens(port: int) -> bool:
-    """Whether anything listens on a port of 127.0.0.1."""
+def is_listening(port: int) -> bool:
+    """Whether a port of 127.0.0.1 is listened on."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
@@ -58,7 +58,7 @@ WRONG = {
 async def test_a_wrong_value(idle_agent: Agent, tmp_path: Path, wrong: dict[str, str]) -> None:
     """The line names the option and the value."""
     idle_agent.options |= wrong
-    line = await refusal(tmp_path, idle_agent, idle_agent.arguments)
+    line = await error_of_start(tmp_path, idle_agent, idle_agent.arguments)
     ((option, value),) = wrong.items()
     assert option in line
     assert value in line
@@ -66,20 +66,22 @@ async def test_a_wrong_value(idle_agent: Agent, tmp_path: Path, wrong: dict[str,
 
 @pytest.mark.parametrize("word", ["--frobnicate", "something"])
 @pytest_twisted.ensureDeferred
-async def test_an_unknown_word(idle_agent: Agent, tmp_path: Path, word: str) -> None:
-    """An option or argument that does not exist is named."""
-    line = await refusal(tmp_path, idle_agent, [*idle_agent.arguments, word])
+async def test_an_unknown_option(idle_agent: Agent, tmp_path: Path, word: str) -> None:
+    """An unknown option or argument is named."""
+    line = await error_of_start(tmp_path, idle_agent, [*idle_agent.arguments, word])
     assert word.removeprefix("--") in line
 
 
 @pytest.mark.parametrize("option", ["--logs", "--state"])
 @pytest_twisted.ensureDeferred
-async def test_a_directory_that_cannot_be(idle_agent: Agent, tmp_path: Path, option: str) -> None:
-    """A directory below a regular file cannot be made, not even by root."""
+async def test_a_directory_that_cannot_be_created(
+    idle_agent: Agent, tmp_path: Path, option: str
+) -> None:
+    """A directory below a regular file cannot be created, even by root."""
     file = tmp_path / "file"
     file.write_text("")
     idle_agent.options[option] = str(file / "directory")
-    line = await refusal(tmp_path, idle_agent, idle_agent.arguments)
+    line = await error_of_start(tmp_path, idle_agent, idle_agent.arguments)
     assert option in line
     assert str(file / "directory") in line
     assert "Not a directory" in line
@@ -87,11 +89,11 @@ async def test_a_directory_that_cannot_be(idle_agent: Agent, tmp_path: Path, opt
 
 @pytest_twisted.ensureDeferred
 async def test_a_taken_port(idle_agent: Agent, tmp_path: Path) -> None:
-    """The taken one of two listeners is named, and the other one does not listen either."""
+    """The listener in use is named, and the other one is closed."""
     with socket.create_server(("127.0.0.1", free_port())) as taken:
         listen = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
         arguments = [*idle_agent.arguments, "--listen", listen]
-        line = await refusal(tmp_path, idle_agent, arguments)
+        line = await error_of_start(tmp_path, idle_agent, arguments)
     assert listen in line
     assert "Address already in use" in line
 
@@ -100,18 +102,18 @@ async def test_a_taken_port(idle_agent: Agent, tmp_path: Path) -> None:
 async def test_a_second_agent_on_the_same_state(
     agent: Agent, collector: Collector, tmp_path: Path
 ) -> None:
-    """Two agents never share a state directory."""
+    """Two agents cannot share a state directory."""
     from twisted.internet import reactor
 
     second = Agent(reactor, tmp_path, collector)
-    line = await refusal(tmp_path, second, second.arguments)
+    line = await error_of_start(tmp_path, second, second.arguments)
     assert str(agent.state) in line
     assert "another agent" in line
     assert (await agent.request("GET", "/health")).status == 200
 
 
 def test_a_daemon_that_cannot_start(idle_agent: Agent, tmp_path: Path) -> None:
-    """Whoever starts the agent as a daemon, without -n, is told as well, and does not wait."""
+    """A daemon's start prints the line too, and its parent does not wait."""
     with socket.create_server(("127.0.0.1", free_port())) as taken:
         listen = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
         files = [f"--pidfile={tmp_path}/pid", f"--logfile={tmp_path}/log"]
@@ -126,18 +128,18 @@ def test_a_daemon_that_cannot_start(idle_agent: Agent, tmp_path: Path) -> None:
         )
     assert ended.returncode != 0
     line = f"--listen {listen}: Address already in use"
-    # twistd's own words follow, cut after 100 bytes.
+    # twistd's own message follows, cut after 100 bytes.
     assert ended.stderr.startswith(f"golo-agent: {line}"), ended.stderr
     log = (tmp_path / "log").read_text()
     assert line in log
     assert "Traceback" not in log
-    # The daemon is gone when its lock is: it ends after whoever waited for it.
+    # The daemon removes its lock when it ends, after its parent.
     subprocess.run(["flock", "-w", "10", idle_agent.state / "lock", "true"], check=True)
-    assert not listens(idle_agent.port)
+    assert not is_listening(idle_agent.port)
 
 
-def test_a_terminal_shows_the_sentence_once(idle_agent: Agent, tmp_path: Path) -> None:
-    """A person at a terminal reads the line, and not the same in the log beside it."""
+def test_a_terminal_shows_the_line_once(idle_agent: Agent, tmp_path: Path) -> None:
+    """On a terminal the line is printed once, without the log's copy."""
     controller, terminal = os.openpty()
     with os.fdopen(terminal, "wb") as shown, os.fdopen(controller, "rb", buffering=0) as read:
         ended = subprocess.run(

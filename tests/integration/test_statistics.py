@@ -1,4 +1,4 @@
-"""What a run's results came to is beside its log, after an ordered end and after a kill."""
+"""The statistics of a run are next to its log after an ordered stop and after a kill."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from goloagent.wal.stats_cache import rebuild
 from goloagent.wal.stats_file import load_statistics
 
 
-def _kept_and_made_again(out_log: Path) -> tuple[Summary | None, Summary]:
-    """Return the statistics beside a log, and those made from it."""
+def _stored_and_rebuilt(out_log: Path) -> tuple[Summary | None, Summary]:
+    """Return the stored statistics, and those computed from the log."""
     run = out_log.parent
     logs, name, job_id = run.parents[1], run.parent.name, run.name
     log = open_reader(logs, name, job_id)
@@ -27,13 +27,13 @@ def _kept_and_made_again(out_log: Path) -> tuple[Summary | None, Summary]:
 
 @pytest_twisted.ensureDeferred
 async def test_the_statistics_of_a_run(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
-    """They are there when the agent has ended, and are what its log says."""
+    """After a stop of the agent they exist and agree with the log."""
     job_id = await agent.queue(
         "spoilt", go_loadtest("counter", count=1000, spoil="yes"), duration=1
     )
     job = await agent.settled(job_id)
     await agent.stop()
-    kept, made_again = _kept_and_made_again(agent.run_log(job_id, "spoilt"))
+    kept, made_again = _stored_and_rebuilt(agent.run_log(job_id, "spoilt"))
     assert kept == made_again
     assert kept.results == job["results"]["valid"] == 900
     assert sum(row.results for row in kept.rows) == 900
@@ -43,13 +43,13 @@ async def test_the_statistics_of_a_run(agent: Agent, go_loadtest: Callable[..., 
 async def test_the_statistics_of_an_interrupted_run(
     agent: Agent, go_loadtest: Callable[..., Path]
 ) -> None:
-    """After a kill they are made from the log, once the agent is back."""
+    """After a kill the next start computes them from the log."""
     job_id = await agent.queue("killed", go_loadtest("counter", count=100_000), duration=60)
     await agent.reached(job_id, "running")
     await agent.kill()
     await agent.start()
     job = await agent.settled(job_id)
     assert job["state"] == "interrupted"
-    kept, made_again = _kept_and_made_again(agent.run_log(job_id, "killed"))
+    kept, made_again = _stored_and_rebuilt(agent.run_log(job_id, "killed"))
     assert kept == made_again
     assert kept.results == job["results"]["valid"]

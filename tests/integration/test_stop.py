@@ -111,7 +111,7 @@ async def test_while_the_collector_is_away(
     ids=lambda numbers: "-".join(number.name for number in numbers),
 )
 @pytest_twisted.ensureDeferred
-async def test_by_any_signal_that_stops(
+async def test_each_signal_that_stops(
     agent: Agent, collector: Collector, script: Callable[..., Path], numbers: list[Signals]
 ) -> None:
     """Each signal ends the running job in order, and a second one changes nothing."""
@@ -127,7 +127,7 @@ async def test_by_any_signal_that_stops(
 
 
 @pytest_twisted.ensureDeferred
-async def test_signals_that_are_ignored(agent: Agent) -> None:
+async def test_ignored_signals(agent: Agent) -> None:
     """Other signals are logged and ignored."""
     ignored = [name for name, action in ACTIONS.items() if action is Action.IGNORE]
     # Python ignores these two itself.
@@ -140,7 +140,7 @@ async def test_signals_that_are_ignored(agent: Agent) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_signal_that_was_ignored_or_blocked_at_the_start(idle_agent: Agent) -> None:
+async def test_inherited_dispositions(idle_agent: Agent) -> None:
     """An inherited disposition keeps SIGHUP ignored, but not SIGTERM."""
     inherit = (sys.executable, "-c", INHERITED)
     idle_agent.prefix = (*inherit, "block", "SIGTERM SIGCHLD")

@@ -1,4 +1,4 @@
-"""Logs and events as they grow: to the end, to many, and past those who stall or go away."""
+"""Streams of logs and events: to the end, to many clients, with stalled and closed ones."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from twisted.internet.utils import getProcessOutput
 LINES_PER_SECOND = 100_000
 FOLLOWERS = 50
 MIB = 1024 * 1024
-# As /proc/net/tcp has it.
+# The state in /proc/net/tcp.
 ESTABLISHED = "01"
 
 
-def following(agent: Agent, path: str, **headers: str) -> defer.Deferred[Answer]:
-    """Return the answer to a stream once it has ended."""
+def response_of(agent: Agent, path: str, **headers: str) -> defer.Deferred[Answer]:
+    """Return the response of a stream after its end."""
     return defer.ensureDeferred(agent.request("GET", path, headers=headers))
 
 
@@ -41,12 +41,12 @@ def events(answer: Answer) -> list[tuple[str, Any]]:
 
 
 def states(answer: Answer) -> list[str]:
-    """Return the states that were told."""
+    """Return the states in the events."""
     return [data["state"] for kind, data in events(answer) if kind == "state"]
 
 
 def stream(agent: Agent, path: str, receive_bytes: int | None = None) -> socket.socket:
-    """Open a stream and return its connection once the headers have come."""
+    """Open a stream and return its connection after the headers have arrived."""
     connection = socket.socket()
     if receive_bytes is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
@@ -58,38 +58,38 @@ def stream(agent: Agent, path: str, receive_bytes: int | None = None) -> socket.
 
 
 def is_open(agent: Agent, client: socket.socket) -> bool:
-    """Tell whether the agent's end of a connection is there: whoever reads nothing is not told."""
+    """Whether the agent's end of a connection is open."""
     ends = [f"0100007F:{port:04X}" for port in (agent.port, client.getsockname()[1])]
     table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
     return any(line[1:3] == ends and line[3] == ESTABLISHED for line in table)
 
 
 def readers(agent: Agent, log: Path) -> int:
-    """Return how often the agent has a log open."""
+    """Return the number of open descriptors of a log in the agent."""
     found = 0
     for link in Path(f"/proc/{agent.pid}/fd").iterdir():
         try:
             found += link.readlink() == log
         except FileNotFoundError:
-            continue  # closed meanwhile
+            continue  # closed since
     return found
 
 
 @pytest_twisted.ensureDeferred
 async def test_from_the_queue_to_the_end(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
-    """Who follows a job that waits gets every byte of its log, and all that becomes of it."""
+    """A client that follows a queued job gets every byte of its log, and all events."""
     binary = await agent.upload(go_loadtest("torrent", rate=5000))
     first = await agent.queue("first", binary, duration=1)
     job_id = await agent.queue("second", binary, duration=3)
-    followed = following(agent, f"/jobs/{job_id}/out.log?follow=1")
-    told = following(agent, f"/jobs/{job_id}/events")
+    followed = response_of(agent, f"/jobs/{job_id}/out.log?follow=1")
+    events_of_job = response_of(agent, f"/jobs/{job_id}/events")
     await agent.settled(first)
     await agent.settled(job_id)
     answer = await followed
     log = agent.run_log(job_id, "second").read_bytes()
     assert len(log) > 10_000
     assert hashlib.sha256(answer.text.encode()).digest() == hashlib.sha256(log).digest()
-    answer = await told
+    answer = await events_of_job
     assert states(answer) == ["queued", "starting", "running", "stopping", "finished"]
     progress = [data for kind, data in events(answer) if kind == "progress"]
     assert len(progress) >= 2
@@ -101,8 +101,8 @@ async def test_from_the_queue_to_the_end(agent: Agent, go_loadtest: Callable[...
 
 
 @pytest_twisted.ensureDeferred
-async def test_statistics_are_made_again(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
-    """Without their file, or with a damaged one, they are the same, and kept again."""
+async def test_statistics_are_rebuilt(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+    """If their file is missing or damaged, they are rebuilt and stored."""
     job_id = await agent.queue("shop", go_loadtest("torrent", rate=5000), duration=1)
     await agent.settled(job_id)
     path = f"/jobs/{job_id}/stats"
@@ -112,19 +112,19 @@ async def test_statistics_are_made_again(agent: Agent, go_loadtest: Callable[...
     text = file.read_bytes()
     for damage in (file.unlink, lambda: file.write_bytes(text[:-7])):
         damage()
-        answers = await defer.gatherResults([following(agent, path) for _ in range(10)])
+        answers = await defer.gatherResults([response_of(agent, path) for _ in range(10)])
         assert all(answer.json == kept for answer in answers)
         assert file.read_bytes() == text
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_follower_that_goes_away(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
-    """Its file is closed, and the job and the other followers go on."""
+async def test_a_follower_that_disconnects(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+    """A closed follower's file is closed, and the job and other followers continue."""
     job_id = await agent.queue("shop", go_loadtest("torrent", rate=1000), duration=4)
     await agent.reached(job_id, "running")
     path, log = f"/jobs/{job_id}/out.log?follow=1", agent.run_log(job_id, "shop")
     before = readers(agent, log)
-    stays = following(agent, path)
+    stays = response_of(agent, path)
     goes = [stream(agent, path) for _ in range(5)]
     while readers(agent, log) < before + 6:
         await _soon()
@@ -139,7 +139,7 @@ async def test_a_follower_that_goes_away(agent: Agent, go_loadtest: Callable[...
 
 @pytest_twisted.ensureDeferred
 async def test_a_large_log(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
-    """100 MB of it are sent, whole and in part, to who reads and who does not, in little memory."""
+    """A log of 100 MB is sent in whole and in parts in little memory, with stalled clients too."""
     job_id = await agent.queue("shop", go_loadtest("counter", count=1), duration=1)
     await agent.settled(job_id)
     path, log = f"/jobs/{job_id}/out.log", agent.run_log(job_id, "shop")
@@ -176,7 +176,7 @@ async def test_a_large_log(agent: Agent, go_loadtest: Callable[..., Path]) -> No
 
 @pytest_twisted.ensureDeferred
 async def test_a_restart_in_between(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
-    """Who comes again after the agent was killed is told what became of the job, once."""
+    """A client that reconnects after a kill gets the job's last state once."""
     job_id = await agent.queue("shop", go_loadtest("torrent", rate=100), duration=60)
     await agent.reached(job_id, "running")
     path = f"/jobs/{job_id}/events"
@@ -184,45 +184,42 @@ async def test_a_restart_in_between(agent: Agent, go_loadtest: Callable[..., Pat
     await agent.kill()
     cut.close()
     await agent.start()
-    answer = await following(agent, path, **{"Last-Event-ID": "running"})
+    answer = await response_of(agent, path, **{"Last-Event-ID": "running"})
     assert states(answer) == ["interrupted"]
-    answer = await following(agent, path, **{"Last-Event-ID": "interrupted"})
+    answer = await response_of(agent, path, **{"Last-Event-ID": "interrupted"})
     assert (answer.status, answer.text) == (204, "")
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_stop_is_told(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
-    """An agent that ends in order tells its job's followers how it ended."""
+async def test_a_stop_of_the_agent(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+    """A stop of the agent sends the job's last state to its followers."""
     job_id = await agent.queue("shop", go_loadtest("torrent", rate=100), duration=60)
     await agent.reached(job_id, "running")
-    told = following(agent, f"/jobs/{job_id}/events")
-    following_too = stream(agent, f"/jobs/{job_id}/events")  # begun after the one above
+    events_of_job = response_of(agent, f"/jobs/{job_id}/events")
+    following_too = stream(agent, f"/jobs/{job_id}/events")  # begun after the first stream
     assert await agent.stop() == 0
-    assert states(await told)[-1] == "interrupted"
+    assert states(await events_of_job)[-1] == "interrupted"
     following_too.close()
 
 
 @pytest.mark.full
 @pytest_twisted.ensureDeferred
-async def test_fifty_followers_of_a_torrent(
+async def test_fifty_followers_at_full_speed(
     idle_agent: Agent, go_loadtest: Callable[..., Path]
 ) -> None:
-    """At 100,000 lines a second all are told every second, and one that reads nothing is dropped.
-
-    How long /health takes meanwhile is printed, with the rate that was reached.
-    """
+    """At 100,000 lines/s all clients get events every second, and a stalled one is dropped."""
     from twisted.internet import reactor
 
     agent = idle_agent
-    agent.options["--max-connections-per-peer"] = "64"  # all of them are on this host
+    agent.options["--max-connections-per-peer"] = "64"  # all clients are on this host
     await agent.start()
-    seconds = 16  # a stalled connection holds some events, and is dropped 10 s later
+    seconds = 16  # a stalled connection buffers some events, and is dropped 10 s later
     job_id = await agent.queue(
         "torrent", go_loadtest("torrent", rate=LINES_PER_SECOND), duration=seconds
     )
     await agent.reached(job_id, "running")
     path = f"/jobs/{job_id}/events"
-    told = [following(agent, path) for _ in range(FOLLOWERS)]
+    events_of_job = [response_of(agent, path) for _ in range(FOLLOWERS)]
     stalled = stream(agent, path, receive_bytes=1024)
     assert is_open(agent, stalled)
     output = await getProcessOutput(
@@ -242,7 +239,7 @@ async def test_fifty_followers_of_a_torrent(
     )
     print(agent.run_log(job_id, "torrent", "err.log").read_text().strip())
     assert job["state"] == "finished", job
-    answers = await defer.gatherResults(told)
+    answers = await defer.gatherResults(events_of_job)
     for answer in answers:
         assert states(answer)[-1] == "finished"
         counts = [data for kind, data in events(answer) if kind == "progress"]

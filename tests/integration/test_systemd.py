@@ -1,4 +1,4 @@
-"""The unit as it is installed, run by a real systemd: what it allows is enough, and no more."""
+"""The installed unit under a real systemd allows what the agent needs, and no more."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ pytestmark = pytest.mark.full
 ATTACKER = Path(__file__).parents[1] / "loadtests" / "attacker.py"
 TOKEN = "unit-token"
 CREDENTIALS = Path("/run/credentials/golo-agent.service")
-# What an operator writes for a service with a token and a key.
+# The drop-in of an operator for a service with a token and a key.
 KEY = "[Service]\nLoadCredential=key:/etc/golo-agent/key.pem\n"
 
 
 @attrs.frozen
 class Service:
-    """The service on a machine, by its HTTP."""
+    """The service on a machine, used over HTTP."""
 
     machine: Machine
     port: int
 
     def ask(self, path: str, body: bytes | None = None, kind: str = "application/json") -> str:
-        """Return the answer to a GET, or to a POST of `body`."""
+        """Return the response to a GET, or to a POST of `body`."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body)
         request.add_header("Authorization", f"Bearer {TOKEN}")
         request.add_header("Content-Type", kind)
@@ -39,20 +39,20 @@ class Service:
             return answer.read().decode()
 
     def run(self, name: str, program: bytes) -> dict[str, Any]:
-        """Run a load test for a second and return its job once it is over."""
+        """Run a load test for a second and return its job."""
         form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
         form += program + b"\r\n--b--\r\n"
         binary = json.loads(self.ask("/upload", form, "multipart/form-data; boundary=b"))["binary"]
         wanted = {"name": name, "users": 5, "duration": 1, "binary": binary}
         job_id = json.loads(self.ask("/queue", json.dumps(wanted).encode()))["id"]
-        self.ask(f"/jobs/{job_id}/out.log?follow=1")  # goes on until the job is over
+        self.ask(f"/jobs/{job_id}/out.log?follow=1")  # ends with the job
         job: dict[str, Any] = json.loads(self.ask(f"/jobs/{job_id}"))
         return job
 
 
 @pytest.fixture
 def service(dist: Path, debian: Path, tmp_path: Path) -> Iterator[Service]:
-    """The service, installed and started, with a token and a key for TLS."""
+    """The installed and started service with a token and a TLS key."""
     [package] = dist.glob("*.deb")
     port = free_port()
     options = (
@@ -80,8 +80,8 @@ def service(dist: Path, debian: Path, tmp_path: Path) -> Iterator[Service]:
         pytest.skip(f"no systemd can be run here: {unable}")
 
 
-def things_on(machine: Machine) -> dict[str, list[str]]:
-    """Return every file and directory that is the agent's alone, by the names that it has."""
+def paths_on(machine: Machine) -> dict[str, list[str]]:
+    """Return the agent's private files and directories, by all their names."""
     found: dict[str, list[str]] = {}
     for kind, letter in (("files", "f"), ("directories", "d")):
         below = ["/var/lib/private/golo-agent", "/var/log/private/loadtest-agent"]
@@ -93,9 +93,9 @@ def things_on(machine: Machine) -> dict[str, list[str]]:
 
 
 def test_d7_under_the_unit(service: Service, go_loadtest: Callable[..., Path]) -> None:
-    """Load tests are held by a cgroup and by Landlock; a real one finishes, a burglar gets nothing.
+    """Load tests are isolated by a cgroup and by Landlock: a real one finishes, an attacker fails.
 
-    The agent is no root there, and they have its user.
+    Agent and load tests run as the same user.
     """
     machine = service.machine
     assert machine.run("systemctl", "is-active", "golo-agent") == "active\n"
@@ -104,34 +104,34 @@ def test_d7_under_the_unit(service: Service, go_loadtest: Callable[..., Path]) -
     assert (protections["processes"], protections["files"]) == ("cgroup", "landlock"), health
     job = service.run("counter", go_loadtest("counter", count=1000).read_bytes())
     assert job["state"] == "finished", job
-    # The one in Python reads the SDK, which lies in what is closed to it.
+    # The load test in Python imports the SDK from a directory that is otherwise closed.
     with serving_target() as target:
         job = service.run("readme", aimed_at(target.url, python_example()).encode())
         assert job["state"] == "finished", job
         assert job["results"]["valid"] == target.served > 0, job
     pid = int(machine.run("systemctl", "show", "--property=MainPID", "--value", "golo-agent"))
-    # By the unit: the agent's own system calls are kept from changing it.
+    # The unit sets it; the agent's own system calls may not change it.
     assert machine.run("chrt", "--pid", str(pid)).splitlines()[0].endswith("SCHED_BATCH")
-    things = things_on(machine)
-    assert "/var/lib/golo-agent/golo-agent.sqlite" in things["files"]
-    given = things | {
+    paths = paths_on(machine)
+    assert "/var/lib/golo-agent/golo-agent.sqlite" in paths["files"]
+    given = paths | {
         "agent": pid,
         "port": service.port,
         "beside": "/etc/debian_version",
         "cgroup": "/sys/fs/cgroup/system.slice/golo-agent.service",
-        # Load tests in Python read it; nothing else may be done to it.
+        # Load tests in Python may read it.
         "readable": ["/golo-agent/sdk.zip"],
     }
     text = f"#!/usr/bin/python3\n{ATTACKER.read_text()}\nmain({given!r})\n"
     job = service.run("attacker", text.encode())
-    told = json.loads(service.ask(f"/jobs/{job['id']}/err.log"))
+    report = json.loads(service.ask(f"/jobs/{job['id']}/err.log"))
     print(
-        f"D7: {told['tried']} ways to the things of the unit's agent tried by its own user, "
-        f"{len(told['reached'])} open"
+        f"D7: {report['tried']} ways to the paths of the unit's agent tried by its own user, "
+        f"{len(report['reached'])} open"
     )
-    assert told["reached"] == []
-    assert told["controllers"] is not None
-    assert TOKEN not in str(told["environment"])
+    assert report["reached"] == []
+    assert report["controllers"] is not None
+    assert TOKEN not in str(report["environment"])
     machine.run("systemctl", "stop", "golo-agent")
     stopped = machine.run("systemctl", "show", "--property=Result,NRestarts", "golo-agent")
     assert {*stopped.split()} == {"Result=success", "NRestarts=0"}

@@ -1,4 +1,4 @@
-"""The agent behind an `ssl:` endpoint, with a certificate that its clients check."""
+"""The agent behind an `ssl:` endpoint."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ TOKEN = "tls-token"
 
 @attrs.frozen
 class Client:
-    """A client that takes only this certificate, each request on a connection of its own."""
+    """A client that accepts only this certificate, with a connection for each request."""
 
     port: int
     context: ssl.SSLContext
 
     def connect(self) -> ssl.SSLSocket:
-        """Connect, and check the certificate."""
+        """Connect, and verify the certificate."""
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=30)
         return self.context.wrap_socket(plain, server_hostname="127.0.0.1")
 
     def send(self, request: bytes) -> tuple[int, bytes]:
-        """Return the status and the body of the answer, whole, with the token given."""
+        """Return the status and the body of the response."""
         head, _, rest = request.partition(b"\r\n")
         with self.connect() as connection:
             connection.sendall(head + b"\r\nAuthorization: Bearer %s\r\n" % TOKEN.encode() + rest)
@@ -43,12 +43,12 @@ class Client:
             return response.status, response.read()
 
     def get(self, path: str) -> tuple[int, bytes]:
-        """Return the answer to a GET."""
+        """Return the response to a GET."""
         return self.send(f"GET {path} HTTP/1.1\r\nHost: agent.example\r\n\r\n".encode())
 
 
 def is_cut(connection: socket.socket) -> bool:
-    """Wait for the end of a connection, in order or not; tell whether nothing came before."""
+    """Wait for the end of a connection; return whether no data came before."""
     try:
         return connection.recv(1) == b""
     except ConnectionResetError:
@@ -57,7 +57,7 @@ def is_cut(connection: socket.socket) -> bool:
 
 @pytest_twisted.async_fixture
 async def client(idle_agent: Agent, tmp_path: Path) -> Client:
-    """A client of an agent that listens to the network by TLS and wants a token."""
+    """A client of an agent with TLS and a token."""
     pem = tmp_path / "agent.pem"
     pem.write_bytes(self_signed("127.0.0.1"))
     token = tmp_path / "token"
@@ -73,7 +73,7 @@ async def client(idle_agent: Agent, tmp_path: Path) -> Client:
 async def test_a_job_by_tls(
     idle_agent: Agent, client: Client, go_loadtest: Callable[..., Path]
 ) -> None:
-    """Upload, queue, follow its events and its log, and show: all as without."""
+    """Uploads, jobs, events, logs and the page work as without TLS."""
     content = go_loadtest("counter", count=1000).read_bytes()
     status, body = await deferToThread(client.send, golo_cli.upload(content))
     assert status == 200, body
@@ -93,26 +93,26 @@ async def test_a_job_by_tls(
 
 
 @pytest_twisted.ensureDeferred
-async def test_who_does_not_know_the_certificate(client: Client) -> None:
-    """A client that checks refuses the agent, and a plain one gets no answer."""
+async def test_clients_that_do_not_trust_it(client: Client) -> None:
+    """A verifying client rejects the agent, and one without TLS gets no response."""
     strict = Client(client.port, ssl.create_default_context())
     with pytest.raises(ssl.SSLCertVerificationError):
         await deferToThread(strict.get, "/health")
 
-    def plainly() -> bytes:
+    def without_tls() -> bytes:
         with socket.create_connection(("127.0.0.1", client.port), timeout=30) as connection:
             connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             return connection.recv(4096)
 
-    assert not (await deferToThread(plainly)).startswith(b"HTTP/")
+    assert not (await deferToThread(without_tls)).startswith(b"HTTP/")
 
 
 @pytest_twisted.ensureDeferred
-async def test_who_never_shakes_hands(client: Client) -> None:
-    """Connections without a handshake count, and are gone when the headers' time is over."""
+async def test_connections_without_a_handshake(client: Client) -> None:
+    """Connections without a handshake count, and are closed at the timeout of headers."""
 
     def crowd() -> tuple[int, list[bool], int]:
-        # The fifth is the one that asked whether the agent is ready.
+        # The fifth one asked whether the agent is ready.
         silent = [socket.create_connection(("127.0.0.1", client.port), 30) for _ in range(4)]
         beyond = client.get("/health")[0]
         ended = [is_cut(connection) for connection in silent]

@@ -1,4 +1,4 @@
-"""What version 0.1.0 has left is taken up by this one: no job, binary or result is lost."""
+"""R10: the state directory of version 0.1.0 is recovered: no job, binary or result is lost."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ ALTER TABLE jobs ADD COLUMN stderr_tail TEXT NOT NULL DEFAULT '';
 PRAGMA user_version = 1;
 PRAGMA journal_mode = WAL;
 """
-# Not so long ago that retention removes a log.
+# Too recent for retention.
 NOW = datetime.now(timezone.utc).isoformat()
 BINARIES = [f"6c2f3a86-0000-4000-8000-00000000000{number}" for number in range(2)]
 SETTLED, PENDING, RUNNING, QUEUED = (
@@ -81,7 +81,7 @@ class FirstVersion:
         self.database.executemany("INSERT INTO binaries VALUES (?, ?, ?, ?)", rows)
 
     def job(self, job_id: str, state: str, printed: int = 0, **columns: object) -> None:
-        """Leave a job that has printed so many results, with a log if it has run."""
+        """Create a job with this many results, with a log if it has run."""
         has_run = state != "queued"
         row = {
             **{"id": job_id, "name": "shop", "users": 1, "duration_seconds": 0},
@@ -107,10 +107,10 @@ class FirstVersion:
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_version_0_1_0_has_left(
+async def test_a_state_directory_of_0_1_0(
     idle_agent: Agent, collector: Collector, numbered: Notes
 ) -> None:
-    """A run's rest is sent, an interrupted one's too, a settled one's not; the queue goes on."""
+    """Pending results are sent, delivered ones are not, and the queued job runs."""
     agent, few = idle_agent, len(RESULT)
     agent.jobs += [SETTLED, PENDING, RUNNING, QUEUED]
     left = FirstVersion(agent, numbered.script(count=20).read_bytes())

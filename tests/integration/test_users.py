@@ -1,4 +1,4 @@
-"""One connection carries every user: from 1 to 10,000 calls outstanding at once."""
+"""One connection carries 1 to 10,000 concurrent calls."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from peers.agent import Agent
 
 @pytest.mark.parametrize("users", [1, 25, 1000, 10_000])
 @pytest_twisted.ensureDeferred
-async def test_as_many_calls_are_outstanding_as_there_are_users(
+async def test_calls_in_flight_are_the_users(
     agent: Agent, go_loadtest: Callable[..., Path], users: int
 ) -> None:
-    """The load test sees exactly that many at once, on one connection, and every call returns."""
+    """The load test gets exactly that many concurrent calls on one connection, and all return."""
     job_id = await agent.queue("crowd", go_loadtest("crowd"), duration=2, users=users)
     job = await agent.ended(job_id)
     assert job["state"] == "finished", job

@@ -1,4 +1,4 @@
-"""What a job says of a load test whose output is not what its author meant."""
+"""A job's warnings about output that its author did not intend."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WITH_ZONE = "datetime.datetime.now(datetime.timezone.utc).isoformat()"
 
 @pytest_twisted.ensureDeferred
 async def test_print_needs_no_flush(agent: Agent, script: Callable[..., Path]) -> None:
-    """What a load test in Python prints is there at once, also when it is killed by SIGTERM."""
+    """Output of a load test in Python arrives at once, also if it is killed by SIGTERM."""
     text = (
         f"{SERVE}def run():\n    time.sleep(0.02)\n"
         f"    print(line({WITH_ZONE}) + '\\n', end='')\n\nsdk.serve(run)\n"
@@ -34,10 +34,8 @@ async def test_print_needs_no_flush(agent: Agent, script: Callable[..., Path]) -
 
 
 @pytest_twisted.ensureDeferred
-async def test_output_that_is_not_flushed_is_warned_of(
-    agent: Agent, script: Callable[..., Path]
-) -> None:
-    """A load test with a buffer of its own that ends at SIGTERM loses results, and hears of it."""
+async def test_a_warning_of_unflushed_output(agent: Agent, script: Callable[..., Path]) -> None:
+    """A load test that buffers its output loses results at SIGTERM, and the job warns."""
     text = f"""{SERVE}
 import socket
 from goloagent.netrpc import Server
@@ -60,10 +58,8 @@ time.sleep(60)
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_timestamp_without_a_zone_is_told(
-    agent: Agent, script: Callable[..., Path]
-) -> None:
-    """The job, its warnings and the log say which line is the first and what is wrong with it."""
+async def test_a_timestamp_without_a_zone(agent: Agent, script: Callable[..., Path]) -> None:
+    """The job, its warnings and the log name the first invalid line and the reason."""
     text = (
         f"{SERVE}def run():\n    time.sleep(0.02)\n"
         "    print(line(datetime.datetime.now().isoformat()))\n\nsdk.serve(run)\n"
