@@ -31,7 +31,7 @@ PACKAGE = Path(__file__).parents[2] / "etc" / "package.sh"
 
 @pytest_twisted.async_yield_fixture
 async def target() -> AsyncIterator[Target]:
-    """A target that listens."""
+    """Run a target."""
     from twisted.internet import reactor
 
     target = Target(reactor)
@@ -42,7 +42,7 @@ async def target() -> AsyncIterator[Target]:
 
 @pytest_twisted.async_yield_fixture
 async def collector() -> AsyncIterator[Collector]:
-    """A collector that listens."""
+    """Run a collector."""
     from twisted.internet import reactor
 
     collector = Collector(reactor)
@@ -53,7 +53,7 @@ async def collector() -> AsyncIterator[Collector]:
 
 @pytest_twisted.async_yield_fixture
 async def idle_agent(tmp_path: Path, collector: Collector) -> AsyncIterator[Agent]:
-    """An agent that is not started; its records are checked after the test."""
+    """Return an agent that is not started; its records are checked after the test."""
     from twisted.internet import reactor
 
     agent = Agent(reactor, tmp_path, collector)
@@ -63,7 +63,7 @@ async def idle_agent(tmp_path: Path, collector: Collector) -> AsyncIterator[Agen
 
 @pytest_twisted.async_fixture
 async def agent(idle_agent: Agent) -> Agent:
-    """An agent that is ready."""
+    """Start an agent."""
     await idle_agent.start()
     return idle_agent
 
@@ -80,7 +80,7 @@ def isolation(request: pytest.FixtureRequest) -> IsolationBackend:
 
 @pytest_twisted.async_fixture
 async def isolated_agent(idle_agent: Agent, isolation: IsolationBackend) -> Agent:
-    """An agent that is ready and uses `isolation`."""
+    """Start an agent that uses `isolation`."""
     idle_agent.options["--containment"] = isolation.name
     await idle_agent.start()
     return idle_agent
@@ -88,7 +88,7 @@ async def isolated_agent(idle_agent: Agent, isolation: IsolationBackend) -> Agen
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    """A browser; the test fails for errors and policy violations on its console."""
+    """Return a browser; the test fails for errors and policy violations on its console."""
     from twisted.internet import reactor
 
     what = missing_dependency()
@@ -114,7 +114,7 @@ def go_loadtest(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 
 @pytest.fixture
 def numbered(go_loadtest: Callable[..., Path], tmp_path: Path) -> Notes:
-    """The load test `numbered` and its notes."""
+    """Build the load test `numbered`."""
     directory = tmp_path / "notes"
     directory.mkdir()
     return Notes(go_loadtest("numbered"), directory)
@@ -134,7 +134,7 @@ def script(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def shop(script: Callable[..., Path]) -> Path:
-    """A load test of many URLs, some of which fail at times."""
+    """Write a load test of many URLs, some of which fail at times."""
     return script(SHOP.format(checkout=str(Path(goloagent.__file__).parents[1])))
 
 

@@ -45,7 +45,7 @@ class Running:
 
 @pytest_twisted.async_yield_fixture
 async def example(tmp_path: Path) -> AsyncIterator[Running]:
-    """A started example collector."""
+    """Start an example collector."""
     running = Running(tmp_path / "results")
     running.start()
     yield running
@@ -55,7 +55,7 @@ async def example(tmp_path: Path) -> AsyncIterator[Running]:
 
 @pytest_twisted.async_yield_fixture
 async def agent(example: Running, collector: Collector, tmp_path: Path) -> AsyncIterator[Agent]:
-    """An agent that delivers to the example collector."""
+    """Return an agent that delivers to the example collector."""
     from twisted.internet import reactor
 
     agent = Agent(reactor, tmp_path, collector)

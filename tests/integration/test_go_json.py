@@ -42,7 +42,7 @@ def test_lines_of_go_are_results(go_loadtest: Callable[..., Path]) -> None:
 async def agent(
     go_loadtest: Callable[..., Path], collector: Collector, tmp_path: Path
 ) -> AsyncIterator[Agent]:
-    """An agent that delivers to a collector in Go, whose accepted results are in a file."""
+    """Return an agent that delivers to a collector in Go, whose accepted results are in a file."""
     from twisted.internet import reactor
 
     agent = Agent(reactor, tmp_path, collector)

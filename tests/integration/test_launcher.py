@@ -50,7 +50,7 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 USUAL = Path(__file__).parents[1] / "loadtests" / "usual.py"
 
 
-class Recorder(Watcher):
+class Recording(Watcher):
     """Records the output and exit of a load test; `over` fires at its end."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Recorder(Watcher):
         self.out = self.err = b""
         self.exit: tuple[int | None, int | None] | None = None
         self.launching: Deferred[None] = Deferred()
-        self.over: Deferred[Recorder] = Deferred()
+        self.over: Deferred[Recording] = Deferred()
 
     def launched(self) -> None:
         self.is_launched = True
@@ -94,14 +94,14 @@ class Launch:
         user: str | None = None,
         interpreter: str = sys.executable,
         closed: Path | None = None,
-    ) -> Recorder:
+    ) -> Recording:
         """Launch a script with `text`."""
         from twisted.internet import reactor
 
         path = self.directory / "loadtest"
         path.write_text(f"#!{interpreter}\n{text}", encoding="utf-8")
         path.chmod(0o755)
-        recorder = Recorder()
+        recording = Recording()
         program = Program(
             path,
             self.directory,
@@ -111,8 +111,8 @@ class Launch:
             self.isolation,
             None if closed is None else {"paths": [str(closed)], "readable": []},
         )
-        self.process: LoadTestProcess = spawn(reactor, program, recorder)
-        return recorder
+        self.process: LoadTestProcess = spawn(reactor, program, recording)
+        return recording
 
     def clear(self) -> None:
         """End all processes."""
@@ -120,11 +120,11 @@ class Launch:
 
     async def report_of_load_test(self) -> dict[str, Any]:
         """Launch a load test that reports its own state."""
-        recorder = await self.start(REPORT).over
-        assert (recorder.is_launched, recorder.exit, recorder.err) == (True, (0, None), b""), vars(
-            recorder
+        recording = await self.start(REPORT).over
+        assert (recording.is_launched, recording.exit, recording.err) == (True, (0, None), b""), (
+            vars(recording)
         )
-        report: dict[str, Any] = json.loads(recorder.out)
+        report: dict[str, Any] = json.loads(recording.out)
         return report
 
 
@@ -182,14 +182,16 @@ async def test_signals_are_reset(launch: Launch) -> None:
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
     try:
-        recorder = launch.start("exec grep -E '^Sig(Blk|Ign)' /proc/self/status\n", None, "/bin/sh")
+        recording = launch.start(
+            "exec grep -E '^Sig(Blk|Ign)' /proc/self/status\n", None, "/bin/sh"
+        )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, disposition in before.items():
             signal.signal(number, disposition)
-    await recorder.over
+    await recording.over
     masks = {
-        name: int(bits, 16) for name, bits in (line.split() for line in recorder.out.splitlines())
+        name: int(bits, 16) for name, bits in (line.split() for line in recording.out.splitlines())
     }
     ours = sum(1 << number - 1 for number in signal.valid_signals())  # two belong to the C library
     assert {name: bits & ours for name, bits in masks.items()} == {b"SigBlk:": 0, b"SigIgn:": 0}
@@ -198,18 +200,18 @@ async def test_signals_are_reset(launch: Launch) -> None:
 @pytest_twisted.ensureDeferred
 async def test_sigpipe_ends_a_pipeline(launch: Launch) -> None:
     """A shell's pipeline ends by SIGPIPE without an error."""
-    recorder = await launch.start("yes | head -n 1\n", None, "/bin/sh").over
-    assert (recorder.out, recorder.err, recorder.exit) == (b"y\n", b"", (0, None))
+    recording = await launch.start("yes | head -n 1\n", None, "/bin/sh").over
+    assert (recording.out, recording.err, recording.exit) == (b"y\n", b"", (0, None))
 
 
 @pytest_twisted.ensureDeferred
 async def test_exec_fails(launch: Launch) -> None:
     """A failed exec is reported with the errno and the file, before the exit."""
-    recorder = await launch.start("", None, "/nonexistent/interpreter").over
+    recording = await launch.start("", None, "/nonexistent/interpreter").over
     why = f"its interpreter /nonexistent/interpreter: {os.strerror(errno.ENOENT)}"
     reason = f"{os.strerror(errno.ENOENT)}: {why}"
-    assert recorder.failure == f"exec: {reason} (errno {errno.ENOENT})"
-    assert (recorder.is_launched, recorder.exit, recorder.err) == (
+    assert recording.failure == f"exec: {reason} (errno {errno.ENOENT})"
+    assert (recording.is_launched, recording.exit, recording.err) == (
         False,
         (launcher.FAILED, None),
         b"",
@@ -219,20 +221,20 @@ async def test_exec_fails(launch: Launch) -> None:
 @pytest_twisted.ensureDeferred
 async def test_an_unknown_user(launch: Launch) -> None:
     """A failure before the exec is reported with its step, and nothing is executed."""
-    recorder = await launch.start("print('ran')", "no-such-user").over
-    assert recorder.failure is not None
-    assert recorder.failure.startswith("become user no-such-user: ")
-    assert recorder.out == b""
+    recording = await launch.start("print('ran')", "no-such-user").over
+    assert recording.failure is not None
+    assert recording.failure.startswith("become user no-such-user: ")
+    assert recording.out == b""
 
 
 @pytest_twisted.ensureDeferred
 async def test_an_unexpected_failure(launch: Launch, tmp_path: Path) -> None:
     """An unexpected failure is reported too, and is not the end of a load test."""
     (tmp_path / "link").symlink_to(tmp_path / "link")
-    recorder = await launch.start("print('ran')", closed=tmp_path / "link").over
-    assert recorder.failure is not None
-    assert "keep from what is closed: " in recorder.failure
-    assert (recorder.is_launched, recorder.out, recorder.err) == (False, b"", b"")
+    recording = await launch.start("print('ran')", closed=tmp_path / "link").over
+    assert recording.failure is not None
+    assert "keep from what is closed: " in recording.failure
+    assert (recording.is_launched, recording.out, recording.err) == (False, b"", b"")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -248,12 +250,14 @@ async def test_another_user(isolation: IsolationBackend) -> None:
         text = "id -u; id -g; id -G; grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status\n"
         text += "echo by name > /dev/stdout\necho by name > /dev/stderr\n"
         launch = Launch(Path(directory), isolation)
-        recorder = await launch.start(text, "nobody", "/bin/sh").over
+        recording = await launch.start(text, "nobody", "/bin/sh").over
         launch.clear()
-    lines = recorder.out.decode().split("\n")
-    assert lines[:3] == [str(nobody.pw_uid), str(nobody.pw_gid), str(nobody.pw_gid)], vars(recorder)
+    lines = recording.out.decode().split("\n")
+    assert lines[:3] == [str(nobody.pw_uid), str(nobody.pw_gid), str(nobody.pw_gid)], vars(
+        recording
+    )
     assert [int(line.split()[1], 16) for line in lines[3:-2]] == [0, 0, 0, 0]
-    assert (lines[-2], recorder.err) == ("by name", b"by name\n")
+    assert (lines[-2], recording.err) == ("by name", b"by name\n")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -283,14 +287,14 @@ print(started, resource.getrlimit(resource.RLIMIT_NPROC)[0], flush=True)
         with tempfile.TemporaryDirectory() as directory:
             os.chown(directory, nobody.pw_uid, nobody.pw_gid)
             launch = Launch(Path(directory), isolation)
-            recorder = launch.start(bomb, "nobody", SYSTEM_PYTHON)
-            while b"\n" not in recorder.out and recorder.exit is None:
+            recording = launch.start(bomb, "nobody", SYSTEM_PYTHON)
+            while b"\n" not in recording.out and recording.exit is None:
                 await _next_turn()
             launch.process.kill()
-            await recorder.over
+            await recording.over
             launch.clear()
-        assert recorder.out, vars(recorder)
-        started, in_force = map(int, recorder.out.split())
+        assert recording.out, vars(recording)
+        started, in_force = map(int, recording.out.split())
         if limit > 1:
             assert (in_force, started <= 40) == (limit, True)
         else:  # no task could be started
@@ -358,11 +362,11 @@ def test_a_group_is_signalled_after_its_leaders_end(
 @pytest_twisted.ensureDeferred
 async def test_sigterm_reaches_grandchildren(launch: Launch) -> None:
     """One signal ends all processes that the load test has started, and closes its pipes."""
-    recorder = launch.start("sleep 600 & sleep 600\n", None, "/bin/sh")
-    await recorder.launching
+    recording = launch.start("sleep 600 & sleep 600\n", None, "/bin/sh")
+    await recording.launching
     launch.process.terminate()
-    await recorder.over
-    assert recorder.exit == (None, signal.SIGTERM)
+    await recording.over
+    assert recording.exit == (None, signal.SIGTERM)
 
 
 @pytest_twisted.ensureDeferred
@@ -379,16 +383,16 @@ async def test_with_landlock(launch: Launch, tmp_path: Path) -> None:
     launch.directory = tmp_path / "job"
     launch.directory.mkdir()
     (tmp_path / "closed").write_text("secret")
-    recorder = await launch.start(USUAL.read_text(), closed=tmp_path).over
-    assert (recorder.failure, recorder.err) == (None, b"by a script\n")
-    assert recorder.out == b"symlink\nall but what is closed\n"
-    assert recorder.exit == (None, signal.SIGTERM)
+    recording = await launch.start(USUAL.read_text(), closed=tmp_path).over
+    assert (recording.failure, recording.err) == (None, b"by a script\n")
+    assert recording.out == b"symlink\nall but what is closed\n"
+    assert recording.exit == (None, signal.SIGTERM)
     launch.clear()
-    recorder = launch.start("exec sleep 600\n", None, "/bin/sh", closed=tmp_path)
-    await recorder.launching
+    recording = launch.start("exec sleep 600\n", None, "/bin/sh", closed=tmp_path)
+    await recording.launching
     launch.process.terminate()
-    await recorder.over
-    assert recorder.exit == (None, signal.SIGTERM)
+    await recording.over
+    assert recording.exit == (None, signal.SIGTERM)
 
 
 def plan(program: Path, agent: int) -> str:

@@ -62,7 +62,7 @@ class Manager(DatagramProtocol):
 
 @pytest.fixture
 def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
-    """A manager whose agents use a watchdog of 0.4 s."""
+    """Return a manager whose agents use a watchdog of 0.4 s."""
     from twisted.internet import reactor
 
     path = str(tmp_path / "notify")

@@ -52,7 +52,7 @@ class Service:
 
 @pytest.fixture
 def service(dist: Path, debian: Path, tmp_path: Path) -> Iterator[Service]:
-    """The installed and started service with a token and a TLS key."""
+    """Install and start the service with a token and a TLS key."""
     [package] = dist.glob("*.deb")
     port = free_port()
     options = (

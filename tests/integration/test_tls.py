@@ -57,7 +57,7 @@ def is_cut(connection: socket.socket) -> bool:
 
 @pytest_twisted.async_fixture
 async def client(idle_agent: Agent, tmp_path: Path) -> Client:
-    """A client of an agent with TLS and a token."""
+    """Return a client of an agent with TLS and a token."""
     pem = tmp_path / "agent.pem"
     pem.write_bytes(self_signed("127.0.0.1"))
     token = tmp_path / "token"

@@ -31,7 +31,7 @@ print(listener.accept()[0].recv(1), flush=True)
 
 @pytest.fixture(params=["pid-namespace", "cgroup", HARDENED])
 def unprivileged(request: pytest.FixtureRequest) -> Iterator[Unprivileged]:
-    """The user of the agent, with each isolation backend that does not need root."""
+    """Return the user of the agent, with each isolation backend that does not need root."""
     expected = "pid-namespace" if request.param == "pid-namespace" else "cgroup"
     with ExitStack() as stack:
         try:
@@ -45,7 +45,7 @@ def unprivileged(request: pytest.FixtureRequest) -> Iterator[Unprivileged]:
 async def agent(
     request: pytest.FixtureRequest, unprivileged: Unprivileged, collector: Collector
 ) -> AsyncIterator[Agent]:
-    """A ready agent that runs as `nobody`."""
+    """Start an agent that runs as `nobody`."""
     from twisted.internet import reactor
 
     # pytest's directory is closed to other users.

@@ -72,7 +72,7 @@ def stored(agent: Agent) -> dict[Path, int]:
 
 @pytest.fixture
 def locked(idle_agent: Agent, tmp_path: Path) -> Agent:
-    """An agent with a token, not started."""
+    """Return an agent with a token, not started."""
     path = tmp_path / "token"
     path.write_text(TOKEN + "\n")
     path.chmod(0o600)

@@ -62,7 +62,7 @@ SUBMITS = """([agent, type, text]) => {
 
 @pytest_twisted.async_yield_fixture
 async def site() -> AsyncIterator[ForeignSite]:
-    """A listening site."""
+    """Run another site."""
     from twisted.internet import reactor
 
     site = ForeignSite(reactor)

@@ -32,7 +32,7 @@ PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executab
 
 @pytest.fixture
 def unprivileged(request: pytest.FixtureRequest) -> Iterator[Unprivileged | None]:
-    """The user of the agent, with the isolation backend of the parameter; None for root."""
+    """Return the user of the agent, with the isolation backend of the parameter; None for root."""
     with ExitStack() as stack:
         if request.param is None:
             yield None
@@ -46,7 +46,7 @@ def unprivileged(request: pytest.FixtureRequest) -> Iterator[Unprivileged | None
 
 @pytest.fixture
 def mirror() -> Iterator[Path]:
-    """A directory at which the agent's files are mounted a second time."""
+    """Create a directory at which the agent's files are mounted a second time."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -56,7 +56,7 @@ def mirror() -> Iterator[Path]:
 async def agent(
     unprivileged: Unprivileged | None, mirror: Path, collector: Collector
 ) -> AsyncIterator[Agent]:
-    """An agent with a token and a TLS key; its load tests run as `nobody`."""
+    """Start an agent with a token and a TLS key; its load tests run as `nobody`."""
     from twisted.internet import reactor
 
     if os.geteuid() != 0:

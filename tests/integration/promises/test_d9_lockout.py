@@ -50,7 +50,7 @@ async def attacked(agent: Agent, attack: str) -> AsyncIterator[None]:
 
 @pytest.fixture
 def locked(idle_agent: Agent, tmp_path: Path) -> Agent:
-    """An agent with a token, not started."""
+    """Return an agent with a token, not started."""
     path = tmp_path / "token"
     path.write_text("correct-horse")
     path.chmod(0o600)

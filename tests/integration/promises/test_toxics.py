@@ -25,7 +25,7 @@ MAX_WASTED_BYTES = 100 * 2**20
 
 @pytest_twisted.async_yield_fixture
 async def proxy(collector: Collector, request: pytest.FixtureRequest) -> AsyncIterator[Proxy]:
-    """A proxy with the test's toxic."""
+    """Run a proxy with the test's toxic."""
     from twisted.internet import reactor
 
     toxic = request.param

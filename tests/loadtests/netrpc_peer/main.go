@@ -2,7 +2,7 @@
 // Go's own client or server, with arguments and replies of every shape that gob has.
 //
 //	netrpcpeer serve          serve on a free port, print "host:port", end with stdin
-//	netrpcpeer call ADDR N    call ADDR in several ways, N calls at once, print what came of it
+//	netrpcpeer call ADDR N    call ADDR in several ways, N calls at once, print the outcome
 package main
 
 import (
@@ -16,7 +16,7 @@ func main() {
 	gob.Register(Leaf{})
 	gob.Register(Wrapper{})
 	gob.Register(Late{})
-	gob.Register(Tally{})
+	gob.Register(Numbers{})
 	gob.Register(map[string]Leaf{})
 	var err error
 	switch {

@@ -36,7 +36,7 @@ func (*Server) Interface(_ Arg, r *Wrapper) error     { *r = Wrapper{Any: leaf(6
 func (*Server) Nested(_ Arg, r *Wrapper) error        { *r = nested().(Wrapper); return nil }
 func (*Server) Interfaces(_ Arg, r *[]any) error      { *r = everything().Several; return nil }
 func (*Server) InterfaceMap(_ Arg, r *map[string]any) error {
-	*r = map[string]any{"n": nested(), "t": Tally{3}, "nil": nil}
+	*r = map[string]any{"n": nested(), "t": Numbers{3}, "nil": nil}
 	return nil
 }
 func (*Server) Time(_ Arg, r *time.Time) error { *r = time.Now(); return nil }

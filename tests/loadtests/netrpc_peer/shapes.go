@@ -31,8 +31,8 @@ type Wrapper struct {
 	After  string
 }
 
-// Tally is a named slice, which stands alone inside an interface.
-type Tally []int
+// Numbers is a named slice, which stands alone inside an interface.
+type Numbers []int
 
 // Token encodes itself (gob.GobEncoder).
 type Token struct{ digits string }
@@ -94,7 +94,7 @@ func everything() Everything {
 		Leaf: one, Pointer: &two, Texts: []string{"", "a", "bc"}, Leaves: []Leaf{one, {}, two},
 		Grid: [3][2]int{{1, -2}, {}, {1 << 40, 5}}, Table: map[string][]float64{"x": {1, 2}, "": nil},
 		ByNumber: map[int]*Leaf{-7: &one, 300: &two}, Whatever: nested(),
-		Several: []any{nil, 1, "two", 3.0, one, Tally{1, 2}, nested(), true, []byte("raw")},
+		Several: []any{nil, 1, "two", 3.0, one, Numbers{1, 2}, nested(), true, []byte("raw")},
 		When:    time.Date(2018, 5, 4, 3, 2, 1, 9, time.FixedZone("", 7200)),
 		Huge:    new(big.Int).Lsh(big.NewInt(3), 200), Token: Token{"0451"},
 		Empty: map[string]int{}, Recursive: chain(50),
