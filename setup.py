@@ -20,7 +20,7 @@ setup(
     packages=[*find_packages(include=["goloagent", "goloagent.*"]), "twisted.plugins"],
     package_data={"goloagent": ["py.typed"], "goloagent.http.ui": ["page/*"]},
     install_requires=[
-        # Below 27, as http.server.channel relies on parts of it that are in no interface.
+        # Below 27, because http.server.framing verifies private parts of it at start.
         "Twisted[tls] >= 26.4, < 27",
         "attrs >= 23.1",
         "idna >= 3.4",

@@ -1,12 +1,12 @@
-"""What the agent answers when it does not do what it was asked: one exception for all of `web`.
+"""Errors of the API: one exception, rendered as plain text or as problem details (RFC 9457).
 
-Errors are plain text, as Go's ``http.Error`` writes them, because clients of the Go agent print
-them; whoever accepts JSON gets problem details (RFC 9457). Does not know why something is refused.
+Plain text is the default because the go-lo agent of 2018 sent it and its clients print it.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -22,25 +22,22 @@ from goloagent.filesystem.disk_space import is_full
 RETRY_AFTER_SECONDS = 5
 MAX_PHRASE_CHARS = 200
 _JSON_RANGES = frozenset({"application/json", "application/problem+json", "application/*"})
-_ESCAPES = {
-    char: f"\\{letter}" for char, letter in zip('\a\b\f\n\r\t\v\\"', 'abfnrtv\\"', strict=True)
-}
+
+Headers = Mapping[str, str | tuple[str, ...]]
+"""Headers by name; a tuple is sent as several lines."""
 
 
 @attrs.frozen
 class Problem(Exception):
-    """An answer that is no success: its status, a sentence for people, and headers of its own.
-
-    A header of several values takes as many lines.
-    """
+    """An error response: its status, its reason as a sentence, and further headers."""
 
     status: int
     detail: str
-    headers: Mapping[str, str | tuple[str, ...]] = attrs.field(factory=dict)
+    headers: Headers = attrs.field(factory=dict)
 
 
 class ProblemDetails(msgspec.Struct, frozen=True):
-    """RFC 9457: what went wrong, as ``detail`` says in a sentence."""
+    """Problem details of RFC 9457; ``detail`` is a sentence."""
 
     type: str
     title: str
@@ -48,12 +45,10 @@ class ProblemDetails(msgspec.Struct, frozen=True):
     detail: str
 
 
-def render(
-    problem: Problem, accept: Sequence[str]
-) -> tuple[dict[str, str | tuple[str, ...]], bytes]:
-    """Return the headers and the body of `problem` for a client that sent these ``Accept`` headers.
+def render(problem: Problem, accept: Sequence[str]) -> tuple[Headers, bytes]:
+    """Return the headers and the body of `problem` for a client with these ``Accept`` headers.
 
-    Naming a JSON type asks for JSON, whatever its weight; ``*/*`` does not.
+    The body is JSON if they name a JSON type, whatever its weight; ``*/*`` does not.
     """
     ranges = {part.partition(";")[0].strip().lower() for line in accept for part in line.split(",")}
     if ranges & _JSON_RANGES:
@@ -68,7 +63,7 @@ def render(
     else:
         content_type = "text/plain; charset=utf-8"
         body = f"{problem.detail}\n".encode()
-    headers: dict[str, str | tuple[str, ...]] = {
+    headers: Headers = {
         "Content-Type": content_type,
         "Content-Length": str(len(body)),
         "X-Content-Type-Options": "nosniff",
@@ -78,61 +73,50 @@ def render(
 
 
 def reason_phrase(problem: Problem) -> str:
-    """Return the phrase for the status line: the standard one, and the sentence behind it.
+    """Return the standard reason phrase and the detail, for the status line.
 
-    Some clients, golo-cli among them, show the status line and not the body.
+    Some clients, such as golo-cli, print the status line and not the body.
     """
-    sentence = problem.detail.encode("ascii", "replace").decode()[:MAX_PHRASE_CHARS]
-    plain = "".join(char if char.isprintable() else " " for char in sentence)
+    detail = problem.detail.encode("ascii", "replace").decode()[:MAX_PHRASE_CHARS]
+    plain = "".join(char if char.isprintable() else " " for char in detail)
     return f"{HTTPStatus(problem.status).phrase}: {plain}".rstrip()
 
 
 def not_found(path: bytes) -> Problem:
-    """Return the problem that there is nothing at `path`, given percent-encoded."""
+    """Return the 404 of a percent-encoded path."""
     return Problem(404, f"{quoted(unquote_to_bytes(path))} does not exist")
 
 
 def disk_full() -> Problem:
-    """Return the problem that the agent's disk has no room."""
+    """Return the error that the agent's disk is full."""
     return Problem(507, "the agent's disk is full: remove files from it, or lower --min-free")
 
 
 def disk_fault(status: str) -> Problem:
-    """Return the problem that a fault of the agent's disk, by its status in ``/health``, is."""
+    """Return the error for a fault of the agent's disk, by its status in ``/health``."""
     if status == DISK_FULL:
         return disk_full()
     if status == NO_INODES:
         return Problem(507, "the agent's disk has no inodes left: remove files from it")
-    sentence = f"the agent's disk does not take it: {status}; see /health"
-    return Problem(503, sentence, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+    return _unavailable(f"the agent cannot use its disk: {status}; see /health")
 
 
 def disk_problem(error: OSError | NoSpace) -> Problem:
-    """Return what a client is told of an error of the agent's own disk: no path."""
+    """Return the error for one of the agent's own disk, without a path."""
     if isinstance(error, NoSpace):
         return Problem(507, str(error))
     if is_full(error):
         return disk_full()
     if error.errno == errno.EBUSY:
-        sentence = "another process has locked the agent's database"
-    else:
-        sentence = f"the agent's disk does not take it: {os.strerror(error.errno or errno.EIO)}"
-    return Problem(503, sentence, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+        return _unavailable("another process has locked the agent's database")
+    return _unavailable(f"the agent cannot use its disk: {os.strerror(error.errno or errno.EIO)}")
+
+
+def _unavailable(detail: str) -> Problem:
+    return Problem(503, detail, {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 def quoted(text: bytes) -> str:
-    """Return `text` in double quotes, escaped as Go's ``%q`` does."""
-    return f'"{"".join(map(_escaped, text.decode("utf-8", "surrogateescape")))}"'
-
-
-def _escaped(char: str) -> str:
-    if char in _ESCAPES:
-        return _ESCAPES[char]
-    if char.isprintable():
-        return char
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:  # how surrogateescape keeps a byte that is not UTF-8
-        return f"\\x{code - 0xDC00:02x}"
-    if code < 0x80:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    """Return `text` as a JSON string, in ASCII if it has unprintable characters."""
+    decoded = text.decode("utf-8", "surrogateescape")
+    return json.dumps(decoded, ensure_ascii=not decoded.isprintable())

@@ -15,7 +15,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from goloagent.http.api.endpoint import Response, endpoint, endpoints
 from goloagent.http.api.openapi import document
 from goloagent.http.problem import Problem, disk_problem, not_found, quoted
-from goloagent.http.server.request import Request, problem_response
+from goloagent.http.server.request import Request
+from goloagent.http.server.response import problem_response
 
 _log = Logger()
 

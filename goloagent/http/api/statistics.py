@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from enum import Enum
 from typing import Annotated
 
 import attrs
 from msgspec import Meta, Struct
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 
+from goloagent.concurrency.cooperation import cooperate
 from goloagent.concurrency.single_flight import SingleFlight
 from goloagent.core.stats.request_stats import MAX_ROWS
 from goloagent.core.stats.run_stats import RunStatistics
@@ -19,13 +19,12 @@ from goloagent.core.stats.summary import RowSummary, Summary
 from goloagent.http.api.endpoint import JSON, Response, endpoint
 from goloagent.http.api.representation import Representation, serve
 from goloagent.http.problem import Problem, not_found
-from goloagent.http.server.request import Request, json_body
+from goloagent.http.server.request import Request
+from goloagent.http.server.response import json_body
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job
 from goloagent.wal.run_log import LogPathError
 
-# Some 5 ms of work.
-ROWS_PER_TURN = 50
 # A running job's statistics are made at most once a second, however many ask.
 CACHE_SECONDS = 1.0
 # One of a thousand rows with long names has some 10 MiB.
@@ -129,7 +128,7 @@ class StatisticsRoutes:
     async def _summary(self, job: Job) -> Summary:
         statistics = None if job.state.over else self.running(job)
         if statistics is not None:
-            return await self._in_turns(statistics)
+            return await self._summarize(statistics)
         if not job.state.over or job.started_at is None:
             return RunStatistics().summary()
         if not job.has_log:
@@ -141,14 +140,18 @@ class StatisticsRoutes:
         except LogPathError as error:
             raise Problem(404, f"job {job.id} has no log: {error}") from None
 
-    async def _in_turns(self, statistics: RunStatistics) -> Summary:
-        """Summarise the running job without holding it up."""
-        for turn, summary in enumerate(statistics.iter_summary(), start=1):
-            if summary is not None:
-                return summary
-            if turn % ROWS_PER_TURN == 0:
-                await deferLater(self.clock, 0.0)
-        raise AssertionError("turns end with a summary")
+    async def _summarize(self, statistics: RunStatistics) -> Summary:
+        """Summarize the running job in turns."""
+        summaries: list[Summary] = []
+
+        def steps() -> Iterator[None]:
+            for summary in statistics.iter_summary():
+                if summary is not None:
+                    summaries.append(summary)
+                yield
+
+        await cooperate(self.clock, steps())
+        return summaries[0]
 
 
 @attrs.frozen

@@ -1,99 +1,64 @@
-"""A request, let in or turned away at the end of its headers: before a byte of its body is read.
+"""A request, accepted or refused at the end of its headers, before a byte of its body is read.
 
-Twisted would read any body to its end, whoever sent it and however long, before it asks a resource.
-Here the headers decide; an upload's bytes then go to disk as they come, every other body is small.
-Knows HTTP/1.1 as Twisted speaks it; does not know what routes there are, apart from the one whose
-body streams.
+Twisted would buffer any body completely before it calls a resource. Here the body of an upload is
+written to disk as it is received; other bodies are small and are buffered.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
-import attrs
 import msgspec
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.http import NOT_FOUND
 
-from goloagent.artifacts.store import ArtifactStore
-from goloagent.artifacts.upload_space import NoSpace, UploadSpace
-from goloagent.http.auth.access import AccessPolicy
-from goloagent.http.auth.audit import Audit
-from goloagent.http.problem import (
-    Problem,
-    disk_problem,
-    not_found,
-    quoted,
-    reason_phrase,
-    render,
-)
+from goloagent.artifacts.upload_space import NoSpace
+from goloagent.http.problem import Problem, disk_problem, not_found
 from goloagent.http.server.connections import too_many_connections
+from goloagent.http.server.context import UPLOAD_PATH, RequestContext
+from goloagent.http.server.query import parse_query
+from goloagent.http.server.response import json_body, problem_response
 from goloagent.http.upload.form import UploadBody
 from goloagent.http.upload.pipeline import BLOCK_BYTES, UploadPipeline
 from goloagent.jobs.spec import MAX_REQUEST_BYTES
 
-UPLOAD_PATH = b"/upload"
 HEALTH_PATH = b"/health"
 _Query = TypeVar("_Query", bound=msgspec.Struct)
 
 
-@attrs.frozen
-class RequestContext:
-    """What a request must pass: who may, how long a body may be, and where it is noted.
-
-    `check_route` raises the Problem that a path has no such method, or does not exist. `in_thread`
-    runs a function off the reactor thread; `uploaded` is told of the bytes of uploads as they come.
-    """
-
-    access: AccessPolicy
-    check_route: Callable[[bytes, bytes], None]
-    artifacts: ArtifactStore
-    max_upload_bytes: int
-    audit: Audit
-    in_thread: Callable[..., Deferred[Any]]
-    on_upload_bytes: Callable[[int], None] = lambda count: None
-    upload_space: UploadSpace = attrs.field(factory=lambda: UploadSpace(lambda: sys.maxsize))
-
-
-def json_body(value: Any) -> bytes:
-    """Return a value as JSON, spaced as the Go agent's answers were."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=0)
-
-
 class Request(server.Request):
-    """One request through `door`; its body goes to `intake` or is `buffered`.
+    """A request to the agent of `context`; its body goes to `upload` or is `buffered`.
 
-    `body_bytes` have come of the body. `status_only` says that its client may know whether the
-    agent is ready, and nothing else.
+    Attributes:
+        body_bytes: the number of received bytes of the body.
+        status_only: whether its client may know only whether the agent is ready.
     """
 
     defaultContentType = None
+    channel: Any
     _log = Logger()
 
-    def __init__(self, door: RequestContext, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, context: RequestContext, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._context = door
+        self._context = context
         self._max_bytes = MAX_REQUEST_BYTES
-        self.body_bytes = 0
         self._length: int | None = 0
-        self._refused = False
+        self._is_refused = False
+        self.body_bytes = 0
         self.status_only = False
         self.buffered = BytesIO()
         self.upload: UploadPipeline | None = None
 
     def gotLength(self, length: int | None) -> None:
-        """Decide at the end of the headers; `length` is None for a chunked body."""
-        # Twisted hands these over after the body, and has no public place for them before.
-        channel: Any = self.channel
+        """Accept or refuse the request; `length` is None for a chunked body."""
+        # Twisted sets these after the body, and has no public attribute for them before.
+        channel = self.channel
         self.method, self.uri, self.clientproto = channel._command, channel._path, channel._version
         self.path = self.uri.partition(b"?")[0]
         self.content = self.buffered
@@ -104,9 +69,9 @@ class Request(server.Request):
             self.reject(problem)
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Take the next bytes of the body."""
+        """Process bytes of the body."""
         self.body_bytes += len(data)
-        if self._refused:
+        if self._is_refused:
             return
         try:
             self._check_length(self.body_bytes)
@@ -121,13 +86,13 @@ class Request(server.Request):
             self.reject(disk_problem(error))
 
     def connectionLost(self, reason: Failure) -> None:
-        """Leave nothing behind when the client has gone."""
+        """Discard the upload."""
         if self.upload is not None:
             self.upload.discard()
         super().connectionLost(reason)
 
     def processingFailed(self, reason: Failure) -> Failure:
-        """Answer 500 without saying why, and log why."""
+        """Log the failure, and respond 500 without details."""
         self._log.failure(
             "request failed: {method} {uri}", reason, method=self.method, uri=self.uri
         )
@@ -138,87 +103,82 @@ class Request(server.Request):
             self.finish()
         return reason
 
+    def getRequestHostname(self) -> bytes:
+        """Return a constant: Klein passes it to the router, which fails for some Host headers."""
+        return b"localhost"
+
     def abort(self) -> None:
-        """Drop the connection within an answer: its client must not take it for complete."""
-        channel: Any = self.channel
-        channel.transport.abortConnection()
+        """Abort the connection, so that its client does not take the response for complete."""
+        self.channel.transport.abortConnection()
+
+    def reject(self, problem: Problem) -> None:
+        """Respond at once, and discard the rest of the body."""
+        if self._is_refused:
+            return
+        self._is_refused = True
+        if self.upload is not None:
+            self.upload.discard()
+        # Otherwise Twisted would send "100 Continue" after the response.
+        self.requestHeaders.removeHeader(b"Expect")
+        self.setHeader(b"Connection", b"close")
+        self.write(problem_response(self, problem))
+        # Not finish(), which would make Twisted parse the rest of the body as another request.
+        self.channel.discard(None if self._length is None else self._length - self.body_bytes)
 
     def json_response(self, status: int, value: Any) -> bytes:
-        """Prepare a JSON answer and return its body."""
+        """Set the status and headers of a JSON response and return its body."""
         body = json_body(value)
         self.setResponseCode(status)
         self.setHeader(b"Content-Type", b"application/json")
         self.setHeader(b"Content-Length", b"%d" % len(body))
         return body
 
-    def audit(self, act: str, **details: object) -> None:
-        """Note what was done for this request's peer."""
-        self._context.audit.record(act, self._peer(), **details)
+    def audit(self, action: str, **details: object) -> None:
+        """Log an action of this request's client to the audit log."""
+        self._context.audit.record(action, self._host, **details)
 
     def audit_refusal(self, problem: Problem) -> None:
-        """Note that it is answered with `problem`. Not finding anything is no refusal."""
+        """Log a refusal to the audit log; 404 is none."""
         if problem.status == NOT_FOUND:
             return
         method = self.method.decode("latin-1")
         path = unquote_to_bytes(self.path).decode("utf-8", "surrogateescape")
         self._context.audit.record_refusal(
-            self._peer(), problem.status, problem.detail, f"{method} {path}"
+            self._host, problem.status, problem.detail, f"{method} {path}"
         )
 
     def query(self, kind: type[_Query]) -> _Query:
-        """Return the query's parameters.
-
-        Raises:
-            Problem: one is unknown, stands there twice, or is out of its bounds.
-        """
-        given: dict[str, str] = {}
-        for name, values in (self.args or {}).items():
-            if len(values) > 1:
-                raise Problem(400, f"{quoted(name)} stands more than once in the query")
-            given[name.decode("utf-8", "replace")] = values[0].decode("utf-8", "replace")
-        try:
-            query = msgspec.convert(given, kind, strict=False)
-        except msgspec.ValidationError as error:
-            raise Problem(400, f"invalid query: {error}") from None
-        for field in msgspec.structs.fields(kind):
-            # To msgspec the text "null" is None where None is allowed, which here is: not given.
-            if field.encode_name in given and getattr(query, field.name) is None:
-                raise Problem(400, f"invalid query: null is no value of {field.encode_name}")
-        return query
-
-    def getRequestHostname(self) -> bytes:
-        """Return one name whatever Host says: Klein gives it to the router, which fails on some."""
-        return b"localhost"
+        """Return the query parameters as `parse_query` does."""
+        return parse_query(self.args or {}, kind)
 
     def was_paused(self) -> bool:
-        """Tell whether its body was left unread for a time, since this was last asked."""
+        """Return whether reading the body was paused since the last call."""
         return self.upload is not None and self.upload.was_paused()
 
     def require_capacity(self) -> None:
-        """Refuse what takes long on a connection beyond the bounds.
+        """Refuse a long request on a connection that exceeds the limits.
 
         Raises:
             Problem: this is one.
         """
-        channel: Any = self.channel
-        if channel.exceeded is not None:
-            raise too_many_connections(channel.exceeded)
+        if self.channel.exceeded is not None:
+            raise too_many_connections(self.channel.exceeded)
 
     def _authorize(self) -> None:
-        """Prepare for the body.
+        """Check the headers, and prepare for the body.
 
         Raises:
-            Problem: the request is turned away.
+            Problem: the request is refused.
         """
         self._check_access()
         hosts = len(self._header("Host"))
         if hosts > 1 or (hosts == 0 and self.clientproto != b"HTTP/1.0"):
             raise Problem(400, "exactly one Host header is required")
         path = unquote_to_bytes(self.path)
-        if not path.startswith(b"/"):  # among them http://host/path, which has a host of its own
+        if not path.startswith(b"/"):  # such as http://host/path, which has its own host
             raise Problem(400, "the request's target must be a path")
-        # Klein would redirect several such paths to one that it knows, or take them for it.
-        if b"//" in path or not _is_utf8(path):
+        # Klein would redirect such paths to known ones, or treat them as equal.
+        if b"//" in path or path != path.decode("utf-8", "ignore").encode():
             raise not_found(self.path)
         if self._length != 0:
             self._context.check_route(self.method, self.path)
@@ -228,44 +188,41 @@ class Request(server.Request):
         self._check_length(self._length or 0)
         if is_upload:
             self.require_capacity()
-            self.upload = self._make_intake(self._length or 0)
+            self.upload = self._begin_upload(self._length or 0)
 
     def _check_access(self) -> None:
         access = self._context.access
-        channel: Any = self.channel
         try:
-            access.check(self._peer(), self._header)
+            access.check(self._host, self._header)
         except Problem:
-            if not (
-                self.path == HEALTH_PATH
-                and self.method in (b"GET", b"HEAD")
-                and access.allows_status(self._peer(), self._header)
-            ):
+            is_status = self.path == HEALTH_PATH and self.method in (b"GET", b"HEAD")
+            if not (is_status and access.allows_status(self._host, self._header)):
                 raise
             self.status_only = True
-            channel.admit(trusted=False)
-        else:
-            channel.admit(trusted=access.token is not None)
+        self.channel.admit(trusted=access.token is not None and not self.status_only)
 
-    def _make_intake(self, length: int) -> UploadPipeline:
-        """Prepare for an upload that has announced so many bytes.
+    def _begin_upload(self, length: int) -> UploadPipeline:
+        """Prepare for an upload with this Content-Length, or 0.
 
         Raises:
-            Problem: its body is of no such type, or the disk has no room for it.
+            Problem: its media type is unsupported, or there is too little free space.
         """
-        upload = UploadBody("".join(self._header("Content-Type")[:1]), self._context.artifacts)
-        channel: Any = self.channel
+        body = UploadBody("".join(self._header("Content-Type")[:1]), self._context.artifacts)
         if length:  # a large block of small chunks would take the parser a second
-            channel.set_read_size(BLOCK_BYTES)
+            self.channel.set_read_size(BLOCK_BYTES)
         reserve = partial(self._context.upload_space.reserve, length)
         try:
             return UploadPipeline(
-                upload, self._context.in_thread, channel.body, self._not_taken_in, reserve
+                body,
+                self._context.in_thread,
+                self.channel.pause_body,
+                self._on_upload_failed,
+                reserve,
             )
         except (OSError, NoSpace) as error:
             raise disk_problem(error) from error
 
-    def _not_taken_in(self, failure: Failure) -> None:
+    def _on_upload_failed(self, failure: Failure) -> None:
         if isinstance(failure.value, Problem):
             self.reject(failure.value)
         elif isinstance(failure.value, NoSpace):
@@ -274,7 +231,9 @@ class Request(server.Request):
             self._log.failure("an upload failed", failure)
             self.reject(Problem(500, "internal error"))
 
-    def _peer(self) -> str | None:
+    @property
+    def _host(self) -> str | None:
+        """The client's IP address, None for a Unix socket."""
         return self.client.host if isinstance(self.client, IPv4Address | IPv6Address) else None
 
     def _check_length(self, length: int) -> None:
@@ -284,39 +243,3 @@ class Request(server.Request):
     def _header(self, name: str) -> list[str]:
         values = self.requestHeaders.getRawHeaders(name.encode(), [])
         return [value.decode("latin-1") for value in values]
-
-    def reject(self, problem: Problem) -> None:
-        """Answer at once, and discard what the client is still sending."""
-        if self._refused:
-            return
-        self._refused = True
-        if self.upload is not None:
-            self.upload.discard()
-        # Twisted would send "100 Continue" behind the answer.
-        self.requestHeaders.removeHeader(b"Expect")
-        self.setHeader(b"Connection", b"close")
-        self.write(problem_response(self, problem))
-        # Not finish(): that would make Twisted expect another request while this body may go on.
-        channel: Any = self.channel
-        channel.discard(None if self._length is None else self._length - self.body_bytes)
-
-
-def problem_response(request: Request, problem: Problem) -> bytes:
-    """Note `problem`, set its status and headers on `request`, and return the body to write."""
-    accept = request.requestHeaders.getRawHeaders(b"Accept", [])
-    request.audit_refusal(problem)
-    headers, body = render(problem, [line.decode("latin-1") for line in accept])
-    phrase = reason_phrase(problem).encode() if request.path == UPLOAD_PATH else None
-    request.setResponseCode(problem.status, phrase)
-    for name, value in headers.items():
-        lines = [value] if isinstance(value, str) else value
-        request.responseHeaders.setRawHeaders(name, lines)
-    return body
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""The HTTP server as a Twisted factory: the routes behind the door."""
+"""The HTTP server as a Twisted factory: connections to the routes of the API."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from twisted.web import http, server
 
 from goloagent.artifacts.store import ArtifactStore
 from goloagent.artifacts.upload_space import UploadSpace
+from goloagent.concurrency.cooperation import TurnQueue
 from goloagent.http.api.router import route_check
 from goloagent.http.auth.access import AccessPolicy
 from goloagent.http.auth.audit import Audit
-from goloagent.http.server.channel import Channel, check_hooks
+from goloagent.http.server.channel import Channel
 from goloagent.http.server.connections import Connections
+from goloagent.http.server.context import RequestContext
+from goloagent.http.server.framing import check_hooks
 from goloagent.http.server.limits import Limits
-from goloagent.http.server.request import Request, RequestContext
-from goloagent.http.server.turns import Turns
+from goloagent.http.server.request import Request
 
 
 class _Site(server.Site):
     def log(self, request: http.Request) -> None:
-        """Write nothing: what is worth a line is in the audit."""
+        """Write no access log; the audit log has the actions and refusals."""
 
     def acceptableProtocols(self) -> list[bytes]:
-        """Offer only the protocol that `Request` can turn away early: not HTTP/2."""
+        """Offer HTTP/1.1 only, because `Request` cannot refuse an HTTP/2 request early."""
         return [b"http/1.1"]
 
 
@@ -45,11 +47,14 @@ def build_site(
     on_refusal: Callable[[int], None] = lambda status: None,
     upload_space: UploadSpace | None = None,
 ) -> server.Site:
-    """Return the factory of connections to `api`, timed by `clock`; uploads go `in_thread`."""
+    """Return the factory of connections to `api`; uploads are written by `in_thread`.
+
+    Raises:
+        RuntimeError: the installed Twisted lacks a private part that the server uses.
+    """
     check_hooks()
     audit = Audit(clock.seconds, on_refusal)
-    upload_space = upload_space or UploadSpace(lambda: sys.maxsize)
-    door = RequestContext(
+    context = RequestContext(
         access,
         route_check(api),
         artifacts,
@@ -57,13 +62,13 @@ def build_site(
         audit,
         in_thread,
         on_upload_bytes,
-        upload_space,
+        upload_space or UploadSpace(lambda: sys.maxsize),
     )
     factory = _Site(
         api.resource(),
-        requestFactory=partial(Request, door),
+        requestFactory=partial(Request, context),
         parsePOSTFormSubmission=False,
-        timeout=None,  # a Channel has deadlines of its own
+        timeout=None,  # `Channel` has deadlines
         reactor=clock,
     )
     factory.protocol = partial(  # type: ignore[assignment, method-assign]
@@ -71,7 +76,7 @@ def build_site(
         limits,
         Connections(limits, clock.seconds),
         audit,
-        turns=Turns(clock),
-        discard_turns=Turns(clock),
+        turns=TurnQueue(clock),
+        discard_turns=TurnQueue(clock),
     )
     return factory

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 
 from goloagent.artifacts.upload_space import NoSpace, Reservation
@@ -39,7 +38,7 @@ class UploadPipeline:
         self,
         upload: UploadBody,
         in_thread: Callable[..., Deferred[Any]],
-        source: IPushProducer,
+        pause: Callable[[bool], None],
         failed: Callable[[Failure], None],
         reserve: Callable[[Callable[[NoSpace], None]], Reservation],
     ) -> None:
@@ -47,7 +46,7 @@ class UploadPipeline:
         self._finishing = False
         self._upload = upload
         self._in_thread = in_thread
-        self._source = source
+        self._pause_source = pause
         self._failed = failed
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
@@ -73,7 +72,7 @@ class UploadPipeline:
             self._feed()
         elif self._waiting_bytes >= MAX_BUFFERED_BYTES and not self._paused:
             self._paused = self._was_paused = True
-            self._source.pauseProducing()
+            self._pause_source(True)
 
     def was_paused(self) -> bool:
         """Tell whether the source was paused at any time since this was last asked."""
@@ -162,4 +161,4 @@ class UploadPipeline:
     def _read_on(self) -> None:
         if self._paused:
             self._paused = False
-            self._source.resumeProducing()
+            self._pause_source(False)

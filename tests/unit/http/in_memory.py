@@ -95,11 +95,13 @@ class Connection:
     def send(self, data: bytes) -> None:
         """Deliver bytes, as long as the agent has not closed, as a socket would.
 
-        As many turns of the reactor follow as pipelined requests take.
+        Queued pipelined requests are then parsed.
         """
         if not self.transport.disconnecting:
             self._protocol.dataReceived(data)
-        while self._protocol._is_queued:
+        while any(
+            call.getTime() <= self._clock.seconds() for call in self._clock.getDelayedCalls()
+        ):
             self._clock.advance(0)
 
     def lose(self) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from unit.http.in_memory import NOW, Agent, Response
 
-from goloagent.http.api.logs import BLOCK_BYTES, POLL_SECONDS, STALL_SECONDS
 from goloagent.http.server.channel import Channel
+from goloagent.http.streaming.log_stream import BLOCK_BYTES, POLL_SECONDS, STALL_SECONDS
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.wal.run_log import RunLogReader, RunLogWriter, remove_run

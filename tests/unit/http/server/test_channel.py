@@ -19,8 +19,9 @@ from goloagent.http.api.binaries import BinaryRoutes
 from goloagent.http.api.health import HealthRoutes
 from goloagent.http.api.router import build_api
 from goloagent.http.auth.access import AccessPolicy
-from goloagent.http.server.channel import MAX_PIPELINED_BYTES, check_hooks
+from goloagent.http.server.framing import check_hooks
 from goloagent.http.server.limits import Limits
+from goloagent.http.server.serial import MAX_PIPELINED_BYTES
 from goloagent.http.server.site import build_site
 
 RESERVE = 8

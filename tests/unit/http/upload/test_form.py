@@ -257,11 +257,11 @@ def test_an_id_that_is_taken_is_said(agent: Agent) -> None:
     [
         (errno.ENOSPC, 507, "the agent's disk is full"),
         (errno.EDQUOT, 507, "the agent's disk is full"),
-        (errno.EIO, 503, "the agent's disk does not take it: Input/output error"),
-        (errno.EROFS, 503, "the agent's disk does not take it: Read-only file system"),
-        (errno.EACCES, 503, "the agent's disk does not take it: Permission denied"),
-        (errno.EMFILE, 503, "the agent's disk does not take it: Too many open files"),
-        (errno.ENOENT, 503, "the agent's disk does not take it: No such file or directory"),
+        (errno.EIO, 503, "the agent cannot use its disk: Input/output error"),
+        (errno.EROFS, 503, "the agent cannot use its disk: Read-only file system"),
+        (errno.EACCES, 503, "the agent cannot use its disk: Permission denied"),
+        (errno.EMFILE, 503, "the agent cannot use its disk: Too many open files"),
+        (errno.ENOENT, 503, "the agent cannot use its disk: No such file or directory"),
     ],
 )
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from conftest import LoggedErrors
 from twisted.internet.defer import Deferred
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from unit.http.in_memory import MAX_UPLOAD_BYTES, Agent, Connection
 
@@ -132,7 +131,7 @@ def test_small_chunks_take_no_more_memory_than_large_ones(agent: Agent, thread: 
     intake = UploadPipeline(
         upload,
         thread,
-        StringTransport(),
+        lambda is_paused: None,
         failed=lambda failure: None,
         reserve=partial(agent.upload_space.reserve, 0),
     )
