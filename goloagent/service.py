@@ -1,7 +1,4 @@
-"""The agent as one service: starts everything in its order and stops it in its order.
-
-What there is to start and stop is put together in `wiring`.
-"""
+"""The agent as a Twisted service: starts the components of `wiring` in order, and stops them."""
 
 from __future__ import annotations
 
@@ -15,12 +12,11 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from goloagent.concurrency.periodic import Periodic
+from goloagent.concurrency.clock import now
 from goloagent.host.announcement import announce
-from goloagent.host.checks import CHECK_SECONDS
 from goloagent.host.cpu_scheduling import use_batch_scheduling
 from goloagent.host.health import DISK_FAILED, START_FAILED, HealthState
-from goloagent.host.listeners import close, listen
+from goloagent.host.listeners import close, listen, url_of
 from goloagent.host.preflight import acquire
 from goloagent.host.signals import Signals
 from goloagent.host.startup_error import StartupError
@@ -29,31 +25,23 @@ from goloagent.host.systemd import notifier
 from goloagent.host.terminal import Terminal
 from goloagent.jobs.job import FailureReason
 from goloagent.runs import outcome
-from goloagent.sandbox.reaper import REAP_SECONDS, Reaper
 from goloagent.settings import Settings
-from goloagent.wal.retention import SWEEP_SECONDS
-from goloagent.wiring import Components, now
+from goloagent.wiring.components import Components
+from goloagent.wiring.loops import Loops
+from goloagent.wiring.site import make_site
 
-# From the signal to the end, everything in; what each phase leaves for those after it.
+# From the signal to the exit, and what each phase of the stop reserves for later ones.
 STOP_SECONDS = 20.0
 _FOR_RUN = 2.5
 _FOR_DRAIN = 1.5
 _FOR_SYNC = 0.4
 _FOR_CLOSE = 0.2
-# Past the deadline, as a machine that is too busy to keep it must not look like one that hangs.
+# Later than the deadline, because a busy host must not look like a hanging agent.
 GUARD_SECONDS = STOP_SECONDS + 2.0
-SPACE_SECONDS = 1.0
-ACCOUNT_SECONDS = 1.0
-STATUS_SECONDS = 1.0
-BEAT_SECONDS = 10.0
 
 
 class AgentService(Service):
-    """The agent with `settings`; opens nothing before it is started.
-
-    Args:
-        terminal: where it says why it cannot start.
-    """
+    """The agent with `settings`; opens nothing before it starts. Reports errors on `terminal`."""
 
     _log = Logger()
 
@@ -70,16 +58,16 @@ class AgentService(Service):
         self._guard = Guard(GUARD_SECONDS)
 
     def startService(self) -> None:
-        """Open and listen, or end the process with one line on stderr; then recover.
+        """Open everything and listen, then recover.
 
         Raises:
-            SystemExit: the agent cannot start; nothing listens then.
+            SystemExit: the agent cannot start, and has no port open.
             StartupError: the same, in a daemon.
         """
         self._signals.install()
         try:
             self._open()
-            self._start_periodic_tasks()
+            self._start()
         except Exception as error:
             raise self._terminal.refuse(error) from None
         self._terminal.close()
@@ -97,82 +85,49 @@ class AgentService(Service):
         self._signals.hold()
         use_batch_scheduling()  # the threads that start next do so too
         self._start_threads()
-        announce(self._settings)
         self._ports = listen(
-            self._components.reactor, self._settings.listen, self._components.build_site()
+            self._components.reactor, self._settings.listen, make_site(self._components)
         )
+        pairs = zip(self._settings.listen, self._ports, strict=True)
+        urls = [url_of(description, port.getHost()) for description, port in pairs]
+        announce(self._settings, urls, self._state.health.protections)
 
-    def _start_periodic_tasks(self) -> None:
-        parts, tasks, clock = self._components, self._state.tasks, self._components.reactor
-        beat_seconds = self._notifier.watchdog_seconds or BEAT_SECONDS
-        self._heartbeat_loop = Periodic(clock, beat_seconds, "heartbeat", self._state.heartbeat)
-        self._account_loop = Periodic(
-            clock, ACCOUNT_SECONDS, "account", parts.exporter.counters.poll
-        )
-        self._upload_space_loop = Periodic(
-            clock, SPACE_SECONDS, "upload space check", parts.upload_space.abort_if_low
-        )
-        self._space_loop = Periodic(clock, SPACE_SECONDS, "disk-space", parts.scheduler.check_space)
-        self._sweep_loop = Periodic(clock, SWEEP_SECONDS, "retention", parts.retention.sweep)
-        self._check_loop = Periodic(clock, CHECK_SECONDS, "host-checks", parts.checks.check)
-        self._status_loop = Periodic(
-            clock, STATUS_SECONDS, "status", lambda: self._state.show(parts.health.current())
-        )
-        self._disk_loop = Periodic(clock, SPACE_SECONDS, "free-space", parts.disk.check)
-        self._loops = (
-            self._account_loop,
-            self._check_loop,
-            self._disk_loop,
-            self._space_loop,
-            self._status_loop,
-            self._sweep_loop,
-            self._upload_space_loop,
-        )
-        tasks.add(self._heartbeat_loop, *self._loops)
-        if os.getpid() == 1 or parts.adopts_orphans:
-            reaper = Periodic(clock, REAP_SECONDS, "reaper", Reaper().reap)
-            tasks.add(reaper)
-            reaper.start()
-        tasks.add(parts.syncer.loop, parts.loop_lag.loop, parts.monitor.loop)
+    def _start(self) -> None:
+        parts = self._components
+        self._loops = Loops(parts)
         parts.delivery.start()
         parts.syncer.start()
         parts.loop_lag.start()
-        self._heartbeat_loop.start(now=True)
+        self._loops.start()
         if parts.output is not None:
             parts.output.start()
 
     async def _recover(self) -> None:
-        """Take up what an earlier life left, and begin with the queue."""
+        """Recover the jobs of the previous process, and start the queue."""
         parts = self._components
         for job in self._resources.store.unsettled():
             parts.exporter.observe(job)
-        # First what the database knows: what is restored is taken up as it is found.
         await parts.recovery.recover()
         if await parts.restoration.restore(self._resources.damage):
             self._resources.restored()
-        self._account_loop.start(now=True)
-        self._status_loop.start()
+        self._loops.recovered()
         parts.scheduler.start()
         self._state.ready()
-        self._upload_space_loop.start(now=True)
-        self._space_loop.start(now=True)
-        self._sweep_loop.start(now=True)
-        self._check_loop.start(now=True)
-        self._disk_loop.start(now=True)
+        self._loops.ready()
         parts.monitor.start()
         ensureDeferred(parts.remover.remove(parts.leftovers))
 
     def _recovery_failed(self, failure: Failure) -> None:
-        """End the agent because it could not take up what an earlier life left."""
+        """Stop the agent, because it cannot recover the jobs of the previous process."""
         if failure.check(CancelledError):
-            return  # it was told to stop meanwhile
+            return  # the agent stops
         sentence = self._terminal.report(failure)
         self._state.set_status(START_FAILED, sentence)
         self._start_failed = True
         self._components.reactor.callWhenRunning(self._stop_reactor)
 
     def stopService(self) -> Deferred[None]:
-        """Stop in order: requests, the running job, its results; in `STOP_SECONDS` at most."""
+        """Stop requests, the running job and delivery, in at most `STOP_SECONDS`."""
         super().stopService()
         self._stopping = True
         self._guard.arm()
@@ -182,15 +137,14 @@ class AgentService(Service):
         parts, failure = self._components, self._disk_failure
         stop = OrderedStop(parts.reactor, STOP_SECONDS, self._guard.enter)
         if failure is None:
-            self._state.set_status("stopping", "the agent was told to end")
+            self._state.set_status("stopping", "the agent stops")
             await stop.phase("closing the listeners", lambda _: close(self._ports), _FOR_RUN)
         self._recovery.cancel()
-        for loop in self._loops:
-            loop.cancel()
+        self._loops.cancel()
         parts.summaries.stop()
         parts.remover.stop()
         if failure is not None:
-            # What cannot be committed would only be sent again.
+            # Results delivered now could not be committed, and would be sent again.
             await stop.phase("ending the delivery", lambda _: parts.delivery.stop(0.0), _FOR_RUN)
         cause = failure or outcome.AGENT_STOPPED
         await stop.phase("ending the running job", lambda _: parts.scheduler.stop(cause), _FOR_RUN)
@@ -203,13 +157,13 @@ class AgentService(Service):
         durable = await stop.phase("syncing logs", lambda _: parts.syncer.stop(), _FOR_CLOSE)
         parts.loop_lag.stop()
         if durable and self._disk_failure is None:
-            # To close the database is to trust the disk with what it holds.
+            # Closing the database writes to the disk.
             durable = await stop.phase("closing the database", lambda _: self._resources.release())
-        self._heartbeat_loop.stop()
+        self._loops.stop()
         self._end(stop, durable)
 
     def _end(self, stop: OrderedStop, durable: bool) -> None:
-        """Report what the stop has left, and set the exit code."""
+        """Log which phases did not end, and set the exit code."""
         parts = self._components
         busy = parts.threads.unfinished
         if stop.left or busy:
@@ -238,8 +192,8 @@ class AgentService(Service):
             ) from None
 
     def _disk_failed(self, sentence: str) -> None:
-        """Commit nothing any more, and end: after a restart the disk says what it has."""
-        self._log.critical("{sentence}; the agent ends", sentence=sentence)
+        """Stop without another commit; the next start reads from the disk what it has."""
+        self._log.critical("{sentence}; the agent stops", sentence=sentence)
         self._components.exporter.count_sync_failure()
         stopping = self._state.health.status == "stopping"
         self._state.set_status(DISK_FAILED, sentence)
@@ -249,7 +203,7 @@ class AgentService(Service):
             self._stop_reactor()
 
     def _on_stop_signal(self, name: str) -> None:
-        """Begin the stop; called in a signal handler, anywhere between two events."""
+        """Begin the stop; called in a signal handler."""
         self._guard.arm()
         self._components.reactor.callFromThread(self._stop_by_signal, name)
 
@@ -261,7 +215,7 @@ class AgentService(Service):
             self._stop_reactor()
 
     def _on_ignored_signal(self, name: str) -> None:
-        """Say that a signal does nothing; called in a signal handler."""
+        """Log that a signal is ignored; called in a signal handler."""
         from twisted.internet import reactor
 
         reactor.callFromThread(  # type: ignore[attr-defined]
@@ -275,7 +229,7 @@ class AgentService(Service):
 
 
 def _exit(code: int) -> None:
-    """End the process without waiting for threads, and without closing the database."""
+    """Exit without waiting for threads, and without closing the database."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -1,24 +1,34 @@
-"""What the agent's log says first: its version, and where results, logs and state go."""
+"""The first lines of the agent's log: version, page, collector, directories and isolation."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from twisted.logger import Logger
 
 from goloagent import VERSION
+from goloagent.host.readiness import Protections
+from goloagent.sandbox import landlock
 from goloagent.settings import Settings
 
 _log = Logger()
 
 
-def announce(settings: Settings) -> None:
-    """Log what an operator looks for first; the URLs at which the agent listens follow it."""
-    _log.info("golo-agent {version}", version=VERSION)
-    if settings.collector is None:
-        _log.info("results stay in the logs: --collector is none")
-    else:
-        _log.info("results go to the collector {url}", url=str(settings.collector.url))
-    _log.info(
-        "logs are kept in {logs}, jobs and binaries in {state}",
-        logs=str(settings.logs),
-        state=str(settings.state),
+def announce(settings: Settings, urls: Iterable[str], protections: Protections) -> None:
+    """Log one line about each; `urls` are those of the page."""
+    collector = (
+        "none; results stay in the logs"
+        if settings.collector is None
+        else (str(settings.collector.url))
     )
+    files = protections.files
+    if files == "landlock":
+        files += f", ABI {landlock.abi()}"
+    for line in (
+        f"golo-agent {VERSION}",
+        f"page: {', '.join(urls)}",
+        f"collector: {collector}",
+        f"directories: logs in {settings.logs}, jobs and binaries in {settings.state}",
+        f"isolation: {protections.processes}; file access: {files}",
+    ):
+        _log.info("{line}", line=line)

@@ -1,4 +1,4 @@
-"""Listens on every endpoint that was asked for, or on none."""
+"""Listens on all endpoints of ``--listen``, or on none."""
 
 from __future__ import annotations
 
@@ -15,38 +15,34 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
-from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.python.log import callWithContext
 from twisted.web.server import Site
 
 from goloagent.host.startup_error import StartupError, reason
 
 BACKLOG = 2048
 
-_log = Logger()
-
 
 def listen(reactor: Any, descriptions: Iterable[str], factory: Site) -> list[IListeningPort]:
     """Serve `factory` on each endpoint.
 
     Raises:
-        StartupError: one of them is not to be had; nothing listens then.
+        StartupError: one of them is unavailable; no port is open then.
     """
     ports: list[IListeningPort] = []
     for description in descriptions:
         try:
-            port = _listen_now(serverFromString(reactor, description), factory)
+            ports.append(_listen_now(serverFromString(reactor, description), factory))
         except Exception as error:
             for open_port in ports:
                 open_port.stopListening()
             raise StartupError(f"--listen {description}: {_why(error)}") from None
-        ports.append(port)
-        _log.info("listens on {where}", where=where(description, port.getHost()))
     return ports
 
 
-def where(description: str, address: object) -> str:
-    """Return the page's URL at an address that is listened on, or the path of a Unix socket."""
+def url_of(description: str, address: object) -> str:
+    """Return the URL of the page at an address, or the path of a Unix socket."""
     if isinstance(address, UNIXAddress):
         return f"the Unix socket {os.fsdecode(address.name or b'')}"
     assert isinstance(address, IPv4Address | IPv6Address)
@@ -58,16 +54,16 @@ def where(description: str, address: object) -> str:
 
 
 async def close(ports: list[IListeningPort]) -> None:
-    """Take no further connection; a second time does nothing."""
+    """Stop listening; a second call does nothing."""
     while ports:
         await maybeDeferred(ports.pop().stopListening)
 
 
 def _why(error: Exception) -> str:
-    """Return why an endpoint is not to be had, and what to do about it."""
+    """Return why an endpoint is unavailable, and what to do."""
     if isinstance(error, CannotListenError):
         if error.socketError.errno == errno.EADDRINUSE:
-            return f"{reason(error)}; stop what listens there, or choose another address"
+            return f"{reason(error)}; stop the other process or choose another --listen"
         return reason(error)
     if isinstance(error, TlsError | crypto.Error):
         return "its key or certificate is damaged, or they do not belong together"
@@ -79,12 +75,13 @@ def _why(error: Exception) -> str:
 
 
 def _listen_now(endpoint: IStreamServerEndpoint, factory: Site) -> IListeningPort:
-    """Listen, with an endpoint that needs no time for it: all of Twisted's own are such."""
+    """Listen on an endpoint that does so at once, as all of Twisted's do."""
     outcome: list[IListeningPort | Failure] = []
-    endpoint.listen(factory).addBoth(outcome.append)
+    # An empty format drops Twisted's own line, which names the factory.
+    callWithContext({"log_format": ""}, endpoint.listen, factory).addBoth(outcome.append)
     (port,) = outcome
     if isinstance(port, Failure):
         port.raiseException()
-    # Twisted lets 50 connections wait; those that come beyond it wait a second for another try.
+    # Twisted's backlog is 50; connections beyond it are retried after a second.
     cast(Any, port).socket.listen(BACKLOG)
     return port

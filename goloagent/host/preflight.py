@@ -54,7 +54,7 @@ class ProcessResources:
     """
 
     work: Path
-    remains: RunScanner
+    scanner: RunScanner
     leftovers: list[Path]
     store: Store
     damage: str | None
@@ -97,14 +97,14 @@ def acquire(settings: Settings, now: Callable[[], datetime]) -> ProcessResources
             leftovers = set_aside(work)
         except OSError as error:
             raise unusable("--state", work, error) from None
-        remains = RunScanner(state / "binaries", logs, queue)
+        scanner = RunScanner(state / "binaries", logs, queue)
         restoring = state / _RESTORING
-        store, damage = open_database(state / _DATABASE, restoring, remains.any_left, now)
+        store, damage = open_database(state / _DATABASE, restoring, scanner.any_left, now)
     except BaseException:
         for lock in locks:
             os.close(lock)
         raise
-    return ProcessResources(work, remains, leftovers, store, damage, restoring, locks)
+    return ProcessResources(work, scanner, leftovers, store, damage, restoring, locks)
 
 
 def own_user() -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+HEARTBEAT_SECONDS = 10.0  # without a watchdog
 # One line of a terminal or two.
 _MAX_STATUS_CHARACTERS = 240
 

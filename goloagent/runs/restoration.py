@@ -32,7 +32,7 @@ class Restoration:
     """
 
     store: Store
-    remains: RunScanner
+    scanner: RunScanner
     queued: QueuedJobs
     recovery: Recovery
     save: Callable[[Job], None]
@@ -59,7 +59,7 @@ class Restoration:
         known = self.store.job_ids()
         binaries = await self._binaries()
         rerun = await self._forgotten_runs()
-        runs: list[Job] = await self.in_thread(self.remains.runs, known)
+        runs: list[Job] = await self.in_thread(self.scanner.runs, known)
         queued = await self._queued(known | {job.id for job in runs})
         found = [*runs, *rerun]
         if damaged or binaries or found or queued:
@@ -78,7 +78,7 @@ class Restoration:
             self.save(job)
 
     async def _binaries(self) -> list[Binary]:
-        binaries, errors = await self.in_thread(self.remains.binaries, self.store.binary_ids())
+        binaries, errors = await self.in_thread(self.scanner.binaries, self.store.binary_ids())
         for error in errors:
             self.notice(error)
         added = []
@@ -92,14 +92,14 @@ class Restoration:
         """Return the jobs that the database has queued and that have run: none runs twice."""
         found = []
         for job in self.store.queued():
-            if await self.in_thread(self.remains.has_run, job):
+            if await self.in_thread(self.scanner.has_run, job):
                 job.state, job.cause, job.ended_at = (
                     State.INTERRUPTED,
                     DATABASE_LOST,
                     self.now(),
                 )
                 job.has_log = True
-                counts = await self.in_thread(self.remains.account_of, job)
+                counts = await self.in_thread(self.scanner.account_of, job)
                 job.restore_results(counts or ResultCounts())
                 found.append(job)
         return found

@@ -15,7 +15,7 @@ from typing import Any
 from twisted.internet.process import reapProcessHandlers
 from twisted.logger import Logger
 
-from goloagent.sandbox import cgroup, landlock, orphans, peer_check
+from goloagent.sandbox import cgroup, orphans, peer_check
 from goloagent.sandbox.isolation import IsolationBackend, ProcessGroup, backends, probe, select
 from goloagent.sandbox.peer_check import Endpoint, Owner, is_foreign_listener, is_load_tests
 from goloagent.sandbox.process import LoadTestProcess, Program, Watcher, spawn
@@ -63,7 +63,6 @@ class ProcessSupervisor:
         self._tell("earlier jobs", orphans.kill_tagged(self._mark()))
         self._containment = select(wanted, user, found)
         self.adopts_orphans = self._adopt_orphans()
-        self._log.info("load tests are kept together by: {name}", name=self.isolation)
         self._closed = self._close(closed, readable)
 
     @property
@@ -143,9 +142,6 @@ class ProcessSupervisor:
                 why=refusal,
             )
             return None
-        self._log.info(
-            "load tests are kept from the agent's files by: landlock, ABI {abi}", abi=landlock.abi()
-        )
         return closed
 
     def _uid(self) -> int:

@@ -106,5 +106,5 @@ def test_a_port_that_is_taken(listening: Listen) -> None:
     """The sentence says what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(StartupError, match=r"already in use; stop what listens there, or"):
+        with pytest.raises(StartupError, match=r"already in use; stop the other process or"):
             listening(f"tcp:{port}:interface=127.0.0.1")

@@ -17,7 +17,8 @@ import goloagent
 
 CHECKOUT = Path(goloagent.__file__).parents[1]
 INTERNALS = (
-    r"object at 0x|factory|None|FailureReason\(|JobSpec\(|State\.|Address\(|\[<|Failure instance"
+    r"object at 0x|factory|starting on|None|FailureReason\(|JobSpec\(|State\.|Address\(|\[<"
+    r"|Failure instance"
 )
 
 
@@ -41,12 +42,14 @@ async def test_the_log_across_a_restart(
     agent.options["--collector"] = collector.url
     await agent.start()
     await agent.settled(second)
+    protections = (await agent.request("GET", "/health")).json["protections"]
     log = agent.log
     for expected in (
         f"golo-agent {goloagent.VERSION}\n",
-        f"listens on http://127.0.0.1:{agent.port}/\n",
-        f"results go to the collector {collector.url}\n",
-        f"logs are kept in {agent.logs}, jobs and binaries in {agent.state}\n",
+        f"page: http://127.0.0.1:{agent.port}/\n",
+        f"collector: {collector.url}\n",
+        f"directories: logs in {agent.logs}, jobs and binaries in {agent.state}\n",
+        f"isolation: {protections['processes']}; file access: {protections['files']}",
         f"queue peer=127.0.0.1 job={first} name=first",
         f'job {first} starts: "first", 2 users for 1 s, binary {binary}\n',
     ):

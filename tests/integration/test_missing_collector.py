@@ -108,7 +108,7 @@ async def test_without_a_collector_results_are_counted(
     assert job["delivery"] == {"state": "none", "last_error": None, "retry_at": None}
     status = await health(idle_agent)
     assert (status["url"], status["state"], status["pending"]) == (None, "none", 0)
-    assert "results stay in the logs: --collector is none" in idle_agent.log
+    assert "collector: none; results stay in the logs" in idle_agent.log
     stats = await idle_agent.request("GET", f"/jobs/{job_id}/stats")
     assert stats.json["results"] == 1000
     idle_agent.options["--collector"] = collector.url

@@ -15,7 +15,7 @@ from peers.crashing import HANGS, SHORT_STOP_SECONDS
 from twisted.internet import task
 
 from goloagent.service import GUARD_SECONDS, STOP_SECONDS
-from goloagent.wiring import SLOW_CHECK_SECONDS
+from goloagent.wiring.components import SLOW_CHECK_SECONDS
 
 # For a busy machine.
 _SLACK_SECONDS = 15.0

@@ -1,4 +1,4 @@
-"""Where the agent listens, as its log says it."""
+"""The addresses of listeners in the log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from socket import gethostname
 import pytest
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
-from goloagent.host.listeners import where
+from goloagent.host.listeners import url_of
 
 HOST = gethostname()
 
@@ -31,8 +31,6 @@ HOST = gethostname()
         ),
     ],
 )
-def test_an_address_is_named_as_a_person_opens_it(
-    description: str, address: object, expected: str
-) -> None:
-    """It is a URL where it can be one."""
-    assert where(description, address) == expected
+def test_an_address_becomes_a_url(description: str, address: object, expected: str) -> None:
+    """Wildcard addresses become the host name; Unix sockets are paths."""
+    assert url_of(description, address) == expected
