@@ -50,9 +50,9 @@ def main(logs: Path, seconds: str, with_statistics: bool) -> dict[str, Any]:
     PipeReader(reader.transport, 1)
     reactor.run()  # type: ignore[attr-defined]
     recorder.close()
-    assert not recorder.tally.invalid
+    assert not recorder.line_counter.invalid
     return {
-        "done": recorder.tally.valid,
+        "done": recorder.line_counter.valid,
         "seconds": time.perf_counter() - begin,
         "cpu": time.process_time() - cpu,
     }

@@ -1,1 +1,1 @@
-"""Tools for files: durable writes, removal of deep trees, and the disk space guard."""
+"""Tools for files: fsync, removal of deep trees, and the disk space guard."""

@@ -1,4 +1,4 @@
-"""Makes written data durable: fsync of files, and of the directories that name them."""
+"""Durable writes: fsync of files, and of the directories that name them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class SyncFailed(OSError):
-    """The disk did not take what was written.
+    """Written data may be lost.
 
-    Final: Linux forgets the pages that it could not write, so a second fsync succeeds without them.
+    It is final: Linux drops the pages that it could not write, so a second fsync would succeed.
     """
 
 
 def sync(descriptor: int) -> None:
-    """Have the disk take an open file or directory. Takes its time: not for the reactor thread.
+    """Sync an open file or directory; not in the reactor thread.
 
     Raises:
-        SyncFailed: it did not.
+        SyncFailed: the system reports an error.
     """
     try:
         os.fsync(descriptor)
@@ -30,11 +30,11 @@ def sync(descriptor: int) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Have the disk take which names a directory holds. Takes its time.
+    """Sync the names in a directory; not in the reactor thread.
 
     Raises:
-        SyncFailed: it did not.
-        OSError: the directory cannot be opened, which says nothing of the disk.
+        SyncFailed: the system reports an error.
+        OSError: the directory cannot be opened, which is no fault of the disk.
     """
     descriptor = os.open(directory, _DIRECTORY)
     try:
@@ -44,12 +44,10 @@ def sync_directory(directory: Path) -> None:
 
 
 def sync_way(directory: Path) -> None:
-    """Have the disk take a directory and its own name, up to the root.
-
-    A parent that the agent may not read was not made by the agent.
+    """Sync a directory and its parents, up to the root or an unreadable one.
 
     Raises:
-        SyncFailed: it did not.
+        SyncFailed: the system reports an error.
         OSError: the directory itself cannot be opened.
     """
     sync_directory(directory)

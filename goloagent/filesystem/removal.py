@@ -1,8 +1,8 @@
 """Removal of directory trees of any depth, width and mode.
 
-Uses two descriptors and no recursion: directories are moved up to the top of the tree one level at
-a time, so that neither Python's stack nor the longest path the kernel takes limits the depth.
-Follows no link. Touches nothing outside the tree.
+It uses two descriptors and no recursion: directories are moved to the top of the tree one level at
+a time, so neither Python's stack nor the maximum length of a path limits the depth. Links are not
+followed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,13 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove(path: Path, stopped: Callable[[], bool] = lambda: False) -> None:
-    """Remove a file, a link or a directory with everything in it. It may not exist.
-
-    Takes its time: call it off the reactor thread.
+    """Remove a file, a link or a directory with its content, if it exists; in a worker thread.
 
     Args:
-        stopped: called between two steps; once it returns True, the rest is left for later.
+        stopped: called between two steps; once it returns True, the rest stays.
 
     Raises:
-        OSError: something cannot be removed; everything else is removed.
+        OSError: the first error; everything else is removed.
     """
     try:
         parent = os.open(path.parent, _DIRECTORY & ~os.O_NOFOLLOW)
@@ -38,7 +36,7 @@ def remove(path: Path, stopped: Callable[[], bool] = lambda: False) -> None:
 
 
 def remove_at(parent: int, name: str, stopped: Callable[[], bool] = lambda: False) -> None:
-    """Remove what the open directory `parent` has under `name`, as `remove` does."""
+    """Remove an entry of the open directory `parent`, as `remove` does."""
     try:
         os.unlink(name, dir_fd=parent)
         return
@@ -78,19 +76,19 @@ class _Tree:
     top: int
     stopped: Callable[[], bool]
     _moved: int = 0
-    # No name in the tree begins so, because nobody can guess it.
+    # No name in the tree begins with it, because it cannot be guessed.
     _prefix: str = attrs.Factory(lambda: uuid4().hex)
     _stuck: set[str] = attrs.Factory(set)
     _first_error: OSError | None = None
 
     def empty(self) -> OSError | None:
-        """Remove all below the top; return the first error, if there was one."""
+        """Remove everything below the top; return the first error, or None."""
         while self._pass():
             pass
         return self._first_error
 
     def _pass(self) -> bool:
-        """Go through the top once; return whether there may be more to remove."""
+        """Iterate over the top once; return whether more may remain."""
         found = False
         with os.scandir(self.top) as entries:
             for entry in entries:
@@ -119,14 +117,14 @@ class _Tree:
         except FileNotFoundError:
             return True
         except OSError as error:
-            self._note(error)
+            self._record(error)
             return False
         return True
 
     def _raise_entries(self, directory: int) -> bool:
         """Remove the files of a directory and move its directories to the top.
 
-        Returns whether the directory has to be read again: entries may be missed while it changes.
+        Return whether it must be read again, because entries may be missed while it changes.
         """
         removed = False
         with os.scandir(directory) as entries:
@@ -142,7 +140,7 @@ class _Tree:
                 except FileNotFoundError:
                     continue
                 except OSError as error:
-                    self._note(error)
+                    self._record(error)
         return removed
 
     def _raise(self, name: str, directory: int) -> None:
@@ -152,19 +150,19 @@ class _Tree:
         try:
             os.rename(name, moved, src_dir_fd=directory, dst_dir_fd=self.top)
         except PermissionError:
-            # To move a directory of one's own takes the permission to write in it.
+            # Moving a directory needs write permission in it.
             _open_directory(name, directory).close()
             os.rename(name, moved, src_dir_fd=directory, dst_dir_fd=self.top)
 
-    def _note(self, error: OSError) -> None:
+    def _record(self, error: OSError) -> None:
         self._first_error = self._first_error or error
 
 
 def _open_directory(name: str, parent: int) -> _Descriptor:
-    """Open a directory for reading, and give it the modes that emptying it takes.
+    """Open a directory for reading, and set the modes that are needed to empty it.
 
     Raises:
-        OSError: it cannot be opened; a file or a link cannot be opened so either.
+        OSError: it cannot be opened, or is no directory.
     """
     try:
         directory = os.open(name, _DIRECTORY, dir_fd=parent)
@@ -172,13 +170,13 @@ def _open_directory(name: str, parent: int) -> _Descriptor:
         _allow(name, parent)
         directory = os.open(name, _DIRECTORY, dir_fd=parent)
     if os.fstat(directory).st_mode & 0o700 != 0o700:
-        with suppress(OSError):  # what this prevents fails with an error of its own
+        with suppress(OSError):  # later operations report the error
             os.fchmod(directory, 0o700)
     return _Descriptor(directory)
 
 
 def _allow(name: str, parent: int) -> None:
-    """Give the owner all rights on a directory that cannot be opened, never through a link."""
+    """Give the owner all rights on an unreadable directory, never through a link."""
     place = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     with closing(_Descriptor(place)):
         Path(f"/proc/self/fd/{place}").chmod(0o700)

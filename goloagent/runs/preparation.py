@@ -23,7 +23,8 @@ from goloagent.jobs.database import Binary
 from goloagent.jobs.job import FailureReason, Job
 from goloagent.runs import outcome
 from goloagent.wal.result_writer import ResultWriter
-from goloagent.wal.run_log import LogPathError, RunLogWriter, discard_run
+from goloagent.wal.run_directory import LogPathError, discard_run
+from goloagent.wal.run_log import RunLogWriter
 
 
 class PreparationError(Exception):

@@ -190,7 +190,7 @@ class OutputRecorder:
             self._set_counts()
 
     def _set_counts(self) -> None:
-        job, counter, log = self._job, self.prepared.writer.tally, self.prepared.log
+        job, counter, log = self._job, self.prepared.writer.line_counter, self.prepared.log
         job.lines.read, job.lines.invalid = counter.read, counter.invalid
         verified = counter.verified_range
         job.verified_range = range(max(verified.start, log.intact_from), verified.stop)

@@ -23,7 +23,8 @@ from goloagent.jobs.job import ResultCounts as Counted
 from goloagent.results.line_counter import LineCounter
 from goloagent.runs import messages, outcome
 from goloagent.runs.delivery import DeliveryQueue
-from goloagent.wal.run_log import LogPathError, RunLogReader
+from goloagent.wal.run_directory import LogPathError
+from goloagent.wal.run_log import RunLogReader
 
 _BLOCK_BYTES = 1024 * 1024
 _ENDLESS = 2**63

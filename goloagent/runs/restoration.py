@@ -99,7 +99,7 @@ class Restoration:
                     self.now(),
                 )
                 job.has_log = True
-                counts = await self.in_thread(self.scanner.account_of, job)
+                counts = await self.in_thread(self.scanner.manifest_of, job)
                 job.restore_results(counts or ResultCounts())
                 found.append(job)
         return found

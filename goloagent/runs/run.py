@@ -214,7 +214,7 @@ class Run:
         job.state, job.cause = outcome.final_state(cause, job.calls, last_error)
         if job.state is not State.QUEUED:
             job.started_at, job.ended_at = self._started_at, self._deps.now()
-            is_cut = recorder is not None and recorder.prepared.writer.tally.is_cut
+            is_cut = recorder is not None and recorder.prepared.writer.line_counter.is_cut
             job.warnings = tuple(outcome.warnings(job, is_cut))
             return
         job.started_at, job.exit, job.stderr_tail = None, None, ""

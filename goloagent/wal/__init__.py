@@ -1,4 +1,5 @@
-"""The write-ahead log: each run's stdout in a file that only grows.
+"""The write-ahead log: each run's stdout, in a file that only grows.
 
-Append, sync, retention, and what can be rebuilt from the files when the database is lost.
+A result is safe once its line is in this file. The package appends, syncs and removes logs,
+and finds runs on the disk if the database is lost.
 """

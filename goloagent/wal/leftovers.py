@@ -1,7 +1,6 @@
-"""What earlier runs left below the work directory: found at the start, removed after it.
+"""Removal of the files that earlier runs left in the work directory.
 
-A load test may leave any number of files and directories, so removing them must not delay the
-start. They are renamed at the start and removed in a thread while the agent works.
+They may be many, so the start only renames them, and a worker thread removes them later.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ _log = Logger()
 
 
 def set_aside(work: Path) -> list[Path]:
-    """Rename the directories that earlier runs left in `work`; return all that is to be removed.
+    """Rename the directories of earlier runs in `work`; return those to remove.
 
-    What is not named as a run's directory is not the agent's, and stays.
+    Other entries are not the agent's, and stay.
 
     Raises:
         OSError: `work` cannot be read.
@@ -37,7 +36,7 @@ def set_aside(work: Path) -> list[Path]:
             try:
                 path.rename(aside)
             except OSError as error:
-                _log.warn("what a run left cannot be renamed: {error}", error=error)
+                _log.warn("the directory of an earlier run cannot be renamed: {error}", error=error)
             else:
                 found.append(aside)
         elif path.name.endswith(_SET_ASIDE) and is_id(path.name.removesuffix(_SET_ASIDE)):
@@ -47,27 +46,27 @@ def set_aside(work: Path) -> list[Path]:
 
 @attrs.define
 class Remover:
-    """Removes trees one after the other by `in_thread`, until `stop`."""
+    """Removes trees one by one in a worker thread, until `stop`."""
 
     in_thread: Callable[..., Awaitable[Any]]
     _stopped: bool = attrs.field(init=False, default=False)
 
     def stopped(self) -> bool:
-        """Tell whether removals must end. May be called from any thread."""
+        """Return whether removals must end. Thread-safe."""
         return self._stopped
 
     def stop(self) -> None:
-        """Have removals end after their present step; the next start removes the rest."""
+        """End the removal after its present step; the next start removes the rest."""
         self._stopped = True
 
     async def remove(self, paths: Iterable[Path]) -> None:
-        """Remove all of `paths`; what cannot be removed is logged and stays."""
+        """Remove `paths`; log errors."""
         for path in paths:
             if self._stopped:
                 return
             try:
                 await self.in_thread(remove, path, self.stopped)
             except OSError as error:
-                _log.warn("what a run left cannot all be removed: {error}", error=error)
+                _log.warn("the directory of an earlier run cannot be removed: {error}", error=error)
             except Exception:
                 _log.failure("removing {path} failed", path=str(path))

@@ -1,13 +1,11 @@
-"""What the disk holds that a lost or old database does not know: binaries, runs, queued jobs.
+"""The files that a lost or old database does not list: artifacts, runs, queued jobs.
 
-Reads names, sizes and times, and the bytes of binaries; restores nothing itself. What is not named
-and made as the agent does it is skipped, and what cannot be read as well: nothing that stands in a
-directory prevents a start.
+The scan reads and changes nothing. It skips files that the agent has not made, or that cannot be
+read, so that no file prevents a start.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
@@ -16,7 +14,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import attrs
-import msgspec
 
 from goloagent.artifacts.files import content_of, is_binary
 from goloagent.jobs import queue_files
@@ -24,42 +21,42 @@ from goloagent.jobs.database import Binary
 from goloagent.jobs.ids import is_id
 from goloagent.jobs.job import FailureReason, Job, ResultCounts, State
 from goloagent.jobs.spec import NAME_PATTERN, JobSpec
-from goloagent.wal.run_log import ACCOUNT, OUT, LogPathError, open_reader
+from goloagent.wal.run_directory import OUT
+from goloagent.wal.sidecar import read_manifest
 
 DATABASE_LOST = FailureReason(
     "state-lost", "The job database had lost this run; it was found among the logs."
 )
-_ACCOUNT_BYTES = 4096
 _NAME = re.compile(NAME_PATTERN)
 
 
 @attrs.frozen
 class RunScanner:
-    """The binaries in the directory `kept`, the runs below `logs`, and the jobs in `queue`.
+    """The artifacts in `artifacts`, the runs below `logs`, and the jobs in `queue`.
 
-    Every method reads the disk, some all of it: call them off the reactor thread.
+    Call the methods in a worker thread, because they may read the whole disk.
     """
 
-    kept: Path
+    artifacts: Path
     logs: Path
     queue: Path
 
     def any_left(self) -> bool:
-        """Tell whether there is any of them."""
+        """Return whether there is an artifact, a run or a queued job."""
         return (
-            next(_named_by_ids(self.kept), None) is not None
+            next(_named_by_ids(self.artifacts), None) is not None
             or any(self._last_printed(*run) is not None for run in _runs(self.logs))
             or bool(queue_files.ids(self.queue))
         )
 
     def binaries(self, known: set[str]) -> tuple[list[Binary], list[str]]:
-        """Return the binaries that are not `known`, the oldest first, and why others are not read.
+        """Return the artifacts that are not `known`, oldest first, and errors of unreadable ones.
 
-        Reads those of version 0.1.0 whole, and what several share once.
+        Artifacts of version 0.1.0 are read whole, once for each content.
         """
         sha256s: dict[int, str] = {}
         found, errors = [], []
-        for path in _named_by_ids(self.kept):
+        for path in _named_by_ids(self.artifacts):
             if path.name in known:
                 continue
             try:
@@ -75,10 +72,9 @@ class RunScanner:
         return sorted(found, key=lambda binary: binary.uploaded_at), errors
 
     def runs(self, known: set[str]) -> list[Job]:
-        """Return the runs with a log that are not `known`.
+        """Return the runs with a log that are not `known`, by the time of their last output.
 
-        Those come first that printed their last word first. One without an account beside its log
-        has none here either: what of it was delivered is lost.
+        Without a manifest the counts are zero, because the delivered part is not known.
         """
         found = []
         for name, job_id in _runs(self.logs):
@@ -88,18 +84,18 @@ class RunScanner:
         return sorted(found, key=lambda job: job.queued_at)
 
     def has_run(self, job: Job) -> bool:
-        """Tell whether a job has a log."""
+        """Return whether a job has a log."""
         return self._last_printed(job.spec.name, job.id) is not None
 
-    def account_of(self, job: Job) -> ResultCounts | None:
-        """Return the account beside the log of a job; None where there is no whole one."""
+    def manifest_of(self, job: Job) -> ResultCounts | None:
+        """Return the counts in the manifest of a job, or None if it is missing or damaged."""
         return read_manifest(self.logs, job.spec.name, job.id)
 
     def _last_printed(self, name: str, job_id: str) -> datetime | None:
-        """Return when the stdout of a run was written last, or None where it has no log.
+        """Return the time of the last output of a run, or None if it has no log.
 
-        An empty log beside the file of the queued job is none: it was made in an attempt to start
-        the job, which removes that file before the load test is started.
+        An empty log of a job that is still queued does not count, because it is of a failed attempt
+        to start the job.
         """
         try:
             status = (self.logs / name / job_id / OUT).lstat()
@@ -107,25 +103,6 @@ class RunScanner:
         except OSError:
             return None
         return _time(status) if stat.S_ISREG(status.st_mode) and not is_attempt else None
-
-
-def manifest(job: Job) -> bytes:
-    """Return what became of the results of `job`, to be kept beside its log."""
-    return json.dumps(attrs.asdict(job.results)).encode()
-
-
-def read_manifest(logs: Path, name: str, job_id: str) -> ResultCounts | None:
-    """Return the account beside the log of a run; None where there is no whole one."""
-    try:
-        file = open_reader(logs, name, job_id, ACCOUNT)
-        try:
-            results = msgspec.json.decode(file.read(0, _ACCOUNT_BYTES), type=ResultCounts)
-        finally:
-            file.close()
-    except (OSError, LogPathError, msgspec.DecodeError, RecursionError):
-        return None
-    is_whole = min(attrs.astuple(results)) >= 0 and results.pending == 0
-    return results if is_whole else None
 
 
 def _run(name: str, job_id: str, time: datetime, results: ResultCounts) -> Job:
@@ -143,7 +120,7 @@ def _run(name: str, job_id: str, time: datetime, results: ResultCounts) -> Job:
 
 
 def _runs(logs: Path) -> Iterator[tuple[str, str]]:
-    """Yield the name and the id of each run that has a directory below `logs`."""
+    """Yield the name and the id of each run directory below `logs`."""
     for name in _entries(logs):
         if _NAME.fullmatch(name.name) and _is_directory(name):
             for run in _entries(name):

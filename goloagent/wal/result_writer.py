@@ -1,9 +1,7 @@
-"""Records what a load test prints: into its log at once, and into the counts of its lines.
+"""Writes a load test's output to its log at once, and counts its lines in steps.
 
-To count lines may take long: it is done in steps, for which no more is to be read meanwhile.
-
-After a failed write nothing more is written, so that no line is sewn together from two; what is
-lost by that is counted too.
+After a failed write nothing more is written, because a line could be joined from two. The lost
+bytes are counted.
 """
 
 from __future__ import annotations
@@ -17,31 +15,32 @@ from goloagent.wal.run_log import RunLogWriter
 
 
 class ResultWriter:
-    """Writes to `log`, which it owns; `tally` counts exactly what out.log has.
+    """Writes to `log`, which it owns.
 
-    `observe` is given the results in it.
+    Args:
+        observe: called with the results, block by block.
     """
 
     def __init__(
         self, log: RunLogWriter, observe: Callable[[list[Record]], None] | None = None
     ) -> None:
         self._log = log
-        self._broken = False
-        self.tally = LineCounter(observe=observe)
+        self._has_failed = False
+        self.line_counter = LineCounter(observe=observe)
         self._stderr_bytes = 0
         self.lost_bytes = 0
         self._uncounted: deque[Iterator[None]] = deque()
 
     @property
     def written_bytes(self) -> int:
-        """How long the log is, both files together."""
+        """The number of bytes of both files."""
         return self._log.size + self._stderr_bytes
 
     def stdout(self, data: bytes) -> None:
-        """Write what the load test printed; its lines are counted by `count`.
+        """Write stdout; `count` counts its lines.
 
         Raises:
-            OSError: not all of it could be written; told once.
+            OSError: it is not written whole; later calls raise nothing.
         """
         before = self._log.size
         try:
@@ -49,23 +48,23 @@ class ResultWriter:
         finally:
             written = self._log.size - before
             self.lost_bytes += len(data) - written
-            self._uncounted.append(self.tally.feed_steps(data[:written]))
+            self._uncounted.append(self.line_counter.feed_steps(data[:written]))
 
     def stderr(self, data: bytes) -> None:
-        """Take what the load test complained.
+        """Write stderr.
 
         Raises:
-            OSError: not all of it could be written; told once.
+            OSError: it is not written whole; later calls raise nothing.
         """
         self._write(self._log.append_stderr, data)
         self._stderr_bytes += len(data)
 
     def end(self) -> None:
-        """Have `count` count a last line without a newline, too; nothing is written any more."""
-        self._uncounted.append(self.tally.close_steps())
+        """Let `count` include a last line without a newline, because nothing more is written."""
+        self._uncounted.append(self.line_counter.close_steps())
 
     def count(self) -> Iterator[None]:
-        """Count the lines that are written, in steps; those left are taken the next time."""
+        """Count the written lines in steps; a later call continues after the last step."""
         while self._uncounted:
             try:
                 for _ in self._uncounted[0]:
@@ -76,7 +75,7 @@ class ResultWriter:
             self._uncounted.popleft()
 
     def close(self) -> None:
-        """Let go of the files; what is not counted yet is counted at once."""
+        """Close the files, and count the rest at once."""
         try:
             for _ in self.count():
                 pass
@@ -84,10 +83,10 @@ class ResultWriter:
             self._log.close()
 
     def _write(self, append: Callable[[bytes], object], data: bytes) -> None:
-        if self._broken:
+        if self._has_failed:
             return
         try:
             append(data)
         except OSError:
-            self._broken = True
+            self._has_failed = True
             raise

@@ -1,8 +1,7 @@
-"""Removes the logs of runs that are over and fully delivered, by age and by their total size.
+"""Retention: removes logs of fully delivered runs by age and total size, the oldest first.
 
-The oldest go first and always whole; what is pending or running is never touched, as the store does
-not name it. A job whose log is removed stays in the history, of which the oldest jobs without a log
-are removed when there are too many.
+Runs with pending results are not in the query, so their logs stay. A job stays in the history after
+its log; the oldest jobs without a log are removed when there are too many.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ import attrs
 from twisted.logger import Logger
 
 from goloagent.jobs.database import SettledRun, Store
-from goloagent.wal.run_log import LogPathError, remove_run, size_of_run, unlink_run
+from goloagent.wal.run_directory import LogPathError, remove_run, size_of_run, unlink_run
 
 SWEEP_SECONDS = 3600.0
-# To go to a thread costs more than to look at one log there.
-_AT_A_TIME = 100
+# Runs in one call of a worker thread.
+_CHUNK = 100
 
 
 @attrs.frozen
 class Aged:
-    """A run, for how many seconds it has been over, and the size of its logs."""
+    """A run, the seconds since its end, and the bytes of its logs."""
 
     run: SettledRun
     age: float
@@ -33,24 +32,24 @@ class Aged:
 
 
 def select_expired(runs: Iterable[Aged], max_age: float, max_bytes: int) -> list[SettledRun]:
-    """Return which of `runs` to remove, the oldest first.
+    """Return the runs to remove, oldest first.
 
-    Those older than `max_age`, and then the oldest ones until the rest has at most so many bytes.
+    These are the runs older than `max_age`, and the oldest until the rest has `max_bytes`.
     """
-    remove, kept_bytes = [], 0
+    remove, total = [], 0
     for aged in sorted(runs, key=lambda aged: aged.age):
-        kept_bytes += aged.size
-        if aged.age > max_age or kept_bytes > max_bytes:
+        total += aged.size
+        if aged.age > max_age or total > max_bytes:
             remove.append(aged.run)
     return remove[::-1]
 
 
 @attrs.define
 class Ages:
-    """How long runs have been over, whoever sets the clock meanwhile.
+    """The ages of runs, which do not change if the clock is set.
 
-    The clock is believed once: in the first sweep of this life. A run that is met later has ended
-    since the sweep before.
+    Only the first sweep of the process uses the clock. A run that is new in a later sweep has ended
+    since the sweep before it.
 
     Args:
         seconds: the monotonic time.
@@ -60,13 +59,13 @@ class Ages:
     seconds: Callable[[], float]
     now: Callable[[], datetime]
     _ended: dict[str, float] = attrs.field(init=False, factory=dict)
-    _met: dict[str, float] = attrs.field(init=False, factory=dict)
-    _begun: float = attrs.field(init=False, default=0.0)
+    _seen: dict[str, float] = attrs.field(init=False, factory=dict)
+    _started: float = attrs.field(init=False, default=0.0)
     _swept: float | None = attrs.field(init=False, default=None)
 
     def begin(self) -> None:
         """Begin a sweep."""
-        self._met, self._begun = {}, self.seconds()
+        self._seen, self._started = {}, self.seconds()
 
     def of(self, run: SettledRun) -> float:
         """Return the age of a run in seconds."""
@@ -74,22 +73,19 @@ class Ages:
         if run.job_id not in self._ended:
             longest = float("inf") if self._swept is None else seconds - self._swept
             age = min(max(0.0, (self.now() - run.ended_at).total_seconds()), longest)
-            self._met[run.job_id] = seconds - age
+            self._seen[run.job_id] = seconds - age
         else:
-            self._met[run.job_id] = self._ended[run.job_id]
-        return seconds - self._met[run.job_id]
+            self._seen[run.job_id] = self._ended[run.job_id]
+        return seconds - self._seen[run.job_id]
 
     def end(self) -> None:
-        """End a sweep: what was not met in it is forgotten."""
-        self._ended, self._swept = self._met, self._begun
+        """End a sweep; runs that were not in it are dropped."""
+        self._ended, self._swept = self._seen, self._started
 
 
 @attrs.frozen
 class Retention:
-    """Keeps the runs below `logs` for `keep_days`, and at most `keep_bytes` of them.
-
-    Of all jobs the newest `keep_jobs` stay in `store`.
-    """
+    """Retains logs for `keep_days` and up to `keep_bytes`, and the newest `keep_jobs` jobs."""
 
     store: Store
     logs: Path
@@ -102,17 +98,17 @@ class Retention:
     _log = Logger()
 
     async def sweep(self) -> None:
-        """Remove what is overdue; what cannot be removed is said and tried again the next time."""
+        """Remove expired logs and jobs; failures are logged, and the next sweep retries them."""
         found: list[Aged] = []
         self.ages.begin()
-        some = self.store.settled_runs(_AT_A_TIME)
+        some = self.store.settled_runs(_CHUNK)
         while some:
             for run, size in zip(some, await self.in_thread(self._sizes, some), strict=True):
                 if isinstance(size, int):
                     found.append(Aged(run, self.ages.of(run), size))
                 else:
                     self._log.warn("the log of job {id}: {error}", id=run.job_id, error=size)
-            some = self.store.settled_runs(_AT_A_TIME, some[-1])
+            some = self.store.settled_runs(_CHUNK, some[-1])
         self.ages.end()
         max_age = timedelta(days=self.keep_days).total_seconds()
         for run in select_expired(found, max_age, self.keep_bytes):
@@ -125,20 +121,20 @@ class Retention:
                     "the log of job {id} cannot be removed: {error}", id=run.job_id, error=error
                 )
             else:
-                self._log.info("the log of job {id} is removed", id=run.job_id)
+                self._log.info("the log of job {id} was removed by retention", id=run.job_id)
         await self._forget_jobs()
 
     async def _forget_jobs(self) -> None:
-        """Remove jobs beyond the history, a few at a time: the reactor has others to serve."""
+        """Remove the oldest jobs in chunks, so that the reactor can do other work."""
         removed = 0
-        while count := self.store.forget_jobs(self.keep_jobs, _AT_A_TIME):
+        while count := self.store.forget_jobs(self.keep_jobs, _CHUNK):
             removed += count
             await self.in_thread(_pause)
         if removed:
-            self._log.info("{count} jobs are removed from the history (--keep-jobs)", count=removed)
+            self._log.info("removed {count} jobs from the history (--keep-jobs)", count=removed)
 
     def _sizes(self, runs: list[SettledRun]) -> list[int | Exception]:
-        """Return how many bytes the logs of each run have, or why that cannot be known."""
+        """Return the bytes of each run's logs, or the error."""
         sizes: list[int | Exception] = []
         for run in runs:
             try:
@@ -149,4 +145,4 @@ class Retention:
 
 
 def _pause() -> None:
-    """Take a turn in a thread."""
+    """Do nothing, in a thread."""

@@ -1,7 +1,7 @@
-"""The statistics of runs that are over: from the file beside the log, or made of the log again.
+"""The statistics of runs that are over, from their files, or rebuilt from their logs.
 
-What takes time is done off the reactor thread, and only once however many ask. Logs are read one
-at a time: each keeps a processor busy, and so holds up everything else.
+Concurrent requests share one result. Rebuilds run in a worker thread, one at a time, because each
+keeps a processor busy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.core.stats.summary import Summary
 from goloagent.jobs.job import Job
 from goloagent.results.line_counter import LineCounter
-from goloagent.wal.run_log import LogPathError, open_reader
+from goloagent.wal.run_directory import LogPathError
+from goloagent.wal.run_log import open_reader
 from goloagent.wal.stats_file import load_statistics, write_statistics
 
 BLOCK_BYTES = 1024 * 1024
@@ -38,48 +39,48 @@ class SummaryCache:
         self._summaries: SingleFlight[Summary] = SingleFlight()
 
     def stop(self) -> None:
-        """End a rebuild between two blocks of its log; whoever waits for it gets an OSError."""
+        """End a rebuild between two blocks; its requests fail with an OSError."""
         self._stopped = True
 
     def get(self, job: Job) -> Deferred[Summary]:
         """Return the statistics of a job that is over, in a Deferred that may be cancelled.
 
-        It fails with FileNotFoundError when there is no log, LogPathError when something else
-        stands in its place, and OSError when it cannot be read.
+        It fails with FileNotFoundError if there is no log, LogPathError if its path is no file,
+        and OSError if it cannot be read.
         """
         return self._summaries.do(job.id, lambda: self._find(job))
 
     def put(self, job: Job, statistics: RunStatistics) -> Deferred[Summary]:
-        """Write the statistics of a run that has ended; until then, `summary` waits for them."""
+        """Write the statistics of a run that has ended; meanwhile `get` waits for them."""
 
-        async def keep() -> Summary:
+        async def write() -> Summary:
             summary: Summary = await self._in_thread(statistics.summary)
             await self._write(job, summary)
             return summary
 
-        return self._summaries.do(job.id, keep)
+        return self._summaries.do(job.id, write)
 
     async def _find(self, job: Job) -> Summary:
         run = (self._logs, job.spec.name, job.id)
-        kept: Summary | None = await self._in_thread(load_statistics, *run)
-        if kept is not None:
-            return kept
-        self._log.info("making the statistics of job {id} of its log", id=job.id)
-        made: Summary = await self._rebuilding.run(self._in_thread, self._rebuild, *run)
-        await self._write(job, made)
-        return made
+        stored: Summary | None = await self._in_thread(load_statistics, *run)
+        if stored is not None:
+            return stored
+        self._log.info("rebuilding the statistics of job {id} from its log", id=job.id)
+        rebuilt: Summary = await self._rebuilding.run(self._in_thread, self._rebuild, *run)
+        await self._write(job, rebuilt)
+        return rebuilt
 
     async def _write(self, job: Job, summary: Summary) -> None:
-        """Write statistics; what cannot be written can be made again from the log."""
+        """Write statistics; log an error, because they can be rebuilt."""
         try:
             await self._in_thread(write_statistics, self._logs, job.spec.name, job.id, summary)
         except (OSError, LogPathError) as error:
             self._log.warn(
-                "the statistics of job {id} are not kept: {error}", id=job.id, error=error
+                "the statistics of job {id} cannot be written: {error}", id=job.id, error=error
             )
 
     def _rebuild(self, logs: Path, name: str, job_id: str) -> Summary:
-        """Make the statistics of a log, in a thread."""
+        """Rebuild the statistics of a log, in a thread."""
         log = open_reader(logs, name, job_id)
 
         def read(offset: int, count: int) -> bytes:
@@ -94,15 +95,16 @@ class SummaryCache:
 
 
 def rebuild(read: Callable[[int, int], bytes]) -> RunStatistics:
-    """Make the statistics of a run whose log is complete; takes 2 µs a result.
+    """Rebuild the statistics of a run whose log is complete, at 2 µs a result.
 
-    `read` returns up to so many bytes of the log from an offset; fewer only at its end.
+    Args:
+        read: returns up to a number of bytes of the log from an offset; fewer only at its end.
     """
     statistics = RunStatistics()
-    tally = LineCounter(observe=statistics.add)
+    lines = LineCounter(observe=statistics.add)
     offset = 0
     while block := read(offset, BLOCK_BYTES):
-        tally.feed(block)
+        lines.feed(block)
         offset += len(block)
-    tally.close()
+    lines.close()
     return statistics

@@ -1,7 +1,6 @@
-"""The statistics of a run that is over, in a file beside its log.
+"""The statistics of a run that is over, in a file next to its log.
 
-It saves reading the log again and nothing else: whatever is wrong with it, `rebuild` makes the same
-from the log.
+The file only saves a rebuild from the log, so a damaged one is ignored.
 """
 
 from __future__ import annotations
@@ -11,31 +10,24 @@ from pathlib import Path
 import msgspec
 
 from goloagent.core.stats.summary import Summary
-from goloagent.wal.run_log import LogPathError, open_reader, write_sidecar
+from goloagent.wal.run_directory import LogPathError
+from goloagent.wal.sidecar import read_sidecar, write_sidecar
 
 STATS = "stats.json"
 
-# A thousand rows, all of whose names are as long as may be and have to be escaped, have 13 MiB.
+# A thousand rows whose names have the maximum length and need escapes are 13 MiB.
 _MAX_BYTES = 16 * 1024 * 1024
 
 
 def write_statistics(logs: Path, name: str, job_id: str, summary: Summary) -> None:
-    """Write the statistics beside a run's log.
-
-    Raises:
-        LogPathError: a link, or anything else that is no log, stands in the way.
-        OSError: they cannot be written.
-    """
+    """Write the statistics of a run; raise the errors of `write_sidecar`."""
     write_sidecar(logs, name, job_id, STATS, msgspec.json.encode(summary))
 
 
 def load_statistics(logs: Path, name: str, job_id: str) -> Summary | None:
-    """Return the statistics beside a run's log, or None when they are not there or damaged."""
+    """Return the statistics of a run, or None if the file is missing or damaged."""
     try:
-        file = open_reader(logs, name, job_id, STATS)
-        try:
-            return msgspec.json.decode(file.read(0, _MAX_BYTES), type=Summary)
-        finally:
-            file.close()
+        data = read_sidecar(logs, name, job_id, STATS, _MAX_BYTES)
+        return msgspec.json.decode(data, type=Summary)
     except (OSError, LogPathError, msgspec.DecodeError, ValueError, RecursionError):
         return None

@@ -1,10 +1,8 @@
-"""Has the disk take what was written: the logs that have grown, then the committed offsets.
+"""Syncs twice a second, in a worker thread: the logs that have grown, then the committed offsets.
 
-Twice a second and off the reactor thread, so that a power cut costs half a second of results. The
-log goes first, so that an offset is hardly ever durable before the results it covers. What is
-answered for does not wait for the half second: see `WalSyncer.commit`. A sync that failed is final:
-what was not taken is gone from memory too, and a second one would succeed without it. Anything else
-that goes wrong is tried again.
+So a power cut costs half a second of results, and an offset is rarely durable before its results.
+`WalSyncer.commit` syncs at once. A failed sync is final, because the lost data is gone from memory
+too, and a second sync would succeed without it. Other errors are retried.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from goloagent.filesystem.durable import SyncFailed
 from goloagent.jobs.group_commit import Database, Files, GroupCommit
 
 SYNC_SECONDS = 0.5
-# A disk that takes longer is reported.
+# A slower disk is reported.
 MAX_SYNC_SECONDS = 10.0
 
 
@@ -35,33 +33,33 @@ class Log(Protocol):
 
     @property
     def closed(self) -> bool:
-        """Whether nothing will be written any more."""
+        """Whether nothing more is written."""
 
 
 class Sync(Protocol):
     """Makes one log durable, from any thread."""
 
     def sync(self) -> None:
-        """Have the disk take it, or raise SyncFailed."""
+        """Sync it, or raise SyncFailed."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
 
 
 @attrs.define
-class _Followed:
+class _TrackedLog:
     log: Log
     sync: Sync
     synced_size: int
 
 
 class WalSyncer:
-    """Syncs the logs it follows and `database`, with the `files` that its rows name.
+    """Syncs the tracked logs and `database`, with the `files` that its rows name.
 
     Args:
-        in_thread: runs a function off the reactor thread.
-        save_again: saves what could not be saved before.
-        failed: told once, with a sentence, when the disk did not take something.
+        in_thread: runs a function in a worker thread.
+        save_again: repeats failed saves.
+        failed: called once, with a sentence, when a sync has failed.
     """
 
     _log = Logger()
@@ -79,32 +77,32 @@ class WalSyncer:
         self._save_again = save_again
         self._failed = failed
         self._commits = GroupCommit(clock, in_thread, database, files)
-        self._followed: list[_Followed] = []
+        self._tracked: list[_TrackedLog] = []
         self.loop = Periodic(clock, SYNC_SECONDS, "sync", self._tick, MAX_SYNC_SECONDS)
-        self._broken = False
+        self._has_failed = False
 
     def start(self) -> None:
-        """Begin."""
+        """Start the periodic sync."""
         self.loop.start()
 
     async def stop(self) -> None:
-        """Sync what there is a last time, and let go of everything."""
+        """Sync a last time, and close the logs."""
         await self.loop.stop()
         try:
             await self._tick()
         except Exception as error:
-            self._log.error("the last sync cannot be made: {error}", error=error)
-        for followed in self._followed:
+            self._log.error("the last sync failed: {error}", error=error)
+        for followed in self._tracked:
             followed.sync.close()
-        self._followed = []
+        self._tracked = []
 
     def track(self, log: Log, sync: Sync) -> Deferred[None]:
-        """Sync `log` by `sync` from now on; fires when it is durable that the log is there.
+        """Sync `log` by `sync` from now on; fire when the new file is durable.
 
-        `sync` is closed when the log is closed and synced, or if the log cannot be followed. To
-        cancel what this returns leaves the thread at its work.
+        `sync` is closed when the log is closed and synced, or if the first sync fails. A cancel
+        does not interrupt the thread.
         """
-        following: Deferred[None] = Deferred(lambda _: None)
+        tracking: Deferred[None] = Deferred(lambda _: None)
         size = log.size
 
         def end(outcome: Any) -> None:
@@ -112,18 +110,18 @@ class WalSyncer:
                 if isinstance(outcome.value, SyncFailed):
                     self._fail(outcome.value)
                 sync.close()
-            elif following.called:  # cancelled
+            elif tracking.called:  # cancelled
                 sync.close()
             else:
-                self._followed.append(_Followed(log, sync, size))
-            if not following.called:
-                following.callback(outcome)
+                self._tracked.append(_TrackedLog(log, sync, size))
+            if not tracking.called:
+                tracking.callback(outcome)
 
         maybeDeferred(self._in_thread, sync.sync).addBoth(end)
-        return following
+        return tracking
 
     async def save(self, change: Callable[[], None]) -> None:
-        """Save a change and return when it is durable.
+        """Save a change; return when it is durable.
 
         Raises:
             OSError: it is not saved, or may not be durable.
@@ -133,7 +131,7 @@ class WalSyncer:
         await self.commit()
 
     async def writable(self) -> None:
-        """Wait a moment for another process that has locked the database.
+        """Wait a bounded time while another process locks the database.
 
         Raises:
             OSError: it cannot be written.
@@ -141,10 +139,10 @@ class WalSyncer:
         await self._commits.writable()
 
     async def commit(self) -> None:
-        """Return when all that was saved by now is durable: what is answered for waits for this.
+        """Return when all saved changes are durable.
 
         Raises:
-            OSError: it may not be.
+            OSError: they may not be.
         """
         try:
             await self._commits.durable()
@@ -157,18 +155,18 @@ class WalSyncer:
             raise OSError(errno.EAGAIN, f"it cannot be synced now: {error}") from error
 
     async def _tick(self) -> None:
-        if self._broken:
+        if self._has_failed:
             return
         try:
             self._save_again()
-            for followed in list(self._followed):
+            for followed in list(self._tracked):
                 await self._sync_log(followed)
             if self._commits.needed:
                 await self._commits.durable()
         except SyncFailed as error:
             self._fail(error)
 
-    async def _sync_log(self, followed: _Followed) -> None:
+    async def _sync_log(self, followed: _TrackedLog) -> None:
         # The order matters: a log that is closed has reached its size.
         closed, size = followed.log.closed, followed.log.size
         if size != followed.synced_size:
@@ -176,11 +174,11 @@ class WalSyncer:
             followed.synced_size = size
         if closed:
             followed.sync.close()
-            self._followed.remove(followed)
+            self._tracked.remove(followed)
 
     def _fail(self, error: SyncFailed) -> None:
-        if self._broken:
+        if self._has_failed:
             return
-        self._broken = True
+        self._has_failed = True
         self.loop.stop()
         self._failed(f"the disk did not take what was written: {error}")

@@ -20,7 +20,8 @@ from goloagent.http.streaming.log_stream import LogFollower, LogRange
 from goloagent.http.streaming.stream import Stream
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job
-from goloagent.wal.run_log import ERR, OUT, LogPathError, RunLogReader
+from goloagent.wal.run_directory import ERR, OUT, LogPathError
+from goloagent.wal.run_log import RunLogReader
 
 _TEXT = "text/plain; charset=utf-8"
 _RESPONSES = {

@@ -23,7 +23,7 @@ from goloagent.http.server.request import Request
 from goloagent.http.server.response import json_body
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job
-from goloagent.wal.run_log import LogPathError
+from goloagent.wal.run_directory import LogPathError
 
 # A running job's statistics are made at most once a second, however many ask.
 CACHE_SECONDS = 1.0

@@ -22,8 +22,9 @@ from goloagent.jobs.database import Binary, Store
 from goloagent.jobs.job import Job
 from goloagent.jobs.spec import JobSpec
 from goloagent.runs.preparation import PreparationError, PreparedRun, RunPreparer
+from goloagent.wal.run_directory import remove_run
 from goloagent.wal.run_files import RunFiles
-from goloagent.wal.run_log import RunLogWriter, remove_run
+from goloagent.wal.run_log import RunLogWriter
 from goloagent.wal.syncer import WalSyncer
 
 PROGRAM = b"#!/bin/sh\n"

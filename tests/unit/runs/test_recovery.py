@@ -19,13 +19,8 @@ from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.runs.recovery import Recovery
-from goloagent.wal.run_log import (
-    LogPathError,
-    RunLogReader,
-    RunLogWriter,
-    open_reader,
-    read_stderr_tail,
-)
+from goloagent.wal.run_directory import LogPathError
+from goloagent.wal.run_log import RunLogReader, RunLogWriter, open_reader, read_stderr_tail
 from goloagent.wal.stats_cache import rebuild
 
 

@@ -832,7 +832,7 @@ def slow_counting(monkeypatch: pytest.MonkeyPatch) -> Callable[[OneRun, int], No
 
     def slow(one: OneRun, turns: int) -> None:
         def slowly(tally: LineCounter, data: bytes) -> Iterator[None]:
-            for _ in range(turns if tally is one.writer.tally else 0):
+            for _ in range(turns if tally is one.writer.line_counter else 0):
                 one.clock.rightNow += TURN_SECONDS
                 yield
             yield from feeding(tally, data)

@@ -41,14 +41,8 @@ from goloagent.outputs.sink import Response
 from goloagent.outputs.worker import OutputWorker
 from goloagent.runs.recovery import Recovery
 from goloagent.wal.result_writer import ResultWriter
-from goloagent.wal.run_log import (
-    REJECTED,
-    RunLogWriter,
-    open_reader,
-    open_sync,
-    open_to_append,
-    read_stderr_tail,
-)
+from goloagent.wal.run_log import RunLogWriter, open_reader, open_sync, read_stderr_tail
+from goloagent.wal.sidecar import REJECTED, open_to_append
 from goloagent.wal.syncer import SYNC_SECONDS, WalSyncer
 
 HISTORIES = 10_000 if os.environ.get("GOLO_SOAK") else 300
@@ -268,15 +262,15 @@ class World:
         assert self.recorder is not None
         numbers = list(itertools.islice(self.numbers, count))
         self.printed[self.job.id] += numbers
-        before = self.recorder.tally.valid
+        before = self.recorder.line_counter.valid
         data = b"".join(_line(number) for number in numbers)
         with suppress(OSError):
             self.recorder.stdout(data)
-        self.job.lines.read = self.recorder.tally.read
-        self.job.lines.invalid = self.recorder.tally.invalid
-        self.job.verified_range = self.recorder.tally.verified_range
+        self.job.lines.read = self.recorder.line_counter.read
+        self.job.lines.invalid = self.recorder.line_counter.invalid
+        self.job.verified_range = self.recorder.line_counter.verified_range
         self.job.log_version = self.recorder._log.version
-        written = numbers[: self.recorder.tally.valid - before]
+        written = numbers[: self.recorder.line_counter.valid - before]
         self.written[self.job.id] += [(self.clock.seconds(), number) for number in written]
         self.worker.on_appended(self.job)
 
@@ -285,9 +279,9 @@ class World:
         assert self.job is not None
         assert self.recorder is not None
         self.recorder.close()
-        self.job.lines.read = self.recorder.tally.read
-        self.job.lines.invalid = self.recorder.tally.invalid
-        self.job.verified_range = self.recorder.tally.verified_range
+        self.job.lines.read = self.recorder.line_counter.read
+        self.job.lines.invalid = self.recorder.line_counter.invalid
+        self.job.verified_range = self.recorder.line_counter.verified_range
         self.job.log_version = self.recorder._log.version
         self.job.state = State.FINISHED
         self.jobs.save_soon(self.job)
@@ -302,7 +296,7 @@ class World:
             self.recorder._log.close()
             self.recorder = None
         self.jobs._unsaved.clear()
-        self.syncer._followed, followed = [], self.syncer._followed
+        self.syncer._tracked, followed = [], self.syncer._tracked
         for one in followed:
             one.sync.close()
         self.worker._delivery.queue.close()

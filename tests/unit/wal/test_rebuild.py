@@ -1,4 +1,4 @@
-"""What is found again on disk when the database is lost."""
+"""The scan for artifacts and runs that the database does not list."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
+import attrs
+import msgspec
 import pytest
-from unit.runs.one_run import NOW, RESULT
+from unit.runs.one_run import RESULT
 
-from goloagent.artifacts import store
+from goloagent.artifacts import files
 from goloagent.jobs.job import Job, ResultCounts, State
-from goloagent.jobs.spec import JobSpec
-from goloagent.wal import rebuild
 from goloagent.wal.rebuild import RunScanner
-from goloagent.wal.run_log import RunLogWriter, write_manifest
+from goloagent.wal.run_log import RunLogWriter
+from goloagent.wal.sidecar import MANIFEST, write_sidecar
 
 
-def found_in(directory: Path) -> RunScanner:
-    """Return what is found when everything lies in one directory."""
+def scanner(directory: Path) -> RunScanner:
+    """Return a scanner for one directory of all files."""
     return RunScanner(directory, directory, directory)
 
 
-def test_binaries(tmp_path: Path) -> None:
-    """Links to contents are binaries, and so are files named by an id; nothing else is."""
+def test_artifacts(tmp_path: Path) -> None:
+    """Links to contents are artifacts, and so are files named by an id; nothing else is."""
     kept, contents = tmp_path / "binaries", tmp_path / "contents"
     for directory in (kept, contents):
         directory.mkdir()
@@ -40,13 +41,13 @@ def test_binaries(tmp_path: Path) -> None:
     (kept / str(uuid4())).symlink_to(kept / of_first_version)
     (kept / str(uuid4())).symlink_to("../contents/notes")
     (kept / str(uuid4())).mkdir()
-    found, _ = found_in(kept).binaries(set())
+    found, _ = scanner(kept).binaries(set())
     assert {binary.id for binary in found} == {of_first_version, linked, again}
     assert {(binary.sha256, binary.size) for binary in found} == {(sha256, 10)}
 
 
-def test_binaries_that_share_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is found, the oldest first, and what they share is read once."""
+def test_artifacts_that_share_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is found, oldest first, and shared content is read once."""
     names = [str(uuid4()) for _ in range(4)]
     for number, name in enumerate(names[:2]):
         (tmp_path / name).write_bytes(b"#!/bin/sh\n# %d" % number)
@@ -59,22 +60,22 @@ def test_binaries_that_share_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         read.append(path)
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
-    monkeypatch.setattr(store, "sha256_of", sha256_of)
-    found, _ = found_in(tmp_path).binaries(set())
+    monkeypatch.setattr(files, "sha256_of", sha256_of)
+    found, _ = scanner(tmp_path).binaries(set())
     assert {binary.id for binary in found} == {*names}
     assert found[-1].id == names[1]
     assert len({binary.sha256 for binary in found}) == len(read) == 2
 
 
-def left(logs: Path, account: bytes | None) -> Job:
-    """Leave a run behind, and return what is found of it."""
+def scan_run(logs: Path, manifest: bytes | None) -> Job:
+    """Create a run with a manifest or none, and return what the scan finds."""
     job_id = str(uuid4())
     log = RunLogWriter.create(logs, "shop", job_id)
     log.append_stdout(RESULT)
     log.close()
-    if account is not None:
-        write_manifest(logs, "shop", job_id, account)
-    [found] = found_in(logs).runs(set())
+    if manifest is not None:
+        write_sidecar(logs, "shop", job_id, MANIFEST, manifest)
+    [found] = scanner(logs).runs(set())
     assert (found.id, found.spec.name, found.state) == (job_id, "shop", State.INTERRUPTED)
     assert found.cause is not None
     assert found.cause.reason == "state-lost"
@@ -82,25 +83,23 @@ def left(logs: Path, account: bytes | None) -> Job:
     return found
 
 
-def test_a_run_with_its_account(tmp_path: Path) -> None:
-    """What was delivered of it is known, so that it is not sent again."""
+def test_a_run_with_a_manifest(tmp_path: Path) -> None:
+    """Its delivered part is known, so that it is not sent again."""
     results = ResultCounts(read=5, invalid=1, delivered=3, rejected=1, committed=len(RESULT))
-    job = Job("id", JobSpec("shop", 1, 1, "b"), NOW)
-    job.restore_results(results)
-    assert left(tmp_path, rebuild.manifest(job)).results == results
+    assert scan_run(tmp_path, msgspec.json.encode(attrs.asdict(results))).results == results
 
 
-@pytest.mark.parametrize("account", [None, b"", b"{", b'{"read": "x"}', b'{"read": 1}', b"\xff"])
-def test_a_run_without_an_account(tmp_path: Path, account: bytes | None) -> None:
-    """One that has none, or half of one, is counted from its beginning."""
-    assert left(tmp_path, account).results == ResultCounts()
+@pytest.mark.parametrize("manifest", [None, b"", b"{", b'{"read": "x"}', b'{"read": 1}', b"\xff"])
+def test_a_run_without_a_manifest(tmp_path: Path, manifest: bytes | None) -> None:
+    """With no manifest, or a damaged one, all counts are zero."""
+    assert scan_run(tmp_path, manifest).results == ResultCounts()
 
 
-def test_what_is_no_run(tmp_path: Path) -> None:
-    """Other files, links and directories are passed over."""
+def test_other_files(tmp_path: Path) -> None:
+    """Other files, links and directories are skipped."""
     (tmp_path / "file").write_text("")
     (tmp_path / "shop" / "notes").mkdir(parents=True)
     (tmp_path / "shop" / str(uuid4())).mkdir()
     (tmp_path / "linked").symlink_to("shop")
-    assert found_in(tmp_path).runs(set()) == []
-    assert not found_in(tmp_path).any_left()
+    assert scanner(tmp_path).runs(set()) == []
+    assert not scanner(tmp_path).any_left()

@@ -14,8 +14,9 @@ from goloagent.jobs.spec import JobSpec
 from goloagent.outputs.batch import Batch
 from goloagent.outputs.dead_letter import open_for_delivery
 from goloagent.outputs.sink import Response
+from goloagent.wal.run_directory import LogPathError
 from goloagent.wal.run_files import RunFiles
-from goloagent.wal.run_log import LogPathError, RunLogWriter
+from goloagent.wal.run_log import RunLogWriter
 
 JOB = Job("id", JobSpec("shop", 1, 1, "b"), NOW)
 BATCH = Batch(0, len(RESULT), RESULT)

@@ -9,14 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from goloagent.wal.run_log import (
-    ERR,
-    LogPathError,
-    RunLogWriter,
-    open_reader,
-    open_sync,
-    read_stderr_tail,
-)
+from goloagent.wal.run_directory import ERR, LogPathError
+from goloagent.wal.run_log import RunLogWriter, open_reader, open_sync, read_stderr_tail
 
 
 def _tree(root: Path) -> dict[str, bytes | str | None]:

@@ -16,7 +16,8 @@ from goloagent.core.stats.summary import Summary
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.results.parser import parse
-from goloagent.wal.run_log import LogPathError, RunLogReader, RunLogWriter
+from goloagent.wal.run_directory import LogPathError
+from goloagent.wal.run_log import RunLogReader, RunLogWriter
 from goloagent.wal.stats_cache import SummaryCache
 from goloagent.wal.stats_file import STATS, load_statistics, write_statistics
 

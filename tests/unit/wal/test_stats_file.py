@@ -9,7 +9,8 @@ from unit.core.stats.results import result
 
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.core.stats.summary import Summary
-from goloagent.wal.run_log import LogPathError, RunLogWriter, remove_run, size_of_run
+from goloagent.wal.run_directory import LogPathError, remove_run, size_of_run
+from goloagent.wal.run_log import RunLogWriter
 from goloagent.wal.stats_file import STATS, load_statistics, write_statistics
 
 

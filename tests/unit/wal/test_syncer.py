@@ -327,7 +327,7 @@ def test_a_locked_database_is_waited_for_a_moment(syncing: Syncing) -> None:
     assert failures == [errno.EBUSY]
 
 
-def test_a_log_is_there_before_it_is_followed(syncing: Syncing) -> None:
+def test_a_log_is_there_before_it_is_tracked(syncing: Syncing) -> None:
     """Whoever starts a run waits until a power cut leaves its log."""
     following = syncing.syncer.track(MemoryLog(), syncing.disk.log_sync("other"))
     assert not following.called
@@ -339,7 +339,7 @@ def test_a_log_is_there_before_it_is_followed(syncing: Syncing) -> None:
 
 
 @pytest.mark.parametrize("how", ["failed", "no thread", "cancelled"])
-def test_a_log_that_cannot_be_followed_is_let_go_of(syncing: Syncing, how: str) -> None:
+def test_a_log_that_cannot_be_tracked_is_let_go_of(syncing: Syncing, how: str) -> None:
     """Its descriptors are closed when no thread uses them any more."""
     error = SyncFailed(errno.EIO, "Input/output error")
     syncing.disk.error = error if how == "failed" else None

@@ -16,7 +16,8 @@ from goloagent.http.server.channel import Channel
 from goloagent.http.streaming.log_stream import BLOCK_BYTES, POLL_SECONDS, STALL_SECONDS
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
-from goloagent.wal.run_log import RunLogReader, RunLogWriter, remove_run
+from goloagent.wal.run_directory import remove_run
+from goloagent.wal.run_log import RunLogReader, RunLogWriter
 
 CONTENT = b"0123456789"
 
