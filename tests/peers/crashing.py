@@ -93,8 +93,8 @@ POINTS = {
     "append-half": Point("half", "goloagent.wal.run_log:RunLogWriter", "append_stdout"),
     "append-after": Point("after", "goloagent.wal.run_log:RunLogWriter", "append_stdout"),
     "push-before": Point("before", "goloagent.outputs.sinks.collector:CollectorSink", "send"),
-    "push-before-commit": Point("before", "goloagent.outputs.worker:OutputWorker", "_commit"),
-    "push-after-commit": Point("after", "goloagent.outputs.worker:OutputWorker", "_commit"),
+    "push-before-commit": Point("before", "goloagent.outputs.delivery:Delivery", "commit"),
+    "push-after-commit": Point("after", "goloagent.outputs.delivery:Delivery", "commit"),
     "reject-before-commit": Point("after", "goloagent.outputs.dead_letter:DeadLetterRun", "reject"),
     # It ends.
     "stopping-after-save": Point("after", STORE, "save", _in_state("stopping")),
