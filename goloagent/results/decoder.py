@@ -66,12 +66,13 @@ def decode_lines(block: bytes, is_shallow: bool = False) -> Sequence[Record] | N
         is_shallow: whether the depth is known to be allowed.
     """
     records: Sequence[Record]
+    if not _is_utf8(block):  # msgspec does not check strings that it skips
+        return None
     try:
         records = _decode_plain(block)
     except _UNDECODABLE:
         try:
             full = _decode_full(block)
-            block.decode()  # msgspec does not check strings that it skips
         except _UNDECODABLE:
             return None
         if not is_shallow and not _has_few_brackets(block):
@@ -100,6 +101,16 @@ def odd_line(line: bytes) -> Steps[bytes | None]:
             level = levels[-1]
             yield
     return _escapes.sub(lambda match: b"\\ufffd" if match[1] else match[0], line)
+
+
+def _is_utf8(block: bytes) -> bool:
+    """Return whether a block is UTF-8."""
+    if not block.isascii():
+        try:
+            block.decode()
+        except UnicodeDecodeError:
+            return False
+    return True
 
 
 def _has_few_brackets(block: bytes) -> bool:

@@ -118,6 +118,8 @@ BY_HAND = [
     b'{%b,"error":"\xff"}' % TIMESTAMP.encode(),
     b'{%b,"x":"\xed\xa0\x80"}' % TIMESTAMP.encode(),
     b'{%b,"\xc0\x80":1}' % TIMESTAMP.encode(),
+    b'{"timestamp":"\x80",%b}' % TIMESTAMP.encode(),
+    b'{"timestamp":"\\x",%b}' % TIMESTAMP.encode(),
     *(
         nested(depth, name, brackets)
         for depth in (MAX_DEPTH, MAX_DEPTH + 1, 2000)
