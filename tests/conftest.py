@@ -6,6 +6,7 @@ The faults are unhandled failures of Deferreds, logged errors, and pending delay
 from __future__ import annotations
 
 import gc
+import inspect
 import os
 import re
 from collections.abc import Iterator
@@ -45,6 +46,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     deselected = [item for item in items if any(map(item.get_closest_marker, unwanted))]
     config.hook.pytest_deselected(items=deselected)
     items[:] = [item for item in items if item not in deselected]
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Run tests that are coroutines in the reactor."""
+    if inspect.iscoroutinefunction(getattr(item, "function", None)):
+        pytest_twisted.ensureDeferred(item.function)
 
 
 @pytest.hookimpl(wrapper=True)

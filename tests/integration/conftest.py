@@ -20,6 +20,7 @@ from peers.collector import Collector
 from peers.notes import Notes
 from peers.page import SHOP
 from peers.target import Target
+from twisted.internet import reactor
 
 import goloagent
 from goloagent.sandbox.isolation import IsolationBackend, backends, probe
@@ -32,8 +33,6 @@ PACKAGE = Path(__file__).parents[2] / "etc" / "package.sh"
 @pytest_twisted.async_yield_fixture
 async def target() -> AsyncIterator[Target]:
     """Run a target."""
-    from twisted.internet import reactor
-
     target = Target(reactor)
     target.open()
     yield target
@@ -43,8 +42,6 @@ async def target() -> AsyncIterator[Target]:
 @pytest_twisted.async_yield_fixture
 async def collector() -> AsyncIterator[Collector]:
     """Run a collector."""
-    from twisted.internet import reactor
-
     collector = Collector(reactor)
     collector.open()
     yield collector
@@ -54,8 +51,6 @@ async def collector() -> AsyncIterator[Collector]:
 @pytest_twisted.async_yield_fixture
 async def idle_agent(tmp_path: Path, collector: Collector) -> AsyncIterator[Agent]:
     """Return an agent that is not started; its records are checked after the test."""
-    from twisted.internet import reactor
-
     agent = Agent(reactor, tmp_path, collector)
     yield agent
     await agent.finish()
@@ -89,8 +84,6 @@ async def isolated_agent(idle_agent: Agent, isolation: IsolationBackend) -> Agen
 @pytest.fixture
 def browser() -> Iterator[Browser]:
     """Return a browser; the test fails for errors and policy violations on its console."""
-    from twisted.internet import reactor
-
     what = missing_dependency()
     if what is not None:
         pytest.skip(what)

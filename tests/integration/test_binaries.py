@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.waiting import until
 from twisted.internet.error import ConnectionLost
@@ -42,7 +41,6 @@ async def listed(agent: Agent) -> list[str]:
 
 
 @pytest.mark.parametrize("point", ["upload-before-link", "upload-after-link", "upload-after-row"])
-@pytest_twisted.ensureDeferred
 async def test_a_kill_while_the_content_is_uploaded_again(
     idle_agent: Agent, go_loadtest: Callable[..., Path], point: str
 ) -> None:
@@ -67,7 +65,6 @@ async def test_a_kill_while_the_content_is_uploaded_again(
         assert (job["state"], job["results"]["delivered"]) == ("finished", 10), job
 
 
-@pytest_twisted.ensureDeferred
 async def test_an_upload_can_be_skipped(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
     """A client that requests a binary by content gets its ID, or 404 before the first upload."""
     loadtest = go_loadtest("counter", count=10)
@@ -82,7 +79,6 @@ async def test_an_upload_can_be_skipped(agent: Agent, go_loadtest: Callable[...,
     assert (job["state"], job["binary"]) == ("finished", binary)
 
 
-@pytest_twisted.ensureDeferred
 async def test_the_quota(idle_agent: Agent, tmp_path: Path) -> None:
     """The oldest binaries are evicted, except those of jobs; the history outlives its binaries."""
     agent = idle_agent

@@ -6,8 +6,7 @@ import sys
 import time
 from typing import Any
 
-import pytest_twisted
-from twisted.internet import task
+from twisted.internet import reactor, task
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
@@ -40,14 +39,11 @@ class Listener(ProcessProtocol):
 
 def start(listener: Listener) -> None:
     """Start the process."""
-    from twisted.internet import reactor
-
     spawning: Any = reactor
     spawning.spawnProcess(listener, sys.executable, [sys.executable, "-c", TALKER])
     PipeReader(listener.transport, 1)
 
 
-@pytest_twisted.ensureDeferred
 async def test_all_output_is_read() -> None:
     """Output during a rest is read after it, and the end is noticed."""
     listener = Listener(answers=20)
@@ -58,11 +54,8 @@ async def test_all_output_is_read() -> None:
     assert b"".join(listener.heard) == b"\n" * 21
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_stopped_reader_reads_nothing() -> None:
     """A rest that ends when reading stops is not started again."""
-    from twisted.internet import reactor
-
     timing: Any = reactor
     listener = Listener(answers=1)
     start(listener)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest_twisted
 from peers.agent import Agent, Answer
 from peers.collector import Collector
 from peers.notes import Notes
@@ -43,7 +42,6 @@ async def cancel(agent: Agent, job_id: str) -> Answer:
     return await agent.request("DELETE", f"/jobs/{job_id}")
 
 
-@pytest_twisted.ensureDeferred
 async def test_queued(agent: Agent, numbered: Notes) -> None:
     """A queued job is over at once and never runs; the jobs behind it run in order."""
     endless = await agent.upload(numbered.script(count=-1, rate=100))
@@ -65,7 +63,6 @@ async def test_queued(agent: Agent, numbered: Notes) -> None:
     assert not agent.run_log(waiting, "shop").parent.exists()
 
 
-@pytest_twisted.ensureDeferred
 async def test_running(agent: Agent, collector: Collector, numbered: Notes) -> None:
     """Calls in flight return, stdout is read to its end, and each result is delivered once."""
     program = numbered.script(count=-1, rate=5000)
@@ -88,7 +85,6 @@ async def test_running(agent: Agent, collector: Collector, numbered: Notes) -> N
     )
 
 
-@pytest_twisted.ensureDeferred
 async def test_twice(idle_agent: Agent, script: Callable[..., Path]) -> None:
     """A second cancel changes nothing, nor does one of a job that is over."""
     agent = idle_agent
@@ -106,7 +102,6 @@ async def test_twice(idle_agent: Agent, script: Callable[..., Path]) -> None:
     assert (answer.status, answer.json) == (200, job)
 
 
-@pytest_twisted.ensureDeferred
 async def test_starting(agent: Agent, script: Callable[..., Path]) -> None:
     """A load test that does not listen yet gets SIGTERM at once."""
     program = script("echo coming >&2\nexec sleep 600\n", "/bin/sh")
@@ -121,7 +116,6 @@ async def test_starting(agent: Agent, script: Callable[..., Path]) -> None:
     assert job["calls"]["started"] == 0
 
 
-@pytest_twisted.ensureDeferred
 async def test_stopping_with_calls_in_flight(agent: Agent, script: Callable[..., Path]) -> None:
     """A cancel shortens the drain timeout of calls that do not return."""
     program = script(SILENT + "signal.pause()\n")
@@ -134,7 +128,6 @@ async def test_stopping_with_calls_in_flight(agent: Agent, script: Callable[...,
     assert (job["exit"], job["calls"]["in_flight"]) == ({"code": 0}, 3)
 
 
-@pytest_twisted.ensureDeferred
 async def test_stopping_with_the_work_done(agent: Agent, script: Callable[..., Path]) -> None:
     """A cancel after SIGTERM changes nothing, because the load test has done its work."""
     answering = """
@@ -157,7 +150,6 @@ time.sleep(1)
     assert (job["state"], job["reason"], job["stderr_tail"]) == ("finished", None, "SIGTERM"), job
 
 
-@pytest_twisted.ensureDeferred
 async def test_history_survives_restarts(agent: Agent, numbered: Notes) -> None:
     """After restarts the agent reports cancelled jobs unchanged."""
     finished = await agent.queue("till", numbered.script(count=10), duration=0)
@@ -187,7 +179,6 @@ async def test_history_survives_restarts(agent: Agent, numbered: Notes) -> None:
     assert numbered.starts() == {finished: 1, first: 1, third: 1}
 
 
-@pytest_twisted.ensureDeferred
 async def test_killed_before_the_end(agent: Agent, script: Callable[..., Path]) -> None:
     """A cancelled job is interrupted if the agent is killed before the job's end."""
     job_id = await agent.queue("shop", script(SILENT + "time.sleep(600)\n"), duration=600)
@@ -202,7 +193,6 @@ async def test_killed_before_the_end(agent: Agent, script: Callable[..., Path]) 
     assert job["stderr_tail"] == "SIGTERM"
 
 
-@pytest_twisted.ensureDeferred
 async def test_the_clock_is_set_back(agent: Agent, numbered: Notes, tmp_path: Path) -> None:
     """A job ends after its duration although the system's clock is set back."""
     back = tmp_path / "back"

@@ -9,6 +9,7 @@ import pytest
 import pytest_twisted
 from peers.certificate import self_signed
 from peers.scripted_collector import BODY, Pusher, Server
+from twisted.internet import reactor
 from twisted.internet.defer import CancelledError
 from twisted.internet.ssl import PrivateCertificate
 
@@ -27,8 +28,6 @@ def certificate() -> PrivateCertificate:
 @pytest_twisted.async_yield_fixture
 async def server() -> AsyncIterator[Server]:
     """Run a collector over TCP."""
-    from twisted.internet import reactor
-
     server = Server(reactor)
     yield server
     await server.close()
@@ -37,8 +36,6 @@ async def server() -> AsyncIterator[Server]:
 @pytest_twisted.async_yield_fixture
 async def tls_server(certificate: PrivateCertificate) -> AsyncIterator[Server]:
     """Run a collector with a self-signed certificate."""
-    from twisted.internet import reactor
-
     server = Server(reactor, certificate)
     yield server
     await server.close()
@@ -47,8 +44,6 @@ async def tls_server(certificate: PrivateCertificate) -> AsyncIterator[Server]:
 @pytest_twisted.async_yield_fixture
 async def pusher() -> AsyncIterator[Pusher]:
     """Return a client that verifies certificates."""
-    from twisted.internet import reactor
-
     pusher = Pusher(reactor)
     yield pusher
     await pusher.close()
@@ -58,8 +53,6 @@ async def pusher() -> AsyncIterator[Pusher]:
 @pytest_twisted.async_yield_fixture
 async def insecure() -> AsyncIterator[Pusher]:
     """Return a client that accepts any certificate."""
-    from twisted.internet import reactor
-
     pusher = Pusher(reactor, insecure=True)
     yield pusher
     await pusher.close()
@@ -77,7 +70,6 @@ def answer(status: int = 200, body: bytes = b"", *headers: bytes) -> bytes:
     return b"\r\n".join(lines)
 
 
-@pytest_twisted.ensureDeferred
 async def test_the_request_of_a_push(server: Server, pusher: Pusher) -> None:
     """A push is a POST to /push/<name> with content type, key and body."""
     assert await pusher.push(server.url) == Response(status=200)
@@ -91,14 +83,12 @@ async def test_the_request_of_a_push(server: Server, pusher: Pusher) -> None:
 
 
 @pytest.mark.parametrize("base", ["/base", "/base/"])
-@pytest_twisted.ensureDeferred
 async def test_a_collector_below_a_path(server: Server, pusher: Pusher, base: str) -> None:
     """The path of --collector is kept, with and without its final slash."""
     await pusher.push(server.url + base)
     assert server.requests[0].startswith(b"POST /base/push/shop HTTP/1.1\r\n")
 
 
-@pytest_twisted.ensureDeferred
 async def test_pushes_share_a_connection(server: Server, pusher: Pusher) -> None:
     """Pushes reuse one connection."""
     for _ in range(5):
@@ -108,7 +98,6 @@ async def test_pushes_share_a_connection(server: Server, pusher: Pusher) -> None
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 302, 307, 400, 401, 422, 500, 503])
-@pytest_twisted.ensureDeferred
 async def test_every_status_is_returned(server: Server, pusher: Pusher, status: int) -> None:
     """The status and the text are returned unchanged; a redirect is not followed."""
     body = b"" if status == 204 else b"because"
@@ -139,7 +128,6 @@ DATE = b"Date: Fri, 02 Jan 2026 03:04:05 GMT"
         ([], None),
     ],
 )
-@pytest_twisted.ensureDeferred
 async def test_retry_after(
     server: Server, pusher: Pusher, headers: list[bytes], seconds: float | None
 ) -> None:
@@ -148,7 +136,6 @@ async def test_retry_after(
     assert await pusher.push(server.url) == Response(status=503, retry_after=seconds)
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_long_response_is_read_to_64_kib(server: Server, pusher: Pusher) -> None:
     """An endless response costs 64 KiB and the connection; its status counts."""
     server.script = responding(b"HTTP/1.1 200 x\r\n\r\n" + b"y" * 10 * MAX_ANSWER_BYTES)
@@ -157,7 +144,6 @@ async def test_a_long_response_is_read_to_64_kib(server: Server, pusher: Pusher)
     await server.until(lambda: not server.open)
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_body_that_stalls_changes_nothing(server: Server, pusher: Pusher) -> None:
     """The status counts although the body stalls; the connection is closed after two seconds."""
     server.script = responding(b"HTTP/1.1 200 x\r\nContent-Length: 99\r\n\r\nhalf")
@@ -170,7 +156,6 @@ async def test_a_body_that_stalls_changes_nothing(server: Server, pusher: Pusher
     await server.until(lambda: not server.open)
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_body_that_is_cut_changes_nothing(server: Server, pusher: Pusher) -> None:
     """The status counts although the connection is lost within the body."""
 
@@ -182,7 +167,6 @@ async def test_a_body_that_is_cut_changes_nothing(server: Server, pusher: Pusher
     assert await pusher.push(server.url) == Response(status=422, text="half")
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_response_before_the_body_is_sent(server: Server, pusher: Pusher) -> None:
     """An early refusal by size counts although the collector closes the connection."""
     server.hasty = b"HTTP/1.1 413 x\r\nConnection: close\r\nContent-Length: 8\r\n\r\ntoo much"
@@ -195,7 +179,6 @@ async def test_a_response_before_the_body_is_sent(server: Server, pusher: Pusher
 
 async def until_headers(pusher: Pusher) -> None:
     """Wait until the timeout of the body replaces that of the push."""
-    from twisted.internet import reactor
     from twisted.internet.task import deferLater
 
     ends = pusher.clock.seconds() + collector_module.ANSWER_SECONDS
@@ -203,7 +186,6 @@ async def until_headers(pusher: Pusher) -> None:
         await deferLater(reactor, 0)
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_collector_that_hangs(server: Server, pusher: Pusher) -> None:
     """A push without a response fails after 30 s, and its connection is closed."""
     server.script = lambda peer: None
@@ -220,7 +202,6 @@ async def test_a_collector_that_hangs(server: Server, pusher: Pusher) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"HTTP/1.1 200 O", b"HTTP/1.1 200 OK\r\nContent-Le"])
 @pytest.mark.parametrize("how", ["loseConnection", "abortConnection"])
-@pytest_twisted.ensureDeferred
 async def test_a_dropped_connection_is_retried(
     server: Server, pusher: Pusher, data: bytes, how: str
 ) -> None:
@@ -238,7 +219,6 @@ async def test_a_dropped_connection_is_retried(
 
 
 @pytest.mark.parametrize("data", [b"\x00\xff garbage\r\n\r\n", b"SSH-2.0-x\r\n", b"\r\n" * 9])
-@pytest_twisted.ensureDeferred
 async def test_garbage_is_retried(server: Server, pusher: Pusher, data: bytes) -> None:
     """Data that is not HTTP counts as no response."""
 
@@ -250,7 +230,6 @@ async def test_garbage_is_retried(server: Server, pusher: Pusher, data: bytes) -
     assert (await pusher.push(server.url)).disposition is Disposition.RETRY
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_refused_connection(server: Server, pusher: Pusher) -> None:
     """A refused connection counts as no response and has a reason."""
     await server.close()
@@ -259,7 +238,6 @@ async def test_a_refused_connection(server: Server, pusher: Pusher) -> None:
     assert "refused" in str(result)
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_connection_that_died_while_idle_costs_one_retry(
     server: Server, pusher: Pusher
 ) -> None:
@@ -272,7 +250,6 @@ async def test_a_connection_that_died_while_idle_costs_one_retry(
     assert len(server.requests) <= 3
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_cancelled_push(server: Server, pusher: Pusher) -> None:
     """A cancelled push ends at once and closes its connection."""
     server.script = lambda peer: None
@@ -285,7 +262,6 @@ async def test_a_cancelled_push(server: Server, pusher: Pusher) -> None:
     await server.until(lambda: not server.open)
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_certificate_that_does_not_verify(tls_server: Server, pusher: Pusher) -> None:
     """A self-signed certificate counts as a wrong setting; nothing is sent."""
     result = await pusher.push(tls_server.url)
@@ -295,14 +271,12 @@ async def test_a_certificate_that_does_not_verify(tls_server: Server, pusher: Pu
     assert tls_server.requests == []
 
 
-@pytest_twisted.ensureDeferred
 async def test_insecure_accepts_any_certificate(tls_server: Server, insecure: Pusher) -> None:
     """--insecure accepts a certificate that does not verify."""
     assert await insecure.push(tls_server.url) == Response(status=200)
     assert tls_server.requests[0].endswith(BODY)
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_tls_body_that_stalls_is_dropped(tls_server: Server, insecure: Pusher) -> None:
     """A stalled response over TLS costs only its connection."""
     tls_server.script = responding(b"HTTP/1.1 200 x\r\nContent-Length: 99\r\n\r\nhalf")
@@ -313,7 +287,6 @@ async def test_a_tls_body_that_stalls_is_dropped(tls_server: Server, insecure: P
     await tls_server.until(lambda: not tls_server.open)
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_plain_server_at_a_tls_url(server: Server, pusher: Pusher) -> None:
     """https: with a server without TLS counts as a wrong setting."""
     pushed = pusher.push(server.url.replace("http:", "https:"))

@@ -12,6 +12,7 @@ import pytest_twisted
 from peers.certificate import self_signed
 from peers.proxy import Proxy
 from peers.scripted_collector import NO_CONTENT, Pusher, Server
+from twisted.internet import reactor
 from twisted.internet.ssl import PrivateCertificate
 
 from goloagent.core.address import HttpUrl
@@ -24,8 +25,6 @@ TAKEN = Response(status=200)
 @pytest_twisted.async_yield_fixture
 async def server() -> AsyncIterator[Server]:
     """Run a collector over TCP."""
-    from twisted.internet import reactor
-
     server = Server(reactor)
     yield server
     await server.close()
@@ -34,8 +33,6 @@ async def server() -> AsyncIterator[Server]:
 @pytest_twisted.async_yield_fixture
 async def pusher() -> AsyncIterator[Pusher]:
     """Return a client."""
-    from twisted.internet import reactor
-
     pusher = Pusher(reactor)
     yield pusher
     await pusher.close()
@@ -67,7 +64,6 @@ def http_10() -> Iterator[str]:
     server.server_close()
 
 
-@pytest_twisted.ensureDeferred
 async def test_every_push_to_an_http_10_collector_is_taken(http_10: str, pusher: Pusher) -> None:
     """With HTTP/1.0 each push has its own connection."""
     answers = [await pusher.push(http_10) for _ in range(20)]
@@ -76,7 +72,6 @@ async def test_every_push_to_an_http_10_collector_is_taken(http_10: str, pusher:
 
 
 @pytest.mark.parametrize("head", [b"", b"Connection: close\r\n", b"Connection: Close\r\n"])
-@pytest_twisted.ensureDeferred
 async def test_every_push_to_a_collector_that_closes_is_taken(
     server: Server, pusher: Pusher, head: bytes
 ) -> None:
@@ -91,7 +86,6 @@ async def test_every_push_to_a_collector_that_closes_is_taken(
         assert await pusher.push(server.url) == TAKEN
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_reused_connection_that_is_closed_costs_no_retry(
     server: Server, pusher: Pusher
 ) -> None:
@@ -105,7 +99,6 @@ async def test_a_reused_connection_that_is_closed_costs_no_retry(
     assert len(server.requests) == 3
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_new_connection_that_is_closed_fails(server: Server, pusher: Pusher) -> None:
     """A push is resent at once only once; a failure on a new connection is a failure."""
     assert await pusher.push(server.url) == TAKEN
@@ -116,7 +109,6 @@ async def test_a_new_connection_that_is_closed_fails(server: Server, pusher: Pus
     assert len(server.requests) == 4
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_connection_closed_within_a_response_fails(server: Server, pusher: Pusher) -> None:
     """A push is not resent at once if a part of a response was received."""
     assert await pusher.push(server.url) == TAKEN
@@ -134,8 +126,6 @@ async def test_a_connection_closed_within_a_response_fails(server: Server, pushe
 
 def through(proxy: Proxy, url: str, scheme: str = "http", userinfo: str = "") -> Pusher:
     """Return a client that reaches `url` through a proxy, and accepts any certificate."""
-    from twisted.internet import reactor
-
     variable = f"{url.partition(':')[0].upper()}_PROXY"
     found = proxies.find(HttpUrl.parse(url), {variable: f"{scheme}://{userinfo}{proxy.address}"})
     assert found is not None
@@ -145,8 +135,6 @@ def through(proxy: Proxy, url: str, scheme: str = "http", userinfo: str = "") ->
 @pytest_twisted.async_yield_fixture
 async def proxy() -> AsyncIterator[Proxy]:
     """Run a proxy."""
-    from twisted.internet import reactor
-
     proxy = Proxy(reactor)
     yield proxy
     await proxy.close()
@@ -155,14 +143,11 @@ async def proxy() -> AsyncIterator[Proxy]:
 @pytest_twisted.async_yield_fixture
 async def tls_server() -> AsyncIterator[Server]:
     """Run a collector over TLS."""
-    from twisted.internet import reactor
-
     server = Server(reactor, PrivateCertificate.loadPEM(self_signed("127.0.0.1")))
     yield server
     await server.close()
 
 
-@pytest_twisted.ensureDeferred
 async def test_an_http_collector_through_a_proxy(server: Server, proxy: Proxy) -> None:
     """For http the proxy gets the absolute URI and its password, and the connection is reused."""
     url = f"http://c.example:{server.port}/in"
@@ -176,7 +161,6 @@ async def test_an_http_collector_through_a_proxy(server: Server, proxy: Proxy) -
     await pusher.close()
 
 
-@pytest_twisted.ensureDeferred
 async def test_an_https_collector_through_a_tunnel(tls_server: Server, proxy: Proxy) -> None:
     """For https the proxy gets CONNECT with its password, and the collector gets neither."""
     url = f"https://c.example:{tls_server.port}"
@@ -191,13 +175,10 @@ async def test_an_https_collector_through_a_tunnel(tls_server: Server, proxy: Pr
     await pusher.close()
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_proxy_over_tls(
     server: Server, tls_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An https proxy is connected to by TLS, which may contain TLS to the collector."""
-    from twisted.internet import reactor
-
     certificate = PrivateCertificate.loadPEM(self_signed("127.0.0.1"))
     proxy = Proxy(reactor, certificate)
     monkeypatch.setattr("twisted.internet._sslverify.platformTrust", lambda: certificate)
@@ -214,7 +195,6 @@ async def test_a_proxy_over_tls(
 @pytest.mark.parametrize(
     ("refusal", "scheme"), [("407 Authenticate", "http"), ("403 Forbidden", "https")]
 )
-@pytest_twisted.ensureDeferred
 async def test_a_proxy_that_refuses_is_named(
     proxy: Proxy, refusal: str, scheme: str, server: Server
 ) -> None:

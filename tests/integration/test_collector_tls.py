@@ -10,6 +10,7 @@ import pytest
 import pytest_twisted
 from peers.certificate import Authority
 from peers.scripted_collector import Pusher, Server
+from twisted.internet import reactor
 from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
 
 from goloagent.outputs.http.tls import Tls
@@ -40,8 +41,6 @@ def authority() -> Authority:
 @pytest_twisted.async_yield_fixture
 async def serve(authority: Authority) -> AsyncIterator[Callable[..., Server]]:
     """Return a function that runs a collector with a certificate for a host."""
-    from twisted.internet import reactor
-
     servers: list[Server] = []
 
     def start(host: str = "127.0.0.1", demanding: bool = False) -> Server:
@@ -68,15 +67,12 @@ def files(authority: Authority, tmp_path: Path) -> dict[str, Path]:
 
 async def push(server: Server, **options: Any) -> Response:
     """Push once with a client with these options."""
-    from twisted.internet import reactor
-
     pusher = Pusher(reactor, **options)
     answer = await pusher.push(server.url)
     await pusher.close()
     return answer
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_private_authority(serve: Callable[..., Server], files: dict[str, Path]) -> None:
     """--collector-ca verifies certificates, each only for its host."""
     tls = Tls.load(False, files["ca"], None, None)
@@ -90,7 +86,6 @@ async def test_a_private_authority(serve: Callable[..., Server], files: dict[str
 
 
 @pytest.mark.parametrize("insecure", [False, True])
-@pytest_twisted.ensureDeferred
 async def test_a_client_certificate(
     serve: Callable[..., Server], files: dict[str, Path], insecure: bool
 ) -> None:
@@ -105,13 +100,10 @@ async def test_a_client_certificate(
     assert len(server.requests) == 1
 
 
-@pytest_twisted.ensureDeferred
 async def test_the_check_finds_a_wrong_certificate(
     serve: Callable[..., Server], files: dict[str, Path]
 ) -> None:
     """The check at the start goes up to TLS, and sends no request."""
-    from twisted.internet import reactor
-
     server = serve()
     pusher = Pusher(reactor, tls=Tls())
     assert "certificate verify failed" in (await pusher.collector(server.url).check() or "")
@@ -120,11 +112,8 @@ async def test_the_check_finds_a_wrong_certificate(
     assert server.requests == []
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_changed_token_is_sent(serve: Callable[..., Server], tmp_path: Path) -> None:
     """Each push has the token; a new token in the file is used without a restart."""
-    from twisted.internet import reactor
-
     server = serve()
     path = tmp_path / "token"
     path.write_text("first")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from peers.scripted_collector import Pusher, Server
+from twisted.internet import reactor
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IHostnameResolver
 from zope.interface import implementer
@@ -41,8 +42,6 @@ class Names:
 @pytest.fixture
 def names() -> Iterator[Names]:
     """Install a resolver in the reactor."""
-    from twisted.internet import reactor
-
     resolver = Names()
     before = reactor.nameResolver
     reactor.installNameResolver(resolver)
@@ -53,8 +52,6 @@ def names() -> Iterator[Names]:
 @pytest_twisted.async_yield_fixture
 async def serve() -> AsyncIterator[Callable[[str], Server]]:
     """Return a function that runs a collector on an address of this host."""
-    from twisted.internet import reactor
-
     servers: list[Server] = []
 
     def start(interface: str) -> Server:
@@ -69,8 +66,6 @@ async def serve() -> AsyncIterator[Callable[[str], Server]]:
 @pytest_twisted.async_yield_fixture
 async def pusher() -> AsyncIterator[Pusher]:
     """Return a client."""
-    from twisted.internet import reactor
-
     pusher = Pusher(reactor)
     yield pusher
     await pusher.close()
@@ -95,7 +90,6 @@ async def pusher() -> AsyncIterator[Pusher]:
         ("http://c:{}/a//b/../c", "127.0.0.1", "c", "c:{}", "/a/c/push/shop"),
     ],
 )
-@pytest_twisted.ensureDeferred
 async def test_every_kind_of_url(
     serve: Callable[[str], Server],
     pusher: Pusher,
@@ -117,7 +111,6 @@ async def test_every_kind_of_url(
     assert f"\r\nHost: {host.format(server.port)}\r\n".encode() in request
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_link_local_address(serve: Callable[[str], Server], pusher: Pusher) -> None:
     """The interface of a link-local address is used, and not sent."""
     address = link_local()
@@ -140,7 +133,6 @@ def link_local() -> str | None:
     return None
 
 
-@pytest_twisted.ensureDeferred
 async def test_the_address_that_worked_is_tried_first(
     serve: Callable[[str], Server], pusher: Pusher, names: Names
 ) -> None:
@@ -153,7 +145,6 @@ async def test_the_address_that_worked_is_tried_first(
     assert dialer._last == "127.0.0.1"
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_name_without_an_address(pusher: Pusher, names: Names) -> None:
     """The reason names the host."""
     answer = await pusher.push("http://nowhere.example:8082")

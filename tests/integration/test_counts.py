@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 
@@ -15,7 +14,6 @@ def numbers(count: int) -> list[str]:
     return [str(number) for number in range(1, count + 1)]
 
 
-@pytest_twisted.ensureDeferred
 async def test_invalid_lines(
     agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:
@@ -31,7 +29,6 @@ async def test_invalid_lines(
     assert delivered == [number for number in numbers(1000) if not number.endswith("0")]
 
 
-@pytest_twisted.ensureDeferred
 async def test_results_do_not_wait_for_a_full_batch(
     agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:

@@ -90,7 +90,6 @@ async def failing_job(idle_agent: Agent, go_loadtest: Callable[..., Path]) -> Fa
     return FailingJob(idle_agent, go_loadtest("counter", count=10))
 
 
-@pytest_twisted.ensureDeferred
 async def test_every_call_fails(failing_job: FailingJob, go_loadtest: Callable[..., Path]) -> None:
     """RPC errors do not stop the loop; a run without a successful call fails and quotes one."""
     job = await failing_job(
@@ -105,7 +104,6 @@ async def test_every_call_fails(failing_job: FailingJob, go_loadtest: Callable[.
 
 
 @pytest.mark.parametrize("code", [3, 0])
-@pytest_twisted.ensureDeferred
 async def test_exits_at_once(
     failing_job: FailingJob, script: Callable[..., Path], code: int
 ) -> None:
@@ -119,7 +117,6 @@ async def test_exits_at_once(
     )
 
 
-@pytest_twisted.ensureDeferred
 async def test_never_listens(idle_agent: Agent, script: Callable[..., Path]) -> None:
     """A load test that does not listen within the start timeout is stopped."""
     agent = idle_agent
@@ -132,7 +129,6 @@ async def test_never_listens(idle_agent: Agent, script: Callable[..., Path]) -> 
     assert job["stderr_tail"] == "thinking"
 
 
-@pytest_twisted.ensureDeferred
 async def test_never_answers(failing_job: FailingJob, script: Callable[..., Path]) -> None:
     """Calls that do not return are abandoned after the drain timeout."""
     job = await failing_job(
@@ -151,7 +147,6 @@ async def test_never_answers(failing_job: FailingJob, script: Callable[..., Path
     [b"\x01" * 64, b"HTTP/1.1 400 Bad Request\r\n" * 4],
     ids=["not gob", "http"],
 )
-@pytest_twisted.ensureDeferred
 async def test_answers_garbage(
     failing_job: FailingJob, script: Callable[..., Path], garbage: bytes
 ) -> None:
@@ -173,7 +168,6 @@ async def test_answers_garbage(
     ],
     ids=["of 1 GiB", "of 1 MiB, a byte at a time"],
 )
-@pytest_twisted.ensureDeferred
 async def test_answers_an_endless_message(
     failing_job: FailingJob, script: Callable[..., Path], announced: bytes, endlessly: str
 ) -> None:
@@ -195,7 +189,6 @@ async def test_answers_an_endless_message(
     assert failing_job.agent.resident_bytes - before < MAX_GROWTH_BYTES
 
 
-@pytest_twisted.ensureDeferred
 async def test_floods_stdout(failing_job: FailingJob, script: Callable[..., Path]) -> None:
     """200 MB (`make soak`: 1 GB) of invalid lines are logged and counted, and not buffered."""
     flood = f"""
@@ -221,7 +214,6 @@ sys.exit(4)
     assert growth < MAX_GROWTH_BYTES
 
 
-@pytest_twisted.ensureDeferred
 async def test_floods_stdout_without_end(idle_agent: Agent, script: Callable[..., Path]) -> None:
     """A run whose log reaches its limit ends."""
     agent = idle_agent
@@ -234,7 +226,6 @@ async def test_floods_stdout_without_end(idle_agent: Agent, script: Callable[...
     assert agent.run_log(job["id"], "bad").stat().st_size < 80 * MIB
 
 
-@pytest_twisted.ensureDeferred
 async def test_prints_a_long_line(
     failing_job: FailingJob, collector: Collector, script: Callable[..., Path]
 ) -> None:
@@ -262,7 +253,6 @@ sys.exit(5)
     assert failing_job.agent.resident_bytes - before < MAX_GROWTH_BYTES
 
 
-@pytest_twisted.ensureDeferred
 async def test_closes_stdout_and_breaks(
     failing_job: FailingJob, script: Callable[..., Path]
 ) -> None:
@@ -278,7 +268,6 @@ async def test_closes_stdout_and_breaks(
     assert "Traceback" in job["stderr_tail"]
 
 
-@pytest_twisted.ensureDeferred
 async def test_closes_stdout_and_continues(
     failing_job: FailingJob, script: Callable[..., Path]
 ) -> None:
@@ -289,7 +278,6 @@ async def test_closes_stdout_and_continues(
     assert job["calls"]["ok"] > 25
 
 
-@pytest_twisted.ensureDeferred
 async def test_cannot_be_executed(failing_job: FailingJob, script: Callable[..., Path]) -> None:
     """The message has the errno of an interpreter that does not exist."""
     job = await failing_job(
@@ -301,7 +289,6 @@ async def test_cannot_be_executed(failing_job: FailingJob, script: Callable[...,
     assert "errno 2" in job["message"]
 
 
-@pytest_twisted.ensureDeferred
 async def test_drops_the_connection_and_lives(
     failing_job: FailingJob, script: Callable[..., Path]
 ) -> None:

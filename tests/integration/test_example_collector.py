@@ -14,6 +14,7 @@ from peers.agent import Agent
 from peers.collector import Collector
 from peers.ports import free_port
 from peers.readme import ROOT
+from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 
 COUNT = 3000
@@ -56,8 +57,6 @@ async def example(tmp_path: Path) -> AsyncIterator[Running]:
 @pytest_twisted.async_yield_fixture
 async def agent(example: Running, collector: Collector, tmp_path: Path) -> AsyncIterator[Agent]:
     """Return an agent that delivers to the example collector."""
-    from twisted.internet import reactor
-
     agent = Agent(reactor, tmp_path, collector)
     agent.options["--collector"] = example.url
     await agent.start()
@@ -67,7 +66,6 @@ async def agent(example: Running, collector: Collector, tmp_path: Path) -> Async
     await agent.close()
 
 
-@pytest_twisted.ensureDeferred
 async def test_results_are_stored_once_through_a_crash(
     agent: Agent, example: Running, go_loadtest: Callable[..., Path]
 ) -> None:

@@ -11,6 +11,7 @@ import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.lines import select
+from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 
 COUNT = 256
@@ -43,8 +44,6 @@ async def agent(
     go_loadtest: Callable[..., Path], collector: Collector, tmp_path: Path
 ) -> AsyncIterator[Agent]:
     """Return an agent that delivers to a collector in Go, whose accepted results are in a file."""
-    from twisted.internet import reactor
-
     agent = Agent(reactor, tmp_path, collector)
     accepted = tmp_path / "accepted"
     with (
@@ -61,7 +60,6 @@ async def agent(
     await agent.close()
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_line_that_a_go_collector_refuses_is_found(
     agent: Agent, script: Callable[..., Path], tmp_path: Path
 ) -> None:

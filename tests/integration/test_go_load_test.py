@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.oracle import compare
@@ -18,7 +17,6 @@ SECONDS = [10] * int(REPEAT) if REPEAT else [10, 2, 2, 2]
 
 
 @pytest.mark.parametrize("seconds", SECONDS)
-@pytest_twisted.ensureDeferred
 async def test_every_request_served_is_a_delivered_result(
     agent: Agent,
     target: Target,

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from twisted.internet.utils import getProcessOutputAndValue
@@ -32,7 +31,6 @@ async def golo_cli(
     return code, (out + err).decode()
 
 
-@pytest_twisted.ensureDeferred
 async def test_golo_cli_uploads_and_queues(
     agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:
@@ -72,7 +70,6 @@ PROVIDERS = {
         for name in PROVIDERS
     ],
 )
-@pytest_twisted.ensureDeferred
 async def test_golo_cli_with_every_provider(
     idle_agent: Agent, collector: Collector, go_loadtest: Callable[..., Path], provider: str
 ) -> None:
@@ -100,7 +97,6 @@ async def test_golo_cli_with_every_provider(
     assert len(collector.results("provider")) == 10
 
 
-@pytest_twisted.ensureDeferred
 async def test_golo_cli_shows_the_reason(
     agent: Agent, tmp_path: Path, go_loadtest: Callable[..., Path]
 ) -> None:
@@ -113,7 +109,6 @@ async def test_golo_cli_shows_the_reason(
     assert "not an executable" in output
 
 
-@pytest_twisted.ensureDeferred
 async def test_responses_are_those_of_the_go_lo_agent(
     agent: Agent, go_loadtest: Callable[..., Path]
 ) -> None:
@@ -154,7 +149,6 @@ WRONG = {
 }
 
 
-@pytest_twisted.ensureDeferred
 async def test_wrong_requests(agent: Agent) -> None:
     """Every invalid request gets its status and text, and the agent stays ready."""
     answers = {
@@ -181,7 +175,6 @@ async def test_wrong_requests(agent: Agent) -> None:
         ("multipart/form-data; boundary=x", 415),
     ],
 )
-@pytest_twisted.ensureDeferred
 async def test_queue_takes_json_with_or_without_its_type(
     agent: Agent, content_type: str | None, status: int
 ) -> None:
@@ -191,7 +184,6 @@ async def test_queue_takes_json_with_or_without_its_type(
     assert answer.status == status, answer
 
 
-@pytest_twisted.ensureDeferred
 async def test_an_upload_without_the_part_file(agent: Agent) -> None:
     """A form without a part `file` gets Go's message."""
     answer = await agent.request(
@@ -200,7 +192,6 @@ async def test_an_upload_without_the_part_file(agent: Agent) -> None:
     assert (answer.status, answer.text.strip()) == (400, "http: no such file")
 
 
-@pytest_twisted.ensureDeferred
 async def test_an_upload_that_cannot_be_stored(agent: Agent) -> None:
     """An upload that cannot be stored gets 503 with the system's reason and no path."""
     incoming = agent.state / "incoming"
@@ -214,7 +205,6 @@ async def test_an_upload_that_cannot_be_stored(agent: Agent) -> None:
     assert str(agent.state) not in answer.text
 
 
-@pytest_twisted.ensureDeferred
 async def test_the_queue_is_limited(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
     """32 jobs may wait; the next gets 503 with Retry-After."""
     binary = await agent.upload(go_loadtest("counter", count=0))

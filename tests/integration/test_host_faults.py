@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
-from twisted.internet import defer, task
+from twisted.internet import defer, reactor, task
 from twisted.internet.protocol import Factory, Protocol
 
 from goloagent.host.checks import CHECK_SECONDS
@@ -20,8 +19,6 @@ from goloagent.runs.scheduler import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS
 
 async def health_is(agent: Agent, status: str, timeout_seconds: float) -> str:
     """Wait for a status of /health and return its reason."""
-    from twisted.internet import reactor
-
     end = reactor.seconds() + timeout_seconds
     while True:
         answer = await agent.request("GET", "/health")
@@ -32,11 +29,8 @@ async def health_is(agent: Agent, status: str, timeout_seconds: float) -> str:
         await task.deferLater(reactor, 0.05)
 
 
-@pytest_twisted.ensureDeferred
 async def test_the_rpc_port_is_taken(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
     """While a foreign process has the RPC port jobs wait, can be cancelled, and get no call."""
-    from twisted.internet import reactor
-
     received: list[bytes] = []
 
     class Foreign(Protocol):
@@ -71,13 +65,10 @@ async def test_the_rpc_port_is_taken(agent: Agent, go_loadtest: Callable[..., Pa
     await health_is(agent, "ready", CHECK_SECONDS + 3)
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_waiting_job_stays_queued_across_a_restart(
     agent: Agent, go_loadtest: Callable[..., Path]
 ) -> None:
     """A stop of the agent is not delayed, and the job runs after the restart."""
-    from twisted.internet import reactor
-
     port = reactor.listenTCP(agent.rpc_port, Factory.forProtocol(Protocol), interface="127.0.0.1")
     try:
         job_id = await agent.queue("waits", go_loadtest("counter", count=10), duration=0)
@@ -106,7 +97,6 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("which", ["--state", "--logs"])
-@pytest_twisted.ensureDeferred
 async def test_no_inodes(
     disk: Path, idle_agent: Agent, go_loadtest: Callable[..., Path], which: str
 ) -> None:
@@ -150,7 +140,6 @@ def fill_inodes(disk: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("which", ["--state", "--logs"])
-@pytest_twisted.ensureDeferred
 async def test_a_read_only_disk(
     disk: Path, idle_agent: Agent, go_loadtest: Callable[..., Path], which: str
 ) -> None:

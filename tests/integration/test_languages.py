@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 
@@ -58,20 +57,17 @@ async def check_run(agent: Agent, collector: Collector, loadtest: Path) -> None:
     assert float(signals[0][1]) >= SECONDS
 
 
-@pytest_twisted.ensureDeferred
 async def test_go(agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]) -> None:
     """A Go program."""
     await check_run(agent, collector, go_loadtest("counter", count=100))
 
 
-@pytest_twisted.ensureDeferred
 async def test_python(agent: Agent, collector: Collector, script: Callable[..., Path]) -> None:
     """A Python script with this project's net/rpc server."""
     checkout = str(Path(goloagent.__file__).parents[1])
     await check_run(agent, collector, script(PYTHON.format(checkout=checkout)))
 
 
-@pytest_twisted.ensureDeferred
 async def test_started_by_a_shell(
     agent: Agent,
     collector: Collector,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_twisted
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from goloagent.sandbox import landlock, launcher
@@ -96,8 +96,6 @@ class Launch:
         closed: Path | None = None,
     ) -> Recording:
         """Launch a script with `text`."""
-        from twisted.internet import reactor
-
         path = self.directory / "loadtest"
         path.write_text(f"#!{interpreter}\n{text}", encoding="utf-8")
         path.chmod(0o755)
@@ -136,7 +134,6 @@ def launch(tmp_path: Path, isolation: IsolationBackend) -> Iterator[Launch]:
     launch.clear()
 
 
-@pytest_twisted.ensureDeferred
 async def test_the_environment_of_a_load_test(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +172,6 @@ async def test_the_environment_of_a_load_test(
     }
 
 
-@pytest_twisted.ensureDeferred
 async def test_signals_are_reset(launch: Launch) -> None:
     """A load test starts with no signal blocked or ignored, although the agent has some."""
     numbers = (signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE)
@@ -197,14 +193,12 @@ async def test_signals_are_reset(launch: Launch) -> None:
     assert {name: bits & ours for name, bits in masks.items()} == {b"SigBlk:": 0, b"SigIgn:": 0}
 
 
-@pytest_twisted.ensureDeferred
 async def test_sigpipe_ends_a_pipeline(launch: Launch) -> None:
     """A shell's pipeline ends by SIGPIPE without an error."""
     recording = await launch.start("yes | head -n 1\n", None, "/bin/sh").over
     assert (recording.out, recording.err, recording.exit) == (b"y\n", b"", (0, None))
 
 
-@pytest_twisted.ensureDeferred
 async def test_exec_fails(launch: Launch) -> None:
     """A failed exec is reported with the errno and the file, before the exit."""
     recording = await launch.start("", None, "/nonexistent/interpreter").over
@@ -218,7 +212,6 @@ async def test_exec_fails(launch: Launch) -> None:
     )
 
 
-@pytest_twisted.ensureDeferred
 async def test_an_unknown_user(launch: Launch) -> None:
     """A failure before the exec is reported with its step, and nothing is executed."""
     recording = await launch.start("print('ran')", "no-such-user").over
@@ -227,7 +220,6 @@ async def test_an_unknown_user(launch: Launch) -> None:
     assert recording.out == b""
 
 
-@pytest_twisted.ensureDeferred
 async def test_an_unexpected_failure(launch: Launch, tmp_path: Path) -> None:
     """An unexpected failure is reported too, and is not the end of a load test."""
     (tmp_path / "link").symlink_to(tmp_path / "link")
@@ -238,7 +230,6 @@ async def test_an_unexpected_failure(launch: Launch, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-@pytest_twisted.ensureDeferred
 async def test_another_user(isolation: IsolationBackend) -> None:
     """A load test of root's agent runs as `nobody` without groups and capabilities.
 
@@ -261,7 +252,6 @@ async def test_another_user(isolation: IsolationBackend) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-@pytest_twisted.ensureDeferred
 async def test_tasks_are_limited(
     isolation: IsolationBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,7 +349,6 @@ def test_a_group_is_signalled_after_its_leaders_end(
         leader.close()
 
 
-@pytest_twisted.ensureDeferred
 async def test_sigterm_reaches_grandchildren(launch: Launch) -> None:
     """One signal ends all processes that the load test has started, and closes its pipes."""
     recording = launch.start("sleep 600 & sleep 600\n", None, "/bin/sh")
@@ -369,7 +358,6 @@ async def test_sigterm_reaches_grandchildren(launch: Launch) -> None:
     assert recording.exit == (None, signal.SIGTERM)
 
 
-@pytest_twisted.ensureDeferred
 async def test_with_landlock(launch: Launch, tmp_path: Path) -> None:
     """With Landlock a load test works as without, but cannot read files next to its directory.
 

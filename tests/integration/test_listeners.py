@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from peers.certificate import Authority
+from twisted.internet import reactor
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.protocol import Factory, Protocol
 from twisted.web.resource import Resource
@@ -25,8 +26,6 @@ Listen = Callable[[str], Any]
 @pytest_twisted.async_yield_fixture
 async def listening() -> AsyncIterator[Listen]:
     """Return a function that listens on an endpoint and returns its address."""
-    from twisted.internet import reactor
-
     ports: list[Any] = []
 
     def start(description: str) -> Any:
@@ -68,13 +67,10 @@ def files(tmp_path: Path) -> Path:
         (r"unix:{files}/a\:b\=c:lockfile=0", r"unix:{files}/a\:b\=c"),
     ],
 )
-@pytest_twisted.ensureDeferred
 async def test_accepted_endpoints(
     listening: Listen, files: Path, description: str, client: str
 ) -> None:
     """A client connects to each kind of listener."""
-    from twisted.internet import reactor
-
     address = listening(description.format(files=files))
     place = client.format(port=getattr(address, "port", None), files=files)
     connection = await clientFromString(reactor, place).connect(Factory.forProtocol(Protocol))

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.ports import free_port
@@ -22,7 +21,6 @@ INTERNALS = (
 )
 
 
-@pytest_twisted.ensureDeferred
 async def test_the_log_across_a_restart(
     idle_agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:

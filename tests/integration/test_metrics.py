@@ -8,11 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.exposition import complaints, samples
-from twisted.internet import task
+from twisted.internet import reactor, task
 from twisted.internet.utils import getProcessOutputAndValue
 
 OPERATIONS = Path(__file__).parents[2] / "docs/operations.md"
@@ -28,8 +27,6 @@ async def scraped(agent: Agent) -> dict[str, float]:
 
 async def promtool(*arguments: str, stdin: bytes = b"") -> None:
     """Assert that promtool finds no fault; skip without promtool."""
-    from twisted.internet import reactor
-
     program = shutil.which("promtool")
     if program is None:
         pytest.skip("there is no promtool (Debian: prometheus): its checks are left out")
@@ -39,7 +36,6 @@ async def promtool(*arguments: str, stdin: bytes = b"") -> None:
     assert (code, err) == (0, b""), out + err
 
 
-@pytest_twisted.ensureDeferred
 async def test_counters_are_sums_of_jobs(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
     """After each job the counters are the sums of all jobs, and the gauges are at rest."""
     binary = await agent.upload(go_loadtest("counter", count=500, spoil="yes"))
@@ -66,13 +62,10 @@ async def test_counters_are_sums_of_jobs(agent: Agent, go_loadtest: Callable[...
     assert found["process_resident_memory_bytes"] > 10e6
 
 
-@pytest_twisted.ensureDeferred
 async def test_the_lag_of_an_outage(
     agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:
     """Undelivered results show as pending, in bytes, in seconds and as a state."""
-    from twisted.internet import reactor
-
     collector.answer = lambda push: 503
     job_id = await agent.queue("away", go_loadtest("counter", count=400), duration=1)
     await agent.ended(job_id)
@@ -99,7 +92,6 @@ async def test_the_lag_of_an_outage(
     assert found['golo_agent_delivery_state{state="ok"}'] == 1
 
 
-@pytest_twisted.ensureDeferred
 async def test_an_interrupted_job_is_counted_once(
     agent: Agent, go_loadtest: Callable[..., Path]
 ) -> None:
@@ -115,14 +107,12 @@ async def test_an_interrupted_job_is_counted_once(
         assert await agent.stop() == 0
 
 
-@pytest_twisted.ensureDeferred
 async def test_promtool(agent: Agent) -> None:
     """`promtool check metrics` accepts the exposition."""
     answer = await agent.request("GET", "/metrics")
     await promtool("check", "metrics", stdin=answer.text.encode())
 
 
-@pytest_twisted.ensureDeferred
 async def test_the_alerts_of_the_docs_are_rules(tmp_path: Path) -> None:
     """`promtool check rules` accepts the example of docs/operations.md."""
     blocks = re.findall(r"```yaml\n# rules\n(.*?)```", OPERATIONS.read_text(), re.DOTALL)
@@ -131,7 +121,6 @@ async def test_the_alerts_of_the_docs_are_rules(tmp_path: Path) -> None:
     await promtool("check", "rules", str(tmp_path / "rules.yml"))
 
 
-@pytest_twisted.ensureDeferred
 async def test_every_metric_is_in_the_docs(agent: Agent) -> None:
     """docs/operations.md has a row for each metric of a real agent, and no other."""
     text = (await agent.request("GET", "/metrics")).text
@@ -140,7 +129,6 @@ async def test_every_metric_is_in_the_docs(agent: Agent) -> None:
     assert exposed == set(rows)
 
 
-@pytest_twisted.ensureDeferred
 async def test_protections_in_health(idle_agent: Agent, tmp_path: Path) -> None:
     """The protections are those of the options."""
     (tmp_path / "token").write_text("secret")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest_twisted
 from peers.agent import Agent
 from peers.browser import Browser
 from peers.collector import Collector
@@ -23,7 +22,6 @@ async def health(agent: Agent) -> dict[str, Any]:
     return collector
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_reachable_collector_is_logged(agent: Agent, collector: Collector) -> None:
     """The start logs its address in one line, without a push."""
     await until(lambda: f"collector {collector.url}: reachable" in agent.log)
@@ -32,7 +30,6 @@ async def test_a_reachable_collector_is_logged(agent: Agent, collector: Collecto
     assert collector.pushes == []
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_missing_collector(
     idle_agent: Agent, collector: Collector, numbered: Notes
 ) -> None:
@@ -59,7 +56,6 @@ async def test_a_missing_collector(
     assert (status["state"], status["pending"], status["last_error"]) == ("ok", 0, None)
 
 
-@pytest_twisted.ensureDeferred
 async def test_the_page_shows_pending_results(
     idle_agent: Agent, collector: Collector, browser: Browser, numbered: Notes
 ) -> None:
@@ -80,7 +76,6 @@ async def test_the_page_shows_pending_results(
     assert "connection refused" in text
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_proxy_is_logged(idle_agent: Agent, tmp_path: Path, monkeypatch: Any) -> None:
     """The start logs the proxy and the variable that sets it."""
     monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:9")
@@ -94,7 +89,6 @@ async def test_a_proxy_is_logged(idle_agent: Agent, tmp_path: Path, monkeypatch:
     assert "secret" not in idle_agent.log
 
 
-@pytest_twisted.ensureDeferred
 async def test_without_a_collector_results_are_counted(
     idle_agent: Agent, collector: Collector, numbered: Notes
 ) -> None:
@@ -119,7 +113,6 @@ async def test_without_a_collector_results_are_counted(
     assert len(idle_agent.run_log(job_id, "shop").read_bytes().splitlines()) == 1000
 
 
-@pytest_twisted.ensureDeferred
 async def test_results_survive_a_start_without_a_collector(
     idle_agent: Agent, collector: Collector, numbered: Notes
 ) -> None:

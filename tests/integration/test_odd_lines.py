@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
-from twisted.internet import task
+from twisted.internet import reactor, task
 
 TIMESTAMP = '"timestamp":"2026-01-02T03:04:05Z"'
 # Python expressions of one or more lines.
@@ -41,13 +40,10 @@ sdk.serve(run)
 
 
 @pytest.mark.parametrize("line", ODD.values(), ids=[name.replace(" ", "-") for name in ODD])
-@pytest_twisted.ensureDeferred
 async def test_odd_lines_delay_nothing(
     agent: Agent, script: Callable[..., Path], line: str
 ) -> None:
     """`/health` responds as fast as without them, and every line is counted."""
-    from twisted.internet import reactor
-
     text = LOAD_TEST.format(checkout=str(Path(__file__).parents[2]), line=line)
     job_id = await agent.queue("odd", script(text), duration=2, users=1)
     await agent.reached(job_id, "running")

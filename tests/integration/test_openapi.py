@@ -13,10 +13,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from peers.agent import Agent
-from twisted.internet import defer
+from twisted.internet import defer, reactor
 from twisted.internet.utils import getProcessOutputAndValue
 
 OPERATIONS = Path(__file__).parents[2] / "docs/operations.md"
@@ -57,7 +56,6 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", 400, "5xx"]
 """
 
 
-@pytest_twisted.ensureDeferred
 async def test_the_description_has_the_documented_routes(agent: Agent) -> None:
     """The document is OpenAPI 3.1, and its routes are the rows of docs/operations.md."""
     document = (await agent.request("GET", "/openapi.json")).json
@@ -74,11 +72,8 @@ async def test_the_description_has_the_documented_routes(agent: Agent) -> None:
     importlib.util.find_spec("schemathesis") is None,
     reason="schemathesis is not installed: its present releases want Python 3.11 or newer",
 )
-@pytest_twisted.ensureDeferred
 async def test_the_api_conforms_to_its_description(idle_agent: Agent, tmp_path: Path) -> None:
     """Each request, valid or not, gets a described response that is not a server error."""
-    from twisted.internet import reactor
-
     agent = idle_agent
     (tmp_path / "token").write_text(TOKEN)
     agent.options["--token-file"] = str(tmp_path / "token")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.browser import Browser
 from peers.page import (
@@ -69,7 +68,6 @@ def wait_for_rows(page: Page, count: int) -> None:
 
 
 @pytest.mark.full
-@pytest_twisted.ensureDeferred
 async def test_job_from_upload_to_end(agent: Agent, browser: Browser, shop: Path) -> None:
     """The form queues a job; figures, charts, statistics and log follow it to its end."""
 
@@ -135,7 +133,6 @@ def read_chart_by_keyboard(page: Page) -> None:
 
 
 @pytest.mark.full
-@pytest_twisted.ensureDeferred
 async def test_queue_and_history(agent: Agent, browser: Browser, shop: Path) -> None:
     """Jobs are cancelled after confirmation, and found by page, state and name."""
     binary = await agent.upload(shop)
@@ -196,7 +193,6 @@ async def test_queue_and_history(agent: Agent, browser: Browser, shop: Path) -> 
         assert (await agent.job(job_id))["state"] == "cancelled"
 
 
-@pytest_twisted.ensureDeferred
 async def test_failures_are_explained(
     agent: Agent, browser: Browser, script: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -226,7 +222,6 @@ async def test_failures_are_explained(
         assert second[key] == first[key]
 
 
-@pytest_twisted.ensureDeferred
 async def test_page_survives_a_restart_of_the_agent(
     agent: Agent, browser: Browser, shop: Path
 ) -> None:

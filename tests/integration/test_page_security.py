@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest_twisted
 from peers.agent import Agent
 from peers.browser import Browser
 from peers.page import PHONE, fits, submit_form, visit, wait_for_state, wait_until
@@ -41,7 +40,6 @@ serve(journey)
 """
 
 
-@pytest_twisted.ensureDeferred
 async def test_output_of_load_tests_is_shown_as_text(
     agent: Agent, browser: Browser, script: Callable[..., Path]
 ) -> None:
@@ -67,7 +65,6 @@ async def test_output_of_load_tests_is_shown_as_text(
     await browser.run(scenario, viewport=PHONE)
 
 
-@pytest_twisted.ensureDeferred
 async def test_token_is_the_password(
     idle_agent: Agent, browser: Browser, shop: Path, tmp_path: Path
 ) -> None:

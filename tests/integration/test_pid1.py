@@ -9,9 +9,8 @@ from pathlib import Path
 from signal import Signals
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
-from twisted.internet import task
+from twisted.internet import reactor, task
 
 # A daemon whose child ends before it: both become zombies of process 1.
 DAEMONS = """
@@ -41,11 +40,8 @@ def children(pid: int) -> dict[int, str]:
 
 
 @needs_namespace
-@pytest_twisted.ensureDeferred
 async def test_no_zombie_is_left(idle_agent: Agent, script: Callable[..., Path]) -> None:
     """After each job all orphans are reaped, and the job has its own exit code."""
-    from twisted.internet import reactor
-
     idle_agent.prefix = NAMESPACE
     idle_agent.options |= {"--containment": "process-group"}
     await idle_agent.start()

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import attrs
 import pytest
-import pytest_twisted
 from peers.agent import TIMEOUTS, Agent
 from peers.waiting import until
 
@@ -105,7 +104,6 @@ async def run_process_tree(agent: Agent, loadtest: Path, duration: int) -> str:
 
 
 @pytest.mark.parametrize("cancel", [False, True], ids=["duration", "cancel"])
-@pytest_twisted.ensureDeferred
 async def test_j2_by_the_end_of_the_job(
     isolated_agent: Agent, isolation: IsolationBackend, script: Callable[..., Path], cancel: bool
 ) -> None:
@@ -128,7 +126,6 @@ async def test_j2_by_the_end_of_the_job(
     assert (job["state"], job["reason"], job["exit"]) == (*state, {"signal": "SIGKILL"}), job
 
 
-@pytest_twisted.ensureDeferred
 async def test_j2_by_sigterm_of_the_agent(
     isolated_agent: Agent, isolation: IsolationBackend, script: Callable[..., Path]
 ) -> None:
@@ -140,7 +137,6 @@ async def test_j2_by_sigterm_of_the_agent(
     assert left == []
 
 
-@pytest_twisted.ensureDeferred
 async def test_j2_by_kill_of_the_agent(
     isolated_agent: Agent, isolation: IsolationBackend, script: Callable[..., Path]
 ) -> None:
@@ -156,7 +152,6 @@ async def test_j2_by_kill_of_the_agent(
     assert (await isolated_agent.job(job_id))["state"] == "interrupted"
 
 
-@pytest_twisted.ensureDeferred
 async def test_j2_in_order(
     isolated_agent: Agent, isolation: IsolationBackend, script: Callable[..., Path]
 ) -> None:
@@ -178,7 +173,6 @@ _USE_SCHED_BATCH = "import os; os.sched_setscheduler(0, os.SCHED_BATCH, os.sched
     subprocess.run([sys.executable, "-c", _USE_SCHED_BATCH], check=False).returncode != 0,
     reason="processes may not change their scheduling here",
 )
-@pytest_twisted.ensureDeferred
 async def test_only_the_agent_runs_under_sched_batch(
     agent: Agent, script: Callable[..., Path]
 ) -> None:
@@ -206,7 +200,6 @@ signal.pause()
 
 
 @pytest.mark.parametrize("ending", ["SIGTERM", "kill -9 and a start"])
-@pytest_twisted.ensureDeferred
 async def test_j2_detached(
     isolated_agent: Agent, isolation: IsolationBackend, script: Callable[..., Path], ending: str
 ) -> None:
@@ -295,7 +288,6 @@ def processes() -> Iterator[list[str]]:
             continue  # it has ended
 
 
-@pytest_twisted.ensureDeferred
 async def test_j7_many_jobs(
     isolated_agent: Agent, isolation: IsolationBackend, script: Callable[..., Path]
 ) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from golang import build
 from peers.agent import Agent
 from peers.collector import Collector
@@ -49,7 +48,6 @@ async def check_requests_are_results(
 
 
 @pytest.mark.parametrize("user", ["own", "nobody"])
-@pytest_twisted.ensureDeferred
 async def test_python_runs_without_an_activated_environment(
     idle_agent: Agent,
     collector: Collector,
@@ -73,7 +71,6 @@ async def test_python_runs_without_an_activated_environment(
     await check_requests_are_results(idle_agent, collector, target, loadtest)
 
 
-@pytest_twisted.ensureDeferred
 async def test_python_fails_calls_whose_requests_fail(
     agent: Agent, collector: Collector, tmp_path: Path
 ) -> None:
@@ -89,7 +86,6 @@ async def test_python_fails_calls_whose_requests_fail(
     )
 
 
-@pytest_twisted.ensureDeferred
 async def test_go_runs_with_the_standard_library_alone(
     agent: Agent, collector: Collector, target: Target, tmp_path: Path
 ) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 
 import attrs
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.ports import free_port
 from twisted.internet.threads import deferToThread
@@ -116,7 +115,6 @@ def listening(proxy: Proxy) -> bool:
 
 
 @pytest.mark.usefixtures("token")
-@pytest_twisted.ensureDeferred
 async def test_the_documented_block(
     idle_agent: Agent,
     nginx: Callable[[str], Proxy],
@@ -166,7 +164,6 @@ async def test_the_documented_block(
 @pytest.mark.parametrize(
     "host", ["", "proxy_set_header Host $host;", "proxy_set_header Host $host:443;"]
 )
-@pytest_twisted.ensureDeferred
 async def test_any_host(idle_agent: Agent, nginx: Callable[[str], Proxy], host: str) -> None:
     """Requests of the page are accepted by Sec-Fetch-Site with any Host."""
     await idle_agent.start()
@@ -181,7 +178,6 @@ async def test_any_host(idle_agent: Agent, nginx: Callable[[str], Proxy], host: 
     assert (await deferToThread(proxy.ask, "POST", "/queue", "{}", **forged))[0] == 403
 
 
-@pytest_twisted.ensureDeferred
 async def test_an_early_refusal(idle_agent: Agent, nginx: Callable[[str], Proxy]) -> None:
     """An early refusal of an upload arrives through nginx."""
     idle_agent.options["--max-upload"] = "1MiB"

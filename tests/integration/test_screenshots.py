@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.browser import Browser
 from peers.page import DESKTOP, PHONE, visit, wait_for_state, wait_until
@@ -31,7 +30,6 @@ sys.exit(1)
 
 
 @pytest.mark.screenshots
-@pytest_twisted.ensureDeferred
 async def test_screenshots(
     agent: Agent, browser: Browser, shop: Path, script: Callable[..., Path]
 ) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import pytest_twisted
 from peers.ports import free_port
+from twisted.internet import reactor
 from twisted.internet.defer import CancelledError
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
@@ -14,11 +14,8 @@ from goloagent.load.executor import ClosedLoop
 from goloagent.load.rpc_client import RpcClient
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_self_connection_is_not_a_listener() -> None:
     """A socket's connection to itself is neither a foreign listener nor a load test."""
-    from twisted.internet import reactor
-
     port = free_port()
     itself = TCP4ClientEndpoint(reactor, "127.0.0.1", port, bindAddress=("127.0.0.1", port))
     assert await is_free(itself)

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_twisted
 import yaml
 from peers.agent import TWISTD, Agent
 from peers.collector import Collector
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import DatagramProtocol
 
@@ -63,8 +63,6 @@ class Manager(DatagramProtocol):
 @pytest.fixture
 def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
     """Return a manager whose agents use a watchdog of 0.4 s."""
-    from twisted.internet import reactor
-
     path = str(tmp_path / "notify")
     manager = Manager()
     port = reactor.listenUNIXDatagram(path, manager)
@@ -74,7 +72,6 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager
     port.stopListening()
 
 
-@pytest_twisted.ensureDeferred
 async def test_notifications(manager: Manager, idle_agent: Agent) -> None:
     """READY is sent when jobs are accepted, then watchdog messages, and STOPPING at the end."""
     await idle_agent.start()
@@ -87,7 +84,6 @@ async def test_notifications(manager: Manager, idle_agent: Agent) -> None:
     assert "STOPPING=1" in manager.lines
 
 
-@pytest_twisted.ensureDeferred
 async def test_the_status_is_that_of_health(
     manager: Manager, idle_agent: Agent, collector: Collector, script: Callable[..., Path]
 ) -> None:
@@ -105,7 +101,6 @@ async def test_the_status_is_that_of_health(
 @pytest.mark.skipif(
     shutil.which("systemd-socket-activate") is None, reason="systemd-socket-activate is missing"
 )
-@pytest_twisted.ensureDeferred
 async def test_socket_activation(idle_agent: Agent, script: Callable[..., Path]) -> None:
     """The agent serves a socket of LISTEN_FDS."""
     address = f"127.0.0.1:{idle_agent.port}"

@@ -8,18 +8,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers.agent import TWISTD, Agent, twistd
 from peers.collector import Collector
 from peers.ports import free_port
+from twisted.internet import reactor
 
 import goloagent
 
 
 async def error_of_start(directory: Path, agent: Agent, arguments: list[str]) -> str:
     """Start an agent that must fail; return its line."""
-    from twisted.internet import reactor
-
     process = twistd(reactor, directory, arguments)
     code = await process.ended.addTimeout(15, reactor)
     text = process.stderr.decode()
@@ -54,7 +52,6 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
-@pytest_twisted.ensureDeferred
 async def test_a_wrong_value(idle_agent: Agent, tmp_path: Path, wrong: dict[str, str]) -> None:
     """The line names the option and the value."""
     idle_agent.options |= wrong
@@ -65,7 +62,6 @@ async def test_a_wrong_value(idle_agent: Agent, tmp_path: Path, wrong: dict[str,
 
 
 @pytest.mark.parametrize("word", ["--frobnicate", "something"])
-@pytest_twisted.ensureDeferred
 async def test_an_unknown_option(idle_agent: Agent, tmp_path: Path, word: str) -> None:
     """An unknown option or argument is named."""
     line = await error_of_start(tmp_path, idle_agent, [*idle_agent.arguments, word])
@@ -73,7 +69,6 @@ async def test_an_unknown_option(idle_agent: Agent, tmp_path: Path, word: str) -
 
 
 @pytest.mark.parametrize("option", ["--logs", "--state"])
-@pytest_twisted.ensureDeferred
 async def test_a_directory_that_cannot_be_created(
     idle_agent: Agent, tmp_path: Path, option: str
 ) -> None:
@@ -87,7 +82,6 @@ async def test_a_directory_that_cannot_be_created(
     assert "Not a directory" in line
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_taken_port(idle_agent: Agent, tmp_path: Path) -> None:
     """The listener in use is named, and the other one is closed."""
     with socket.create_server(("127.0.0.1", free_port())) as taken:
@@ -98,13 +92,10 @@ async def test_a_taken_port(idle_agent: Agent, tmp_path: Path) -> None:
     assert "Address already in use" in line
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_second_agent_on_the_same_state(
     agent: Agent, collector: Collector, tmp_path: Path
 ) -> None:
     """Two agents cannot share a state directory."""
-    from twisted.internet import reactor
-
     second = Agent(reactor, tmp_path, collector)
     line = await error_of_start(tmp_path, second, second.arguments)
     assert str(agent.state) in line

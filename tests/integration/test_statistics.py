@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest_twisted
 from peers.agent import Agent
 
 from goloagent.core.stats.summary import Summary
@@ -25,7 +24,6 @@ def _stored_and_rebuilt(out_log: Path) -> tuple[Summary | None, Summary]:
         log.close()
 
 
-@pytest_twisted.ensureDeferred
 async def test_the_statistics_of_a_run(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
     """After a stop of the agent they exist and agree with the log."""
     job_id = await agent.queue(
@@ -39,7 +37,6 @@ async def test_the_statistics_of_a_run(agent: Agent, go_loadtest: Callable[..., 
     assert sum(row.results for row in kept.rows) == 900
 
 
-@pytest_twisted.ensureDeferred
 async def test_the_statistics_of_an_interrupted_run(
     agent: Agent, go_loadtest: Callable[..., Path]
 ) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from signal import Signals
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.oracle import compare, numbers
@@ -29,7 +28,6 @@ os.execvp(sys.argv[3], sys.argv[3:])
 """
 
 
-@pytest_twisted.ensureDeferred
 async def test_idle(agent: Agent) -> None:
     """An idle agent stops, and can be started again."""
     assert await agent.stop() == 0
@@ -37,7 +35,6 @@ async def test_idle(agent: Agent) -> None:
     assert await agent.stop() == 0
 
 
-@pytest_twisted.ensureDeferred
 async def test_with_a_running_job(
     agent: Agent, target: Target, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:
@@ -60,7 +57,6 @@ async def test_with_a_running_job(
     assert len(collector.pushes) == pushes, "what was delivered is sent again after the restart"
 
 
-@pytest_twisted.ensureDeferred
 async def test_with_queued_jobs(
     agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:
@@ -79,7 +75,6 @@ async def test_with_queued_jobs(
     assert [len(collector.results(name)) for name in ("running", "second", "third")] == [10] * 3
 
 
-@pytest_twisted.ensureDeferred
 async def test_while_the_collector_is_away(
     agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:
@@ -110,7 +105,6 @@ async def test_while_the_collector_is_away(
     ],
     ids=lambda numbers: "-".join(number.name for number in numbers),
 )
-@pytest_twisted.ensureDeferred
 async def test_each_signal_that_stops(
     agent: Agent, collector: Collector, script: Callable[..., Path], numbers: list[Signals]
 ) -> None:
@@ -126,7 +120,6 @@ async def test_each_signal_that_stops(
     assert (job["state"], job["reason"]) == ("interrupted", "agent-stopped"), job
 
 
-@pytest_twisted.ensureDeferred
 async def test_ignored_signals(agent: Agent) -> None:
     """Other signals are logged and ignored."""
     ignored = [name for name, action in ACTIONS.items() if action is Action.IGNORE]
@@ -139,7 +132,6 @@ async def test_ignored_signals(agent: Agent) -> None:
     assert (await agent.request("GET", "/health")).status == 200
 
 
-@pytest_twisted.ensureDeferred
 async def test_inherited_dispositions(idle_agent: Agent) -> None:
     """An inherited disposition keeps SIGHUP ignored, but not SIGTERM."""
     inherit = (sys.executable, "-c", INHERITED)
@@ -155,7 +147,6 @@ async def test_inherited_dispositions(idle_agent: Agent) -> None:
     assert await idle_agent.stop() == 0
 
 
-@pytest_twisted.ensureDeferred
 async def test_during_recovery(idle_agent: Agent) -> None:
     """A signal during recovery stops the agent in order."""
     idle_agent.launch(crash_at="recovery")

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_twisted
 from peers import prober
 from peers.agent import Agent, Answer
-from twisted.internet import defer, task
+from twisted.internet import defer, reactor, task
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutput
 
@@ -75,7 +74,6 @@ def readers(agent: Agent, log: Path) -> int:
     return found
 
 
-@pytest_twisted.ensureDeferred
 async def test_from_the_queue_to_the_end(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
     """A client that follows a queued job gets every byte of its log, and all events."""
     binary = await agent.upload(go_loadtest("torrent", rate=5000))
@@ -100,7 +98,6 @@ async def test_from_the_queue_to_the_end(agent: Agent, go_loadtest: Callable[...
     assert len(statistics["rows"]) == 10
 
 
-@pytest_twisted.ensureDeferred
 async def test_statistics_are_rebuilt(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
     """If their file is missing or damaged, they are rebuilt and stored."""
     job_id = await agent.queue("shop", go_loadtest("torrent", rate=5000), duration=1)
@@ -117,7 +114,6 @@ async def test_statistics_are_rebuilt(agent: Agent, go_loadtest: Callable[..., P
         assert file.read_bytes() == text
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_follower_that_disconnects(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
     """A closed follower's file is closed, and the job and other followers continue."""
     job_id = await agent.queue("shop", go_loadtest("torrent", rate=1000), duration=4)
@@ -137,7 +133,6 @@ async def test_a_follower_that_disconnects(agent: Agent, go_loadtest: Callable[.
     assert readers(agent, log) <= before
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_large_log(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
     """A log of 100 MB is sent in whole and in parts in little memory, with stalled clients too."""
     job_id = await agent.queue("shop", go_loadtest("counter", count=1), duration=1)
@@ -174,7 +169,6 @@ async def test_a_large_log(agent: Agent, go_loadtest: Callable[..., Path]) -> No
         file.truncate(printed)
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_restart_in_between(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
     """A client that reconnects after a kill gets the job's last state once."""
     job_id = await agent.queue("shop", go_loadtest("torrent", rate=100), duration=60)
@@ -190,7 +184,6 @@ async def test_a_restart_in_between(agent: Agent, go_loadtest: Callable[..., Pat
     assert (answer.status, answer.text) == (204, "")
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_stop_of_the_agent(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
     """A stop of the agent sends the job's last state to its followers."""
     job_id = await agent.queue("shop", go_loadtest("torrent", rate=100), duration=60)
@@ -203,13 +196,10 @@ async def test_a_stop_of_the_agent(agent: Agent, go_loadtest: Callable[..., Path
 
 
 @pytest.mark.full
-@pytest_twisted.ensureDeferred
 async def test_fifty_followers_at_full_speed(
     idle_agent: Agent, go_loadtest: Callable[..., Path]
 ) -> None:
     """At 100,000 lines/s all clients get events every second, and a stalled one is dropped."""
-    from twisted.internet import reactor
-
     agent = idle_agent
     agent.options["--max-connections-per-peer"] = "64"  # all clients are on this host
     await agent.start()
@@ -248,6 +238,4 @@ async def test_fifty_followers_at_full_speed(
 
 
 async def _soon() -> None:
-    from twisted.internet import reactor
-
     await task.deferLater(reactor, 0.05)

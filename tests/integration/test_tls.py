@@ -69,7 +69,6 @@ async def client(idle_agent: Agent, tmp_path: Path) -> Client:
     return Client(port, ssl.create_default_context(cafile=str(pem)))
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_job_by_tls(
     idle_agent: Agent, client: Client, go_loadtest: Callable[..., Path]
 ) -> None:
@@ -92,7 +91,6 @@ async def test_a_job_by_tls(
     assert job["results"]["delivered"] == 1000
 
 
-@pytest_twisted.ensureDeferred
 async def test_clients_that_do_not_trust_it(client: Client) -> None:
     """A verifying client rejects the agent, and one without TLS gets no response."""
     strict = Client(client.port, ssl.create_default_context())
@@ -107,7 +105,6 @@ async def test_clients_that_do_not_trust_it(client: Client) -> None:
     assert not (await deferToThread(without_tls)).startswith(b"HTTP/")
 
 
-@pytest_twisted.ensureDeferred
 async def test_connections_without_a_handshake(client: Client) -> None:
     """Connections without a handshake count, and are closed at the timeout of headers."""
 

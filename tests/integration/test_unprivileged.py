@@ -15,6 +15,7 @@ from peers.agent import Agent
 from peers.collector import Collector
 from peers.unprivileged import NotSupported, Unprivileged, run_as_nobody
 from peers.waiting import until
+from twisted.internet import reactor
 
 RESULTS = 1000
 # As in a hardened unit, where namespaces are refused and the cgroup is chosen.
@@ -46,8 +47,6 @@ async def agent(
     request: pytest.FixtureRequest, unprivileged: Unprivileged, collector: Collector
 ) -> AsyncIterator[Agent]:
     """Start an agent that runs as `nobody`."""
-    from twisted.internet import reactor
-
     # pytest's directory is closed to other users.
     with tempfile.TemporaryDirectory() as name:
         shutil.chown(name, "nobody")
@@ -61,7 +60,6 @@ async def agent(
         await agent.finish()
 
 
-@pytest_twisted.ensureDeferred
 async def test_j2_as_nobody(
     agent: Agent, unprivileged: Unprivileged, go_loadtest: Callable[..., Path]
 ) -> None:
@@ -82,7 +80,6 @@ async def test_j2_as_nobody(
     assert (await agent.job(job_id))["state"] == "interrupted"
 
 
-@pytest_twisted.ensureDeferred
 async def test_j5_as_nobody(
     agent: Agent, unprivileged: Unprivileged, script: Callable[..., Path]
 ) -> None:

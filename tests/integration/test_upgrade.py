@@ -7,7 +7,6 @@ import sqlite3
 from datetime import datetime, timezone
 from pathlib import Path
 
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
@@ -106,7 +105,6 @@ class FirstVersion:
             link.symlink_to(f"{job_id}/{file}")
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_state_directory_of_0_1_0(
     idle_agent: Agent, collector: Collector, numbered: Notes
 ) -> None:

@@ -7,12 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 
 
 @pytest.mark.parametrize("users", [1, 25, 1000, 10_000])
-@pytest_twisted.ensureDeferred
 async def test_calls_in_flight_are_the_users(
     agent: Agent, go_loadtest: Callable[..., Path], users: int
 ) -> None:

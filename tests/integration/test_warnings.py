@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest_twisted
 from peers.agent import Agent
 
 CHECKOUT = str(Path(__file__).parents[2])
@@ -21,7 +20,6 @@ def line(timestamp):
 WITH_ZONE = "datetime.datetime.now(datetime.timezone.utc).isoformat()"
 
 
-@pytest_twisted.ensureDeferred
 async def test_print_needs_no_flush(agent: Agent, script: Callable[..., Path]) -> None:
     """Output of a load test in Python arrives at once, also if it is killed by SIGTERM."""
     text = (
@@ -33,7 +31,6 @@ async def test_print_needs_no_flush(agent: Agent, script: Callable[..., Path]) -
     assert job["warnings"] == []
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_warning_of_unflushed_output(agent: Agent, script: Callable[..., Path]) -> None:
     """A load test that buffers its output loses results at SIGTERM, and the job warns."""
     text = f"""{SERVE}
@@ -57,7 +54,6 @@ time.sleep(60)
     assert f"job {job_id}: {warning}" in agent.log
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_timestamp_without_a_zone(agent: Agent, script: Callable[..., Path]) -> None:
     """The job, its warnings and the log name the first invalid line and the reason."""
     text = (

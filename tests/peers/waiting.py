@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from twisted.internet import task
+from twisted.internet import reactor, task
 
 
 async def until(condition: Callable[[], object], seconds: float = 20) -> float:
     """Wait until the condition holds, and return the seconds that it took; fail after `seconds`."""
-    from twisted.internet import reactor
-
     begin = time.monotonic()
     while not condition():
         assert time.monotonic() - begin < seconds, f"not within {seconds} s"

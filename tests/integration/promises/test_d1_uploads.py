@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.slow_clients import Upload, ask_health, repeating
 from peers.waiting import until
@@ -23,7 +22,6 @@ def files(agent: Agent) -> list[Path]:
     return [*(agent.state / "incoming").iterdir(), *(agent.state / "binaries").iterdir()]
 
 
-@pytest_twisted.ensureDeferred
 async def test_d1_memory_stays_flat(idle_agent: Agent, soak: bool) -> None:
     """A large upload costs no memory, and the agent responds to other requests meanwhile."""
     size = (1024 if soak else 256) * MIB
@@ -55,7 +53,6 @@ async def test_d1_memory_stays_flat(idle_agent: Agent, soak: bool) -> None:
 
 
 @pytest.mark.parametrize("sent", [0, 1, 100_000, 4 * MIB])
-@pytest_twisted.ensureDeferred
 async def test_d1_a_cut_leaves_nothing(agent: Agent, sent: int) -> None:
     """An upload that is cut anywhere leaves no file."""
     upload = await deferToThread(Upload, agent.port, 8 * MIB)
@@ -66,7 +63,6 @@ async def test_d1_a_cut_leaves_nothing(agent: Agent, sent: int) -> None:
     assert (await agent.request("GET", "/health")).status == 200
 
 
-@pytest_twisted.ensureDeferred
 async def test_d1_a_kill_leaves_nothing(agent: Agent) -> None:
     """The next start removes the partial upload of a killed agent; no job can use it."""
     upload = await deferToThread(Upload, agent.port, 8 * MIB)
@@ -83,7 +79,6 @@ async def test_d1_a_kill_leaves_nothing(agent: Agent) -> None:
     assert (answer.status, answer.text) == (400, f"{part.name} is an invalid binary\n")
 
 
-@pytest_twisted.ensureDeferred
 async def test_d1_a_stop_leaves_nothing(agent: Agent) -> None:
     """SIGTERM during an upload stops the agent in order, and no binary is stored."""
     upload = await deferToThread(Upload, agent.port, 64 * MIB)

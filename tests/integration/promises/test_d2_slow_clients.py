@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.slow_clients import SlowClients, ask_health
 from twisted.internet.threads import deferToThread
@@ -16,7 +15,6 @@ MAX_SECONDS = 5.0
 
 
 @pytest.mark.parametrize("accepted", [32, IDLE + DRIPPING])
-@pytest_twisted.ensureDeferred
 async def test_d2_slow_clients(idle_agent: Agent, accepted: int) -> None:
     """`/health` responds to others during 350 connections of one client, and each of them ends.
 

@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from twisted.internet.threads import deferToThread
 
@@ -80,7 +79,6 @@ def locked(idle_agent: Agent, tmp_path: Path) -> Agent:
     return idle_agent
 
 
-@pytest_twisted.ensureDeferred
 async def test_d4_without_the_token_nothing_happens(locked: Agent) -> None:
     """Every route with every method and every wrong token is 401.
 

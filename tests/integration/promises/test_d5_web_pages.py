@@ -13,6 +13,7 @@ import pytest_twisted
 from peers.agent import Agent
 from peers.browser import Browser
 from peers.other_site import ForeignSite
+from twisted.internet import reactor
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -63,8 +64,6 @@ SUBMITS = """([agent, type, text]) => {
 @pytest_twisted.async_yield_fixture
 async def site() -> AsyncIterator[ForeignSite]:
     """Run another site."""
-    from twisted.internet import reactor
-
     site = ForeignSite(reactor)
     site.open()
     yield site
@@ -97,7 +96,6 @@ def refused(agent: Agent) -> list[str]:
     return re.findall(r'status=403 request="([A-Z]+ /[^"]*)"', agent.log)
 
 
-@pytest_twisted.ensureDeferred
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "evil.example"])
 async def test_another_site_can_do_nothing(
     agent: Agent,
@@ -123,7 +121,6 @@ async def test_another_site_can_do_nothing(
     print(f"D5 {name}: {len(outcomes)} attempts, {len(refused(agent))} reached the agent: 403")
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_rebound_name_can_do_nothing(
     agent: Agent, browser: Browser, script: Callable[..., Path]
 ) -> None:
@@ -144,7 +141,6 @@ async def test_a_rebound_name_can_do_nothing(
     print(f"D5 rebound: {len(outcomes)} attempts, all 403")
 
 
-@pytest_twisted.ensureDeferred
 async def test_another_site_cannot_use_the_password(
     idle_agent: Agent,
     browser: Browser,

@@ -8,10 +8,10 @@ import struct
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent, twistd
 from peers.ports import free_port
 from peers.slow_clients import ask_health
+from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 
 _LISTEN = "0A"
@@ -40,7 +40,6 @@ def _address(digits: str) -> str:
     return str(ipaddress.ip_address(struct.pack(f"={len(words)}I", *words)))
 
 
-@pytest_twisted.ensureDeferred
 async def test_d6_it_listens_where_it_says(idle_agent: Agent, tmp_path: Path) -> None:
     """The kernel lists the configured addresses and no others."""
     second = free_port()
@@ -56,13 +55,10 @@ async def test_d6_it_listens_where_it_says(idle_agent: Agent, tmp_path: Path) ->
     "listen",
     ["tcp:{port}", "tcp:{port}:interface=0.0.0.0", "tcp6:{port}", r"tcp:{port}:interface=\:\:"],
 )
-@pytest_twisted.ensureDeferred
 async def test_d6_beyond_this_host_it_wants_a_token(
     idle_agent: Agent, tmp_path: Path, listen: str
 ) -> None:
     """A listener for other hosts needs a token or --no-auth."""
-    from twisted.internet import reactor
-
     description = listen.format(port=idle_agent.port)
     idle_agent.options["--listen"] = description
     process = twistd(reactor, tmp_path, idle_agent.arguments)
@@ -79,7 +75,6 @@ async def test_d6_beyond_this_host_it_wants_a_token(
     assert ipaddress.ip_address(address).is_unspecified
 
 
-@pytest_twisted.ensureDeferred
 async def test_d6_only_the_allowed_networks(idle_agent: Agent) -> None:
     """Clients outside of --allow-from get 403.
 

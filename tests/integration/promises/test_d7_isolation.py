@@ -20,6 +20,7 @@ from peers.certificate import self_signed
 from peers.collector import Collector
 from peers.ports import free_port
 from peers.unprivileged import NotSupported, Unprivileged, run_as_nobody
+from twisted.internet import reactor
 
 from goloagent.sandbox import cgroup
 
@@ -57,8 +58,6 @@ async def agent(
     unprivileged: Unprivileged | None, mirror: Path, collector: Collector
 ) -> AsyncIterator[Agent]:
     """Start an agent with a token and a TLS key; its load tests run as `nobody`."""
-    from twisted.internet import reactor
-
     if os.geteuid() != 0:
         pytest.skip("D7: only root can become another user")
     # pytest's directory is closed to other users.
@@ -122,7 +121,6 @@ def cgroup_of(agent: Agent) -> str | None:
     ids=lambda isolation: isolation or "agent-is-root",
     indirect=True,
 )
-@pytest_twisted.ensureDeferred
 async def test_d7_accesses_nothing(
     agent: Agent, unprivileged: Unprivileged | None, mirror: Path, tmp_path: Path
 ) -> None:
@@ -164,7 +162,6 @@ async def test_d7_accesses_nothing(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
-@pytest_twisted.ensureDeferred
 async def test_d7_without_landlock(
     idle_agent: Agent, go_loadtest: Callable[..., Path], number: int
 ) -> None:
@@ -181,7 +178,6 @@ async def test_d7_without_landlock(
 
 
 @pytest.mark.parametrize("unprivileged", [None], ids=["agent-is-root"], indirect=True)
-@pytest_twisted.ensureDeferred
 async def test_d7_the_token_is_not_disclosed(
     agent: Agent, go_loadtest: Callable[..., Path]
 ) -> None:

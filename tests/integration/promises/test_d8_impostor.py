@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.waiting import until
@@ -66,7 +65,6 @@ DAEMON = {
 
 
 @pytest.mark.parametrize("shape", [ITSELF, DAEMON], ids=["itself", "daemon"])
-@pytest_twisted.ensureDeferred
 async def test_d8_the_collector_is_down(
     isolated_agent: Agent,
     collector: Collector,
@@ -95,7 +93,6 @@ async def test_d8_the_collector_is_down(
     assert len(collector.results("reporting")) == pending
 
 
-@pytest_twisted.ensureDeferred
 async def test_d8_another_address_of_the_name(
     idle_agent: Agent, collector: Collector, script: Callable[..., Path]
 ) -> None:

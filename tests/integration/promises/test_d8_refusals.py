@@ -10,7 +10,6 @@ from pathlib import Path
 
 import attrs
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.certificate import self_signed
 from peers.ports import free_port
@@ -99,7 +98,6 @@ def token(idle_agent: Agent, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("token")
 @pytest.mark.parametrize("tries", REPEATS)
 @pytest.mark.parametrize("mode", ["length", "chunked"])
-@pytest_twisted.ensureDeferred
 async def test_d8_without_the_token(idle_agent: Agent, check: Check, mode: str, tries: int) -> None:
     """Each upload without the token gets 401."""
     await idle_agent.start()
@@ -108,7 +106,6 @@ async def test_d8_without_the_token(idle_agent: Agent, check: Check, mode: str, 
 
 @pytest.mark.parametrize("tries", REPEATS)
 @pytest.mark.parametrize("mode", ["length", "chunked"])
-@pytest_twisted.ensureDeferred
 async def test_d8_too_long(idle_agent: Agent, check: Check, mode: str, tries: int) -> None:
     """Each upload above the limit gets 413, by its length or while it is sent."""
     idle_agent.options["--max-upload"] = "1MiB"
@@ -117,7 +114,6 @@ async def test_d8_too_long(idle_agent: Agent, check: Check, mode: str, tries: in
 
 
 @pytest.mark.full
-@pytest_twisted.ensureDeferred
 async def test_d8_bad_requests(idle_agent: Agent, check: Check) -> None:
     """A wrong path, method, type, site or length, and a body that is not an upload."""
     await idle_agent.start()
@@ -141,7 +137,6 @@ def _long_headers() -> tuple[str, ...]:
     return (FORM, *[f"X-Long-{number}: {'x' * 6000}" for number in range(3)])
 
 
-@pytest_twisted.ensureDeferred
 async def test_d8_from_another_network(idle_agent: Agent, check: Check) -> None:
     """A client outside of --allow-from gets 403."""
     idle_agent.options["--allow-from"] = "192.0.2.0/24"
@@ -149,7 +144,6 @@ async def test_d8_from_another_network(idle_agent: Agent, check: Check) -> None:
     await check(Refusal(NETWORK), Refusal(NETWORK, mode="chunked"))
 
 
-@pytest_twisted.ensureDeferred
 async def test_d8_too_many_connections(idle_agent: Agent, check: Check) -> None:
     """An upload above the limit of connections gets 503."""
     idle_agent.options["--max-connections-per-peer"] = "1"
@@ -178,7 +172,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
-@pytest_twisted.ensureDeferred
 async def test_d8_on_a_full_disk(
     idle_agent: Agent, uploaders: list[Uploader], body: Path, small_disk: Path
 ) -> None:
@@ -196,7 +189,6 @@ async def test_d8_on_a_full_disk(
 
 @pytest.mark.full
 @pytest.mark.usefixtures("token")
-@pytest_twisted.ensureDeferred
 async def test_d8_by_tls(idle_agent: Agent, check: Check, tmp_path: Path) -> None:
     """The same applies to TLS, although it cannot close a connection in one direction."""
     pem = tmp_path / "agent.pem"

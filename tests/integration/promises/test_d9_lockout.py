@@ -11,10 +11,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers import connection_attack, prober
 from peers.agent import Agent
-from twisted.internet import task
+from twisted.internet import reactor, task
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutput
 
@@ -60,8 +59,6 @@ def locked(idle_agent: Agent, tmp_path: Path) -> Agent:
 
 async def probe(agent: Agent, seconds: int) -> list[float]:
     """Request `/health` from another process; return the sorted milliseconds."""
-    from twisted.internet import reactor
-
     output = await getProcessOutput(
         sys.executable,
         [prober.__file__, str(agent.port), str(seconds)],
@@ -72,7 +69,6 @@ async def probe(agent: Agent, seconds: int) -> list[float]:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-@pytest_twisted.ensureDeferred
 async def test_d9_a_client_with_the_token_gets_in(
     locked: Agent, go_loadtest: Callable[..., Path], attack: str
 ) -> None:
@@ -80,8 +76,6 @@ async def test_d9_a_client_with_the_token_gets_in(
 
     Memory does not grow.
     """
-    from twisted.internet import reactor
-
     agent = locked
     await agent.start()
     binary = await agent.upload(go_loadtest("torrent", rate=10))

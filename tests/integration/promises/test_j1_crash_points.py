@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-import pytest_twisted
 from peers.agent import OVER, Agent
 from peers.collector import Collector
 from peers.crashing import POINTS
@@ -27,7 +26,6 @@ RESULTS = 600
 
 
 @pytest.mark.parametrize("point", POINTS)
-@pytest_twisted.ensureDeferred
 async def test_j1_killed_at(
     idle_agent: Agent,
     collector: Collector,

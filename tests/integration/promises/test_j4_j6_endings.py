@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
 from peers.oracle import Comparison
+from twisted.internet import reactor
 
 from goloagent.service import STOP_SECONDS
 
 RESULTS = 1000
 
 
-@pytest_twisted.ensureDeferred
 async def test_j4_abort(
     agent: Agent, numbered: Notes, compare_results: Callable[..., Comparison]
 ) -> None:
@@ -33,7 +32,6 @@ async def test_j4_abort(
 
 @pytest.mark.parametrize("stubborn", [False, True], ids=["handling", "ignoring SIGTERM"])
 @pytest.mark.parametrize("up", [True, False], ids=["collector up", "collector down"])
-@pytest_twisted.ensureDeferred
 async def test_j6_sigterm(
     agent: Agent,
     collector: Collector,
@@ -43,8 +41,6 @@ async def test_j6_sigterm(
     up: bool,
 ) -> None:
     """The agent exits with 0 in time; pending results are delivered after the next start."""
-    from twisted.internet import reactor
-
     if not up:
         await collector.close()
     program = numbered.script(count=-1, rate=5000, stubborn=stubborn)

@@ -10,7 +10,7 @@ import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.waiting import until
-from twisted.internet import defer
+from twisted.internet import defer, reactor
 from twisted.internet.protocol import Factory, Protocol
 
 import goloagent
@@ -74,8 +74,6 @@ class Listener:
 
     def listen(self, host: str, port: int) -> None:
         """Listen at an address."""
-        from twisted.internet import reactor
-
         listener = self
 
         class Recording(Protocol):
@@ -116,7 +114,6 @@ async def check_refused(agent: Agent, listener: Listener, loadtest: Path, host: 
     assert (listener.connections, listener.received) == (1, [])
 
 
-@pytest_twisted.ensureDeferred
 async def test_j5_after_the_check(
     isolated_agent: Agent, listener: Listener, script: Callable[..., Path]
 ) -> None:
@@ -125,7 +122,6 @@ async def test_j5_after_the_check(
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest_twisted.ensureDeferred
 async def test_j5_own_processes(idle_agent: Agent, script: Callable[..., Path], shape: str) -> None:
     """A load test is driven whichever of its processes listens, even without isolation."""
     idle_agent.options["--containment"] = "process-group"
@@ -136,7 +132,6 @@ async def test_j5_own_processes(idle_agent: Agent, script: Callable[..., Path], 
     assert (job["state"], job["calls"]["ok"] > 0) == ("finished", True), job
 
 
-@pytest_twisted.ensureDeferred
 async def test_j5_ipv6(idle_agent: Agent, listener: Listener, script: Callable[..., Path]) -> None:
     """The same applies to IPv6."""
     try:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.crashing import RESTORING
@@ -40,7 +39,6 @@ def zero(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [flip, full(cut), full(zero)])
-@pytest_twisted.ensureDeferred
 async def test_r10_a_damaged_database(
     agent: Agent, collector: Collector, numbered: Notes, damage: Callable[[Path], None]
 ) -> None:
@@ -74,7 +72,6 @@ async def test_r10_a_damaged_database(
 
 
 @pytest.mark.parametrize("point", RESTORING)
-@pytest_twisted.ensureDeferred
 async def test_r10_killed_while_it_restores(
     agent: Agent, collector: Collector, numbered: Notes, point: str
 ) -> None:
@@ -138,7 +135,6 @@ def restore_old(path: Path) -> None:
 @pytest.mark.parametrize(
     "loss", [lose, full(empty), full(one_byte), lose_rows, full(lose_main), restore_old]
 )
-@pytest_twisted.ensureDeferred
 async def test_r10_a_lost_or_old_database(
     agent: Agent, collector: Collector, numbered: Notes, loss: Callable[[Path], None]
 ) -> None:
@@ -177,7 +173,6 @@ async def test_r10_a_lost_or_old_database(
 
 
 @pytest.mark.parametrize("damage", [flip, cut, full(zero)])
-@pytest_twisted.ensureDeferred
 async def test_r10_a_damaged_log(
     agent: Agent, collector: Collector, numbered: Notes, damage: Callable[[Path], None]
 ) -> None:

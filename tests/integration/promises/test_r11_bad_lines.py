@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
@@ -10,7 +9,6 @@ from peers.notes import Notes
 LINES = 100_000
 
 
-@pytest_twisted.ensureDeferred
 async def test_r11_every_tenth_line_is_bad(
     agent: Agent, collector: Collector, numbered: Notes
 ) -> None:

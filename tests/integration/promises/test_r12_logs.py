@@ -6,7 +6,6 @@ import hashlib
 import sys
 from pathlib import Path
 
-import pytest_twisted
 from peers.agent import Agent
 
 BLOCKS = 350
@@ -44,7 +43,6 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest_twisted.ensureDeferred
 async def test_r12_bytes_printed_are_bytes_in_the_logs(agent: Agent, tmp_path: Path) -> None:
     """Random bytes on both streams of two runs of one name are stored separately."""
     notes = tmp_path / "digests"

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Callable
 
 import attrs
-import pytest_twisted
 from peers.agent import Agent
 from peers.audit import audit
 from peers.collector import Batch, Collector
@@ -25,7 +24,6 @@ FALSIFICATIONS = {
 }
 
 
-@pytest_twisted.ensureDeferred
 async def test_r13_the_audit_fails_when_it_should(
     agent: Agent, collector: Collector, numbered: Notes
 ) -> None:

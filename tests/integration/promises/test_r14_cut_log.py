@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 
@@ -85,7 +84,6 @@ CUTS = {empty, cut_in_a_line}
 
 
 @pytest.mark.parametrize(("change", "left"), CHANGES, ids=[one.__name__ for one, _ in CHANGES])
-@pytest_twisted.ensureDeferred
 async def test_r14_a_log_that_others_change(
     agent: Agent,
     collector: Collector,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.crashing import GIVING_UP
@@ -14,7 +13,6 @@ from twisted.web.client import ResponseFailed, ResponseNeverReceived
 RESULTS = 300
 
 
-@pytest_twisted.ensureDeferred
 async def test_r14_given_up_results_are_abandoned(
     agent: Agent, collector: Collector, numbered: Notes
 ) -> None:
@@ -40,7 +38,6 @@ async def test_r14_given_up_results_are_abandoned(
 
 
 @pytest.mark.parametrize("point", GIVING_UP)
-@pytest_twisted.ensureDeferred
 async def test_r14_killed_while_giving_up(
     idle_agent: Agent, collector: Collector, numbered: Notes, point: str
 ) -> None:

@@ -6,19 +6,17 @@ import random
 from collections.abc import Callable
 from statistics import median
 
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
 from peers.oracle import Comparison
-from twisted.internet import task
+from twisted.internet import reactor, task
 
 LINES_PER_SECOND = 25_000
 MAX_UNWRITTEN_BYTES = 128 * 1024
 LINE_BYTES = 140
 
 
-@pytest_twisted.ensureDeferred
 async def test_r1_kills_at_random_moments(
     idle_agent: Agent,
     collector: Collector,
@@ -27,8 +25,6 @@ async def test_r1_kills_at_random_moments(
     soak: bool,
 ) -> None:
     """The agent delivers each written result although it is killed repeatedly at full speed."""
-    from twisted.internet import reactor
-
     agent, kills, seed = idle_agent, 100 if soak else 12, random.randrange(10**6)
     moments = random.Random(seed)
     await agent.start()

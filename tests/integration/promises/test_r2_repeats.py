@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector, Misbehaviour
 from peers.notes import Notes
@@ -14,7 +13,6 @@ from peers.oracle import Comparison
 RESULTS = 50_000
 
 
-@pytest_twisted.ensureDeferred
 async def test_r2_no_repeat_without_a_fault(
     agent: Agent, collector: Collector, numbered: Notes, compare_results: Callable[..., Comparison]
 ) -> None:
@@ -30,7 +28,6 @@ async def test_r2_no_repeat_without_a_fault(
     assert [*firsts, agent.run_log(job_id, "calm").stat().st_size] == [0, *ends]
 
 
-@pytest_twisted.ensureDeferred
 async def test_r2_repeats_carry_a_key_that_was_seen(
     agent: Agent, collector: Collector, numbered: Notes, compare_results: Callable[..., Comparison]
 ) -> None:

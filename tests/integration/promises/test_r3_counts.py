@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
@@ -13,7 +12,6 @@ from peers.oracle import Comparison
 COUNTS = [0, 1, 255, 256, 257, 511, 512, 513, 100_003]
 
 
-@pytest_twisted.ensureDeferred
 async def test_r3_as_many_are_delivered_as_were_printed(
     agent: Agent, collector: Collector, numbered: Notes, compare_results: Callable[..., Comparison]
 ) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
-from twisted.internet import task
+from twisted.internet import reactor, task
 
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job, LineCounts, State
@@ -48,11 +47,8 @@ def leave_pending(agent: Agent, runs: int) -> list[str]:
     return [job.id for job in jobs]
 
 
-@pytest_twisted.ensureDeferred
 async def test_r4_many_pending_runs(idle_agent: Agent, collector: Collector, soak: bool) -> None:
     """Descriptors and memory do not grow with the number of pending runs."""
-    from twisted.internet import reactor
-
     agent, runs = idle_agent, 2000 if soak else 300
     await agent.start()
     before, descriptors = agent.resident_bytes, agent.descriptors

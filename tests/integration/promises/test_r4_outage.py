@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector, Misbehaviour
 from peers.notes import Notes
 from peers.oracle import Comparison
-from twisted.internet import task
+from twisted.internet import reactor, task
 
 LINES_PER_SECOND = 20_000
 MAX_GROWTH_BYTES = 64 * 2**20
@@ -19,7 +18,6 @@ MAX_RETRY_SECONDS = 30
 
 
 @pytest.mark.parametrize("how", ["refusing", "hanging", "answering 503"])
-@pytest_twisted.ensureDeferred
 async def test_r4_outage(
     agent: Agent,
     collector: Collector,
@@ -29,8 +27,6 @@ async def test_r4_outage(
     how: str,
 ) -> None:
     """Memory does not grow at full speed, and the backlog is delivered afterwards."""
-    from twisted.internet import reactor
-
     seconds = 60 if soak else 10
     before, peak = agent.resident_bytes, [0]
 

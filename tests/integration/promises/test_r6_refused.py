@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
@@ -17,7 +16,6 @@ MAX_EXTRA_REQUESTS = 16
 
 
 @pytest.mark.parametrize("refused", [{"77"}, {"1", "128", "256"}], ids=["one", "three"])
-@pytest_twisted.ensureDeferred
 async def test_r6_refused_results(
     agent: Agent,
     collector: Collector,

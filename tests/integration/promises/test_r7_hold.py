@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
 from peers.oracle import Comparison
-from twisted.internet import task
+from twisted.internet import reactor, task
 
 RESULTS = 1000
 WRONG_SECONDS = 45
@@ -18,7 +17,6 @@ PROBE_SECONDS = 30
 
 
 @pytest.mark.soak
-@pytest_twisted.ensureDeferred
 async def test_r7_unauthorised_for_a_while(
     agent: Agent,
     collector: Collector,
@@ -26,8 +24,6 @@ async def test_r7_unauthorised_for_a_while(
     compare_results: Callable[..., Comparison],
 ) -> None:
     """Delivery pauses at 401, and a probe resumes it."""
-    from twisted.internet import reactor
-
     collector.answer = lambda name: 401
     job_id = await agent.queue("held", numbered.script(count=RESULTS), duration=0)
     job = await agent.ended(job_id)

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.notes import Notes
 from peers.oracle import Comparison
-from twisted.internet import task
+from twisted.internet import reactor, task
 
 SIZE = 2 * 2**20
 
@@ -53,8 +52,6 @@ def fill(path: Path) -> None:
 
 async def until_status(agent: Agent, code: int, status: str) -> None:
     """Wait for a response of ``/health``."""
-    from twisted.internet import reactor
-
     for _ in range(100):
         health = await agent.request("GET", "/health")
         if (health.status, health.json["status"]) == (code, status):
@@ -63,7 +60,6 @@ async def until_status(agent: Agent, code: int, status: str) -> None:
     raise AssertionError((await agent.request("GET", "/health")).text)
 
 
-@pytest_twisted.ensureDeferred
 async def test_r8_filled_by_a_run(
     cramped: Agent, numbered: Notes, compare_results: Callable[..., Comparison]
 ) -> None:
@@ -101,7 +97,6 @@ async def test_r8_filled_by_a_run(
     assert (later["state"], later["results"]["delivered"]) == ("finished", 100), later
 
 
-@pytest_twisted.ensureDeferred
 async def test_r8_filled_by_an_upload(cramped: Agent, numbered: Notes, tmp_path: Path) -> None:
     """Uploads get 507 and leave no file; the next job runs."""
     await cramped.start()
@@ -120,7 +115,6 @@ async def test_r8_filled_by_an_upload(cramped: Agent, numbered: Notes, tmp_path:
     assert (job["state"], job["results"]["delivered"]) == ("finished", 100), job
 
 
-@pytest_twisted.ensureDeferred
 async def test_r8_filled_while_queueing(cramped: Agent, numbered: Notes) -> None:
     """A job that does not fit gets 507; accepted jobs run."""
     cramped.options["--min-free"] = "1"  # so that the write to the database fails

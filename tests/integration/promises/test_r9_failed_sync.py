@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.notes import Notes
 from peers.oracle import Comparison
 
 
 @pytest.mark.parametrize("fault", ["sync-of-log:2", "sync-of-offsets:3"])
-@pytest_twisted.ensureDeferred
 async def test_r9_a_failed_sync_ends_the_agent(
     idle_agent: Agent, numbered: Notes, compare_results: Callable[..., Comparison], fault: str
 ) -> None:

@@ -9,11 +9,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent, Twistd, twistd
 from peers.crashing import STEPS
 from peers.waiting import until
-from twisted.internet import task
+from twisted.internet import reactor, task
 from twisted.internet.error import ConnectError
 from twisted.web.client import ResponseNeverReceived
 
@@ -22,11 +21,8 @@ from goloagent.filesystem.removal import remove
 START_SECONDS = 30
 
 
-@pytest_twisted.ensureDeferred
 async def test_s1_each_step_may_fail(idle_agent: Agent, tmp_path: Path) -> None:
     """An unexpected error ends the start with one line, and does not prevent the next start."""
-    from twisted.internet import reactor
-
     for step in STEPS:
         process = twistd(reactor, tmp_path, idle_agent.arguments, crash_at=step)
         code = await process.ended.addTimeout(START_SECONDS, reactor)
@@ -102,7 +98,6 @@ SKIPPED = (
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest_twisted.ensureDeferred
 async def test_s1_obstacles_at_unneeded_paths(idle_agent: Agent, kind: str) -> None:
     """The agent starts, runs, and deletes no file that is not its own."""
     for place in (*SKIPPED, f"state/work/{uuid4()}", f"state/incoming/{uuid4()}"):
@@ -130,11 +125,8 @@ async def test_s1_obstacles_at_unneeded_paths(idle_agent: Agent, kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest_twisted.ensureDeferred
 async def test_s1_obstacles_at_needed_paths(idle_agent: Agent, tmp_path: Path, kind: str) -> None:
     """The start ends in READY, or in one line that names the option."""
-    from twisted.internet import reactor
-
     for number, place in enumerate(NEEDED):
         root = tmp_path / str(number)
         path = root / place
@@ -173,11 +165,8 @@ DEPTH = 2500
 
 
 @pytest.mark.parametrize("ends", ["by kill -9", "by a cancel"])
-@pytest_twisted.ensureDeferred
 async def test_s1_leftovers_of_a_load_test(agent: Agent, tmp_path: Path, ends: str) -> None:
     """The agent is ready before it removes deep trees of any mode and name."""
-    from twisted.internet import reactor
-
     program = tmp_path / "leaves"
     program.write_text(LEFTOVERS.format(python=sys.executable, depth=DEPTH))
     job_id = await agent.queue("leaves", program, duration=60)
@@ -213,11 +202,8 @@ CONDITIONS = {
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-@pytest_twisted.ensureDeferred
 async def test_s1_disks_and_limits(idle_agent: Agent, tmp_path: Path, condition: str) -> None:
     """Read-only, full, without inodes or descriptors: READY, or one line that names the option."""
-    from twisted.internet import reactor
-
     if os.geteuid() != 0:
         pytest.skip("S1: to mount file systems needs root")
     for directory in (idle_agent.state, idle_agent.logs):
@@ -244,8 +230,6 @@ def _identity(path: Path) -> tuple[int, int]:
 
 async def _outcome(agent: Agent, process: Twistd) -> str:
     """Return ``ready``, also with a full disk, or the line with which the agent ended."""
-    from twisted.internet import reactor
-
     for _ in range(START_SECONDS * 20):
         if process.code is not None:
             assert process.code == 1, process.stdout

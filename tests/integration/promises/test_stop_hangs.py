@@ -8,11 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector, Misbehaviour
 from peers.crashing import HANGS, SHORT_STOP_SECONDS
-from twisted.internet import task
+from twisted.internet import reactor, task
 
 from goloagent.service import GUARD_SECONDS, STOP_SECONDS
 from goloagent.wiring.components import SLOW_CHECK_SECONDS
@@ -59,7 +58,6 @@ def test_each_hang_is_tried() -> None:
 
 
 @pytest.mark.parametrize("point", IDLE)
-@pytest_twisted.ensureDeferred
 async def test_when_idle(idle_agent: Agent, point: str) -> None:
     """A phase that hangs is cut off, and the later phases run."""
     if point == "recovery":
@@ -71,7 +69,6 @@ async def test_when_idle(idle_agent: Agent, point: str) -> None:
 
 
 @pytest.mark.parametrize("point", [*WITH_A_JOB, *AFTER_A_JOB])
-@pytest_twisted.ensureDeferred
 async def test_with_a_job(idle_agent: Agent, script: Callable[..., Path], point: str) -> None:
     """A hanging thread delays neither the end of the job nor that of the process."""
     # The first sync of a log is that of its creation.
@@ -82,11 +79,8 @@ async def test_with_a_job(idle_agent: Agent, script: Callable[..., Path], point:
     await check_stop(idle_agent, SHORT_STOP_SECONDS + 1, *(WITH_A_JOB | AFTER_A_JOB)[point])
 
 
-@pytest_twisted.ensureDeferred
 async def test_health_responds_while_a_disk_hangs(idle_agent: Agent) -> None:
     """It reports the slow disk once a check lasts too long."""
-    from twisted.internet import reactor
-
     idle_agent.launch(crash_at="free space")
     await idle_agent.logged("hanging")
     begun = time.monotonic()
@@ -102,7 +96,6 @@ async def test_health_responds_while_a_disk_hangs(idle_agent: Agent) -> None:
     await check_stop(idle_agent, SHORT_STOP_SECONDS + 1, *IDLE["free space"])
 
 
-@pytest_twisted.ensureDeferred
 async def test_while_it_starts(idle_agent: Agent) -> None:
     """A signal before the agent listens ends the start with exit code 0."""
     idle_agent.launch(crash_at="start")
@@ -112,7 +105,6 @@ async def test_while_it_starts(idle_agent: Agent) -> None:
 
 
 @pytest.mark.full
-@pytest_twisted.ensureDeferred
 async def test_a_collector_that_never_responds(
     agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
 ) -> None:

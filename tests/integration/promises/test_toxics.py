@@ -11,7 +11,7 @@ from peers.collector import Collector
 from peers.notes import Notes
 from peers.oracle import Comparison
 from peers.toxics import Proxy, Toxic
-from twisted.internet import task
+from twisted.internet import reactor, task
 
 RESULTS = 10_000
 LINES_PER_SECOND = 5000
@@ -26,8 +26,6 @@ MAX_WASTED_BYTES = 100 * 2**20
 @pytest_twisted.async_yield_fixture
 async def proxy(collector: Collector, request: pytest.FixtureRequest) -> AsyncIterator[Proxy]:
     """Run a proxy with the test's toxic."""
-    from twisted.internet import reactor
-
     toxic = request.param
     lasting = toxic in (Toxic.LATENCY, Toxic.SLICER)
     # The first connection is the check of the collector at the start.
@@ -38,7 +36,6 @@ async def proxy(collector: Collector, request: pytest.FixtureRequest) -> AsyncIt
 
 
 @pytest.mark.parametrize("proxy", Toxic, ids=lambda toxic: toxic.name.lower(), indirect=True)
-@pytest_twisted.ensureDeferred
 async def test_r1_nothing_is_lost_through(
     proxy: Proxy,
     idle_agent: Agent,

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import pytest_twisted
 from conftest import LoggedErrors
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import Clock
@@ -48,7 +47,6 @@ def test_a_thread_that_cannot_be_started_is_an_error_at_the_start() -> None:
         pool.start()
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_call_returns_or_raises_on_the_reactor_thread(threads: Threads) -> None:
     """With its arguments, and from another thread."""
     name = await threads.bulk.run(lambda: threading.current_thread().name)
@@ -59,7 +57,6 @@ async def test_a_call_returns_or_raises_on_the_reactor_thread(threads: Threads) 
     assert threads.unfinished == []
 
 
-@pytest_twisted.ensureDeferred
 async def test_a_call_that_was_cancelled_while_it_waited_is_not_made(threads: Threads) -> None:
     """One that runs goes on, and its result is dropped."""
     go_on, made = threading.Event(), list[str]()
@@ -76,7 +73,6 @@ async def test_a_call_that_was_cancelled_while_it_waited_is_not_made(threads: Th
     assert made == ["last"]
 
 
-@pytest_twisted.ensureDeferred
 async def test_what_breaks_with_a_result_ends_no_thread(
     threads: Threads, logged_errors: LoggedErrors
 ) -> None:
@@ -110,7 +106,6 @@ class Offsets:
         """Do nothing."""
 
 
-@pytest_twisted.ensureDeferred
 async def test_ten_uploads_on_a_disk_that_hangs_do_not_delay_the_sync(threads: Threads) -> None:
     """Their threads are others: with more writes hanging than threads, syncs go on.
 
