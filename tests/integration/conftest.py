@@ -92,6 +92,25 @@ def browser() -> Iterator[Browser]:
     assert browser.console_errors == []
 
 
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Return a function that mounts a tmpfs with options such as ``size=2m``."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a file system")
+    path = tmp_path / "tmpfs"
+
+    def mount(options: str) -> Path:
+        path.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)]
+        mounted = subprocess.run(command, check=False, capture_output=True, text=True)
+        if mounted.returncode:
+            pytest.skip(f"a file system cannot be mounted: {mounted.stderr.strip()}")
+        return path
+
+    yield mount
+    subprocess.run(["umount", "--lazy", str(path)], check=False)
+
+
 @pytest.fixture(scope="session")
 def go_loadtest(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Build a program of tests/loadtests; keyword arguments set its variables."""

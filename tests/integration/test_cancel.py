@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from peers.agent import Agent, Answer
+from peers.agent import Agent, Response
 from peers.collector import Collector
 from peers.notes import Notes
 from peers.oracle import compare
@@ -37,7 +37,7 @@ time.time = lambda: right() - 3600 * os.path.exists({!r})
 """
 
 
-async def cancel(agent: Agent, job_id: str) -> Answer:
+async def cancel(agent: Agent, job_id: str) -> Response:
     """Cancel a job."""
     return await agent.request("DELETE", f"/jobs/{job_id}")
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,7 @@ from peers.agent import Agent
 from twisted.internet import defer, reactor, task
 from twisted.internet.protocol import Factory, Protocol
 
-from goloagent.host.checks import CHECK_SECONDS
 from goloagent.runs.scheduler import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS
-
-
-async def health_is(agent: Agent, status: str, timeout_seconds: float) -> str:
-    """Wait for a status of /health and return its reason."""
-    end = reactor.seconds() + timeout_seconds
-    while True:
-        answer = await agent.request("GET", "/health")
-        if answer.json["status"] == status:
-            assert answer.status == (200 if status == "ready" else 503)
-            return str(answer.json["reason"])
-        assert reactor.seconds() < end, answer
-        await task.deferLater(reactor, 0.05)
 
 
 async def test_the_rpc_port_is_taken(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
@@ -40,7 +26,7 @@ async def test_the_rpc_port_is_taken(agent: Agent, go_loadtest: Callable[..., Pa
     loadtest = await agent.upload(go_loadtest("counter", count=10))
     port = reactor.listenTCP(agent.rpc_port, Factory.forProtocol(Foreign), interface="127.0.0.1")
     try:
-        reason = await health_is(agent, "rpc-port-busy", CHECK_SECONDS + 3)  # before any job
+        reason = (await agent.health("rpc-port-busy")).json["reason"]  # before any job
         assert f"127.0.0.1:{agent.rpc_port}" in reason
         first = await agent.queue("waits", loadtest, duration=1)
         second = await agent.queue("cancelled", loadtest, duration=1)
@@ -62,7 +48,7 @@ async def test_the_rpc_port_is_taken(agent: Agent, go_loadtest: Callable[..., Pa
     print(f"J5: a foreign process on the port before the start: the job waits, then {job['state']}")
     assert (job["state"], job["results"]["delivered"]) == ("finished", 10), job
     assert received == []
-    await health_is(agent, "ready", CHECK_SECONDS + 3)
+    await agent.health()
 
 
 async def test_a_waiting_job_stays_queued_across_a_restart(
@@ -72,7 +58,7 @@ async def test_a_waiting_job_stays_queued_across_a_restart(
     port = reactor.listenTCP(agent.rpc_port, Factory.forProtocol(Protocol), interface="127.0.0.1")
     try:
         job_id = await agent.queue("waits", go_loadtest("counter", count=10), duration=0)
-        await health_is(agent, "rpc-port-busy", CHECK_SECONDS + 3)
+        await agent.health("rpc-port-busy")
         assert await agent.stop() == 0
     finally:
         await defer.maybeDeferred(port.stopListening)
@@ -81,30 +67,12 @@ async def test_a_waiting_job_stays_queued_across_a_restart(
     assert (job["state"], job["results"]["delivered"]) == ("finished", 10), job
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a file system."""
-    if os.geteuid() != 0:
-        pytest.skip("to mount a file system needs root")
-    path = tmp_path / "disk"
-    path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m,nr_inodes=1000", "tmpfs", str(path)]
-    mounted = subprocess.run(mount, check=False, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted: {mounted.stderr.strip()}")
-    yield path
-    subprocess.run(["umount", "--lazy", str(path)], check=True)
-
-
 @pytest.mark.parametrize("which", ["--state", "--logs"])
 async def test_no_inodes(
-    disk: Path, idle_agent: Agent, go_loadtest: Callable[..., Path], which: str
+    tmpfs: Callable[[str], Path], idle_agent: Agent, go_loadtest: Callable[..., Path], which: str
 ) -> None:
     """Without inodes queued jobs wait, and a running one continues."""
-    if which == "--state":
-        idle_agent.state = disk / "state"
-    else:
-        idle_agent.logs = disk / "logs"
+    disk = tmpfs("size=64m,nr_inodes=1000")
     idle_agent.options[which] = str(disk / which.strip("-"))
     await idle_agent.start()
     loadtest = await idle_agent.upload(go_loadtest("counter", count=10))
@@ -112,7 +80,7 @@ async def test_no_inodes(
     waiting = await idle_agent.queue("waits", loadtest, duration=0)
     await idle_agent.reached(running, "running")
     files = fill_inodes(disk)
-    assert "inodes" in await health_is(idle_agent, "no-inodes", 3)
+    assert "inodes" in (await idle_agent.health("no-inodes")).json["reason"]
     wanted = json.dumps({"name": "late", "binary": loadtest}).encode()
     answer = await idle_agent.request("POST", "/queue", data=wanted)
     assert answer.status == 507, answer
@@ -123,7 +91,7 @@ async def test_no_inodes(
         file.unlink()
     job = await idle_agent.settled(waiting)
     assert (job["state"], job["results"]["delivered"]) == ("finished", 10), job
-    await health_is(idle_agent, "ready", CHECK_SECONDS + 3)
+    await idle_agent.health()
 
 
 def fill_inodes(disk: Path) -> list[Path]:
@@ -141,14 +109,10 @@ def fill_inodes(disk: Path) -> list[Path]:
 
 @pytest.mark.parametrize("which", ["--state", "--logs"])
 async def test_a_read_only_disk(
-    disk: Path, idle_agent: Agent, go_loadtest: Callable[..., Path], which: str
+    tmpfs: Callable[[str], Path], idle_agent: Agent, go_loadtest: Callable[..., Path], which: str
 ) -> None:
     """With a read-only disk /health reports it and requests are rejected, until it is writable."""
-    place = disk / which.strip("-")
-    if which == "--state":
-        idle_agent.state = place
-    else:
-        idle_agent.logs = place
+    place = tmpfs("size=64m") / which.strip("-")
     idle_agent.options[which] = str(place)
     await idle_agent.start()
     loadtest = await idle_agent.upload(go_loadtest("counter", count=10))
@@ -156,7 +120,7 @@ async def test_a_read_only_disk(
     subprocess.run(["mount", "--bind", str(place), str(place)], check=True)
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", str(place)], check=True)
-        reason = await health_is(idle_agent, "read-only", CHECK_SECONDS + 3)
+        reason = (await idle_agent.health("read-only")).json["reason"]
         assert str(place) in reason
         wanted = json.dumps({"name": "late", "binary": loadtest}).encode()
         answer = await idle_agent.request("POST", "/queue", data=wanted)
@@ -164,6 +128,6 @@ async def test_a_read_only_disk(
         assert "read-only" in answer.text
     finally:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
-    await health_is(idle_agent, "ready", CHECK_SECONDS + 3)
+    await idle_agent.health()
     job = await idle_agent.settled(await idle_agent.queue("after", loadtest, duration=0))
     assert (job["state"], job["results"]["delivered"]) == ("finished", 10), job

@@ -129,10 +129,10 @@ async def test_every_metric_is_in_the_docs(agent: Agent) -> None:
     assert exposed == set(rows)
 
 
-async def test_protections_in_health(idle_agent: Agent, tmp_path: Path) -> None:
+async def test_protections_in_health(idle_agent: Agent) -> None:
     """The protections are those of the options."""
-    (tmp_path / "token").write_text("secret")
-    idle_agent.options |= {"--token-file": str(tmp_path / "token"), "--min-free": "5MiB"}
+    idle_agent.require_token()
+    idle_agent.options["--min-free"] = "5MiB"
     await idle_agent.start()
     protections = (await idle_agent.request("GET", "/health")).json["protections"]
     assert protections.pop("processes")

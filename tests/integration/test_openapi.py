@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from peers.agent import Agent
+from peers.agent import TOKEN, Agent
 from twisted.internet import defer, reactor
 from twisted.internet.utils import getProcessOutputAndValue
 
@@ -23,7 +23,6 @@ SOAK = bool(os.environ.get("GOLO_SOAK"))
 EXAMPLES = 2000 if SOAK else 30
 TIMEOUT_SECONDS = 3600 if SOAK else 300
 SEED = 4
-TOKEN = "secret"
 
 # Every check is on; each exception has its reason.
 SETTINGS = """
@@ -72,11 +71,11 @@ async def test_the_description_has_the_documented_routes(agent: Agent) -> None:
     importlib.util.find_spec("schemathesis") is None,
     reason="schemathesis is not installed: its present releases want Python 3.11 or newer",
 )
+@pytest.mark.full
 async def test_the_api_conforms_to_its_description(idle_agent: Agent, tmp_path: Path) -> None:
     """Each request, valid or not, gets a described response that is not a server error."""
     agent = idle_agent
-    (tmp_path / "token").write_text(TOKEN)
-    agent.options["--token-file"] = str(tmp_path / "token")
+    agent.require_token()
     await agent.start()
     (tmp_path / "ends").write_text("#!/bin/sh\nexit 3\n")
     binary = await agent.upload(tmp_path / "ends")

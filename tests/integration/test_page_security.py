@@ -65,14 +65,9 @@ async def test_output_of_load_tests_is_shown_as_text(
     await browser.run(scenario, viewport=PHONE)
 
 
-async def test_token_is_the_password(
-    idle_agent: Agent, browser: Browser, shop: Path, tmp_path: Path
-) -> None:
+async def test_token_is_the_password(idle_agent: Agent, browser: Browser, shop: Path) -> None:
     """Without the password the page is 401; with it everything works, live figures included."""
-    token = tmp_path / "token"
-    token.write_text("correct-horse\n", encoding="ascii")
-    token.chmod(0o600)
-    idle_agent.options["--token-file"] = str(token)
+    idle_agent.require_token()
     await idle_agent.start()
     rejected = await idle_agent.request("GET", "/", headers={"Authorization": "none"})
     assert (rejected.status, rejected.text) == (401, "a valid bearer token is required\n")

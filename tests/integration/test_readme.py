@@ -62,7 +62,6 @@ async def test_python_runs_without_an_activated_environment(
         if os.geteuid() != 0:
             pytest.skip("only root can run load tests as another user")
         idle_agent.options |= {"--run-as": "nobody", "--state": str(public_state)}
-        idle_agent.state = public_state
     monkeypatch.setenv("PATH", SYSTEM_PATH)
     assert shutil.which("python3", path=SYSTEM_PATH), "this system has no python3"
     loadtest = tmp_path / "loadtest.py"

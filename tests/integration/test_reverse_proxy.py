@@ -14,12 +14,11 @@ from typing import Any
 
 import attrs
 import pytest
-from peers.agent import Agent
+from peers.agent import TOKEN, Agent
 from peers.ports import free_port
 from twisted.internet.threads import deferToThread
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "operations.md"
-TOKEN = "correct-horse"
 NAME = "golo.example.com"
 NGINX = """
 daemon off;
@@ -88,15 +87,6 @@ def nginx(tmp_path: Path) -> AsyncIterator[Callable[[str], Proxy]]:
         process.wait()
 
 
-@pytest.fixture
-def token(idle_agent: Agent, tmp_path: Path) -> None:
-    """Set a token."""
-    path = tmp_path / "token"
-    path.write_text(TOKEN)
-    path.chmod(0o600)
-    idle_agent.options["--token-file"] = str(path)
-
-
 def page(**more: str) -> dict[str, str]:
     """Return the headers of a request of the agent's own page behind https."""
     password = base64.b64encode(f"me:{TOKEN}".encode()).decode()
@@ -114,7 +104,6 @@ def listening(proxy: Proxy) -> bool:
     return False
 
 
-@pytest.mark.usefixtures("token")
 async def test_the_documented_block(
     idle_agent: Agent,
     nginx: Callable[[str], Proxy],
@@ -160,12 +149,12 @@ async def test_the_documented_block(
     await agent.settled(job_id)
 
 
-@pytest.mark.usefixtures("token")
 @pytest.mark.parametrize(
     "host", ["", "proxy_set_header Host $host;", "proxy_set_header Host $host:443;"]
 )
 async def test_any_host(idle_agent: Agent, nginx: Callable[[str], Proxy], host: str) -> None:
     """Requests of the page are accepted by Sec-Fetch-Site with any Host."""
+    idle_agent.require_token()
     await idle_agent.start()
     proxy = nginx(f"location / {{ proxy_pass http://127.0.0.1:{idle_agent.port}; {host} }}")
     assert await deferToThread(listening, proxy)
@@ -181,6 +170,7 @@ async def test_any_host(idle_agent: Agent, nginx: Callable[[str], Proxy], host: 
 async def test_an_early_refusal(idle_agent: Agent, nginx: Callable[[str], Proxy]) -> None:
     """An early refusal of an upload arrives through nginx."""
     idle_agent.options["--max-upload"] = "1MiB"
+    idle_agent.require_token()
     await idle_agent.start()
     location = f"""location / {{
         proxy_pass http://127.0.0.1:{idle_agent.port}; proxy_set_header Host localhost;

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from peers import prober
-from peers.agent import Agent, Answer
+from peers.agent import Agent, Response
 from twisted.internet import defer, reactor, task
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutput
@@ -24,12 +24,12 @@ MIB = 1024 * 1024
 ESTABLISHED = "01"
 
 
-def response_of(agent: Agent, path: str, **headers: str) -> defer.Deferred[Answer]:
+def response_of(agent: Agent, path: str, **headers: str) -> defer.Deferred[Response]:
     """Return the response of a stream after its end."""
     return defer.ensureDeferred(agent.request("GET", path, headers=headers))
 
 
-def events(answer: Answer) -> list[tuple[str, Any]]:
+def events(answer: Response) -> list[tuple[str, Any]]:
     """Return the kind and data of each event."""
     found = []
     for block in answer.text.split("\n\n"):
@@ -39,7 +39,7 @@ def events(answer: Answer) -> list[tuple[str, Any]]:
     return found
 
 
-def states(answer: Answer) -> list[str]:
+def states(answer: Response) -> list[str]:
     """Return the states in the events."""
     return [data["state"] for kind, data in events(answer) if kind == "state"]
 

@@ -12,13 +12,9 @@ from pathlib import Path
 import attrs
 import pytest
 import pytest_twisted
-from peers.agent import Agent
-from peers.certificate import self_signed
-from peers.ports import free_port
+from peers.agent import TOKEN, Agent
 from twisted.internet.threads import deferToThread
 from unit.http import golo_cli
-
-TOKEN = "tls-token"
 
 
 @attrs.frozen
@@ -58,13 +54,9 @@ def is_cut(connection: socket.socket) -> bool:
 @pytest_twisted.async_fixture
 async def client(idle_agent: Agent, tmp_path: Path) -> Client:
     """Return a client of an agent with TLS and a token."""
-    pem = tmp_path / "agent.pem"
-    pem.write_bytes(self_signed("127.0.0.1"))
-    token = tmp_path / "token"
-    token.write_text(TOKEN)
-    port = free_port()
-    idle_agent.options[f"--listen=ssl:{port}:privateKey={pem}:certKey={pem}"] = ""
-    idle_agent.options |= {"--token-file": str(token), "--max-connections-per-peer": "5"}
+    port, pem = idle_agent.listen_with_tls()
+    idle_agent.require_token()
+    idle_agent.options["--max-connections-per-peer"] = "5"
     await idle_agent.start()
     return Client(port, ssl.create_default_context(cafile=str(pem)))
 

@@ -8,7 +8,7 @@ import pwd
 import resource
 import signal
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,11 @@ import goloagent
 from goloagent.runs.timeouts import Timeouts
 from peers import crashing
 from peers.audit import OVER, audit
+from peers.certificate import self_signed
 from peers.collector import Collector
 from peers.ports import free_port
 
+TOKEN = "correct-horse"
 TWISTD = Path(sys.executable).parent / "twistd"
 _POLL_SECONDS = 0.05
 # From SIGTERM to the exit.
@@ -40,7 +42,7 @@ _START_SECONDS = 60
 
 
 @attrs.frozen
-class Answer:
+class Response:
     """A response of the agent."""
 
     status: int
@@ -103,16 +105,14 @@ class Agent:
         self._reactor = reactor
         self._directory = directory
         self._collector = collector
-        self.logs = directory / "logs"
-        self.state = directory / "state"
         self.port = free_port()
         self.rpc_port = free_port()
         self.options = {
             "--listen": f"tcp:{self.port}:interface=127.0.0.1",
             "--rpc": f"127.0.0.1:{self.rpc_port}",
             "--collector": collector.url,
-            "--logs": str(self.logs),
-            "--state": str(self.state),
+            "--logs": str(directory / "logs"),
+            "--state": str(directory / "state"),
             # The default for root is `nobody`, who cannot read below pytest's directories.
             "--run-as": pwd.getpwuid(os.geteuid()).pw_name,
             "--quiet-period": f"{TIMEOUTS.quiet_seconds}",
@@ -126,6 +126,30 @@ class Agent:
         self._process: Twistd | None = None
         self._pool = HTTPConnectionPool(reactor)
         self._http = HTTPClient(HTTPAgent(reactor, pool=self._pool))
+
+    @property
+    def logs(self) -> Path:
+        """The directory of logs."""
+        return Path(self.options["--logs"])
+
+    @property
+    def state(self) -> Path:
+        """The state directory."""
+        return Path(self.options["--state"])
+
+    def require_token(self) -> None:
+        """Require `TOKEN` from the next start on."""
+        path = self._directory / "token"
+        path.write_text(TOKEN)
+        path.chmod(0o600)
+        self.options["--token-file"] = str(path)
+
+    def listen_with_tls(self) -> tuple[int, Path]:
+        """Listen with TLS too from the next start on; return the port and the certificate."""
+        pem, port = self._directory / "agent.pem", free_port()
+        pem.write_bytes(self_signed("127.0.0.1"))
+        self.options[f"--listen=ssl:{port}:privateKey={pem}:certKey={pem}"] = ""
+        return port, pem
 
     @property
     def arguments(self) -> list[str]:
@@ -168,9 +192,22 @@ class Agent:
             self._reactor, self._directory, self.arguments, crash_at, self.prefix
         )
 
+    async def health(self, status: str = "ready") -> Response:
+        """Return the response of ``/health`` once it has this status."""
+
+        async def response() -> Response:
+            while True:
+                answer = await self.request("GET", "/health")
+                if answer.json["status"] == status:
+                    assert answer.status == (200 if status == "ready" else 503), answer
+                    return answer
+                await task.deferLater(self._reactor, _POLL_SECONDS)
+
+        return await self._within(30, response(), f"/health is not {status}")
+
     async def logged(self, text: str, times: int = 1) -> None:
         """Return once `text` is in the log at least `times`."""
-        await self._within(30, self._logged(text, times), f"the agent does not log {text!r}")
+        await self._until(lambda: self.log.count(text) >= times, 30, f"not logged: {text!r}")
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -219,7 +256,7 @@ class Agent:
         """Close the HTTP connections."""
         await self._pool.closeCachedConnections()
 
-    async def request(self, method: str, path: str, **more: Any) -> Answer:
+    async def request(self, method: str, path: str, **more: Any) -> Response:
         """Send a request, with the token if one is configured; `more` is passed to treq."""
         headers = more.pop("headers", {})
         if "--token-file" in self.options:
@@ -232,7 +269,7 @@ class Agent:
             key.decode("latin-1").lower(): values[-1].decode("latin-1")
             for key, values in response.headers.getAllRawHeaders()
         }
-        return Answer(response.code, body.decode(), headers)
+        return Response(response.code, body.decode(), headers)
 
     async def upload(self, program: Path) -> str:
         """Upload a load test and return the ID of the binary."""
@@ -266,11 +303,19 @@ class Agent:
         return job
 
     async def reached(
-        self, job_id: str, *states: str, timeout_seconds: float = 60
+        self, job_id: str, *states: str, pending: int | None = None, timeout_seconds: float = 60
     ) -> dict[str, Any]:
-        """Return the job once it is in one of `states`."""
-        failure = f"job {job_id} is not {' or '.join(states)}"
-        return await self._within(timeout_seconds, self._reached(job_id, {*states}), failure)
+        """Return the job once it is in one of `states`, with this number of pending results."""
+
+        async def reached() -> dict[str, Any]:
+            while True:
+                job = await self.job(job_id)
+                if job["state"] in states and pending in (None, job["results"]["pending"]):
+                    return job
+                await task.deferLater(self._reactor, _POLL_SECONDS)
+
+        failure = f"job {job_id} is not {' or '.join(states)} with {pending} pending results"
+        return await self._within(timeout_seconds, reached(), failure)
 
     async def ended(self, job_id: str, timeout_seconds: float = 60) -> dict[str, Any]:
         """Return the job once it is over."""
@@ -278,8 +323,7 @@ class Agent:
 
     async def settled(self, job_id: str, timeout_seconds: float = 60) -> dict[str, Any]:
         """Return the job once it is over and has no pending results."""
-        failure = f"job {job_id} is not settled"
-        return await self._within(timeout_seconds, self._reached(job_id, OVER, pending=0), failure)
+        return await self.reached(job_id, *OVER, pending=0, timeout_seconds=timeout_seconds)
 
     def run_log(self, job_id: str, name: str, log: str = "out.log") -> Path:
         """Return the path of a run's log."""
@@ -297,11 +341,10 @@ class Agent:
                 continue  # it has ended, or is not readable
         return found
 
-    async def nothing_left(self, timeout_seconds: float = 2) -> None:
+    async def nothing_left(self, timeout_seconds: float = 10) -> None:
         """Return once no process of a load test is left."""
-        await self._within(
-            timeout_seconds, self._nothing_left(), "a process of a load test is left"
-        )
+        failure = "a process of a load test is left"
+        await self._until(lambda: not self.processes(), timeout_seconds, failure)
 
     async def check(self) -> None:
         """Check what holds after every test, and stop the agent (R13).
@@ -342,22 +385,12 @@ class Agent:
                 )
             await task.deferLater(self._reactor, _POLL_SECONDS)
 
-    async def _reached(
-        self, job_id: str, states: set[str], pending: int | None = None
-    ) -> dict[str, Any]:
-        while True:
-            job = await self.job(job_id)
-            if job["state"] in states and pending in (None, job["results"]["pending"]):
-                return job
-            await task.deferLater(self._reactor, _POLL_SECONDS)
+    async def _until(self, condition: Callable[[], bool], seconds: float, failure: str) -> None:
+        async def hold() -> None:
+            while not condition():
+                await task.deferLater(self._reactor, _POLL_SECONDS)
 
-    async def _logged(self, text: str, times: int) -> None:
-        while self.log.count(text) < times:
-            await task.deferLater(self._reactor, _POLL_SECONDS)
-
-    async def _nothing_left(self) -> None:
-        while self.processes():
-            await task.deferLater(self._reactor, _POLL_SECONDS)
+        await self._within(seconds, hold(), failure)
 
     async def _end(self, number: signal.Signals, timeout_seconds: float) -> int:
         process = self._running()

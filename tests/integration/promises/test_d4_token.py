@@ -7,11 +7,9 @@ import http.client
 import re
 from pathlib import Path
 
-import pytest
-from peers.agent import Agent
+from peers.agent import TOKEN, Agent
 from twisted.internet.threads import deferToThread
 
-TOKEN = "correct-horse-battery-staple"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "FOO")
 FORM = "multipart/form-data; boundary=b"
 BODY = (
@@ -69,30 +67,21 @@ def stored(agent: Agent) -> dict[Path, int]:
     return {path: path.stat().st_size for path in files if path.is_file()}
 
 
-@pytest.fixture
-def locked(idle_agent: Agent, tmp_path: Path) -> Agent:
-    """Return an agent with a token, not started."""
-    path = tmp_path / "token"
-    path.write_text(TOKEN + "\n")
-    path.chmod(0o600)
-    idle_agent.options["--token-file"] = str(path)
-    return idle_agent
-
-
-async def test_d4_without_the_token_nothing_happens(locked: Agent) -> None:
+async def test_d4_without_the_token_nothing_happens(idle_agent: Agent) -> None:
     """Every route with every method and every wrong token is 401.
 
     The exception is GET /health without a token from the agent's own host.
     """
-    await locked.start()
-    described = await locked.request("GET", "/openapi.json")
+    idle_agent.require_token()
+    await idle_agent.start()
+    described = await idle_agent.request("GET", "/openapi.json")
     declared = described.json["paths"]
     paths = [re.sub(r"\{.*?\}", "0b1e", path) for path in declared] + ["/", "/nothing", "/health/"]
     assert {"/upload", "/queue", "/jobs", "/jobs/{job_id}", "/health"} <= {*declared}
-    before = stored(locked)
+    before = stored(idle_agent)
 
     def ask_all() -> list[tuple[str, str, str, int]]:
-        client = Client(locked.port)
+        client = Client(idle_agent.port)
         return [
             (method, path, name, client.status(method, path, authorization))
             for path in paths
@@ -104,9 +93,13 @@ async def test_d4_without_the_token_nothing_happens(locked: Agent) -> None:
     answers = await deferToThread(ask_all)
     print(f"D4: {len(declared)} paths, {len(answers)} requests without the token: 401 each")
     assert [answer for answer in answers if answer[-1] != 401] == []
-    assert stored(locked) == before
-    assert await deferToThread(Client(locked.port).status, "GET", "/health", WRONG["none"]) == 200
-    assert await deferToThread(Client(locked.port).status, "POST", "/upload", WRONG["none"]) == 401
+    assert stored(idle_agent) == before
+    assert (
+        await deferToThread(Client(idle_agent.port).status, "GET", "/health", WRONG["none"]) == 200
+    )
+    assert (
+        await deferToThread(Client(idle_agent.port).status, "POST", "/upload", WRONG["none"]) == 401
+    )
     right = [f"Bearer {TOKEN}"]
-    assert await deferToThread(Client(locked.port).status, "POST", "/upload", right) == 200
-    assert stored(locked) != before
+    assert await deferToThread(Client(idle_agent.port).status, "POST", "/upload", right) == 200
+    assert stored(idle_agent) != before

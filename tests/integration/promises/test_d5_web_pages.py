@@ -146,13 +146,9 @@ async def test_another_site_cannot_use_the_password(
     browser: Browser,
     site: ForeignSite,
     script: Callable[..., Path],
-    tmp_path: Path,
 ) -> None:
     """A browser that stores the password sends it for other sites too, and gets 403."""
-    token = tmp_path / "token"
-    token.write_text("correct-horse\n", encoding="ascii")
-    token.chmod(0o600)
-    idle_agent.options["--token-file"] = str(token)
+    idle_agent.require_token()
     await idle_agent.start()
     binary = await idle_agent.upload(script("", "/bin/sh"))
     before = set((idle_agent.state / "binaries").iterdir())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -11,8 +9,6 @@ from pathlib import Path
 import attrs
 import pytest
 from peers.agent import Agent
-from peers.certificate import self_signed
-from peers.ports import free_port
 from peers.slow_clients import Upload, repeating
 from peers.uploaders import Uploader, available
 
@@ -23,7 +19,6 @@ REPEATS = [TRIES, pytest.param(20, marks=pytest.mark.full)]
 MAX_GROWTH_BYTES = 32 * 2**20
 HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
 FORM = "Content-Type: multipart/form-data; boundary=b"
-TOKEN = "correct-horse"
 
 
 @attrs.frozen
@@ -86,20 +81,11 @@ def check(idle_agent: Agent, uploaders: list[Uploader], body: Path) -> Check:
     return send
 
 
-@pytest.fixture
-def token(idle_agent: Agent, tmp_path: Path) -> None:
-    """Set a token."""
-    path = tmp_path / "token"
-    path.write_text(TOKEN)
-    path.chmod(0o600)
-    idle_agent.options["--token-file"] = str(path)
-
-
-@pytest.mark.usefixtures("token")
 @pytest.mark.parametrize("tries", REPEATS)
 @pytest.mark.parametrize("mode", ["length", "chunked"])
 async def test_d8_without_the_token(idle_agent: Agent, check: Check, mode: str, tries: int) -> None:
     """Each upload without the token gets 401."""
+    idle_agent.require_token()
     await idle_agent.start()
     await check(Refusal(NO_TOKEN, mode=mode, tries=tries))
 
@@ -157,27 +143,14 @@ async def test_d8_too_many_connections(idle_agent: Agent, check: Check) -> None:
         holder.cut()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a file system of 20 MiB."""
-    path = tmp_path / "small"
-    path.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("D8: to mount a small file system needs root")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(path)]
-    mounted = subprocess.run(mount, check=False, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"D8: no small file system can be mounted: {mounted.stderr.strip()}")
-    yield path
-    subprocess.run(["umount", "--lazy", str(path)], check=True)
-
-
 async def test_d8_on_a_full_disk(
-    idle_agent: Agent, uploaders: list[Uploader], body: Path, small_disk: Path
+    idle_agent: Agent,
+    uploaders: list[Uploader],
+    body: Path,
+    tmpfs: Callable[[str], Path],
 ) -> None:
     """An upload that does not fit gets 507, by its length or while it is sent."""
-    idle_agent.state = small_disk / "state"
-    idle_agent.options["--state"] = str(idle_agent.state)
+    idle_agent.options["--state"] = str(tmpfs("size=20m") / "state")
     await idle_agent.start()
     url = f"http://127.0.0.1:{idle_agent.port}/upload"
     for uploader in uploaders:
@@ -188,13 +161,10 @@ async def test_d8_on_a_full_disk(
 
 
 @pytest.mark.full
-@pytest.mark.usefixtures("token")
-async def test_d8_by_tls(idle_agent: Agent, check: Check, tmp_path: Path) -> None:
+async def test_d8_by_tls(idle_agent: Agent, check: Check) -> None:
     """The same applies to TLS, although it cannot close a connection in one direction."""
-    pem = tmp_path / "agent.pem"
-    pem.write_bytes(self_signed("127.0.0.1"))
-    port = free_port()
-    idle_agent.options[f"--listen=ssl:{port}:privateKey={pem}:certKey={pem}"] = ""
+    idle_agent.require_token()
+    port, _ = idle_agent.listen_with_tls()
     await idle_agent.start()
     base = f"https://127.0.0.1:{port}"
     await check(Refusal(NO_TOKEN), Refusal(NO_TOKEN, mode="chunked"), base=base)

@@ -47,16 +47,6 @@ async def attacked(agent: Agent, attack: str) -> AsyncIterator[None]:
         process.stdout.close()
 
 
-@pytest.fixture
-def locked(idle_agent: Agent, tmp_path: Path) -> Agent:
-    """Return an agent with a token, not started."""
-    path = tmp_path / "token"
-    path.write_text("correct-horse")
-    path.chmod(0o600)
-    idle_agent.options["--token-file"] = str(path)
-    return idle_agent
-
-
 async def probe(agent: Agent, seconds: int) -> list[float]:
     """Request `/health` from another process; return the sorted milliseconds."""
     output = await getProcessOutput(
@@ -70,13 +60,14 @@ async def probe(agent: Agent, seconds: int) -> list[float]:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 async def test_d9_a_client_with_the_token_gets_in(
-    locked: Agent, go_loadtest: Callable[..., Path], attack: str
+    idle_agent: Agent, go_loadtest: Callable[..., Path], attack: str
 ) -> None:
     """During an attack by 256 and more connections jobs are cancelled and `/health` responds.
 
     Memory does not grow.
     """
-    agent = locked
+    agent = idle_agent
+    agent.require_token()
     await agent.start()
     binary = await agent.upload(go_loadtest("torrent", rate=10))
     await probe(agent, 1)

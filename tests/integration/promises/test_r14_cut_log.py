@@ -94,13 +94,13 @@ async def test_r14_a_log_that_others_change(
     """The remaining results are delivered, the others counted, and no invalid data is sent."""
     collector.answer = lambda name: 503
     job_id = await agent.queue("cut", script(PROGRAM), duration=60, users=1)
-    await agent.reached(job_id, "running")
-    while (await agent.job(job_id))["results"]["pending"] < 300:
-        pass
+    await agent.reached(job_id, "running", pending=300)
     log = agent.run_log(job_id, "cut")
     printed = log.read_bytes()
     change(log)
     collector.answer = lambda name: 200
+    # Before more is printed, the agent has seen the change.
+    await agent.reached(job_id, "running", pending=0)
     await agent.request("DELETE", f"/jobs/{job_id}")
     results = (await agent.settled(job_id))["results"]
     print(f"R14: {change.__name__}: {results}")

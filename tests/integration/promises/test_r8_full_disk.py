@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from peers.agent import Agent
 from peers.notes import Notes
 from peers.oracle import Comparison
-from twisted.internet import reactor, task
 
 SIZE = 2 * 2**20
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a file system of 2 MiB."""
-    path = tmp_path / "small"
-    path.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("R8: to mount a small file system needs root")
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(path)]
-    mounted = subprocess.run(mount, check=False, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"R8: no small file system can be mounted: {mounted.stderr.strip()}")
-    yield path
-    subprocess.run(["umount", "--lazy", str(path)], check=True)
-
-
-@pytest.fixture
-def cramped(small_disk: Path, idle_agent: Agent) -> Agent:
+def cramped(tmpfs: Callable[[str], Path], idle_agent: Agent) -> Agent:
     """Return an agent, not started, with all files on the small disk."""
-    idle_agent.state, idle_agent.logs = small_disk / "state", small_disk / "logs"
-    idle_agent.options |= {"--state": str(idle_agent.state), "--logs": str(idle_agent.logs)}
+    disk = tmpfs(f"size={SIZE}")
+    idle_agent.options |= {"--state": str(disk / "state"), "--logs": str(disk / "logs")}
     return idle_agent
 
 
@@ -48,16 +31,6 @@ def fill(path: Path) -> None:
                 file.write(bytes(4096))
             except OSError:
                 return
-
-
-async def until_status(agent: Agent, code: int, status: str) -> None:
-    """Wait for a response of ``/health``."""
-    for _ in range(100):
-        health = await agent.request("GET", "/health")
-        if (health.status, health.json["status"]) == (code, status):
-            return
-        await task.deferLater(reactor, 0.1)
-    raise AssertionError((await agent.request("GET", "/health")).text)
 
 
 async def test_r8_filled_by_a_run(
@@ -80,7 +53,7 @@ async def test_r8_filled_by_a_run(
     assert comparison.lost == comparison.never_printed == comparison.repeated == []
 
     fill(cramped.logs / "filler")
-    await until_status(cramped, 503, "disk-full")
+    await cramped.health("disk-full")
     files = {"file": ("x", "application/octet-stream", script.open("rb"))}
     upload = await cramped.request("POST", "/upload", files=files)
     wanted = json.dumps({"name": "late", "duration": 0, "binary": binary}).encode()
@@ -90,7 +63,7 @@ async def test_r8_filled_by_a_run(
     subprocess.run(
         ["mount", "-o", f"remount,size={4 * SIZE}", str(cramped.logs.parent)], check=True
     )
-    await until_status(cramped, 200, "ready")
+    await cramped.health()
     later = await cramped.settled(
         await cramped.queue("later", numbered.script(count=100), duration=0)
     )
@@ -132,7 +105,7 @@ async def test_r8_filled_while_queueing(cramped: Agent, numbered: Notes) -> None
     assert set(statuses) <= {201, 507}, statuses
     assert 507 in statuses
     (cramped.state / "filler").unlink()
-    await until_status(cramped, 200, "ready")
+    await cramped.health()
     for job_id in cramped.jobs:
         await cramped.settled(job_id)
     assert await cramped.stop() == 0
