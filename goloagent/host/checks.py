@@ -67,7 +67,7 @@ def check_rpc_port(host: str, port: int, is_running: bool = False) -> HostFault 
         sentence = f"--rpc {host}: the name cannot be resolved: {error.strerror}."
         return HostFault(status_of(error) or RPC_ADDRESS, sentence)
     ends = [peer_check.endpoint(str(address[0]), port) for *_, address in found]
-    if not any(map(peer_check.listens, ends)):
+    if not any(map(peer_check.has_listener, ends)):
         return None
     sentence = f"Another program listens on the RPC address {host}:{port}; stop it."
     return HostFault(RPC_PORT_BUSY, sentence)

@@ -1,7 +1,7 @@
-"""A cgroup (version 2) for each load test: what it starts stays in it, whatever becomes of it.
+"""Cgroups of version 2 (cgroups(7)): how they are found, limited, killed and removed.
 
-Finds, ends and removes cgroups; one is made by making a directory below the agent's own, which
-must have been delegated to it (systemd: ``Delegate=yes``).
+A process cannot leave its cgroup, which is why each load test gets one if the agent's own is
+delegated to it (systemd: ``Delegate=yes``, as in the unit that is shipped).
 """
 
 from __future__ import annotations
@@ -14,67 +14,63 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-END_SECONDS = 2.0
-_AGAIN_MILLISECONDS = 100
+REMOVE_SECONDS = 2.0
+_RETRY_MILLISECONDS = 100
 
 
 def find_cgroup(memberships: str, mounts: str) -> Path | None:
-    """Return the directory of the cgroup that a process is in, or None.
+    """Return the directory of the cgroup of a process in version 2, or None.
 
     Args:
         memberships: its /proc/<pid>/cgroup (cgroups(7)).
         mounts: its /proc/<pid>/mountinfo (proc(5)).
     """
-    for membership in _lines(memberships):
-        hierarchy, _, cgroup = membership.split(":", 2)
-        if hierarchy != "0" or ".." in Path(cgroup).parts:  # version 1; above what is to be seen
-            continue
-        for mount in _lines(mounts):
-            of_mount, _, of_system = mount.partition(" - ")
-            root, point = of_mount.split(" ")[3:5]
-            if of_system.split(" ")[0] == "cgroup2" and Path(cgroup).is_relative_to(root):
-                return Path(point) / Path(cgroup).relative_to(root)
-    return None
+    found = _directories(memberships, mounts)
+    return next((directory for is_v2, directory, _ in found if is_v2), None)
 
 
 def current_cgroup() -> Path | None:
-    """Return the directory of the cgroup that this process is in, or None."""
-    proc = Path("/proc/self")
+    """Return the directory of the cgroup of this process, or None."""
     try:
-        return find_cgroup(_text(proc / "cgroup"), _text(proc / "mountinfo"))
+        return find_cgroup(*_read_proc(Path("/proc/self")))
     except OSError:
         return None  # a kernel without cgroups
 
 
-def with_pids(proc: Path) -> Iterator[Path]:
-    """Give the cgroups of the process at `proc` that may limit its tasks, the innermost first.
+def limiting_cgroups(proc: Path) -> Iterator[Path]:
+    """Yield the cgroups that may limit the tasks of the process at `proc`, the innermost first.
 
-    In either version: a system of version 2 may have the controller of version 1.
+    They are of either version: a system with version 2 may have the controller in version 1.
     """
     try:
-        memberships = _lines(_text(proc / "cgroup"))
-        mounts = _lines(_text(proc / "mountinfo"))
+        files = _read_proc(proc)
     except OSError:
         return  # a kernel without cgroups
-    for membership in memberships:
-        hierarchy, controllers, cgroup = membership.split(":", 2)
-        if hierarchy != "0" and "pids" not in controllers.split(","):
+    for _, directory, point in _directories(*files):
+        yield from (path for path in (directory, *directory.parents) if path.is_relative_to(point))
+
+
+def _directories(memberships: str, mounts: str) -> Iterator[tuple[bool, Path, Path]]:
+    """Yield each cgroup of version 2 or with the controller of tasks, and where it is mounted."""
+    for membership in _lines(memberships):
+        hierarchy, controllers, name = membership.split(":", 2)
+        is_v2, cgroup = hierarchy == "0", Path(name)
+        has_pids = "pids" in controllers.split(",")
+        if not (is_v2 or has_pids) or ".." in cgroup.parts:  # outside of the cgroup namespace
             continue
-        for mount in mounts:
+        for mount in _lines(mounts):
             of_mount, _, of_system = mount.partition(" - ")
             root, point = of_mount.split(" ")[3:5]
             system, _, options = of_system.split(" ", 2)
-            version_2 = hierarchy == "0" and system == "cgroup2"
-            version_1 = hierarchy != "0" and system == "cgroup" and "pids" in options.split(",")
-            if (version_1 or version_2) and Path(cgroup).is_relative_to(root):
-                inner = Path(point) / Path(cgroup).relative_to(root)
-                yield from (path for path in (inner, *inner.parents) if path.is_relative_to(point))
+            is_v1 = system == "cgroup" and "pids" in options.split(",")
+            if (system == "cgroup2" if is_v2 else is_v1) and cgroup.is_relative_to(root):
+                yield is_v2, Path(point) / cgroup.relative_to(root), Path(point)
 
 
 def limit_tasks(directory: Path, count: int) -> None:
-    """Let no more than so many tasks be in a cgroup, where its parent has the controller.
+    """Limit the number of tasks in a cgroup, if its parent has the controller.
 
-    A controller of tasks may be given on also by a cgroup that has processes (cgroups(7)).
+    The parent may delegate this controller although it has processes itself.
     """
     with suppress(OSError):
         _write(directory.parent / "cgroup.subtree_control", b"+pids")
@@ -82,13 +78,13 @@ def limit_tasks(directory: Path, count: int) -> None:
         _write(directory / "pids.max", b"%d" % count)
 
 
-def processes(directory: Path) -> Path:
-    """Return the file of a cgroup that takes its processes, and lists them."""
+def procs_file(directory: Path) -> Path:
+    """Return the file of a cgroup that lists its processes; one joins by writing to it."""
     return directory / "cgroup.procs"
 
 
 def kill(directory: Path) -> None:
-    """Kill everything in a cgroup and the cgroups in it; what cannot be killed is left."""
+    """Kill the processes in a cgroup and its descendants, as far as that is permitted."""
     try:
         _write(directory / "cgroup.kill", b"1")  # Linux 5.14
     except OSError:
@@ -96,51 +92,52 @@ def kill(directory: Path) -> None:
             _kill_each(cgroup)
 
 
-def remove(directory: Path, seconds: float = END_SECONDS) -> None:
-    """Kill what is left in a cgroup and remove it; one that is gone is removed.
+def remove(directory: Path, seconds: float = REMOVE_SECONDS) -> None:
+    """Kill the processes in a cgroup and remove it; idempotent.
 
-    Takes its time: call it off the reactor thread.
+    Blocks for up to `seconds`.
 
     Raises:
-        OSError: it cannot be, also because of processes that are left after so long.
+        OSError: it cannot be removed, also because processes are left after `seconds`.
     """
     deadline = time.monotonic() + seconds
     with suppress(FileNotFoundError), (directory / "cgroup.events").open() as events:
         changes = select.poll()
         changes.register(events, select.POLLPRI)  # cgroups(7): when the file has changed
         while "populated 1" in events.read() and time.monotonic() < deadline:
-            kill(directory)  # and again: without cgroup.kill what came by a fork meanwhile is left
-            changes.poll(_AGAIN_MILLISECONDS)
+            kill(directory)  # repeated, because without cgroup.kill a fork may escape
+            changes.poll(_RETRY_MILLISECONDS)
             events.seek(0)
     for cgroup in _tree(directory):
         cgroup.rmdir()
 
 
-def _text(path: Path) -> str:
-    """Read a file of /proc, in which names may have any byte."""
-    return os.fsdecode(path.read_bytes())
+def _read_proc(proc: Path) -> tuple[str, str]:
+    """Read the cgroups and mounts of a process, whose names may have any byte."""
+    cgroups, mounts = ((proc / name).read_bytes() for name in ("cgroup", "mountinfo"))
+    return os.fsdecode(cgroups), os.fsdecode(mounts)
 
 
 def _lines(text: str) -> list[str]:
-    # Of all that Python takes for the end of a line, the kernel escapes this alone in a name.
+    # Not `splitlines`: the kernel escapes no other line separator in a name.
     return [line for line in text.split("\n") if line]
 
 
 def _tree(directory: Path) -> Iterator[Path]:
-    """Give a cgroup and those in it, the innermost first."""
+    """Yield a cgroup and its descendants, the innermost first."""
     return (Path(path) for path, _, _ in os.walk(directory, topdown=False))
 
 
 def _kill_each(directory: Path) -> None:
     with suppress(OSError):
-        for line in processes(directory).read_text().split():
-            if line != "0":  # one that this PID namespace does not show; to kill 0 is to kill us
+        for line in procs_file(directory).read_text().split():
+            if line != "0":  # a process of another PID namespace; kill(0) would kill the agent
                 with suppress(OSError):
                     os.kill(int(line), signal.SIGKILL)
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write to a file that is there: in a cgroup none can be made."""
+    """Write to an existing file: in a cgroup none can be created."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(descriptor, data)

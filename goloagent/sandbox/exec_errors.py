@@ -1,7 +1,7 @@
-"""Why a program cannot be executed, where the system's error alone does not say it.
+"""Why a program cannot be executed, if the errno alone is misleading.
 
-The kernel reports a missing interpreter or loader as if the program itself were missing. Imports
-nothing of the agent.
+The kernel reports a missing interpreter or loader as if the program itself were missing. The
+launcher imports this module: it needs the standard library only.
 """
 
 import errno
@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 
 _HEAD_BYTES = 4096
-_LINE_BYTES = 256  # execve(2): more of the first line is not read
+_LINE_BYTES = 256  # execve(2): the kernel reads no more of the first line
 _MAX_INTERPRETERS = 5  # one more is ELOOP
 _PT_INTERP = 3  # elf(5), from here on
 _MACHINES = {
@@ -32,14 +32,14 @@ _HOSTS = {
 
 
 def explain(program: str, number: int | None) -> str | None:
-    """Return what keeps a program from being executed, beyond its error, or None: nothing more."""
+    """Return why a program cannot be executed, or None if its errno `number` says it all."""
     path, head = program, _head(program)
     for _ in range(_MAX_INTERPRETERS):
         if head is None:
             return None
-        if (wanted := _wanted(head)) is None:
+        if (needed := _interpreter(head)) is None:
             break
-        kind, path = wanted
+        kind, path = needed
         reason = _unreachable(path)
         if reason is not None:
             return f"its {kind} {reason}"
@@ -56,11 +56,11 @@ def _head(path: str) -> bytes | None:
         with open(path, "rb") as file:  # noqa: PTH123
             return file.read(_HEAD_BYTES)
     except OSError:
-        return None  # it may be executed and not read
+        return None  # executable but not readable
 
 
-def _wanted(head: bytes) -> tuple[str, str] | None:
-    """Return what a program needs to be executed: an interpreter or a loader, and its path."""
+def _interpreter(head: bytes) -> tuple[str, str] | None:
+    """Return ``interpreter`` or ``loader``, and its path, if a program needs one."""
     if head.startswith(b"#!"):
         line = head[2:_LINE_BYTES].partition(b"\n")[0].strip(b" \t")
         interpreter = line.replace(b"\t", b" ").partition(b" ")[0]
@@ -72,7 +72,7 @@ def _wanted(head: bytes) -> tuple[str, str] | None:
 
 
 def _segments(head: bytes) -> Iterator[tuple[int, int, int]]:
-    """Give the type, offset and size of an ELF file's segments, as far as its head has them."""
+    """Yield the type, offset and size of the segments of an ELF file that its head contains."""
     if head[:4] != b"\x7fELF" or len(head) < 64:
         return
     order = ">" if head[5] == 2 else "<"
@@ -91,13 +91,15 @@ def _segments(head: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _unreachable(path: str) -> str | None:
-    """Return why a file cannot be executed, or None: it can, as far as that shows."""
+    """Return why a file cannot be executed, or None if no reason is found."""
     if path.endswith("\r"):
-        return f"{path!r} does not exist: the script has Windows line ends (CRLF), it needs LF"
+        hint = "the script has Windows line ends (CRLF); save it with LF"
+        return f"{path[:-1]}\\r does not exist: {hint}"
     try:
         os.stat(path)  # noqa: PTH116
     except PermissionError:
-        return f"{path} cannot be reached: {_closed(os.path.realpath(path))} may not be entered"
+        directory = _closed_directory(os.path.realpath(path))
+        return f"{path} cannot be reached: {directory} may not be entered"
     except OSError as error:
         hint = "; it may be made for another C library" if "/ld-" in path else ""
         return f"{path}: {error.strerror}{hint}"
@@ -108,8 +110,8 @@ def _unreachable(path: str) -> str | None:
     return None
 
 
-def _closed(path: str) -> str:
-    """Return the first directory on the way to a path that may not be entered."""
+def _closed_directory(path: str) -> str:
+    """Return the topmost directory of a path that may not be entered."""
     directory = "/"
     for name in path.split("/")[:-1]:
         directory = os.path.join(directory, name)  # noqa: PTH118

@@ -1,8 +1,8 @@
-"""Landlock: by it a process, and all that it starts, gives up what it has not granted to itself.
+"""Landlock (landlock(7)): a process denies itself, and all that it starts, access to files.
 
-The kernel's own calls (landlock(7)), as the C library has none. Uses as much as the kernel has:
-each of its versions, or ABIs, can keep back more. Knows paths and rights; does not know whose.
-Imports nothing of the agent.
+The C library has no functions for it, so these are the system calls. Each version of the kernel's
+Landlock (ABI) restricts more; all that it has is used. The launcher imports this module: it needs
+the standard library only.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ _TRUNCATE = 1 << 14
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 READ = _READ_FILE | _READ_DIR
 ALL = (1 << 15) - 1
-# By ABI; orders to devices (ABI 5) stay as they are, since no device is the agent's.
+# By ABI; device ioctls (ABI 5) are not restricted, because the agent has no devices.
 _RIGHTS = {1: _REFER - 1, 2: _TRUNCATE - 1, 3: ALL}
 _SIGNALS_AND_ABSTRACT_SOCKETS = 0b11
 
@@ -35,26 +35,26 @@ def _call(number: int, *arguments: object) -> int:
 
 
 def abi() -> int:
-    """Return the kernel's version of Landlock.
+    """Return the version of the kernel's Landlock.
 
     Raises:
-        OSError: it has none, or does not allow it.
+        OSError: the kernel has no Landlock, or does not allow it.
     """
     return _call(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))
 
 
 def rights(version: int) -> int:
-    """Return which rights a version of Landlock can keep back."""
+    """Return the bits of the file rights that a version can restrict."""
     return max(mask for since, mask in _RIGHTS.items() if since <= version)
 
 
 def scopes(version: int) -> int:
-    """Return out of which reach a version of Landlock can keep what is outside."""
+    """Return the bits of the scopes (signals, abstract sockets) that a version can restrict."""
     return _SIGNALS_AND_ABSTRACT_SOCKETS if version >= 6 else 0
 
 
 class Ruleset:
-    """What a process will still be allowed: nothing with files, until it is granted.
+    """The access that a process will have: none to files, until it is granted.
 
     Raises:
         OSError: the kernel has no Landlock, or does not allow it.
@@ -63,7 +63,7 @@ class Ruleset:
     def __init__(self) -> None:
         version = abi()
         self._handled = rights(version)
-        # An older kernel takes what it does not know as long as it is 0.
+        # An older kernel accepts members that it does not know if they are 0.
         attributes = struct.pack("=QQQ", self._handled, 0, scopes(version))
         self._descriptor = _call(
             CREATE_RULESET,
@@ -73,10 +73,10 @@ class Ruleset:
         )
 
     def grant(self, path: str, rights: int = ALL) -> None:
-        """Grant rights to a file, or to a directory and all below it; not to where a link leads.
+        """Grant rights to a file, or to a directory and all below it, without following links.
 
         Raises:
-            OSError: it is not there, or may not be looked at.
+            OSError: it does not exist, or may not be opened.
         """
         descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
@@ -94,10 +94,10 @@ class Ruleset:
             os.close(descriptor)
 
     def enforce(self) -> None:
-        """Give up the rest, for good; needs ``no_new_privs``, or to be root.
+        """Deny everything else, irrevocably; needs ``no_new_privs``, or root.
 
         Raises:
-            OSError: it is not allowed.
+            OSError: the system does not allow it.
         """
         _call(_RESTRICT_SELF, ctypes.c_int(self._descriptor), ctypes.c_uint32(0))
         os.close(self._descriptor)

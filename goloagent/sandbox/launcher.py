@@ -1,15 +1,13 @@
-"""The small program that becomes the load test.
+"""The program that becomes the load test: it confines its own process, then executes the program.
 
-Run by the agent as ``python -I -S launcher.py PLAN``, it makes the process what a load test should
-be (a session of its own, ending with the agent, another user, limits, default signals, kept from
-what is closed to it) and then executes it. It writes `EXECUTING` to descriptor 3 just before, which
-closes by itself when the load test has taken over. What goes wrong is one JSON object there.
-Imports nothing of the agent but its three neighbours.
+The agent runs it as ``python -I -S launcher.py PLAN``. It creates a session, dies with the agent,
+changes the user, sets limits, default signals and Landlock, and calls exec. Just before, it writes
+`EXECUTING` to descriptor 3, which exec closes. An error is one JSON object there instead.
 
-PLAN is a JSON object: ``agent`` (the agent's process id), ``join`` (the file by which it joins a
-cgroup, or null), ``program``, ``directory``, ``user`` (a name or null), ``max_file_bytes``,
-``max_tasks`` (or null), and ``closed``: null, or an object with the paths that Landlock has it not
-reach (``paths``), and those that it may read (``readable``).
+PLAN is a JSON object: ``agent`` (the process ID of its parent), ``join`` (the file by which it
+joins a cgroup, or null), ``program``, ``directory``, ``user`` (a name or null), ``max_file_bytes``,
+``max_tasks`` (or null), and ``protected``: null, or an object with the paths that Landlock denies
+(``paths``), and those of which it allows reading (``readable``).
 """
 
 import ctypes
@@ -22,7 +20,7 @@ import sys
 from contextlib import suppress
 
 if __name__ == "__main__":
-    # Run by its path, and isolated, Python does not find the package.
+    # With -I and by its path, Python does not find the package.
     sys.path.append(os.path.abspath(f"{__file__}/../../.."))  # noqa: PTH100
 
 from goloagent.sandbox import exec_errors, landlock, path_rules
@@ -30,7 +28,7 @@ from goloagent.sandbox import exec_errors, landlock, path_rules
 STATUS_FD = 3
 EXECUTING = b"executing\n"
 FAILED = 127
-# Above what the agent has: when memory runs out the kernel ends the load test, and not the agent.
+# Above the agent's: when memory runs out, the kernel kills the load test, not the agent.
 _OOM_SCORE_ADJ = 500
 _MAX_OOM_SCORE_ADJ = 1000
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -44,17 +42,17 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _join(processes: str) -> None:
-    # Not by open(), which would make the file where there is none.
+    # Not by open(), which would create a missing file.
     descriptor = os.open(processes, os.O_WRONLY | os.O_CLOEXEC)
     os.write(descriptor, b"0")
     os.close(descriptor)
 
 
 def _rules(paths: list[str], readable: list[str], directory: str) -> landlock.Ruleset:
-    """Grant everything but `paths`, of which some are `readable`, and all in the own directory."""
+    """Allow everything except `paths`, but reading `readable` and all of `directory`."""
     ruleset = landlock.Ruleset()
     for path in path_rules.allowed_paths([*paths, *readable]):
-        with suppress(OSError):  # what cannot be granted is closed, too
+        with suppress(OSError):  # denied if it cannot be granted
             ruleset.grant(path)
     for path in readable:
         with suppress(OSError):
@@ -68,15 +66,15 @@ def _become(user: str) -> None:
 
     entry = pwd.getpwnam(user)
     for output in (1, 2):
-        if stat.S_ISFIFO(os.fstat(output).st_mode):  # its owner alone may open /dev/stderr
+        if stat.S_ISFIFO(os.fstat(output).st_mode):  # only its owner may open /dev/stderr
             os.fchown(output, entry.pw_uid, entry.pw_gid)
     os.setgroups([])
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
 
 
-def _end_with(agent: int) -> None:
-    """Ask to be killed when the agent ends; it may have ended before the asking."""
+def _die_with_parent(agent: int) -> None:
+    """Have the kernel kill this process when its parent ends; the agent may have ended before."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != agent:
         os._exit(FAILED)
@@ -85,18 +83,18 @@ def _end_with(agent: int) -> None:
 def _limit(max_file_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    if hard == resource.RLIM_INFINITY or hard > max_file_bytes:  # else it is limited already
+    if hard == resource.RLIM_INFINITY or hard > max_file_bytes:
         resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
-    # A load generator needs sockets: as many as the agent was given.
+    # A load generator needs sockets: as many as the agent may have.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _limit_tasks(count: int) -> None:
-    """Leave the agent some of the tasks that there are, if the user's own can be limited so.
+    """Limit the tasks of the user, so that some are left for the agent.
 
-    The kernel counts all tasks of a user, also those that this machine does not show to us: with so
-    many elsewhere that none could be started here, there is no limit.
+    The kernel counts all tasks of a user, also in other containers. If they alone exceed the limit,
+    it is removed again.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
     if os.geteuid() == 0 or (hard != resource.RLIM_INFINITY and hard <= count):
@@ -113,8 +111,8 @@ def _limit_tasks(count: int) -> None:
     resource.setrlimit(resource.RLIMIT_NPROC, (count, count))
 
 
-def _end_first() -> None:
-    """Have the kernel end this process before the agent when memory runs out; it may refuse to."""
+def _raise_oom_score() -> None:
+    """Have the kernel kill this process before the agent when memory runs out, if permitted."""
     with suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+") as file:  # noqa: PTH123
         score = max(0, int(file.read())) + _OOM_SCORE_ADJ
         file.seek(0)
@@ -122,40 +120,40 @@ def _end_first() -> None:
 
 
 def _default_scheduling() -> None:
-    """Undo that the agent gives way to others, where that may be undone: it is for the load."""
+    """Undo the agent's SCHED_BATCH, if permitted."""
     with suppress(OSError, AttributeError):
         if os.sched_getscheduler(0) == os.SCHED_BATCH:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _default_signals() -> None:
-    """Undo what Python and the agent ignore or block: both survive an exec."""
+    """Reset the signals that Python and the agent ignore or block, because exec does not."""
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 def main(plan_text: str) -> None:
-    """Become the load test; returns only by ending the process with `FAILED`."""
+    """Become the load test, or report the error and exit with `FAILED`."""
     plan = json.loads(plan_text)
     step = "prepare"
     try:
         os.set_inheritable(STATUS_FD, False)
         if plan["join"] is not None:
             step = "join a cgroup"
-            _join(plan["join"])  # while still allowed to
+            _join(plan["join"])  # before the change of user
         os.setsid()
-        _end_first()  # while the file is ours
+        _raise_oom_score()  # before the change of user
         ruleset = None
-        if plan["closed"] is not None:
-            step = "keep from what is closed"
-            # With the agent's rights: it may list more than the user to become.
-            ruleset = _rules(**plan["closed"], directory=plan["directory"])
+        if plan["protected"] is not None:
+            step = "protect the agent's files"
+            # Before the change of user, who may not list every directory.
+            ruleset = _rules(**plan["protected"], directory=plan["directory"])
         if plan["user"] is not None:
             step = f"become user {plan['user']}"
             _become(plan["user"])
         step = "prepare"
-        _end_with(plan["agent"])  # after the change of user, which would clear it
+        _die_with_parent(plan["agent"])  # after the change of user, which clears it
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
         _limit(plan["max_file_bytes"])
         if plan["max_tasks"] is not None:
@@ -166,12 +164,12 @@ def main(plan_text: str) -> None:
         os.chdir(plan["directory"])
         _default_signals()
         if ruleset is not None:
-            step = "keep from what is closed"
+            step = "protect the agent's files"
             ruleset.enforce()
         step = "exec"
         os.write(STATUS_FD, EXECUTING)
         os.execv(plan["program"], [plan["program"]])
-    except Exception as error:  # whatever it is: silence would mean that the load test runs
+    except Exception as error:  # any: without a report the launch would count as a success
         number = error.errno if isinstance(error, OSError) else None
         reason = os.strerror(number) if number is not None else str(error)
         if step == "exec" and (cause := exec_errors.explain(plan["program"], number)) is not None:

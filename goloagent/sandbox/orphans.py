@@ -1,10 +1,8 @@
-"""Processes that outlived their job, known by a mark in their environment, and their end.
+"""Processes that outlive their job: how they are found, and killed.
 
-Every load test is started with the variable `VARIABLE`, and all that it starts inherits it: over a
-double fork, in a session of its own, as a child of init. A process that was given another
-environment is found as an orphan: the agent is the subreaper of its descendants, so it becomes the
-agent's child. A process is held by a pidfd while it is looked at and killed, so that a
-number that has gone to somebody else is never hit.
+The environment of every load test has the variable `VARIABLE`, its tag, and all that it starts
+inherits it, also after a double fork or in another session. A process that replaced its environment
+is found as an orphan: if the agent is a subreaper, it becomes the agent's child.
 """
 
 from __future__ import annotations
@@ -18,31 +16,40 @@ from collections.abc import Container, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from goloagent.sandbox import proc_stat
+
 VARIABLE = "GOLO_JOB"
-END_SECONDS = 2.0
-_PROC = Path("/proc")
+KILL_SECONDS = 2.0
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def env_tag(state: Path, job_id: str = "") -> str:
-    """Return what marks the processes of a job; without one, what all marks of `state` begin with.
+def env_tag(state_dir: Path, job_id: str = "") -> str:
+    """Return the tag of a job; without an ID, the common prefix of all tags of `state_dir`.
 
-    The state directory is meant, not its name, which another agent may use in another root.
+    The directory is identified by its inode, because another root may have one of the same name.
     """
-    status = state.stat()
+    status = state_dir.stat()
     return f"{status.st_dev:x}-{status.st_ino:x}/{job_id}"
 
 
-def has_tag(environ: bytes, mark: str) -> bool:
-    """Tell whether an environment, as /proc has it, bears a mark that begins with `mark`."""
-    wanted = f"{VARIABLE}={mark}".encode()
+def has_tag(environ: bytes, tag: str) -> bool:
+    """Return whether an environment, as /proc shows it, has a tag that starts with `tag`."""
+    wanted = f"{VARIABLE}={tag}".encode()
     return any(variable.startswith(wanted) for variable in environ.split(b"\0"))
 
 
+def is_tagged(entry: Path, tag: str) -> bool:
+    """Return whether the process of a directory of /proc has the tag, as far as it is readable."""
+    try:
+        return has_tag((entry / "environ").read_bytes(), tag)
+    except OSError:
+        return False  # it has ended, or is another user's
+
+
 def adopt_orphans() -> None:
-    """Have descendants of this process whose parents end become its children, not those of init.
+    """Make this process the subreaper: its orphaned descendants become its own children.
 
     Raises:
         OSError: the system does not allow it.
@@ -52,7 +59,7 @@ def adopt_orphans() -> None:
 
 
 def has_children() -> bool:
-    """Tell whether this process has any child."""
+    """Return whether this process has any child."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -61,96 +68,80 @@ def has_children() -> bool:
 
 
 def kill_tagged(
-    mark: str, seconds: float = END_SECONDS, own_children: Container[int] | None = None
+    tag: str, seconds: float = KILL_SECONDS, own_children: Container[int] | None = None
 ) -> tuple[int, int]:
-    """Kill the processes that bear `mark`, and those they start meanwhile, until there is none.
+    """Kill the processes with `tag`, and those that they start meanwhile, until none is left.
 
-    With `own_children`, those that this process has started itself, its other children are orphans
-    that it has adopted, and are killed as well.
+    If `own_children` is given, the processes that this one has started itself, all its other
+    children are adopted orphans and are killed too.
 
-    Returns how many were killed and how many are left, which is none unless the time was too short.
+    Returns the number killed, and the number left if the time was too short.
     """
     deadline = time.monotonic() + seconds
     killed: set[int] = set()
     while True:
         with ExitStack() as closing:
-            held = dict(_held(mark, closing, own_children))
-            if not held or time.monotonic() > deadline:
-                return len(killed), len(held)
-            for pid, process in held.items():
-                _kill(process)
+            found = dict(_find(tag, closing, own_children))
+            if not found or time.monotonic() > deadline:
+                return len(killed), len(found)
+            for pid, pidfd in found.items():
+                # A process that may not be signalled counts as left.
+                with suppress(ProcessLookupError, PermissionError):
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 killed.add(pid)
-            _wait(list(held.values()), deadline)
+            _wait(list(found.values()), deadline)
 
 
-def signal_group(group: int, mark: str, number: int) -> None:
-    """Signal the processes of a group that bear `mark`: the group may be another's by now."""
+def signal_group(group: int, tag: str, number: int) -> None:
+    """Signal the processes of a group that have `tag`, because its number may be reused."""
     with ExitStack() as closing:
-        for pid, process in _held(mark, closing):
+        for pid, pidfd in _find(tag, closing):
             with suppress(ProcessLookupError, PermissionError):
                 if os.getpgid(pid) == group:
-                    signal.pidfd_send_signal(process, number)
+                    signal.pidfd_send_signal(pidfd, number)
 
 
-def _held(
-    mark: str, closing: ExitStack, own_children: Container[int] | None = None
+def _find(
+    tag: str, closing: ExitStack, own_children: Container[int] | None = None
 ) -> Iterator[tuple[int, int]]:
-    """Find processes that bear `mark`, and orphans: each with a pidfd that `closing` closes."""
+    """Yield tagged processes, and adopted orphans, each with a pidfd that `closing` closes."""
 
-    def is_meant(entry: Path) -> bool:
-        return _bears(entry, mark) or (
+    def matches(entry: Path) -> bool:
+        return is_tagged(entry, tag) or (
             own_children is not None
             and int(entry.name) not in own_children
-            and _is_live_child(entry)
+            and _is_running_child(entry)
         )
 
-    for entry in _PROC.iterdir():
-        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
-            continue
-        if not is_meant(entry):
+    for entry in proc_stat.entries():
+        pid = int(entry.name)
+        if pid == os.getpid() or not matches(entry):
             continue
         try:
-            process = os.pidfd_open(int(entry.name))
+            pidfd = os.pidfd_open(pid)
         except ProcessLookupError:
             continue
-        closing.callback(os.close, process)
-        # What is held now may be another process than the one that was read.
-        if is_meant(entry):
-            yield int(entry.name), process
+        closing.callback(os.close, pidfd)
+        # Checked again: before the pidfd was opened, the number may have been reused.
+        if matches(entry):
+            yield pid, pidfd
 
 
-def _bears(entry: Path, mark: str) -> bool:
-    try:
-        return has_tag((entry / "environ").read_bytes(), mark)
-    except OSError:
-        return False  # it has ended, or belongs to somebody whom we may not look at or signal
+def _is_running_child(entry: Path) -> bool:
+    process = proc_stat.read(entry)
+    return process is not None and process.parent == os.getpid() and not process.has_ended
 
 
-def _is_live_child(entry: Path) -> bool:
-    try:
-        # The name, in brackets, may have any character.
-        state, parent, *_ = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
-    except (OSError, ValueError):
-        return False
-    return int(parent) == os.getpid() and state not in "ZX"
-
-
-def _kill(process: int) -> None:
-    # What may not be signalled counts as left.
-    with suppress(ProcessLookupError, PermissionError):
-        signal.pidfd_send_signal(process, signal.SIGKILL)
-
-
-def _wait(processes: list[int], deadline: float) -> None:
-    """Wait until every process has ended, or the time is over."""
+def _wait(pidfds: list[int], deadline: float) -> None:
+    """Wait until every process has ended, or until the deadline."""
     poll = select.poll()
-    for process in processes:
-        poll.register(process, select.POLLIN)
-    waiting = len(processes)
-    while waiting:
+    for pidfd in pidfds:
+        poll.register(pidfd, select.POLLIN)
+    running = len(pidfds)
+    while running:
         ended = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
         if not ended:
             return
-        for process, _ in ended:
-            poll.unregister(process)
-        waiting -= len(ended)
+        for pidfd, _ in ended:
+            poll.unregister(pidfd)
+        running -= len(ended)

@@ -1,9 +1,8 @@
-"""Whose the far end of a connection is: the load test's own, or another's.
+"""Which process holds the remote end of a connection, by the kernel's tables of TCP sockets.
 
-Whoever takes the RPC port before the load test does would be driven in its place, and a load test
-that takes the collector's port would be sent the results of others. So the socket is looked up in
-the kernel's tables: it must be held by a process of the load test for RPC, and must not be for the
-collector. Only sockets of this host can be looked up; one elsewhere is nobody's that we know.
+For RPC it must be a process of the load test, because the agent would drive any program that took
+the port first. For the collector it must not be one, because a load test that took that port would
+receive the results of others. The tables list the sockets of this host's network namespace only.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from typing import Literal
 import attrs
 
 from goloagent.sandbox import process_tree
+from goloagent.sandbox.proc_stat import PROC
 
-PROC = Path("/proc")
-# A table is read in pieces, and processes fork meanwhile: nobody is a stranger at first sight.
-LOOKS = 3
-PAUSE_SECONDS = 0.02
+# The kernel writes a table in pieces while processes fork, so one reading may be wrong.
+ATTEMPTS = 3
+RETRY_SECONDS = 0.02
 
 _LISTEN = "0A"  # linux/tcp_states.h
 
@@ -34,31 +33,31 @@ Endpoint = tuple[IpAddress, int]
 
 @attrs.frozen
 class Socket:
-    """A TCP socket; `inode` is 0 while no process holds it, such as before its accept(2)."""
+    """A TCP socket; `inode` is 0 if no process holds it, such as before its accept(2)."""
 
     local: Endpoint
     remote: Endpoint
-    listens: bool
+    is_listening: bool
     uid: int
     inode: int
 
 
 @attrs.frozen
 class Owner:
-    """Who may hold the far end: the family of `leader` and `mark`, which runs as `uid`."""
+    """A load test: the processes of `leader` and `tag`, which run as `uid`."""
 
     leader: int
-    mark: str
+    tag: str
     uid: int
 
 
 def endpoint(host: str, port: int) -> Endpoint:
-    """Return one end of a connection; an IPv4 address in IPv6 is that IPv4 address."""
-    return _plain(ip_address(host.partition("%")[0])), port
+    """Return an end of a connection; an IPv4-mapped IPv6 address becomes IPv4."""
+    return _unmap(ip_address(host.partition("%")[0])), port
 
 
 def sockets(table: str, byteorder: Literal["little", "big"] = sys.byteorder) -> Iterator[Socket]:
-    """Read a /proc/net/tcp or tcp6 (proc(5)), as a machine of that byte order writes it."""
+    """Parse a /proc/net/tcp or tcp6 (proc(5)) of a machine with that byte order."""
     for line in table.splitlines()[1:]:
         _, local, remote, state, _, _, _, uid, _, inode, *_ = line.split()
         yield Socket(
@@ -66,85 +65,79 @@ def sockets(table: str, byteorder: Literal["little", "big"] = sys.byteorder) -> 
         )
 
 
-def remote_sockets(table: Iterable[Socket], ours: Endpoint, theirs: Endpoint) -> list[Socket]:
-    """Return the far end of a connection, or before its accept(2) whoever may accept it.
+def remote_sockets(table: Iterable[Socket], local: Endpoint, remote: Endpoint) -> list[Socket]:
+    """Return the remote end of a connection or, before its accept(2), the listeners for it.
 
-    That are several when they share a port, and none when the far end is not on this host.
+    There are several if they share the port, and none if the remote end is not on this host.
     """
     table = list(table)
-    accepted = [one for one in table if (one.local, one.remote) == (theirs, ours) and one.inode]
+    accepted = [one for one in table if (one.local, one.remote) == (remote, local) and one.inode]
     if accepted:
         return accepted
-    address, port = theirs
+    address, port = remote
     any_address = type(address)(0)
     # In the order in which the kernel looks for a listener.
     for wanted in (address, any_address, IPv6Address(0)):
-        listening = [one for one in table if one.listens and one.local == (wanted, port)]
+        listening = [one for one in table if one.is_listening and one.local == (wanted, port)]
         if listening:
             return listening
     return []
 
 
-def listens(end: Endpoint, proc: Path = PROC) -> bool:
-    """Tell whether any program of this host listens on an address, or on all with that port."""
+def has_listener(end: Endpoint, proc: Path = PROC) -> bool:
+    """Return whether a program listens on an address, or on the port of all addresses."""
     address, port = end
     wanted = {(address, port), (type(address)(0), port), (IPv6Address(0), port)}
     return any(one.local in wanted for one in _listening(proc))
 
 
 def is_foreign_listener(
-    ours: Endpoint,
-    theirs: Endpoint,
+    local: Endpoint,
+    remote: Endpoint,
     owner: Owner,
     proc: Path = PROC,
-    pause_seconds: float = PAUSE_SECONDS,
+    retry_seconds: float = RETRY_SECONDS,
 ) -> bool:
-    """Tell whether the far end of a connection is certainly not the load test's.
+    """Return whether the remote end of a connection is certainly not the load test's.
 
-    Takes its time: call it off the reactor thread.
+    Blocks for up to `ATTEMPTS` readings.
     """
-    suspicious = False
-    for look in range(LOOKS):
-        if look:
-            time.sleep(pause_seconds)
-        found = remote_sockets(_tables(proc), ours, theirs)
-        if found and not _strangers(found, owner, proc):
+    was_found = False
+    for found in _readings(local, remote, proc, retry_seconds):
+        if found and not _foreign(found, owner, proc):
             return False
-        suspicious = suspicious or bool(found)
-    return suspicious
+        was_found = was_found or bool(found)
+    return was_found
 
 
-def is_load_tests(
-    ours: Endpoint,
-    theirs: Endpoint,
+def may_be_load_test(
+    local: Endpoint,
+    remote: Endpoint,
     owner: Owner,
     proc: Path = PROC,
-    pause_seconds: float = PAUSE_SECONDS,
+    retry_seconds: float = RETRY_SECONDS,
 ) -> bool:
-    """Tell whether the far end of a connection may be the load test's.
+    """Return whether the remote end of a connection may be the load test's.
 
-    It is not when two looks find it to be held by others alone, or none finds it: then it is in
-    another network namespace. Takes its time: call it off the reactor thread.
+    It is not if two readings find other holders only, or if none finds it: then it is in another
+    network namespace. Blocks for up to `ATTEMPTS` readings.
     """
-    seen = others = 0
-    for look in range(LOOKS):
-        if look:
-            time.sleep(pause_seconds)
-        found = remote_sockets(_tables(proc), ours, theirs)
+    was_found, foreign = False, 0
+    for found in _readings(local, remote, proc, retry_seconds):
         if not found:
             continue
-        seen += 1
-        if len(_strangers(found, owner, proc)) == len(found):
-            others += 1
-            if others == 2:
+        was_found = True
+        if len(_foreign(found, owner, proc)) == len(found):
+            foreign += 1
+            if foreign == 2:
                 return False
-        elif not any(one.listens for one in found):
+        elif not any(one.is_listening for one in found):
             return True  # it has accepted the connection
-    return seen > 0
+    return was_found
 
 
 def is_local(address: str) -> bool:
-    """Tell whether an address, an IPv6 one perhaps with its interface, is of this host."""
+    """Return whether an address, if IPv6 perhaps with a zone, is one of this host."""
     kind, _, _, _, name = socket.getaddrinfo(
         address, 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
     )[0]
@@ -156,31 +149,41 @@ def is_local(address: str) -> bool:
     return True
 
 
-def _strangers(found: list[Socket], owner: Owner, proc: Path) -> list[Socket]:
-    """Return those that the load test does not hold.
+def _readings(
+    local: Endpoint, remote: Endpoint, proc: Path, retry_seconds: float
+) -> Iterator[list[Socket]]:
+    """Look up the remote end `ATTEMPTS` times."""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(retry_seconds)
+        yield remote_sockets(_tables(proc), local, remote)
 
-    When it has a process that we may not look into, what its user holds counts as its own.
+
+def _foreign(found: list[Socket], owner: Owner, proc: Path) -> list[Socket]:
+    """Return the sockets that the load test does not hold.
+
+    If one of its processes may not be inspected, all sockets of its user count as its own.
     """
-    held, all_seen = _held(process_tree.find(owner.leader, owner.mark, proc), proc)
-    return [one for one in found if one.inode not in held and (all_seen or one.uid != owner.uid)]
+    held, is_complete = _held(process_tree.find(owner.leader, owner.tag, proc), proc)
+    return [one for one in found if one.inode not in held and (is_complete or one.uid != owner.uid)]
 
 
 def _held(pids: Set[int], proc: Path) -> tuple[set[int], bool]:
-    """Return the inodes of the sockets that processes hold, and whether all could be seen."""
+    """Return the inodes of the sockets of processes, and whether all could be inspected."""
     inodes: set[int] = set()
-    all_seen = True
+    is_complete = True
     for pid in pids:
         try:
             for descriptor in (proc / str(pid) / "fd").iterdir():
-                with suppress(FileNotFoundError):  # it is closed
+                with suppress(FileNotFoundError):  # closed meanwhile
                     kind, _, rest = str(descriptor.readlink()).partition(":[")
                     if kind == "socket":
                         inodes.add(int(rest.rstrip("]")))
         except PermissionError:
-            all_seen = False
+            is_complete = False
         except OSError:
-            continue  # it has ended
-    return inodes, all_seen
+            continue  # the process has ended
+    return inodes, is_complete
 
 
 def _tables(proc: Path) -> Iterator[Socket]:
@@ -190,29 +193,25 @@ def _tables(proc: Path) -> Iterator[Socket]:
 
 
 def _listening(proc: Path) -> Iterator[Socket]:
-    """Give those that listen: the kernel writes them first, however many others there are."""
+    """Yield the listeners, which the kernel writes first, without reading the rest."""
     for name in ("tcp", "tcp6"):
         with suppress(FileNotFoundError), (proc / "self" / "net" / name).open() as table:
             header = table.readline()
             for line in table:
-                for one in sockets(header + line):
-                    if one.listens:
-                        yield one
-                        continue
+                [one] = sockets(header + line)
+                if not one.is_listening:
                     break
-                else:
-                    continue
-                break
+                yield one
 
 
 def _end(text: str, byteorder: Literal["little", "big"]) -> Endpoint:
-    """Read an address, in words of the machine's byte order, and a port."""
+    """Parse an address, in words of the machine's byte order, and a port."""
     address, _, port = text.partition(":")
     words = [int(address[at : at + 8], 16) for at in range(0, len(address), 8)]
     octets = b"".join(word.to_bytes(4, byteorder) for word in words)
-    return _plain(ip_address(octets)), int(port, 16)
+    return _unmap(ip_address(octets)), int(port, 16)
 
 
-def _plain(address: IpAddress) -> IpAddress:
+def _unmap(address: IpAddress) -> IpAddress:
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address

@@ -1,18 +1,17 @@
-"""A small program that runs a command in a PID namespace: nothing the command starts outlives it.
+"""The program that runs a command in a PID namespace, which the kernel kills as a whole.
 
-Run by the agent as ``python -I -S namespace.py AGENT COMMAND…`` with AGENT its own process id. It
-is three processes: the *keeper* outside, a child of the agent; the *init* of the namespace, whose
-end is, by the kernel, the end of every process in it; and the command, which sees a /proc of its
-own and is otherwise as it would be outside. Imports nothing of the agent.
+The agent runs it as ``python -I -S pid_namespace.py AGENT COMMAND...``, with its own process ID. It
+becomes three processes: the *monitor*, a child of the agent; the *init* of the namespace, with
+which the kernel kills all others in it; and the command, which has a /proc of its own.
 
-- The keeper ends with the agent, and the init with the keeper, even by SIGKILL.
-- SIGTERM to the keeper is SIGTERM to every process in the namespace, `END_ALL` is SIGKILL.
-- The wait status of the command is on descriptor `EXIT_FD` as soon as it has ended. The keeper ends
-  when nothing is left in the namespace.
+- The monitor dies with the agent, and the init with the monitor, even by SIGKILL.
+- SIGTERM to the monitor is forwarded to every process in the namespace, `KILL_ALL` as SIGKILL.
+- The wait status of the command is written to `EXIT_FD` when it ends. The monitor ends with the
+  last process in the namespace.
 
-What goes wrong before the command runs is told as `launcher` tells it. (bubblewrap would do, but
-for two things: it turns a signal that ended the command into an exit code, and it ends at once by
-a SIGTERM that the command was to end in order by.)
+Errors before the command runs are reported like those of `launcher`. It needs the standard library
+only. (bubblewrap reports a signal that ended the command as an exit code, and ends at once by
+SIGTERM, without waiting for the command.)
 """
 
 import ctypes
@@ -25,8 +24,8 @@ from contextlib import suppress
 
 STATUS_FD = 3
 EXIT_FD = 4
-END_ALL = signal.SIGUSR1
-INIT_PID = 1  # as the command sees its parent
+KILL_ALL = signal.SIGUSR1
+INIT_PID = 1  # the parent of the command, in the namespace
 FAILED = 127
 
 _CLONE_NEWNS = 0x00020000  # linux/sched.h
@@ -34,13 +33,13 @@ _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWPID = 0x20000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_SLAVE = 2, 4, 8, 0x4000, 0x80000  # linux/mount.h
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_HEARD = {signal.SIGTERM, signal.SIGCHLD, END_ALL}
+_SIGNALS = {signal.SIGTERM, signal.SIGCHLD, KILL_ALL}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def wrap(agent: int, command: list[str]) -> list[str]:
-    """Return the command line that runs `command`, whose executable is a path, in a namespace."""
+    """Return the command line that runs `command`, which starts with a path, in a namespace."""
     return [sys.executable, "-I", "-S", __file__, str(agent), *command]
 
 
@@ -49,7 +48,7 @@ def _check(result: int) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def _end_with_parent() -> None:
+def _die_with_parent() -> None:
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
 
 
@@ -59,7 +58,7 @@ def _close(*descriptors: int) -> None:
 
 
 def _unshare() -> None:
-    """Have children begin a namespace; who is not root needs a namespace of users for that."""
+    """Create a PID namespace for children and, unless root, the user namespace that it needs."""
     uid, gid = os.geteuid(), os.getegid()
     _check(_libc.unshare(_CLONE_NEWPID | _CLONE_NEWNS | (_CLONE_NEWUSER if uid else 0)))
     if uid:
@@ -67,57 +66,57 @@ def _unshare() -> None:
         for name, text in maps.items():
             with open(f"/proc/self/{name}", "w") as file:  # noqa: PTH123
                 file.write(text)
-    # What is mounted here stays here.
+    # Mounts do not propagate out of it.
     _check(_libc.mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None))
 
 
 def run_monitor(agent: int, command: list[str]) -> None:
-    """Run the command in a namespace; returns only by ending the process."""
+    """Run the command in a namespace; exit with the namespace."""
     os.set_inheritable(STATUS_FD, True)
     os.set_inheritable(EXIT_FD, False)
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, _HEARD)
-    _end_with_parent()
+    signal.pthread_sigmask(signal.SIG_SETMASK, _SIGNALS)
+    _die_with_parent()
     if os.getppid() != agent:
         os._exit(FAILED)
     _unshare()
-    # Readable, by its end, when the keeper is gone.
-    keeper_gone, keeper_here = os.pipe()
+    # Readable, with EOF, when the monitor has ended.
+    monitor_read, monitor_write = os.pipe()
     init = os.fork()
     if init == 0:
-        os.close(keeper_here)
-        _end_with_parent()
-        if select.select([keeper_gone], [], [], 0)[0]:
+        os.close(monitor_write)
+        _die_with_parent()
+        if select.select([monitor_read], [], [], 0)[0]:
             os._exit(FAILED)
         _check(_libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None))
-        _be_init(command)
+        _run_init(command)
     _close(0, 1, 2, STATUS_FD, EXIT_FD)
     while True:
-        number = signal.sigwait(_HEARD)
+        number = signal.sigwait(_SIGNALS)
         if number == signal.SIGCHLD:
             _, status = os.waitpid(init, 0)
-            _end_like(status)
-        # Not reaped yet, so it is the init that is signalled.
+            _exit_like(status)
+        # The init is not reaped yet, so the number is still its own.
         os.kill(init, signal.SIGTERM if number == signal.SIGTERM else signal.SIGKILL)
 
 
-def _end_like(status: int) -> None:
-    """End as the init did: by SIGKILL, or with its code."""
+def _exit_like(status: int) -> None:
+    """Exit as the init did: by SIGKILL, or with its code."""
     if os.WIFSIGNALED(status):
         os.kill(os.getpid(), signal.SIGKILL)
     os._exit(os.waitstatus_to_exitcode(status))
 
 
-def _be_init(command: list[str]) -> None:
-    """Start the command, pass SIGTERM on, reap; end when no process is left."""
+def _run_init(command: list[str]) -> None:
+    """Start the command, forward SIGTERM, reap; exit with the last process."""
     child = os.fork()
     if child == 0:
         os.execv(command[0], command)
     _close(0, 1, 2, STATUS_FD)
     while True:
-        if signal.sigwait(_HEARD) == signal.SIGTERM:
-            # The last one may just have ended; SIGCHLD is then under way.
+        if signal.sigwait(_SIGNALS) == signal.SIGTERM:
+            # The last process may just have ended; SIGCHLD follows.
             with suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGTERM)
             continue
@@ -131,11 +130,11 @@ def _be_init(command: list[str]) -> None:
             if pid == child:
                 os.write(EXIT_FD, b"%d" % status)
                 os.close(EXIT_FD)
-                child = -1  # its number may come again
+                child = -1  # its number may be reused
 
 
 def main(agent: str, *command: str) -> None:
-    """Run the command, or say on `STATUS_FD` why not."""
+    """Run the command, or report the error on `STATUS_FD`."""
     try:
         run_monitor(int(agent), [*command])
     except OSError as error:

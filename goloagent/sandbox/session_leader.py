@@ -1,8 +1,4 @@
-"""The first process of a load test: it leads its session and process group.
-
-Held by a pidfd from its start on, so that a signal never meets a process, or a group, that has been
-given the number since. Decides nothing.
-"""
+"""Signals to the first process of a load test, which leads its session and process group."""
 
 from __future__ import annotations
 
@@ -15,14 +11,17 @@ from goloagent.sandbox import orphans
 _PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2  # linux/pidfd.h, since Linux 6.9
 
 
-class Leader:
-    """The process `pid`, a child that is not reaped yet; its group's members bear `mark`."""
+class SessionLeader:
+    """The process `pid`, a child that is not reaped yet, and its group, whose members have `tag`.
 
-    def __init__(self, pid: int, mark: str) -> None:
+    It has a pidfd, so that no signal reaches another process that got the same number later.
+    """
+
+    def __init__(self, pid: int, tag: str) -> None:
         self.pid = pid
-        self._mark = mark
+        self._tag = tag
         self._pidfd = -1
-        with suppress(OSError):  # without a descriptor to be had it is signalled by its number
+        with suppress(OSError):  # without a free descriptor, it is signalled by number
             self._pidfd = os.pidfd_open(pid)
 
     def signal(self, number: int) -> None:
@@ -34,14 +33,14 @@ class Leader:
                 os.kill(self.pid, number)
 
     def signal_group(self, number: int) -> None:
-        """Signal its group; the process alone as long as it has not made the group."""
+        """Signal the group, or the process alone before it has created the group."""
         try:
             self._signal_group(number)
         except ProcessLookupError:
-            self.signal(number)  # not made yet, or nothing of it is left
+            self.signal(number)  # no group yet, or none any more
 
     def close(self) -> None:
-        """Let go of the process; a second time does nothing."""
+        """Close the pidfd; idempotent."""
         if self._pidfd >= 0:
             os.close(self._pidfd)
         self._pidfd = -1
@@ -57,12 +56,12 @@ class Leader:
             else:
                 return
         if self._is_child():
-            os.killpg(self.pid, number)  # the number is taken until it is reaped
+            os.killpg(self.pid, number)  # its number is not reused before it is reaped
         else:
-            orphans.signal_group(self.pid, self._mark, number)
+            orphans.signal_group(self.pid, self._tag, number)
 
     def _is_child(self) -> bool:
-        """Tell whether the process has not been reaped."""
+        """Return whether the process has not been reaped."""
         try:
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:

@@ -1,8 +1,4 @@
-"""The processes of load tests from their start to their end, whatever becomes of the agent.
-
-Starts each in the containment that this machine allows, knows its own from strangers, and ends
-what outlives a job, or an earlier life of the agent.
-"""
+"""Starts load tests, and kills all their processes at the end of a job and at the agent's start."""
 
 from __future__ import annotations
 
@@ -17,24 +13,25 @@ from twisted.logger import Logger
 
 from goloagent.sandbox import cgroup, orphans, peer_check
 from goloagent.sandbox.isolation import IsolationBackend, ProcessGroup, backends, probe, select
-from goloagent.sandbox.peer_check import Endpoint, Owner, is_foreign_listener, is_load_tests
+from goloagent.sandbox.peer_check import Endpoint, Owner
 from goloagent.sandbox.process import LoadTestProcess, Program, Watcher, spawn
 from goloagent.sdk import archive
 
 
 class ProcessSupervisor:
-    """Keeps load tests of the agent whose state is in `state`, as `user` or as the agent's own.
+    """Supervises the load tests of the agent with the state directory `state`.
 
-    First ends what is left of an earlier life.
+    Its construction kills the load tests of a previous process of the agent.
 
     Args:
-        wanted: the name of a containment, or None for the surest there is.
-        closed: what load tests must not reach, where the system can keep them from it.
-        readable: what they may read and not change.
-        in_thread: runs a function off the reactor thread.
+        user: the user that load tests run as, or None for the agent's.
+        isolation: the name of an isolation backend, or None for the strongest available.
+        protected_paths: the paths that load tests may not access, if the system has Landlock.
+        readable: those of them that load tests may read.
+        in_thread: runs a function in a worker thread.
 
     Raises:
-        NotAllowed: the containment is not to be had.
+        IsolationUnavailable: the backend `isolation` does not work here.
     """
 
     _log = Logger()
@@ -45,8 +42,8 @@ class ProcessSupervisor:
         state: Path,
         user: str | None,
         rpc_address: str,
-        wanted: str | None,
-        closed: Iterable[Path],
+        isolation: str | None,
+        protected_paths: Iterable[Path],
         readable: Iterable[Path],
         in_thread: Callable[..., Awaitable[Any]],
     ) -> None:
@@ -57,128 +54,129 @@ class ProcessSupervisor:
         self._user = user
         self._rpc_address = rpc_address
         self._sdk = state / archive.NAME
-        found = backends(self._mark())
-        for way in found:
-            self._clear(way, "", "earlier jobs")
-        self._tell("earlier jobs", orphans.kill_tagged(self._mark()))
-        self._containment = select(wanted, user, found)
+        available = backends(self._tag())
+        for backend in available:
+            self._cleanup(backend, "", "earlier jobs")
+        self._log_killed("earlier jobs", orphans.kill_tagged(self._tag()))
+        self._backend = select(isolation, user, available)
         self.adopts_orphans = self._adopt_orphans()
-        self._closed = self._close(closed, readable)
+        self._protected = self._probe_landlock(protected_paths, readable)
 
     @property
     def isolation(self) -> str:
-        """The name of the containment in force."""
-        return self._containment.name
+        """The name of the isolation backend."""
+        return self._backend.name
 
     @property
     def files(self) -> str:
-        """What keeps load tests from the agent's files: ``landlock``, or their ``owner`` alone."""
-        return "owner" if self._closed is None else "landlock"
+        """The protection of the agent's files: ``landlock``, or their ``owner`` only."""
+        return "owner" if self._protected is None else "landlock"
 
     def spawn(self, path: Path, watcher: Watcher) -> LoadTestProcess:
         """Start the program at `path`, in its directory, which is named after its job.
 
         Raises:
-            OSError: no process can be made.
+            OSError: no process can be started.
         """
         program = Program(
             path=path,
             directory=path.parent,
             rpc_address=self._rpc_address,
-            mark=self._mark(path.parent.name),
+            tag=self._tag(path.parent.name),
             user=self._user,
-            containment=self._containment,
-            closed=self._closed,
+            backend=self._backend,
+            protected=self._protected,
             sdk=self._sdk,
         )
-        process = spawn(self._reactor, program, watcher)
-        self._current = process
-        return process
+        self._current = spawn(self._reactor, program, watcher)
+        return self._current
 
     async def is_foreign_listener(
         self, job_id: str, pid: int, ends: tuple[Endpoint, Endpoint]
     ) -> bool:
-        """Tell whether the far end of a connection belongs to another process than the job's."""
-        owner = Owner(pid, self._mark(job_id), self._uid())
-        strangers: bool = await self._in_thread(is_foreign_listener, *ends, owner)
-        return strangers
+        """Return whether the remote end of a connection is certainly not the job's.
 
-    async def holds(self, ours: tuple[str, int], theirs: tuple[str, int]) -> bool:
-        """Tell whether the far end of a connection, `theirs`, may be a load test's."""
-        if self._current is None or not peer_check.is_local(theirs[0]):
+        Args:
+            pid: the process of the job that was spawned.
+            ends: the local and the remote end.
+        """
+        owner = Owner(pid, self._tag(job_id), self._uid())
+        foreign: bool = await self._in_thread(peer_check.is_foreign_listener, *ends, owner)
+        return foreign
+
+    async def may_be_load_test(self, local: tuple[str, int], remote: tuple[str, int]) -> bool:
+        """Return whether the remote end of a connection may be a load test's, of any job."""
+        if self._current is None or not peer_check.is_local(remote[0]):
             return False
-        # Whatever bears the mark of any job is one's, also if it has outlived its own.
-        owner = Owner(self._current.pid, self._mark(), self._uid())
-        ends = peer_check.endpoint(*ours), peer_check.endpoint(*theirs)
-        held: bool = await self._in_thread(is_load_tests, *ends, owner)
-        return held
+        owner = Owner(self._current.pid, self._tag(), self._uid())
+        ends = peer_check.endpoint(*local), peer_check.endpoint(*remote)
+        result: bool = await self._in_thread(peer_check.may_be_load_test, *ends, owner)
+        return result
 
     async def reap_leftovers(self, job_id: str) -> None:
-        """End what a job has left behind, off the reactor thread: there may be many processes."""
-        whose = f"job {job_id}"
-        await self._in_thread(self._clear, self._containment, job_id, whose)
-        # What else is a child of the agent by now was left behind by a load test.
-        ours = frozenset(reapProcessHandlers) if self.adopts_orphans else None
-        mark = self._mark(job_id)
-        ended = await self._in_thread(orphans.kill_tagged, mark, orphans.END_SECONDS, ours)
-        if not ended[1]:
+        """Kill the processes that a job has left, in a worker thread: there may be many."""
+        owner = f"job {job_id}"
+        await self._in_thread(self._cleanup, self._backend, job_id, owner)
+        # All other children of the agent are orphans of load tests.
+        own_children = frozenset(reapProcessHandlers) if self.adopts_orphans else None
+        killed, left = await self._in_thread(
+            orphans.kill_tagged, self._tag(job_id), orphans.KILL_SECONDS, own_children
+        )
+        if not left:
             self._current = None
-        self._tell(whose, ended)
+        self._log_killed(owner, (killed, left))
 
-    def _close(
+    def _probe_landlock(
         self, paths: Iterable[Path], readable: Iterable[Path]
     ) -> Mapping[str, object] | None:
-        """Return what load tests are kept from and what of it they may read, or None: nothing."""
-        # Who may write to the agent's cgroup may end the agent by it.
+        """Return the launcher's argument ``protected``, or None if Landlock is unavailable."""
+        # A process that may write to the agent's cgroup can kill the agent.
         readable = filter(None, [cgroup.current_cgroup(), self._sdk.absolute(), *readable])
-        closed = {
+        protected = {
             "paths": [str(path.absolute()) for path in paths],
             "readable": list(map(str, readable)),
         }
-        refusal = probe(self._containment, self._user, closed)
-        if refusal is not None:
-            self._log.warn(
-                "load tests are kept from the agent's files by their owner alone: {why}",
-                why=refusal,
-            )
+        error = probe(self._backend, self._user, protected)
+        if error is not None:
+            self._log.warn("files are protected by their owner only: {error}", error=error)
             return None
-        return closed
+        return protected
 
     def _uid(self) -> int:
-        """Return whose load tests' processes are."""
+        """Return the user ID of load tests."""
         return os.geteuid() if self._user is None else pwd.getpwnam(self._user).pw_uid
 
     def _adopt_orphans(self) -> bool:
-        """Have what leaves its group become a child of the agent, if a child is a load test's then.
+        """Make the agent a subreaper, if all children that it did not start are then orphans.
 
-        It may not be when the agent is process 1, or was started with children.
+        They are not if it is process 1, or was started with children.
         """
         if self.isolation != ProcessGroup.name or os.getpid() == 1 or orphans.has_children():
             return False
         try:
             orphans.adopt_orphans()
         except OSError as error:
-            self._log.warn("daemons of load tests are found by their mark alone: {why}", why=error)
+            self._log.warn(
+                "daemons of load tests are found by their tag only: {error}", error=error
+            )
             return False
         return True
 
-    def _mark(self, job_id: str = "") -> str:
+    def _tag(self, job_id: str = "") -> str:
         return orphans.env_tag(self._state, job_id)
 
-    def _clear(self, way: IsolationBackend, job_id: str, whose: str) -> None:
+    def _cleanup(self, backend: IsolationBackend, job_id: str, owner: str) -> None:
         try:
-            way.clear(job_id)
+            backend.cleanup(job_id)
         except OSError as error:
-            self._log.warn(
-                "something of {whose} cannot be ended: {error}", whose=whose, error=error
-            )
+            self._log.warn("cannot remove what {owner} left: {error}", owner=owner, error=error)
 
-    def _tell(self, whose: str, ended: tuple[int, int]) -> None:
-        killed, left = ended
+    def _log_killed(self, owner: str, counts: tuple[int, int]) -> None:
+        killed, left = counts
         if killed or left:
             self._log.warn(
-                "processes that outlived {whose}: {killed} killed, {left} left",
-                whose=whose,
+                "processes that outlived {owner}: {killed} killed, {left} left",
+                owner=owner,
                 killed=killed,
                 left=left,
             )

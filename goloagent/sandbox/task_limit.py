@@ -1,7 +1,7 @@
-"""How many tasks (processes and threads) a load test may have, so that the agent keeps some.
+"""The number of tasks (processes and threads) a load test may have, with a reserve for the agent.
 
-A load test that used up all of them would keep the agent from starting the next one. Read anew for
-each run: limits are changed while the agent runs.
+Without the reserve, the agent could not start another process. Limits may change while the agent
+runs, so they are read for each run.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ _PROC = Path("/proc")
 
 
 def max_tasks() -> int | None:
-    """Return how many tasks a load test may have, or None where nothing limits this machine's."""
+    """Return the number of tasks a load test may have, or None if there is no limit."""
     limit = min(_limits(_PROC), default=None)
-    return None if limit is None else limit - reserve(limit)
+    return None if limit is None else limit - reserved(limit)
 
 
-def reserve(limit: int) -> int:
-    """Return how many of so many tasks stay for the agent: a tenth, at least 64, at most half."""
+def reserved(limit: int) -> int:
+    """Return the agent's reserve of a limit: a tenth, at least `MIN_RESERVE`, at most half."""
     return min(max(MIN_RESERVE, limit // 10), limit // 2)
 
 
 def _limits(proc: Path) -> Iterator[int]:
-    """Give every limit of tasks that holds for the agent and its load tests together."""
+    """Yield the limits on the tasks of the agent and its load tests together."""
     for name in ("threads-max", "pid_max"):
         with suppress(OSError, ValueError):
             yield int((proc / "sys" / "kernel" / name).read_text())
     soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
     if soft != resource.RLIM_INFINITY:
         yield soft
-    yield from _of_cgroups(cgroup.with_pids(proc / "self"))
+    yield from _of_cgroups(cgroup.limiting_cgroups(proc / "self"))
 
 
 def _of_cgroups(directories: Iterable[Path]) -> Iterator[int]:
     for directory in directories:
-        with suppress(OSError, ValueError):  # "max" is no number
+        with suppress(OSError, ValueError):  # "max" is no limit
             yield int((directory / "pids.max").read_text())

@@ -39,7 +39,12 @@ def make_output(parts: Components) -> Output | None:
     except (ProxySettingError, FileError) as error:
         raise StartupError(str(error)) from None
     made = make_collector_sink(
-        parts.reactor, settings.url, tls, proxy, token, refuse_load_tests(parts.processes.holds)
+        parts.reactor,
+        settings.url,
+        tls,
+        proxy,
+        token,
+        refuse_load_tests(parts.processes.may_be_load_test),
     )
     url, seconds = str(settings.url), parts.reactor.seconds
     return Output(made, Availability(url, seconds, now, lambda: parts.exporter.counters.pending))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from goloagent.host.startup_error import StartupError, reason
-from goloagent.sandbox.isolation import NotAllowed
+from goloagent.sandbox.isolation import IsolationUnavailable
 from goloagent.sandbox.supervisor import ProcessSupervisor
 from goloagent.sdk import archive
 from goloagent.settings import AUTO
@@ -39,7 +39,7 @@ def make_process_supervisor(parts: Components) -> ProcessSupervisor:
             () if settings.collector is None else settings.collector.certificates,
             parts.threads.critical.run,
         )
-    except NotAllowed as error:
+    except IsolationUnavailable as error:
         raise StartupError(f"--containment {wanted}: {error}") from None
     parts.state.set_protections(processes=processes.isolation, files=processes.files)
     return processes

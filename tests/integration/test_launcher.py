@@ -23,7 +23,7 @@ from twisted.internet.defer import Deferred
 from goloagent.sandbox import landlock, launcher
 from goloagent.sandbox.isolation import IsolationBackend
 from goloagent.sandbox.process import LoadTestProcess, Program, Watcher, spawn
-from goloagent.sandbox.session_leader import Leader
+from goloagent.sandbox.session_leader import SessionLeader
 
 # A load test that reports its own state.
 REPORT = """\
@@ -114,7 +114,7 @@ class Launch:
 
     def clear(self) -> None:
         """End all processes."""
-        self.isolation.clear(self.directory.name)
+        self.isolation.cleanup(self.directory.name)
 
     async def report_of_load_test(self) -> dict[str, Any]:
         """Launch a load test that reports its own state."""
@@ -225,7 +225,7 @@ async def test_an_unexpected_failure(launch: Launch, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "link")
     recording = await launch.start("print('ran')", closed=tmp_path / "link").over
     assert recording.failure is not None
-    assert "keep from what is closed: " in recording.failure
+    assert "protect the agent's files: " in recording.failure
     assert (recording.is_launched, recording.out, recording.err) == (False, b"", b"")
 
 
@@ -335,7 +335,7 @@ def test_a_group_is_signalled_after_its_leaders_end(
         assert process.stdin is not None
         member = int(process.stdout.readline())
         held_member = select.poll()
-        leader = Leader(process.pid, "state/job")
+        leader = SessionLeader(process.pid, "state/job")
         if by == "number":
             held.__exit__(None, None, None)
         descriptor = os.pidfd_open(member)
@@ -394,7 +394,7 @@ def plan(program: Path, agent: int) -> str:
             "user": None,
             "max_file_bytes": 4 * 1024**3,
             "max_tasks": None,
-            "closed": None,
+            "protected": None,
         }
     )
 

@@ -141,7 +141,9 @@ HANGS = {
     "listeners": Point("never", "goloagent.service", "close"),
     "run": Point("never", "goloagent.runs.scheduler:JobScheduler", "stop"),
     "preparation": Point("block", f"{BINARIES}:ArtifactStore", "copy_verified"),
-    "orphans": Point("block", "goloagent.sandbox.supervisor:ProcessSupervisor", "_clear", _of_job),
+    "orphans": Point(
+        "block", "goloagent.sandbox.supervisor:ProcessSupervisor", "_cleanup", _of_job
+    ),
     "delivery": Point("never", "goloagent.outputs.worker:OutputWorker", "stop"),
     "connections": Point("never", "goloagent.outputs.http.client:Client", "close"),
     "sync of logs": Point("block", "goloagent.wal.run_log:RunLogSync", "sync"),

@@ -127,7 +127,7 @@ async def test_d7_accesses_nothing(
     """No attempt at token, database, other jobs, or the agent's memory and process succeeds."""
     protections = (await agent.request("GET", "/health")).json["protections"]
     if unprivileged is not None and protections["files"] != "landlock":
-        [why] = [line for line in agent.log.splitlines() if "by their owner alone" in line]
+        [why] = [line for line in agent.log.splitlines() if "by their owner only" in line]
         pytest.skip(f"D7: not tried with the agent's own user: {why}")
 
     async def stderr_of(name: str, text: str) -> tuple[str, str]:
@@ -169,7 +169,7 @@ async def test_d7_without_landlock(
     idle_agent.prefix = no_landlock.command(number)
     await idle_agent.start()
     assert (await idle_agent.request("GET", "/health")).json["protections"]["files"] == "owner"
-    why = f"by their owner alone: keep from what is closed: {os.strerror(number)}"
+    why = f"by their owner only: protect the agent's files: {os.strerror(number)}"
     assert why in idle_agent.log
     job = await idle_agent.settled(
         await idle_agent.queue("shop", go_loadtest("counter", count=10), duration=1)

@@ -105,7 +105,7 @@ def test_who_listens(
     net.mkdir(parents=True)
     text = HEADER + "".join(LINE.format(local=local, state=state) for local, state in lines)
     (net / table).write_text(text)
-    assert peer_check.listens(peer_check.endpoint(*address), tmp_path) is found
+    assert peer_check.has_listener(peer_check.endpoint(*address), tmp_path) is found
 
 
 def test_the_rpc_port(monkeypatch: pytest.MonkeyPatch) -> None:

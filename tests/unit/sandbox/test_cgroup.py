@@ -1,4 +1,4 @@
-"""A cgroup's files: where they are, and what is written to them, in directories that model them."""
+"""Cgroups: where they are found, and what is written to their files, in directories."""
 
 from __future__ import annotations
 
@@ -33,26 +33,28 @@ ELSEWHERE = MOUNT.format(root="/", point="/sys", kind="sysfs")
         ("", "/", "/cg", "cgroup2", None),
     ],
 )
-def test_own(memberships: str, root: str, point: str, kind: str, expected: str | None) -> None:
-    """Version 2 is found beside version 1 and wherever it is mounted, also in part."""
+def test_find_cgroup(
+    memberships: str, root: str, point: str, kind: str, expected: str | None
+) -> None:
+    """Version 2 is found next to version 1, and wherever it is mounted, also in part."""
     mounts = ELSEWHERE + MOUNT.format(root=root, point=point, kind=kind)
     assert cgroup.find_cgroup(memberships, mounts) == (None if expected is None else Path(expected))
 
 
-def test_mounts_of_any_name_are_passed_over(tmp_path: Path) -> None:
-    """The names of other mounts may have any byte, and what Python takes for space or a line."""
+def test_mounts_of_any_name_are_skipped(tmp_path: Path) -> None:
+    """The names of other mounts may have any byte, and what Python splits at."""
     names = (b"/mnt/\xff", "/mnt/a\x85b\u2028c\xa0d".encode())
     mounts = [ELSEWHERE.encode().replace(b" /sys ", b" " + name + b" ") for name in names]
     mounts.append(MOUNT.format(root="/", point="/cg", kind="cgroup2").encode())
     (tmp_path / "mountinfo").write_bytes(b"".join(mounts))
     (tmp_path / "cgroup").write_text(UNIFIED)
     limited = Path("/cg/system.slice/golo-agent.service")
-    assert [*cgroup.with_pids(tmp_path)] == [limited, limited.parent, Path("/cg")]
+    assert [*cgroup.limiting_cgroups(tmp_path)] == [limited, limited.parent, Path("/cg")]
     assert cgroup.find_cgroup(UNIFIED, os.fsdecode(b"".join(mounts))) == limited
 
 
 def model(directory: Path, kill: bool = True, processes: str = "", populated: int = 0) -> Path:
-    """Make a directory with a cgroup's files; those before Linux 5.14 had no way to kill."""
+    """Make a directory with a cgroup's files; before Linux 5.14 there was no `cgroup.kill`."""
     directory.mkdir()
     (directory / "cgroup.procs").write_text(processes)
     (directory / "cgroup.events").write_text(f"populated {populated}\nfrozen 0\n")
@@ -63,7 +65,7 @@ def model(directory: Path, kill: bool = True, processes: str = "", populated: in
 
 @pytest.fixture
 def killed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Keep the numbers that SIGKILL is sent to."""
+    """The process IDs that SIGKILL is sent to."""
     sent: list[int] = []
 
     def kill(pid: int, number: int) -> None:
@@ -77,13 +79,13 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.fixture
-def _as_in_a_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a directory be removed with its files, as a cgroup is."""
+def _removable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove a directory with its files, as the kernel removes a cgroup."""
     monkeypatch.setattr(Path, "rmdir", shutil.rmtree)
 
 
 def test_kill(tmp_path: Path, killed: list[int]) -> None:
-    """One write kills all of it, and nobody is killed by number."""
+    """One write kills all processes, and none by its ID."""
     directory = model(tmp_path / "job", processes="17\n")
     cgroup.kill(directory)
     assert (directory / "cgroup.kill").read_bytes() == b"1"
@@ -91,7 +93,7 @@ def test_kill(tmp_path: Path, killed: list[int]) -> None:
 
 
 def test_kill_before_linux_5_14(tmp_path: Path, killed: list[int]) -> None:
-    """Each is killed, those in inner cgroups too; ended ones and those out of sight do no harm."""
+    """Each process is killed, also in inner cgroups; one that ended or is invisible is skipped."""
     directory = model(tmp_path / "job", kill=False, processes="404\n0\n17\n")
     model(directory / "inner", kill=False, processes="18\n")
     cgroup.kill(directory)
@@ -99,17 +101,17 @@ def test_kill_before_linux_5_14(tmp_path: Path, killed: list[int]) -> None:
     assert not (directory / "cgroup.kill").exists()
 
 
-def test_what_is_gone_needs_nothing(tmp_path: Path, killed: list[int]) -> None:
-    """A cgroup that was never made, or is removed already, is ended and removed in silence."""
+def test_a_missing_cgroup_is_no_error(tmp_path: Path, killed: list[int]) -> None:
+    """Killing and removing are idempotent."""
     cgroup.kill(tmp_path / "gone")
     cgroup.remove(tmp_path / "gone")
     assert killed == []
     assert [*tmp_path.iterdir()] == []
 
 
-@pytest.mark.usefixtures("_as_in_a_cgroup")
+@pytest.mark.usefixtures("_removable")
 def test_remove(tmp_path: Path, killed: list[int]) -> None:
-    """An empty cgroup goes with those in it, and nothing is killed."""
+    """An empty cgroup is removed with its descendants, and nothing is killed."""
     directory = model(tmp_path / "job")
     model(directory / "inner")
     cgroup.remove(directory)
@@ -117,11 +119,11 @@ def test_remove(tmp_path: Path, killed: list[int]) -> None:
     assert killed == []
 
 
-@pytest.mark.usefixtures("_as_in_a_cgroup")
-def test_remove_one_that_is_not_empty(
+@pytest.mark.usefixtures("_removable")
+def test_remove_repeats_the_kill(
     tmp_path: Path, killed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is killed until it is empty: a fork may have come between."""
+    """It kills until the cgroup is empty, because a fork may have escaped."""
     directory = model(tmp_path / "job", kill=False, processes="17\n", populated=1)
 
     def one_more_then_none(pid: int, number: int) -> None:
@@ -131,29 +133,29 @@ def test_remove_one_that_is_not_empty(
         (directory / "cgroup.events").write_text(f"populated {int(more)}\n")
 
     monkeypatch.setattr(os, "kill", one_more_then_none)
-    monkeypatch.setattr(cgroup, "_AGAIN_MILLISECONDS", 0)
+    monkeypatch.setattr(cgroup, "_RETRY_MILLISECONDS", 0)
     cgroup.remove(directory)
     assert killed == [17, 18]
     assert not directory.exists()
 
 
-def test_remove_one_that_stays(tmp_path: Path) -> None:
-    """What the kernel does not let go in time is told."""
+def test_remove_fails_if_processes_are_left(tmp_path: Path) -> None:
+    """Processes that are left in time are an error."""
     directory = model(tmp_path / "job", populated=1)
     with pytest.raises(OSError, match="not empty"):
         cgroup.remove(directory, seconds=0)
     assert directory.exists()
 
 
-@pytest.mark.usefixtures("_as_in_a_cgroup")
+@pytest.mark.usefixtures("_removable")
 def test_leftovers(tmp_path: Path) -> None:
-    """All of an earlier life are removed: none of another agent's, none that is no job's."""
+    """All of a previous process are removed, and nothing of another agent or service."""
     for name in ("golo-agent-1-2-a", "golo-agent-1-2-b", "golo-agent-1-23-a", "golo-agent.service"):
         model(tmp_path / name)
-    containment = Cgroup(tmp_path, "1-2/")
-    containment.clear("b")
+    backend = Cgroup(tmp_path, "1-2/")
+    backend.cleanup("b")
     assert not (tmp_path / "golo-agent-1-2-b").exists()
-    containment.clear("")
+    backend.cleanup("")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "golo-agent-1-23-a",
         "golo-agent.service",

@@ -1,4 +1,4 @@
-"""What keeps a program from being executed, told by name."""
+"""Why a program cannot be executed."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def elf(loader: bytes | None = None, machine: int = 62, wide: bool = True) -> by
 
 
 @pytest.mark.parametrize(
-    ("program", "number", "told"),
+    ("program", "number", "expected"),
     [
         (
             b"#!/usr/bin/python3\r\nprint(1)\r\n",
             errno.ENOENT,
-            "its interpreter '/usr/bin/python3\\r' does not exist: the script has Windows line ends"
-            " (CRLF), it needs LF",
+            "its interpreter /usr/bin/python3\\r does not exist: the script has Windows line ends"
+            " (CRLF); save it with LF",
         ),
         (
             b"#!/opt/jdk/bin/java\n",
@@ -99,17 +99,17 @@ def elf(loader: bytes | None = None, machine: int = 62, wide: bool = True) -> by
         (elf()[:70], errno.ENOEXEC, None),
     ],
 )
-def test_a_program(tmp_path: Path, program: bytes, number: int, told: str | None) -> None:
-    """Which file is missing, or cannot be used, is told; nothing is where nothing more is known."""
+def test_explain(tmp_path: Path, program: bytes, number: int, expected: str | None) -> None:
+    """The file that is missing or unusable is named, if there is one."""
     path = tmp_path / "loadtest"
     path.write_bytes(program)
     path.chmod(0o755)
     found = explain(str(path), number)
-    assert found == (told and told.replace("this is x86_64", "this is x86-64"))
+    assert found == (expected and expected.replace("this is x86_64", "this is x86-64"))
 
 
-def test_the_interpreters_own_interpreter(tmp_path: Path) -> None:
-    """The kernel goes on from one to the next, and so does the look."""
+def test_the_interpreter_of_an_interpreter(tmp_path: Path) -> None:
+    """Interpreters are followed as the kernel does, up to its maximum."""
     inner = tmp_path / "inner"
     inner.write_text("#!/opt/gone\n")
     inner.chmod(0o755)
@@ -122,6 +122,6 @@ def test_the_interpreters_own_interpreter(tmp_path: Path) -> None:
     assert explain(str(outer), errno.ELOOP) is None
 
 
-def test_a_program_that_cannot_be_read(tmp_path: Path) -> None:
-    """Nothing more than the system's error is known."""
+def test_an_unreadable_program(tmp_path: Path) -> None:
+    """The errno is all that is known."""
     assert explain(str(tmp_path / "gone"), errno.EACCES) is None

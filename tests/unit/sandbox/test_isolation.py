@@ -1,4 +1,4 @@
-"""Which containment is chosen, of those that the system allows."""
+"""Which isolation backend is selected, of those that the system allows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from goloagent.sandbox import isolation
 from goloagent.sandbox.isolation import (
     Cgroup,
     IsolationBackend,
-    NotAllowed,
+    IsolationUnavailable,
     PidNamespace,
     ProcessGroup,
     backends,
@@ -22,20 +22,20 @@ ALL = (PidNamespace(), Cgroup(Path("/cgroup"), "1-2/"), ProcessGroup())
 
 
 @pytest.fixture
-def refuse(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Names of ways that the system refuses; of the others it allows each."""
-    refused: set[str] = set()
+def unavailable(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The names of the backends that the system forbids."""
+    names: set[str] = set()
 
-    def attempt(way: IsolationBackend, user: str | None) -> str | None:
+    def probe(backend: IsolationBackend, user: str | None) -> str | None:
         assert user == "nobody"
-        return "Operation not permitted" if way.name in refused else None
+        return "Operation not permitted" if backend.name in names else None
 
-    monkeypatch.setattr(isolation, "probe", attempt)
-    return refused
+    monkeypatch.setattr(isolation, "probe", probe)
+    return names
 
 
 @pytest.mark.parametrize(
-    ("refused", "chosen"),
+    ("forbidden", "selected"),
     [
         (set(), "pid-namespace"),
         ({"cgroup"}, "pid-namespace"),
@@ -43,32 +43,38 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         ({"pid-namespace", "cgroup"}, "process-group"),
     ],
 )
-def test_the_surest_is_chosen(refuse: set[str], refused: set[str], chosen: str) -> None:
-    """Of those that are allowed, which the last always is."""
-    refuse |= refused
-    assert select(None, "nobody", ALL).name == chosen
+def test_the_strongest_is_selected(
+    unavailable: set[str], forbidden: set[str], selected: str
+) -> None:
+    """The first one that works is selected; the last one always works."""
+    unavailable |= forbidden
+    assert select(None, "nobody", ALL).name == selected
 
 
-@pytest.mark.parametrize("wanted", [way.name for way in ALL])
-def test_one_is_wanted(refuse: set[str], wanted: str) -> None:
-    """It is that one, whatever else is allowed."""
+@pytest.mark.parametrize("wanted", [backend.name for backend in ALL])
+def test_a_name_selects_it(unavailable: set[str], wanted: str) -> None:
+    """A backend that is named is selected although a stronger one works."""
     assert select(wanted, "nobody", ALL).name == wanted
 
 
 @pytest.mark.parametrize("wanted", ["pid-namespace", "cgroup"])
-def test_one_is_wanted_that_is_refused(refuse: set[str], wanted: str) -> None:
-    """The system's reason is told, and no other is taken in its place."""
-    refuse |= {wanted}
-    with pytest.raises(NotAllowed, match="Operation not permitted"):
+def test_an_unavailable_name_is_an_error(unavailable: set[str], wanted: str) -> None:
+    """The error has the system's reason; no other backend replaces it."""
+    unavailable |= {wanted}
+    with pytest.raises(IsolationUnavailable, match="Operation not permitted"):
         select(wanted, "nobody", ALL)
 
 
 def test_the_option_names_them_all() -> None:
-    """Each can be asked for on the command line, the surest first."""
-    assert (settings.AUTO, *(way.name for way in backends("1-2/"))) == settings.ISOLATION_BACKENDS
+    """Each backend is a value of `--containment`, the strongest first."""
+    assert (
+        settings.AUTO,
+        *(backend.name for backend in backends("1-2/")),
+    ) == settings.ISOLATION_BACKENDS
 
 
-def test_no_cgroup_to_be_found() -> None:
-    """Where none is mounted, the attempt at it says so."""
-    refusal = isolation.probe(Cgroup(None, "1-2/"), None)
-    assert refusal == "no cgroup v2 is mounted that the agent is in"
+def test_probe_without_a_cgroup() -> None:
+    """If none is mounted, the error says so."""
+    assert isolation.probe(Cgroup(None, "1-2/"), None) == (
+        "no cgroup v2 is mounted that the agent is in"
+    )

@@ -1,4 +1,4 @@
-"""What each version of Landlock is asked for."""
+"""The restrictions of each version of Landlock."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ EXECUTE_TO_MAKE_SYM, REFER, TRUNCATE = (1 << 13) - 1, 1 << 13, 1 << 14
         (99, EXECUTE_TO_MAKE_SYM | REFER | TRUNCATE, 3),
     ],
 )
-def test_no_version_is_asked_for_more_than_it_knows(version: int, rights: int, scopes: int) -> None:
-    """An older one would refuse; a later one is asked for what is known today."""
+def test_rights_and_scopes(version: int, rights: int, scopes: int) -> None:
+    """An older kernel gets no unknown bits; a later one gets those known today."""
     assert (landlock.rights(version), landlock.scopes(version)) == (rights, scopes)

@@ -1,4 +1,4 @@
-"""The mark that processes of a job bear."""
+"""The tag of a job's processes."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from goloagent.sandbox.orphans import VARIABLE, env_tag, has_tag
         (b"\xff\0GOLO_JOB=1-2/job", True),
     ],
 )
-def test_bears(environ: bytes, expected: bool) -> None:
-    """A variable of that very name bears it, wherever it stands among others."""
+def test_has_tag(environ: bytes, expected: bool) -> None:
+    """A variable of exactly that name has the tag, wherever it is in the environment."""
     assert VARIABLE == "GOLO_JOB"
     assert has_tag(environ, "1-2/job") is expected
 
 
-def test_mark_of_a_state_directory(tmp_path: Path) -> None:
-    """All marks of a directory begin alike whatever it is called, and no other directory's do."""
+def test_tags_of_a_state_directory(tmp_path: Path) -> None:
+    """All tags of a directory share a prefix, by any of its names, and no other's have it."""
     state, other = tmp_path / "state", tmp_path / "other"
     state.mkdir()
     other.mkdir()
     (tmp_path / "link").symlink_to(state)
-    whole = env_tag(state)
-    assert env_tag(tmp_path / "link") == whole
-    assert env_tag(state, "job") == f"{whole}job"
-    assert not env_tag(other, "job").startswith(whole)
+    prefix = env_tag(state)
+    assert env_tag(tmp_path / "link") == prefix
+    assert env_tag(state, "job") == f"{prefix}job"
+    assert not env_tag(other, "job").startswith(prefix)

@@ -1,4 +1,4 @@
-"""What is left to a load test when paths are closed to it, given a tree, mounts and links."""
+"""The paths that are allowed if others are protected, by a tree, mounts and links."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ TREE = {
 }
 
 
-def test_the_way_to_a_closed_path_is_not_granted() -> None:
-    """All beside it is, at each level; files and directories are alike."""
-    closed = {"/var/lib/golo-agent", "/var/log/loadtest-agent", "/etc/golo-agent/token"}
-    assert sorted(complement(closed, TREE.__getitem__)) == [
+def test_siblings_are_allowed() -> None:
+    """All siblings of a protected path and of its parents are allowed, files and directories."""
+    protected = {"/var/lib/golo-agent", "/var/log/loadtest-agent", "/etc/golo-agent/token"}
+    assert sorted(complement(protected, TREE.__getitem__)) == [
         "/etc/golo-agent/cert.pem",
         "/etc/hosts",
         "/run",
@@ -35,22 +35,22 @@ def test_the_way_to_a_closed_path_is_not_granted() -> None:
     ]
 
 
-def test_closed_within_closed() -> None:
-    """What is below a closed path is not looked at, and nothing of it is granted."""
-    closed = {"/var/lib/golo-agent", "/var/lib/golo-agent/logs", "/var/lib/golo-agent/a/token"}
-    granted = sorted(complement(closed, TREE.__getitem__))
-    assert granted == ["/etc", "/run", "/usr", "/var/lib/dpkg", "/var/log", "/var/tmp"]
+def test_protected_within_protected() -> None:
+    """Nothing below a protected path is listed or allowed."""
+    protected = {"/var/lib/golo-agent", "/var/lib/golo-agent/logs", "/var/lib/golo-agent/a/token"}
+    allowed = sorted(complement(protected, TREE.__getitem__))
+    assert allowed == ["/etc", "/run", "/usr", "/var/lib/dpkg", "/var/log", "/var/tmp"]
 
 
-def test_the_root_is_closed() -> None:
-    """Nothing is beside it."""
+def test_the_root_is_protected() -> None:
+    """Nothing is allowed."""
     assert list(complement({"/"}, TREE.__getitem__)) == []
 
 
-def test_a_closed_path_that_is_not_there() -> None:
-    """It is not granted when it comes, as nothing in its directory is that was not there."""
-    granted = {*complement({"/var/lib/none/token"}, lambda path: TREE.get(path, []))}
-    assert granted == {"/etc", "/run", "/usr", "/var/log", "/var/tmp"} | {
+def test_a_missing_protected_path() -> None:
+    """It is not allowed when it is created, nor is anything else new in its directory."""
+    allowed = {*complement({"/var/lib/none/token"}, lambda path: TREE.get(path, []))}
+    assert allowed == {"/etc", "/run", "/usr", "/var/log", "/var/tmp"} | {
         "/var/lib/dpkg",
         "/var/lib/golo-agent",
     }
@@ -60,23 +60,23 @@ names = st.sampled_from(["a", "b", "aa", "a b"])
 paths = st.lists(names, min_size=1, max_size=4).map(lambda parts: "/" + "/".join(parts))
 
 
-@given(there=st.sets(paths, max_size=30), closed=st.sets(paths, min_size=1, max_size=5))
-def test_everything_but_the_closed(there: set[str], closed: set[str]) -> None:
-    """In any tree: of a closed path and what is below or above it nothing is granted, else all."""
+@given(there=st.sets(paths, max_size=30), protected=st.sets(paths, min_size=1, max_size=5))
+def test_all_but_the_protected_paths(there: set[str], protected: set[str]) -> None:
+    """In any tree, all paths that are neither above nor below a protected one are allowed."""
     tree: dict[str, set[str]] = {}
-    for path in there | closed:
+    for path in there | protected:
         while path != "/":
             tree.setdefault(dirname(path), set()).add(path.rpartition("/")[2])
             path = dirname(path)
-    granted = {*complement(closed, lambda directory: tree.get(directory, set()))}
+    allowed = {*complement(protected, lambda directory: tree.get(directory, set()))}
 
     def within(path: str, outer: str) -> bool:
         return Path(path).is_relative_to(outer)
 
     for path in (join(directory, name) for directory, entries in tree.items() for name in entries):
-        is_granted = any(within(path, grant) for grant in granted)
-        concerned = any(within(path, one) or within(one, path) for one in closed)
-        assert is_granted != concerned, path
+        is_allowed = any(within(path, path_allowed) for path_allowed in allowed)
+        is_protected = any(within(path, one) or within(one, path) for one in protected)
+        assert is_allowed != is_protected, path
 
 
 MOUNTS = r"""
@@ -92,32 +92,32 @@ MOUNTS = r"""
 @pytest.mark.parametrize(
     ("path", "shown"),
     [
-        # A bind mount: what is mounted is at its own place, too.
+        # A bind mount: its source is an alias.
         (
             "/var/lib/golo-agent/db",
             {"/srv/of state/db", "/var/lib/golo-agent/db"},
         ),
-        # And a part of it is mounted at a third.
+        # A part of it is mounted at a third place.
         ("/srv/of state", {"/srv/of state", "/var/lib/golo-agent", "/mnt/x"}),
         ("/data/shared/logs", {"/data/shared/logs", "/srv/shared/logs"}),
         ("/data", {"/data", "/srv/shared"}),
         ("/etc/token", {"/etc/token"}),
     ],
 )
-def test_mounts_show_a_path_elsewhere(path: str, shown: set[str]) -> None:
-    """Each place where a mount of the same file system shows it is found."""
+def test_mount_aliases(path: str, shown: set[str]) -> None:
+    """Each place at which a mount of the same file system shows a path is found."""
     assert {*mount_aliases(path, MOUNTS)} == shown
 
 
-def test_a_mount_covers_what_was_mounted_there_before() -> None:
-    """What is at a path is of the last mount at its point."""
+def test_a_mount_covers_an_earlier_one() -> None:
+    """The last mount at a point counts."""
     covered = MOUNTS + "\n28 24 8:3 / /data rw - ext4 /dev/sda3 rw"
     assert {*mount_aliases("/data/shared", covered)} == {"/data/shared"}
 
 
 @pytest.mark.parametrize("end", "\r\f\v\x1c\x85\u2028")
-def test_what_only_looks_like_the_end_of_a_line(end: str) -> None:
-    """The kernel leaves it in the name of a mount's point as it is."""
+def test_other_line_separators(end: str) -> None:
+    """The kernel does not escape them in the name of a mount point."""
     odd = MOUNTS + f"\n28 22 8:2 /shared /srv/a{end}b{end}c rw - ext4 /dev/sda2 rw\n"
     assert {*mount_aliases("/data/shared", odd)} == {
         "/data/shared",
@@ -126,8 +126,8 @@ def test_what_only_looks_like_the_end_of_a_line(end: str) -> None:
     }
 
 
-def test_links_are_closed_with_what_they_lead_to(tmp_path: Path) -> None:
-    """A link, a link on the way and a link to a link: each is found where it lies."""
+def test_links_are_protected_with_their_targets(tmp_path: Path) -> None:
+    """A link, a link among its parents and a link to a link are all found."""
     (tmp_path / "disk" / "logs").mkdir(parents=True)
     (tmp_path / "mnt").symlink_to("disk")
     (tmp_path / "first").symlink_to(tmp_path / "second")
@@ -138,14 +138,14 @@ def test_links_are_closed_with_what_they_lead_to(tmp_path: Path) -> None:
     assert {*resolve_links(str(tmp_path / "disk" / "none"))} == {str(tmp_path / "disk" / "none")}
 
 
-def test_what_is_granted_here(tmp_path: Path) -> None:
-    """On a disk: neighbours of a closed directory, and no link, nor what cannot be listed."""
+def test_allowed_paths_on_a_disk(tmp_path: Path) -> None:
+    """Siblings of a protected directory are allowed, links are not."""
     for name in ("state", "notes"):
         (tmp_path / name).mkdir()
     (tmp_path / "link").symlink_to("state")
-    granted = {*allowed_paths([str(tmp_path / "state"), "/nonexistent/token"])}
-    assert "/usr" in granted
-    assert [path for path in granted if Path(path).is_relative_to(tmp_path)] == [
+    allowed = {*allowed_paths([str(tmp_path / "state"), "/nonexistent/token"])}
+    assert "/usr" in allowed
+    assert [path for path in allowed if Path(path).is_relative_to(tmp_path)] == [
         str(tmp_path / "notes")
     ]
-    assert all(not tmp_path.is_relative_to(path) for path in granted)
+    assert all(not tmp_path.is_relative_to(path) for path in allowed)

@@ -1,4 +1,4 @@
-"""Whose the far end of a connection is, by recorded tables of the kernel."""
+"""Which process holds the remote end of a connection, by recorded tables of the kernel."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from goloagent.sandbox.peer_check import (
     Socket,
     endpoint,
     is_foreign_listener,
-    is_load_tests,
     is_local,
+    may_be_load_test,
     remote_sockets,
     sockets,
 )
 
-# Recorded on a little-endian machine: 127.0.0.1:9999 listens (inode 1111), has a connection from
-# :40000 that nobody has accepted yet, and one from :40002 that was accepted (inode 2222).
+# Recorded on a little-endian machine: 127.0.0.1:9999 listens (inode 1111), with a connection from
+# :40000 that is not accepted yet, and an accepted one from :40002 (inode 2222).
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:270F 00000000:0000 0A 00000000:00000001 00:00000000 00000000  1000        0 1111 1 \
@@ -32,7 +32,8 @@ TCP = """\
    3: 0100007F:270F 0100007F:9C42 01 00000000:00000000 00:00000000 00000000  1000        0 2222 1 \
 0000000000000000 20 4 30 10 -1
 """
-# The same of IPv6: [::]:9999 listens (4444), and has accepted 127.0.0.1:40004 (5555).
+# IPv6: [::]:9999 listens (4444), with accepted connections from 127.0.0.1:40004 (5555) and
+# [::1]:40004 (6666).
 TCP6 = """\
   sl  local_address                         remote_address                        st tx_queue \
 rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -50,25 +51,25 @@ LEADER = 50
 LOADTEST_UID, OTHER_UID = 1000, 1001
 
 
-def test_the_tables() -> None:
-    """Addresses are words in the machine's order; one of IPv4 in IPv6 is that one of IPv4."""
+def test_sockets() -> None:
+    """Addresses are words in the machine's byte order; an IPv4-mapped one is IPv4."""
     listening, client, *_ = sockets(TCP, "little")
     assert listening == Socket(THERE, endpoint("0.0.0.0", 0), True, 1000, 1111)
-    assert (client.local, client.remote, client.listens) == (HERE, THERE, False)
+    assert (client.local, client.remote, client.is_listening) == (HERE, THERE, False)
     of_all, mapped, of_ipv6 = sockets(TCP6, "little")
     assert of_all == Socket(endpoint("::", 9999), endpoint("::", 0), True, 1000, 4444)
     assert (mapped.local, mapped.remote) == (THERE, endpoint("127.0.0.1", 40004))
     assert (of_ipv6.local, of_ipv6.inode) == (endpoint("::1", 9999), 6666)
 
 
-def test_the_tables_of_a_big_endian_machine() -> None:
-    """The words are as the network has them there."""
+def test_sockets_of_a_big_endian_machine() -> None:
+    """The words are in network byte order there."""
     (listening,) = sockets(TCP.partition("\n   1:")[0].replace("0100007F", "7F000001"), "big")
     assert listening.local == THERE
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "inodes"),
+    ("local", "remote", "inodes"),
     [
         (HERE, THERE, [1111]),
         (endpoint("127.0.0.1", 40002), THERE, [2222]),
@@ -84,20 +85,20 @@ def test_the_tables_of_a_big_endian_machine() -> None:
         "accepted, IPv4 in IPv6",
         "accepted, IPv6",
         "not accepted yet, any IPv6",
-        "nobody",
+        "no listener",
         "another host",
     ],
 )
-def test_far_ends(
-    ours: peer_check.Endpoint, theirs: peer_check.Endpoint, inodes: list[int]
+def test_remote_sockets(
+    local: peer_check.Endpoint, remote: peer_check.Endpoint, inodes: list[int]
 ) -> None:
-    """An accepted connection is its own evidence; before that it is whoever listens."""
+    """An accepted connection has its own socket; before, the listener counts."""
     table = [*sockets(TCP, "little"), *sockets(TCP6, "little")]
-    assert [one.inode for one in remote_sockets(table, ours, theirs)] == inodes
+    assert [one.inode for one in remote_sockets(table, local, remote)] == inodes
 
 
 def listening(address: str, inode: int) -> Socket:
-    """Make a listener on port 9999."""
+    """Return a listener on port 9999."""
     return Socket(endpoint(address, 9999), endpoint(address, 0), True, 1000, inode)
 
 
@@ -105,8 +106,8 @@ def listening(address: str, inode: int) -> Socket:
     ("address", "expected"),
     [("127.0.0.1", [1, 2]), ("127.0.0.2", [3]), ("::1", [4])],
 )
-def test_who_may_accept(address: str, expected: list[int]) -> None:
-    """All that share the address, before those of any address, and its own family before IPv6."""
+def test_listeners_in_the_kernels_order(address: str, expected: list[int]) -> None:
+    """Listeners on the address come before those on all, and its own family before IPv6."""
     table = [
         listening("::", 4),
         listening("0.0.0.0", 3),
@@ -117,20 +118,20 @@ def test_who_may_accept(address: str, expected: list[int]) -> None:
     assert [one.inode for one in found] == expected
 
 
-def test_ipv6_listens_for_ipv4() -> None:
-    """A listener on any address of IPv6 takes IPv4 where nobody of IPv4 listens."""
+def test_an_ipv6_listener_accepts_ipv4() -> None:
+    """A listener on all IPv6 addresses accepts IPv4 if there is no IPv4 listener."""
     assert remote_sockets([listening("::", 4)], HERE, THERE) == [listening("::", 4)]
-    ours, theirs = endpoint("::1", 1), endpoint("::1", 9999)
-    assert remote_sockets([listening("0.0.0.0", 3)], ours, theirs) == []
+    local, remote = endpoint("::1", 1), endpoint("::1", 9999)
+    assert remote_sockets([listening("0.0.0.0", 3)], local, remote) == []
 
 
 def test_an_address_with_a_zone() -> None:
-    """The kernel's tables have no zones."""
+    """A zone is removed, because the kernel's tables have none."""
     assert endpoint("fe80::1%eth0", 1) == (ip_address("fe80::1"), 1)
 
 
 class Proc:
-    """A directory that looks like /proc."""
+    """A directory that models /proc."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -151,62 +152,56 @@ class Proc:
             (entry / "fd" / str(number)).symlink_to(target)
         return entry / "fd"
 
-    def is_strangers(self, uid: int = LOADTEST_UID) -> bool:
-        return is_foreign_listener(HERE, THERE, Owner(LEADER, JOB, uid), self.path, pause_seconds=0)
+    def is_foreign(self, uid: int = LOADTEST_UID) -> bool:
+        return is_foreign_listener(HERE, THERE, Owner(LEADER, JOB, uid), self.path, retry_seconds=0)
 
-    def is_load_tests(
-        self, ours: peer_check.Endpoint = HERE, uid: int = LOADTEST_UID, mark: str = JOB
+    def may_be_load_test(
+        self, local: peer_check.Endpoint = HERE, uid: int = LOADTEST_UID, tag: str = JOB
     ) -> bool:
-        return is_load_tests(ours, THERE, Owner(LEADER, mark, uid), self.path, pause_seconds=0)
+        return may_be_load_test(local, THERE, Owner(LEADER, tag, uid), self.path, retry_seconds=0)
 
 
 @pytest.fixture
 def proc(tmp_path: Path) -> Proc:
-    """A /proc whose listener, of inode 1111, nobody holds yet."""
+    """A /proc in which no process holds the listener, inode 1111."""
     return Proc(tmp_path)
 
 
 def test_the_load_test_listens(proc: Proc) -> None:
-    """It holds the socket that listens, among others."""
+    """It holds the listener among other sockets."""
     proc.process(LEADER, "socket:[999]", "socket:[1111]")
-    assert not proc.is_strangers()
+    assert not proc.is_foreign()
 
 
-def test_a_child_listens(proc: Proc) -> None:
-    """What it has started is as good, also in another environment."""
+@pytest.mark.parametrize(("parent", "environ"), [(LEADER, b""), (1, f"GOLO_JOB={JOB}\0".encode())])
+def test_another_process_of_the_load_test_listens(proc: Proc, parent: int, environ: bytes) -> None:
+    """A child counts in any environment, a daemon by its tag."""
     proc.process(LEADER)
-    proc.process(51, "socket:[1111]", parent=LEADER, environ=b"")
-    assert not proc.is_strangers()
-
-
-def test_a_marked_daemon_listens(proc: Proc) -> None:
-    """A daemon that bears the mark is the load test's."""
-    proc.process(LEADER)
-    proc.process(51, "socket:[1111]", environ=f"GOLO_JOB={JOB}\0".encode())
-    assert not proc.is_strangers()
+    proc.process(51, "socket:[1111]", parent=parent, environ=environ)
+    assert not proc.is_foreign()
 
 
 @pytest.mark.parametrize("uid", [LOADTEST_UID, OTHER_UID])
-def test_a_stranger_listens(proc: Proc, uid: int) -> None:
-    """Another job's process is one, and so is any that nobody knows, of whatever user."""
+def test_a_foreign_process_listens(proc: Proc, uid: int) -> None:
+    """The process of another job is foreign, whatever its user."""
     proc.process(LEADER, "socket:[999]")
     proc.process(51, "socket:[1111]", environ=b"GOLO_JOB=1-2/another\0")
-    assert proc.is_strangers(uid)
+    assert proc.is_foreign(uid)
 
 
-def test_a_stranger_shares_the_port(proc: Proc) -> None:
-    """Before it is known which of two will accept, it may be the stranger."""
+def test_a_foreign_process_shares_the_port(proc: Proc) -> None:
+    """As long as either of two listeners may accept, the end counts as foreign."""
     (line,) = (line for line in TCP.splitlines() if ": 0100007F:270F 00000000" in line)
     proc.tables(TCP + line.replace("1111", "1112") + "\n", TCP6)
     proc.process(LEADER, "socket:[1111]")
-    assert proc.is_strangers()
+    assert proc.is_foreign()
     proc.process(51, "socket:[1112]", parent=LEADER)
-    assert not proc.is_strangers()
+    assert not proc.is_foreign()
 
 
 @pytest.fixture
-def closed(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
-    """Directories that may not be listed: root could list any."""
+def unreadable(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
+    """Directories that may not be listed, although the test may run as root."""
     directories: set[Path] = set()
     iterdir = Path.iterdir
 
@@ -219,85 +214,82 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
     return directories
 
 
-@pytest.mark.parametrize(("uid", "stranger"), [(LOADTEST_UID, False), (OTHER_UID, True)])
-def test_a_load_test_that_may_not_be_looked_into(
-    proc: Proc, closed: set[Path], uid: int, stranger: bool
+@pytest.mark.parametrize(("uid", "expected"), [(LOADTEST_UID, False), (OTHER_UID, True)])
+def test_a_load_test_that_may_not_be_inspected(
+    proc: Proc, unreadable: set[Path], uid: int, expected: bool
 ) -> None:
-    """It is believed to hold what its user holds, and nothing of another user's."""
-    closed.add(proc.process(LEADER, "socket:[1111]"))
-    assert proc.is_strangers(uid) is stranger
+    """The sockets of its user count as its own."""
+    unreadable.add(proc.process(LEADER, "socket:[1111]"))
+    assert proc.is_foreign(uid) is expected
 
 
-def test_nobody_to_be_seen(proc: Proc) -> None:
-    """An end that is not on this host is nobody's that we know; a kernel may lack IPv6."""
+def test_a_remote_host(proc: Proc) -> None:
+    """An end that is not on this host is not foreign; a kernel may have no IPv6."""
     (proc.path / "self" / "net" / "tcp6").unlink()
     proc.tables(TCP.splitlines()[0], None)
     proc.process(LEADER)
-    assert not proc.is_strangers()
+    assert not proc.is_foreign()
 
 
-def test_seen_at_the_second_look(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A child that was forked during the first look is no stranger."""
+def test_found_at_the_second_attempt(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child forked during the first attempt is not foreign."""
     proc.process(LEADER)
-    looks: list[float] = []
+    pauses: list[float] = []
 
     def fork(seconds: float) -> None:
-        looks.append(seconds)
+        pauses.append(seconds)
         proc.process(51, "socket:[1111]", parent=LEADER)
 
     monkeypatch.setattr("time.sleep", fork)
-    assert not proc.is_strangers()
-    assert looks == [0]
+    assert not proc.is_foreign()
+    assert pauses == [0]
 
 
-# A load test in the collector's place.
-
-
-def test_a_load_test_in_anothers_place(proc: Proc) -> None:
-    """Its listener, its child's and its daemon's are known; another program's is another's."""
-    assert not proc.is_load_tests()
+def test_may_be_load_test(proc: Proc) -> None:
+    """A listener of the load test's child is one; another program's is not."""
+    assert not proc.may_be_load_test()
     proc.process(51, "socket:[1111]")
-    assert not proc.is_load_tests()
+    assert not proc.may_be_load_test()
     proc.process(LEADER)
     proc.process(52, "socket:[1111]", parent=LEADER)
-    assert proc.is_load_tests()
+    assert proc.may_be_load_test()
 
 
-def test_any_job_of_the_agent_in_anothers_place(proc: Proc) -> None:
-    """What an earlier job has left bears the agent's mark too."""
+def test_may_be_a_load_test_of_any_job(proc: Proc) -> None:
+    """The leftover of an earlier job has the prefix of the agent's tags."""
     proc.process(51, "socket:[1111]", environ=b"GOLO_JOB=1-2/another\0")
-    assert proc.is_load_tests(mark="1-2/")
-    assert not proc.is_load_tests(mark="3-4/")
+    assert proc.may_be_load_test(tag="1-2/")
+    assert not proc.may_be_load_test(tag="3-4/")
 
 
-def test_an_accepted_connection_is_its_acceptors(proc: Proc) -> None:
-    """Whoever else listens on the port does not have this one."""
-    ours = endpoint("127.0.0.1", 40002)
+def test_an_accepted_connection_belongs_to_its_acceptor(proc: Proc) -> None:
+    """Other listeners on the port do not count."""
+    local = endpoint("127.0.0.1", 40002)
     proc.process(LEADER, "socket:[1111]")
     proc.process(51, "socket:[2222]")
-    assert not proc.is_load_tests(ours)
+    assert not proc.may_be_load_test(local)
     proc.process(52, "socket:[2222]", parent=LEADER)
-    assert proc.is_load_tests(ours)
+    assert proc.may_be_load_test(local)
 
 
 def test_a_shared_port_may_be_the_load_tests(proc: Proc) -> None:
-    """Before anybody accepted, nothing is sent."""
+    """Before the connection is accepted, either listener may get it."""
     (line,) = (line for line in TCP.splitlines() if ": 0100007F:270F 00000000" in line)
     proc.tables(TCP + line.replace("1111", "1112") + "\n", TCP6)
     proc.process(LEADER, "socket:[1111]")
     proc.process(51, "socket:[1112]")
-    assert proc.is_load_tests()
+    assert proc.may_be_load_test()
 
 
-def test_one_in_anothers_place_that_may_not_be_looked_into(proc: Proc, closed: set[Path]) -> None:
-    """What its user holds may be its own; another user's is not."""
-    closed.add(proc.process(LEADER))
-    assert proc.is_load_tests(uid=LOADTEST_UID)
-    assert not proc.is_load_tests(uid=OTHER_UID)
+def test_may_be_a_load_test_that_may_not_be_inspected(proc: Proc, unreadable: set[Path]) -> None:
+    """The sockets of its user may be its own."""
+    unreadable.add(proc.process(LEADER))
+    assert proc.may_be_load_test(uid=LOADTEST_UID)
+    assert not proc.may_be_load_test(uid=OTHER_UID)
 
 
 def test_local_addresses() -> None:
-    """Those of this host are told from others, which no table here knows."""
+    """Addresses of this host are recognised."""
     assert is_local("127.0.0.1")
     assert is_local("127.8.9.1")
     assert not is_local("192.0.2.1")
@@ -307,20 +299,20 @@ def test_local_addresses() -> None:
 def test_a_table_that_misses_a_socket_is_read_again(
     proc: Proc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel's tables are read in pieces: that a socket is not there once says nothing."""
+    """One reading may miss a socket, because the kernel writes its tables in pieces."""
     proc.process(LEADER, "socket:[1111]")
     header = TCP.partition("\n")[0] + "\n"
     proc.tables(header, TCP6.partition("\n")[0] + "\n")
-    assert not proc.is_load_tests()  # in none of the looks: it is nobody's here
+    assert not proc.may_be_load_test()
     monkeypatch.setattr(peer_check.time, "sleep", lambda _: proc.tables(TCP, TCP6))
     proc.tables(header, TCP6.partition("\n")[0] + "\n")
-    assert proc.is_load_tests()
+    assert proc.may_be_load_test()
 
 
-def test_a_family_that_is_seen_too_late_is_looked_for_again(
+def test_a_process_that_is_missed_is_found_again(
     proc: Proc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that forks during a look is missed by it; two looks must agree."""
+    """One reading may miss a process that is forked; two must agree."""
     proc.process(51, "socket:[1111]")
     children = iter([52, 53])
     monkeypatch.setattr(
@@ -328,4 +320,4 @@ def test_a_family_that_is_seen_too_late_is_looked_for_again(
         "sleep",
         lambda _: proc.process(next(children), "socket:[1111]", environ=f"GOLO_JOB={JOB}".encode()),
     )
-    assert proc.is_load_tests()
+    assert proc.may_be_load_test()

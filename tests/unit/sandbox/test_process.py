@@ -1,4 +1,4 @@
-"""The process protocol: in which order a watcher hears of what Twisted reports in any order."""
+"""The order of the events that a watcher receives, and how a load test is spawned."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from twisted.python.failure import Failure
 
 from goloagent.sandbox.isolation import Cgroup, PidNamespace, ProcessGroup
 from goloagent.sandbox.launcher import EXECUTING, STATUS_FD
-from goloagent.sandbox.pid_namespace import END_ALL, EXIT_FD, wrap
+from goloagent.sandbox.pid_namespace import EXIT_FD, KILL_ALL, wrap
 from goloagent.sandbox.process import LoadTestProcess, Program, Watcher, spawn
 
-PID = 4_000_000  # above the kernel's largest
+PID = 4_000_000  # above the kernel's maximum
 DONE = Failure(ProcessDone(0))
 
 
-class Heard(Watcher):
-    """Keeps what it hears, in order."""
+class RecordingWatcher(Watcher):
+    """Records its events in order."""
 
     def __init__(self) -> None:
         self.events: list[Any] = []
@@ -47,7 +47,7 @@ class Heard(Watcher):
 
 
 class Transport:
-    """A process transport with a pid and nothing behind it."""
+    """A process transport without a process."""
 
     def __init__(self) -> None:
         self.pid: int | None = PID
@@ -58,26 +58,26 @@ class Transport:
 
 
 @pytest.fixture
-def heard() -> Heard:
-    """The watcher of the test."""
-    return Heard()
+def watcher() -> RecordingWatcher:
+    """The watcher of a process."""
+    return RecordingWatcher()
 
 
 @pytest.fixture
-def process(heard: Heard) -> LoadTestProcess:
-    """A process that has just been made."""
-    process = LoadTestProcess(heard, ProcessGroup(), "job")
+def process(watcher: RecordingWatcher) -> LoadTestProcess:
+    """A process in a process group, just spawned."""
+    process = LoadTestProcess(watcher, ProcessGroup(), "job")
     process.makeConnection(Transport())
     return process
 
 
 @pytest.fixture(autouse=True)
 def signals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Keep the signals that are sent, in place of sending them."""
+    """The signals that are sent to the leader."""
     sent: list[tuple[str, int]] = []
 
     class FakeLeader:
-        def __init__(self, pid: int, mark: str) -> None:
+        def __init__(self, pid: int, tag: str) -> None:
             self.pid = pid
 
         def signal(self, number: int) -> None:
@@ -89,18 +89,18 @@ def signals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
         def close(self) -> None:
             sent.append(("close", 0))
 
-    monkeypatch.setattr("goloagent.sandbox.process.Leader", FakeLeader)
+    monkeypatch.setattr("goloagent.sandbox.process.SessionLeader", FakeLeader)
     return sent
 
 
 def launched(process: LoadTestProcess) -> None:
-    """Have the launcher execute the program."""
+    """Report that the launcher executes the program."""
     process.childDataReceived(STATUS_FD, EXECUTING)
     process.childConnectionLost(STATUS_FD)
 
 
-def test_a_whole_life(process: LoadTestProcess, heard: Heard) -> None:
-    """The launcher's pipe closing says that the program runs; output goes on as it comes."""
+def test_events_in_order(process: LoadTestProcess, watcher: RecordingWatcher) -> None:
+    """The end of the launcher's pipe means that the program runs; output is forwarded."""
     launched(process)
     process.childDataReceived(1, b"out")
     process.childDataReceived(2, b"err")
@@ -108,7 +108,7 @@ def test_a_whole_life(process: LoadTestProcess, heard: Heard) -> None:
     process.childConnectionLost(2)
     process.processExited(DONE)
     process.processEnded(DONE)
-    assert heard.events == [
+    assert watcher.events == [
         "launched",
         ("stdout", b"out"),
         ("stderr", b"err"),
@@ -117,33 +117,35 @@ def test_a_whole_life(process: LoadTestProcess, heard: Heard) -> None:
     ]
 
 
-def test_an_exit_before_the_launch_is_known(process: LoadTestProcess, heard: Heard) -> None:
-    """An exit noticed first is told after how the launch went: the first reason is the better."""
+def test_the_exit_follows_the_launch_report(
+    process: LoadTestProcess, watcher: RecordingWatcher
+) -> None:
+    """An exit that Twisted reports first is reported after the failed launch."""
     process.processExited(Failure(ProcessTerminated(127)))
-    assert heard.events == []
+    assert watcher.events == []
     report = json.dumps({"step": "exec", "errno": 2, "error": "No such file or directory"})
     process.childDataReceived(STATUS_FD, report[:10].encode())
     process.childDataReceived(STATUS_FD, report[10:].encode())
     process.childConnectionLost(STATUS_FD)
     process.processEnded(Failure(ProcessTerminated(127)))
-    assert heard.events == [
+    assert watcher.events == [
         ("launch failed", "exec: No such file or directory (errno 2)", None),
         ("exited", 127, None),
         "closed",
     ]
 
 
-def test_an_exit_by_signal(process: LoadTestProcess, heard: Heard) -> None:
-    """A process that a signal ended has no exit code."""
+def test_an_exit_by_signal(process: LoadTestProcess, watcher: RecordingWatcher) -> None:
+    """A process that a signal killed has no exit code."""
     launched(process)
     process.processExited(Failure(ProcessTerminated(None, signal.SIGABRT, 6)))
-    assert heard.events[-1] == ("exited", None, signal.SIGABRT)
+    assert watcher.events[-1] == ("exited", None, signal.SIGABRT)
 
 
 @pytest.fixture
-def contained(heard: Heard) -> LoadTestProcess:
-    """A process in a PID namespace that has just been made."""
-    process = LoadTestProcess(heard, PidNamespace(), "job")
+def isolated(watcher: RecordingWatcher) -> LoadTestProcess:
+    """A process in a PID namespace, just spawned."""
+    process = LoadTestProcess(watcher, PidNamespace(), "job")
     process.makeConnection(Transport())
     return process
 
@@ -152,48 +154,48 @@ def contained(heard: Heard) -> LoadTestProcess:
     ("status", "exited"),
     [(b"0", ("exited", 0, None)), (b"768", ("exited", 3, None)), (b"6", ("exited", None, 6))],
 )
-@pytest.mark.parametrize("keeper_first", [False, True])
+@pytest.mark.parametrize("monitor_first", [False, True])
 def test_an_exit_in_a_namespace(
-    contained: LoadTestProcess,
-    heard: Heard,
+    isolated: LoadTestProcess,
+    watcher: RecordingWatcher,
     status: bytes,
     exited: tuple[Any, ...],
-    keeper_first: bool,
+    monitor_first: bool,
 ) -> None:
-    """The load test's own end is told, and at once: its keeper's, before or after, is not."""
-    launched(contained)
-    if keeper_first:
-        contained.processExited(DONE)
-    assert heard.events == ["launched"]
-    contained.childDataReceived(EXIT_FD, status)
-    contained.childConnectionLost(EXIT_FD)
-    assert heard.events == ["launched", exited]
-    if not keeper_first:
-        contained.processExited(DONE)
-    contained.processEnded(DONE)
-    assert heard.events == ["launched", exited, "closed"]
+    """The exit of the load test is reported at once; that of the monitor is not."""
+    launched(isolated)
+    if monitor_first:
+        isolated.processExited(DONE)
+    assert watcher.events == ["launched"]
+    isolated.childDataReceived(EXIT_FD, status)
+    isolated.childConnectionLost(EXIT_FD)
+    assert watcher.events == ["launched", exited]
+    if not monitor_first:
+        isolated.processExited(DONE)
+    isolated.processEnded(DONE)
+    assert watcher.events == ["launched", exited, "closed"]
 
 
-def test_a_namespace_that_is_killed(contained: LoadTestProcess, heard: Heard) -> None:
-    """When nobody could tell the load test's end, its keeper ended in the same way."""
+def test_a_namespace_that_is_killed(isolated: LoadTestProcess, watcher: RecordingWatcher) -> None:
+    """If the load test's exit is not reported, the monitor's counts: it exits in the same way."""
     killed = Failure(ProcessTerminated(None, signal.SIGKILL, 9))
-    contained.childConnectionLost(EXIT_FD)
-    launched(contained)
-    contained.processExited(killed)
-    assert heard.events == ["launched", ("exited", None, signal.SIGKILL)]
+    isolated.childConnectionLost(EXIT_FD)
+    launched(isolated)
+    isolated.processExited(killed)
+    assert watcher.events == ["launched", ("exited", None, signal.SIGKILL)]
 
 
-def test_signals_go_to_the_keeper(
-    contained: LoadTestProcess, signals: list[tuple[str, int]]
+def test_signals_go_to_the_monitor(
+    isolated: LoadTestProcess, signals: list[tuple[str, int]]
 ) -> None:
-    """The keeper passes both ends on to everything in its namespace."""
-    contained.terminate()
-    contained.kill()
-    assert signals == [("process", signal.SIGTERM), ("process", END_ALL)]
+    """The monitor forwards both signals to its namespace."""
+    isolated.terminate()
+    isolated.kill()
+    assert signals == [("process", signal.SIGTERM), ("process", KILL_ALL)]
 
 
 def test_signals_go_to_the_group(process: LoadTestProcess, signals: list[tuple[str, int]]) -> None:
-    """Both ends of a run reach all that the load test started; after the end nothing is."""
+    """Both signals go to the group; after `abandon_output` none is sent."""
     process.terminate()
     process.kill()
     process.abandon_output()
@@ -202,7 +204,7 @@ def test_signals_go_to_the_group(process: LoadTestProcess, signals: list[tuple[s
 
 
 @pytest.mark.parametrize(
-    ("said", "status"),
+    ("report", "expected"),
     [
         (b"", "launcher-failed"),
         (b"{", "launcher-failed"),
@@ -216,31 +218,33 @@ def test_signals_go_to_the_group(process: LoadTestProcess, signals: list[tuple[s
         (EXECUTING + b'{"step": "exec", "errno": 12, "error": "x"}', None),
     ],
 )
-def test_whose_fault_a_failed_launch_is(
-    process: LoadTestProcess, heard: Heard, said: bytes, status: str | None
+def test_host_status_of_a_failed_launch(
+    process: LoadTestProcess, watcher: RecordingWatcher, report: bytes, expected: str | None
 ) -> None:
-    """A launcher that ended without a word is the machine's, a program that is cut is not."""
-    process.childDataReceived(STATUS_FD, said)
+    """A launcher without a report is the host's fault, a damaged program is not."""
+    process.childDataReceived(STATUS_FD, report)
     process.childConnectionLost(STATUS_FD)
-    [(event, _, told)] = heard.events
-    assert (event, told) == ("launch failed", status)
+    [(event, _, status)] = watcher.events
+    assert (event, status) == ("launch failed", expected)
 
 
-def test_signals_before_there_is_a_process(heard: Heard, signals: list[tuple[str, int]]) -> None:
-    """Nothing is signalled for a process that was never made."""
-    LoadTestProcess(heard, ProcessGroup(), "job").terminate()
+def test_signals_before_there_is_a_process(
+    watcher: RecordingWatcher, signals: list[tuple[str, int]]
+) -> None:
+    """A process that was never spawned gets no signal."""
+    LoadTestProcess(watcher, ProcessGroup(), "job").terminate()
     assert signals == []
 
 
-def test_abandoned_output(process: LoadTestProcess) -> None:
-    """Pipes that another process has open are closed; the process ID stays known."""
+def test_abandon_output(process: LoadTestProcess) -> None:
+    """The pipes are closed; the process ID stays known."""
     process.abandon_output()
     assert process.transport.reading is False
     assert process.pid == PID
 
 
 class Spawner:
-    """Keeps what was asked for, in place of a process."""
+    """A reactor that records the process to spawn."""
 
     def spawnProcess(self, protocol: Any, executable: str, args: list[str], **rest: Any) -> None:
         self.args = args
@@ -251,21 +255,21 @@ class Spawner:
         self.directory = rest.get("path")
 
 
-def test_spawn(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The load test gets a few variables of the agent's, its own, and nothing else."""
+def test_spawn(watcher: RecordingWatcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The load test gets some variables of the agent, its own, and no others."""
     for name in list(os.environ):
         monkeypatch.delenv(name)
     monkeypatch.setenv("PATH", "/bin")
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/secret")
     spawner = Spawner()
-    program = Program(Path("/srv/1/loadtest"), Path("/srv/1"), "127.0.0.1:9999", "mark", "nobody")
-    spawn(spawner, program, heard)
+    program = Program(Path("/srv/1/loadtest"), Path("/srv/1"), "127.0.0.1:9999", "tag", "nobody")
+    spawn(spawner, program, watcher)
     assert spawner.environment == {
         "PATH": "/bin",
         "TZ": "UTC",
         "GOLO_RPC_ADDR": "127.0.0.1:9999",
-        "GOLO_JOB": "mark",
+        "GOLO_JOB": "tag",
         "PYTHONUNBUFFERED": "1",
         "HOME": "/srv/1",
         "TMPDIR": "/srv/1",
@@ -281,55 +285,57 @@ def test_spawn(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
     assert spawner.plan["user"] == "nobody"
 
 
-def test_spawn_in_a_namespace(heard: Heard) -> None:
-    """The launcher is run in the namespace, where its parent is the init, and tells its exit."""
+def test_spawn_in_a_namespace(watcher: RecordingWatcher) -> None:
+    """The launcher runs in the namespace, where its parent is the init."""
     spawner = Spawner()
     program = Program(
         path=Path("/srv/1/loadtest"),
         directory=Path("/srv/1"),
         rpc_address="127.0.0.1:9999",
-        mark="mark",
-        containment=PidNamespace(),
+        tag="tag",
+        backend=PidNamespace(),
         sdk=Path("/srv/sdk.zip"),
     )
-    spawn(spawner, program, heard)
+    spawn(spawner, program, watcher)
     assert spawner.environment["PYTHONPATH"] == "/srv/sdk.zip"
     assert spawner.args[:-5] == wrap(os.getpid(), [])
     assert spawner.plan["agent"] == 1
     assert {*spawner.descriptors} == {0, 1, 2, STATUS_FD, EXIT_FD}
 
 
-def test_spawn_in_a_cgroup(heard: Heard, tmp_path: Path) -> None:
-    """The launcher is told how to join a cgroup that is there, and is a child of the agent."""
+def test_spawn_in_a_cgroup(watcher: RecordingWatcher, tmp_path: Path) -> None:
+    """The plan has the file to join the cgroup; the launcher is a child of the agent."""
     spawner = Spawner()
     program = Program(
         path=Path("/srv/job-1/loadtest"),
         directory=Path("/srv/job-1"),
         rpc_address="127.0.0.1:9999",
-        mark="1-2/job-1",
-        containment=Cgroup(tmp_path, "1-2/"),
+        tag="1-2/job-1",
+        backend=Cgroup(tmp_path, "1-2/"),
     )
-    spawn(spawner, program, heard)
+    spawn(spawner, program, watcher)
     assert (tmp_path / "golo-agent-1-2-job-1").is_dir()
     assert spawner.plan["join"] == str(tmp_path / "golo-agent-1-2-job-1" / "cgroup.procs")
     assert spawner.plan["agent"] == os.getpid()
     assert {*spawner.descriptors} == {0, 1, 2, STATUS_FD}
 
 
-def test_a_cgroup_that_cannot_be_made(heard: Heard, tmp_path: Path) -> None:
-    """No process is made outside, where nothing would keep it."""
-    containment = Cgroup(tmp_path / "gone", "1-2/")
-    program = Program(Path("/srv/1/x"), Path("/srv/1"), "[::1]:1", "1-2/1", None, containment)
+def test_a_cgroup_that_cannot_be_created(watcher: RecordingWatcher, tmp_path: Path) -> None:
+    """No process is started outside of a cgroup."""
+    backend = Cgroup(tmp_path / "gone", "1-2/")
+    program = Program(Path("/srv/1/x"), Path("/srv/1"), "[::1]:1", "1-2/1", None, backend)
     with pytest.raises(FileNotFoundError):
-        spawn(None, program, heard)
+        spawn(None, program, watcher)
 
 
-def test_signals_in_a_cgroup(heard: Heard, signals: list[tuple[str, int]], tmp_path: Path) -> None:
-    """The group is asked to end, and the cgroup is ended as a whole."""
+def test_signals_in_a_cgroup(
+    watcher: RecordingWatcher, signals: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    """SIGTERM goes to the group, and SIGKILL to the whole cgroup too."""
     job = tmp_path / "golo-agent-1-2-job"
     job.mkdir()
     (job / "cgroup.kill").touch()
-    process = LoadTestProcess(heard, Cgroup(tmp_path, "1-2/"), "job")
+    process = LoadTestProcess(watcher, Cgroup(tmp_path, "1-2/"), "job")
     process.makeConnection(Transport())
     process.terminate()
     assert (job / "cgroup.kill").read_text() == ""

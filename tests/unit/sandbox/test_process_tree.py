@@ -1,75 +1,54 @@
-"""Which processes are a load test's."""
+"""Which processes belong to a load test."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
-from goloagent.sandbox.process_tree import Process, descendants, find, process
-
-# A process's line, as Linux 6.1 wrote it, shortened behind its session.
-STAT = "8212 (sh) S 8211 8212 8212 0 -1 4194304 120 0 0 0"
+from goloagent.sandbox.proc_stat import Process
+from goloagent.sandbox.process_tree import descendants, find
 
 
-def test_process() -> None:
-    """Number, parent and session stand behind the name; one not waited for has ended."""
-    assert process(STAT) == Process(8212, 8211, 8212, ended=False)
-    assert process(STAT.replace(" S ", " Z ")).ended
+def process(pid: int, parent: int, session: int, has_ended: bool = False) -> Process:
+    """Return a process."""
+    return Process(pid, parent, session, has_ended)
 
 
-@given(st.text(max_size=16))
-def test_any_name(name: str) -> None:
-    """A program may be called by parentheses and numbers."""
-    assert process(STAT.replace("sh", name)) == process(STAT)
+INIT, AGENT, LEADER = process(1, 0, 1), process(2, 1, 2), process(10, 2, 10)
 
 
-def one(pid: int, parent: int, session: int, ended: bool = False) -> Process:
-    """Make a process."""
-    return Process(pid, parent, session, ended)
-
-
-LOADTEST = one(10, 2, 10)
-AGENT = one(2, 1, 2)
-INIT = one(1, 0, 1)
-
-
-def test_descent() -> None:
-    """Children's children belong to it, in whatever sessions; its parents and siblings do not."""
-    child, grandchild, sibling = one(11, 10, 11), one(12, 11, 12), one(13, 2, 2)
-    assert descendants([grandchild, child, LOADTEST, AGENT, INIT, sibling], 10, set()) == {
-        10,
-        11,
-        12,
-    }
-
-
-def test_session() -> None:
-    """An orphan of its session belongs to it, with its children, and when the leader is gone."""
-    orphan, child, other = one(11, 1, 10), one(12, 11, 12), one(13, 1, 13)
-    assert descendants([INIT, orphan, child, other], 10, set()) == {11, 12}
-
-
-def test_mark() -> None:
-    """A daemon that bears its mark belongs to it, with its children."""
-    daemon, child, other = one(11, 1, 11), one(12, 11, 12), one(13, 1, 13)
-    assert descendants([INIT, LOADTEST, daemon, child, other], 10, {11}) == {10, 11, 12}
-
-
-def test_the_ended_hold_nothing() -> None:
-    """One that has ended is nowhere to be looked into, but what it left belongs to it."""
-    ended, child = one(11, 10, 11, ended=True), one(12, 11, 12)
-    assert descendants([LOADTEST, ended, child], 10, set()) == {10, 12}
-
-
-def test_numbers_in_a_circle() -> None:
-    """Lines read at different times may contradict each other, and still it comes to an end."""
-    assert descendants([one(11, 12, 10), one(12, 11, 12)], 10, set()) == {11, 12}
+@pytest.mark.parametrize(
+    ("processes", "tagged", "expected"),
+    [
+        # Children's children, in any session; not its parents and siblings.
+        (
+            [process(12, 11, 12), process(11, 10, 11), LEADER, AGENT, INIT, process(13, 2, 2)],
+            set(),
+            {10, 11, 12},
+        ),
+        # An orphan of its session and its child, without the leader.
+        ([INIT, process(11, 1, 10), process(12, 11, 12), process(13, 1, 13)], set(), {11, 12}),
+        # A tagged daemon and its child.
+        (
+            [INIT, LEADER, process(11, 1, 11), process(12, 11, 12), process(13, 1, 13)],
+            {11},
+            {10, 11, 12},
+        ),
+        # A zombie does not belong to it, but its children do.
+        ([LEADER, process(11, 10, 11, has_ended=True), process(12, 11, 12)], set(), {10, 12}),
+        # Lines read at different times may form a cycle.
+        ([process(11, 12, 10), process(12, 11, 12)], set(), {11, 12}),
+    ],
+    ids=["descent", "session", "tag", "zombie", "cycle"],
+)
+def test_descendants(processes: list[Process], tagged: set[int], expected: set[int]) -> None:
+    """Descent, session and tag each add processes, with their descendants."""
+    assert descendants(processes, 10, tagged) == expected
 
 
 def test_find(tmp_path: Path) -> None:
-    """Processes are read one by one, and one that ends meanwhile is passed over."""
+    """A process that ends during the search is skipped."""
     for pid, parent, environ in (
         (8212, 8211, b"GOLO_JOB=1-2/job\0"),
         (9000, 1, b"A=B\0GOLO_JOB=1-2/job\0"),

@@ -1,4 +1,4 @@
-"""Signals to a load test's first process and its group, which never meet another one's."""
+"""Signals to a load test's first process and group, which never reach another one."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import signal
 import pytest
 
 from goloagent.sandbox import orphans
-from goloagent.sandbox.session_leader import Leader
+from goloagent.sandbox.session_leader import SessionLeader
 
 PID, PIDFD = 4_000_000, 77
 
 
 class System:
-    """What the kernel has of the process and its group, and what it was told."""
+    """A model of the kernel's state of the process and its group."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, int]] = []
         self.has_group_signals = True
         self.has_pidfds = True
-        self.group_is_made = True
+        self.group_exists = True
         self.reaped = False
 
     def pidfd_open(self, pid: int) -> int:
@@ -34,81 +34,81 @@ class System:
         assert pidfd == PIDFD
         if flags and not self.has_group_signals:
             raise OSError(errno.EINVAL, "Invalid argument")
-        if (flags and not self.group_is_made) or (not flags and self.reaped):
+        if (flags and not self.group_exists) or (not flags and self.reaped):
             raise ProcessLookupError
         self.sent.append(("group by pidfd" if flags else "process by pidfd", number))
 
     def waitid(self, kind: int, pid: int, options: int) -> None:
-        assert options & os.WNOWAIT, "it would be reaped"
+        assert options & os.WNOWAIT, "this would reap it"
         if self.reaped:
             raise ChildProcessError
 
     def kill(self, pid: int, number: int) -> None:
-        assert not self.reaped, "its number may be another's"
+        assert not self.reaped, "its number may be reused"
         self.sent.append(("process", number))
 
     def killpg(self, group: int, number: int) -> None:
-        assert not self.reaped, "its number may be another's"
-        if not self.group_is_made:
+        assert not self.reaped, "its number may be reused"
+        if not self.group_exists:
             raise ProcessLookupError
         self.sent.append(("group", number))
 
-    def marked(self, group: int, mark: str, number: int) -> None:
-        assert (group, mark) == (PID, "mark")
-        self.sent.append(("marked of the group", number))
+    def signal_tagged(self, group: int, tag: str, number: int) -> None:
+        assert (group, tag) == (PID, "tag")
+        self.sent.append(("tagged in group", number))
 
 
 @pytest.fixture
 def system(monkeypatch: pytest.MonkeyPatch) -> System:
-    """The kernel of the test."""
+    """The kernel that the test models."""
     system = System()
     for name in ("pidfd_open", "waitid", "kill", "killpg"):
         monkeypatch.setattr(os, name, getattr(system, name))
     monkeypatch.setattr(signal, "pidfd_send_signal", system.pidfd_send_signal)
-    monkeypatch.setattr(orphans, "signal_group", system.marked)
+    monkeypatch.setattr(orphans, "signal_group", system.signal_tagged)
     return system
 
 
 @pytest.mark.parametrize(
-    ("pidfds", "group_signals", "reaped", "how"),
+    ("pidfds", "group_signals", "reaped", "expected"),
     [
         (True, True, False, "group by pidfd"),
         (True, True, True, "group by pidfd"),
         (True, False, False, "group"),
-        (True, False, True, "marked of the group"),
+        (True, False, True, "tagged in group"),
         (False, False, False, "group"),
-        (False, False, True, "marked of the group"),
+        (False, False, True, "tagged in group"),
     ],
 )
-def test_the_group(
-    system: System, pidfds: bool, group_signals: bool, reaped: bool, how: str
+def test_signal_group(
+    system: System, pidfds: bool, group_signals: bool, reaped: bool, expected: str
 ) -> None:
-    """By what holds it; once its leader is reaped the number alone is never used."""
+    """The number alone is not used after the leader is reaped."""
     system.has_pidfds, system.has_group_signals = pidfds, group_signals
-    leader = Leader(PID, "mark")
+    leader = SessionLeader(PID, "tag")
     system.reaped = reaped
     leader.signal_group(signal.SIGKILL)
-    assert system.sent == [(how, signal.SIGKILL)]
+    assert system.sent == [(expected, signal.SIGKILL)]
 
 
 @pytest.mark.parametrize("pidfds", [True, False])
 @pytest.mark.parametrize("reaped", [True, False])
-def test_a_group_that_is_not_there(system: System, pidfds: bool, reaped: bool) -> None:
-    """The launcher has not made it: it is signalled itself. Or it is gone: nothing is."""
+def test_signal_a_missing_group(system: System, pidfds: bool, reaped: bool) -> None:
+    """Before the launcher has created the group, its own process is signalled."""
     system.has_pidfds = system.has_group_signals = pidfds
-    leader = Leader(PID, "mark")
-    system.group_is_made, system.reaped = False, reaped
+    leader = SessionLeader(PID, "tag")
+    system.group_exists, system.reaped = False, reaped
     leader.signal_group(signal.SIGTERM)
     alone = "process by pidfd" if pidfds else "process"
-    gone = [] if pidfds else [("marked of the group", signal.SIGTERM)]
+    gone = [] if pidfds else [("tagged in group", signal.SIGTERM)]
     assert system.sent == (gone if reaped else [(alone, signal.SIGTERM)])
 
 
 @pytest.mark.parametrize("pidfds", [True, False])
-def test_a_process_that_is_reaped_gets_nothing(system: System, pidfds: bool) -> None:
-    """Its number may be another's by now."""
+def test_a_reaped_process_is_not_signalled(system: System, pidfds: bool) -> None:
+    """Its number may be reused."""
     system.has_pidfds = pidfds
-    leader = Leader(PID, "mark")
+    leader = SessionLeader(PID, "tag")
     leader.signal(signal.SIGTERM)
     system.reaped = True
     leader.signal(signal.SIGTERM)

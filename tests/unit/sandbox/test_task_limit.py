@@ -1,4 +1,4 @@
-"""How many tasks are left to a load test."""
+"""The limit on a load test's tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from goloagent.sandbox import cgroup, task_limit
-from goloagent.sandbox.task_limit import reserve
+from goloagent.sandbox.task_limit import reserved
 
 MOUNTS = """\
 30 1 0:1 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
@@ -18,15 +18,16 @@ MOUNTS = """\
 
 
 @pytest.mark.parametrize(
-    ("limit", "kept"), [(60, 30), (128, 64), (640, 64), (4915, 491), (32768, 3276), (11_112, 1111)]
+    ("limit", "expected"),
+    [(60, 30), (128, 64), (640, 64), (4915, 491), (32768, 3276), (11_112, 1111)],
 )
-def test_the_reserve(limit: int, kept: int) -> None:
-    """The agent keeps a tenth, and a load test of 10,000 threads fits in what systems have."""
-    assert reserve(limit) == kept
+def test_reserved(limit: int, expected: int) -> None:
+    """The reserve is a tenth; 10,000 threads fit in the usual limits."""
+    assert reserved(limit) == expected
 
 
 def proc_of(root: Path, memberships: str, **limits: str) -> Path:
-    """Make a /proc with limits of the system, and those of cgroups by their path."""
+    """Make a /proc with limits of the system and mounts of cgroups."""
     (root / "sys/kernel").mkdir(parents=True)
     (root / "self").mkdir()
     (root / "self/cgroup").write_text(memberships)
@@ -37,17 +38,17 @@ def proc_of(root: Path, memberships: str, **limits: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("memberships", "where"),
+    ("memberships", "path"),
     [
         ("0::/a/b\n", "unified/a"),
         ("8:pids:/a/b\n4:memory:/x\n0::/\n", "pids/a/b"),
         ("8:pids:/a/b\n0::/\n", "pids"),
     ],
 )
-def test_the_cgroups_that_limit_tasks(tmp_path: Path, memberships: str, where: str) -> None:
-    """Of either version, the own one and all around it; the smallest limit counts."""
+def test_limits_of_cgroups(tmp_path: Path, memberships: str, path: str) -> None:
+    """The limits of the own cgroup and its parents count, in either version."""
     proc = proc_of(tmp_path, memberships, threads_max="100000", pid_max="32768")
-    directory = tmp_path / "fs/cgroup" / where
+    directory = tmp_path / "fs/cgroup" / path
     directory.mkdir(parents=True)
     (directory / "pids.max").write_text("200\n")
     soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
@@ -57,7 +58,7 @@ def test_the_cgroups_that_limit_tasks(tmp_path: Path, memberships: str, where: s
 
 
 def test_a_cgroup_without_a_limit(tmp_path: Path) -> None:
-    """The word max is none; neither is a file that is not there."""
+    """Neither ``max`` nor a missing file is a limit."""
     proc = proc_of(tmp_path, "0::/a\n", threads_max="5000", pid_max="4000")
     directory = tmp_path / "fs/cgroup/unified/a"
     directory.mkdir(parents=True)
@@ -65,8 +66,8 @@ def test_a_cgroup_without_a_limit(tmp_path: Path) -> None:
     assert min(task_limit._limits(proc)) <= 4000
 
 
-def test_a_cgroup_gets_a_limit(tmp_path: Path) -> None:
-    """Its parent gives it the controller first; where there is none, there is no limit."""
+def test_limit_tasks(tmp_path: Path) -> None:
+    """The parent delegates the controller first; without one there is no limit."""
     job = tmp_path / "job"
     job.mkdir()
     cgroup.limit_tasks(job, 100)
