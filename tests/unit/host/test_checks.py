@@ -112,11 +112,11 @@ def test_the_rpc_port(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is taken, and a name that is none, are told with the address."""
     asked: list[peer_check.Endpoint] = []
 
-    def listens(end: peer_check.Endpoint) -> bool:
+    def has_listener(end: peer_check.Endpoint) -> bool:
         asked.append(end)
         return end[1] == 9999
 
-    monkeypatch.setattr(peer_check, "listens", listens)
+    monkeypatch.setattr(peer_check, "has_listener", has_listener)
     assert check_rpc_port("127.0.0.1", 9998) is None
     fault = check_rpc_port("127.0.0.1", 9999)
     assert fault is not None
