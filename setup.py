@@ -26,7 +26,7 @@ setup(
         "idna >= 3.4",
         "klein >= 24.8",
         "msgspec >= 0.19",
-        "multipart >= 2.0",
+        "multipart >= 2.0, < 3",  # a private part of it is verified at start
         "prometheus-client >= 0.22",
         "treq >= 22.1",
         "Werkzeug >= 3.0.6",

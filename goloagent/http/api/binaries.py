@@ -1,19 +1,19 @@
-"""Binaries over HTTP: upload, list, show, delete. What streams is in `upload`."""
+"""The endpoints of binaries: upload, list, show, delete."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Annotated
-from urllib.parse import urlencode
 
 import attrs
-import msgspec
 from msgspec import Meta, Struct
 
 from goloagent.artifacts.store import ArtifactStore, BinaryNeeded
 from goloagent.http.api.committer import Committer
 from goloagent.http.api.endpoint import Body, Response, endpoint
 from goloagent.http.problem import Problem, not_found, quoted
+from goloagent.http.server.query import paginate
 from goloagent.http.server.request import Request
 from goloagent.http.upload.form import MAX_PARTS
 from goloagent.jobs.database import Binary
@@ -28,7 +28,7 @@ class Uploaded(Struct, frozen=True):
 
 
 class BinaryResource(Struct, frozen=True):
-    """An uploaded load test; ``in_use`` while a job that is not over needs it."""
+    """An uploaded load test; ``in_use`` while a queued or running job needs it."""
 
     id: str
     size: Annotated[int, Meta(ge=0)]
@@ -38,14 +38,14 @@ class BinaryResource(Struct, frozen=True):
 
 
 class BinaryList(Struct, frozen=True):
-    """Binaries, the newest first; ``next`` is the path of the following page, null on the last."""
+    """A page of binaries, the newest first; ``next`` is the path of the next, or null."""
 
     binaries: list[BinaryResource]
     next: str | None
 
 
 class BinaryQuery(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Which binaries to list."""
+    """The page of a list."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     before: Annotated[str | None, Meta(description="id of a binary: list only older ones")] = None
@@ -80,18 +80,18 @@ class BinaryRoutes:
         {200: Response("The binary is on disk.", Uploaded)},
         body=Body(media_type="multipart/form-data", schema=_FORM),
         errors={
-            400: "There is no part `file`, or it is empty or no executable.",
+            400: "There is no part `file`, or it is empty or not executable.",
             413: "The binary is larger than --max-upload.",
             415: "The body is no form.",
-            503: "The agent's disk does not take it now; Retry-After says when to come again.",
-            507: "The disk is full, or --max-binaries leaves no room beside what jobs need.",
+            503: "The agent cannot use its disk; retry after Retry-After.",
+            507: "The disk is full, or --max-binaries is exceeded by this and the needed binaries.",
         },
     )
     async def post_upload(self, request: Request) -> bytes:
-        """Make the upload a binary; once answered 200 it is on disk."""
-        assert request.upload is not None, "every POST /upload streams"
+        """Make the upload a binary, durable with the response 200."""
+        assert request.upload is not None, "every POST /upload has one"
         binary = await request.upload.finish(self.committer.writable)
-        # Before anything is waited for, as its client may be gone then.
+        # Before waiting, because a disconnect cancels the request.
         request.audit("upload", binary=binary.id, sha256=binary.sha256, bytes=binary.size)
         await self.committer.commit()
         return request.json_response(200, Uploaded(binary.id))
@@ -109,11 +109,7 @@ class BinaryRoutes:
         if query.before is not None and store.binary(query.before) is None:
             raise Problem(400, f"before: there is no binary {quoted(query.before.encode())}")
         found = store.binaries(query.limit + 1, query.before)
-        page, more = found[: query.limit], found[query.limit :]
-        following = None
-        if more:
-            parameters = msgspec.to_builtins(msgspec.structs.replace(query, before=page[-1].id))
-            following = f"/binaries?{urlencode(parameters)}"
+        page, following = paginate("/binaries", query, found)
         return request.json_response(200, BinaryList(self._resources(page), following))
 
     @endpoint(
@@ -131,7 +127,7 @@ class BinaryRoutes:
     def get_binary(self, request: Request, binary_id: str) -> bytes:
         """Show a binary by its id, or the newest with a content by its SHA-256 of 64 digits.
 
-        Whoever finds theirs by HEAD or GET can queue jobs with its id and needs no upload.
+        A client that finds its binary can queue jobs with the id, without an upload.
         """
         if len(binary_id) == _SHA256_DIGITS:
             found = next(iter(self.artifacts.store.binaries(1, sha256=binary_id.lower())), None)
@@ -148,13 +144,13 @@ class BinaryRoutes:
         {200: Response("The binary was removed.", BinaryResource)},
         errors={
             404: "There is no binary of this id.",
-            409: "A job that is not over needs it.",
-            503: "The agent's disk does not take it now; Retry-After says when to come again.",
+            409: "A queued or running job needs it.",
+            503: "The agent cannot use its disk; retry after Retry-After.",
             507: "The disk is full.",
         },
     )
     async def delete_binary(self, request: Request, binary_id: str) -> bytes:
-        """Remove a binary; jobs that ran it stay."""
+        """Remove a binary; the records of jobs that ran it stay."""
         found = self.artifacts.store.binary(binary_id)
         if found is None:
             raise not_found(request.path)
@@ -167,7 +163,7 @@ class BinaryRoutes:
         await self.committer.commit()
         return request.json_response(200, self._resources([found])[0])
 
-    def _resources(self, binaries: list[Binary]) -> list[BinaryResource]:
+    def _resources(self, binaries: Sequence[Binary]) -> list[BinaryResource]:
         needed = self.artifacts.store.needed_binaries()
         return [
             BinaryResource(

@@ -1,4 +1,4 @@
-"""What an answer waits for: that the change it speaks of would survive a power cut."""
+"""The durability that a response waits for."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Committer(Protocol):
-    """Makes changes durable; every method raises OSError when the disk does not do it."""
+    """Commits changes; both methods raise OSError if the disk fails."""
 
     async def writable(self) -> None:
-        """Return when the database can be written: another process may hold it for a moment."""
+        """Wait until the database can be written: another process may lock it for a moment."""
 
     async def commit(self) -> None:
-        """Return when all that was saved by now is durable."""
+        """Wait until all saved changes are durable."""

@@ -1,8 +1,4 @@
-"""What a route is, as data beside the code that serves it.
-
-The router and the API's description are both made of it, so neither can say what the other does
-not. Knows no HTTP library and no route.
-"""
+"""Declarations of endpoints, from which the router and the OpenAPI document are built."""
 
 from __future__ import annotations
 
@@ -13,16 +9,19 @@ import attrs
 
 JSON = "application/json"
 
-_Served = TypeVar("_Served", bound=Callable[..., Any])
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
 _MARK = "__operation__"
 
 
 @attrs.frozen
 class Response:
-    """An answer of its own kind: what it means, its type when it is JSON, and its headers.
+    """A successful response.
 
-    `headers` has a sentence for each; `other_types` are media types that a client may ask for.
-    Without a `media_type` there is no body.
+    Attributes:
+        type: the type of a JSON body.
+        media_type: empty if there is no body.
+        headers: a sentence for each header.
+        other_types: media types that a client may request instead.
     """
 
     description: str
@@ -34,7 +33,7 @@ class Response:
 
 @attrs.frozen
 class Body:
-    """The body of a request: of a type when it is JSON, and of a JSON schema beside or instead."""
+    """The body of a request: its type if it is JSON, and an additional JSON schema."""
 
     type: Any = None
     media_type: str = JSON
@@ -43,11 +42,12 @@ class Body:
 
 @attrs.frozen
 class Endpoint:
-    """One method of one path, whose parameters stand in it as ``<name>``.
+    """One method of a path with parameters as ``<name>``.
 
-    `errors` has a sentence for each status that is answered with a `Problem`. `query` is a Struct
-    with a member for each query parameter. `token_optional` says that it is answered without the
-    token, too, in some way.
+    Attributes:
+        errors: a sentence for each status of a `Problem`.
+        query: a Struct with a member for each query parameter.
+        token_optional: whether a request without the token gets some response.
     """
 
     method: str
@@ -61,25 +61,25 @@ class Endpoint:
 
 def endpoint(
     method: str, path: str, responses: Mapping[int, Response], **more: Any
-) -> Callable[[_Served], _Served]:
-    """Return a decorator that declares a method to serve an `Endpoint` made of the arguments."""
+) -> Callable[[_Handler], _Handler]:
+    """Return a decorator that declares the `Endpoint` of a method."""
     declared = Endpoint(method, path, responses, **more)
 
-    def declare(served: _Served) -> _Served:
-        setattr(served, _MARK, declared)
-        return served
+    def declare(handler: _Handler) -> _Handler:
+        setattr(handler, _MARK, declared)
+        return handler
 
     return declare
 
 
 def endpoints(routes: object) -> Iterator[tuple[Endpoint, Callable[..., Any]]]:
-    """Yield what the methods of `room` serve, in the order in which they are written."""
+    """Yield the endpoints of an object with its methods, in the order of declaration."""
     for declared, function in endpoints_of(type(routes)):
         yield declared, getattr(routes, function.__name__)
 
 
 def endpoints_of(kind: type) -> Iterator[tuple[Endpoint, Callable[..., Any]]]:
-    """Yield what the methods of a class of rooms serve, in the order in which they are written."""
+    """Yield the endpoints of a class with their functions, in the order of declaration."""
     for function in vars(kind).values():
         declared = getattr(function, _MARK, None)
         if declared is not None:

@@ -1,4 +1,4 @@
-"""Health of the agent over HTTP."""
+"""The health of the agent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from goloagent.http.server.request import Request
 
 @attrs.frozen
 class HealthRoutes:
-    """``/health``, as `health` says it."""
+    """``/health``."""
 
     health: Callable[[], Health]
 
@@ -22,14 +22,14 @@ class HealthRoutes:
         "/health",
         {
             200: Response("The agent is ready.", Health),
-            503: Response("It is not, and why.", Health),
+            503: Response("The agent is not ready, and why.", Health),
         },
         token_optional=True,
     )
     def get_health(self, request: Request) -> bytes:
-        """Say whether the agent takes jobs, and why not.
+        """Report whether the agent accepts jobs, and why not.
 
-        Without the token, programs on this host get `{"status": "ready"}` or `"unready"` alone.
+        Without the token, programs on this host get `{"status": "ready"}` or `"unready"` only.
         """
         health = self.health()
         value: object = health

@@ -1,15 +1,13 @@
-"""Jobs over HTTP: queue, list, show, cancel. Does not run them."""
+"""The endpoints of jobs: queue, list, show, cancel, abandon results."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
-from urllib.parse import urlencode
 from uuid import uuid4
 
 import attrs
-import msgspec
 from msgspec import Meta, Struct
 
 from goloagent.core.host_fault import OF_DISK
@@ -25,6 +23,7 @@ from goloagent.http.api.resources import (
     results_resource,
 )
 from goloagent.http.problem import Problem, disk_fault, not_found, quoted
+from goloagent.http.server.query import paginate
 from goloagent.http.server.request import Request
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job, State
@@ -37,7 +36,7 @@ RETRY_AFTER_SECONDS = 30
 
 
 class Queued(Struct, frozen=True, omit_defaults=True):
-    """A job is kept and will run; `ignored` are the members of the request that are not known."""
+    """A queued job; `ignored` are the unknown members of the request."""
 
     queued: bool
     id: str
@@ -45,7 +44,7 @@ class Queued(Struct, frozen=True, omit_defaults=True):
 
 
 class JobQuery(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Which jobs to list."""
+    """The filters and the page of a list."""
 
     state: State | None = None
     name: str | None = None
@@ -59,10 +58,10 @@ class JobRoutes:
 
     Args:
         submit: called after each new job.
-        cancel: brings a job to its end: at once when it is queued, in order when it runs; returns
-            False if that is not saved yet.
-        delivery: says how the delivery of a job's results goes.
-        abandon: gives up the pending results of a job that is over, and says how many they were.
+        cancel: cancels a queued job at once, or begins to stop a running one; returns False if
+            that is not saved yet.
+        delivery: returns the delivery status of a job's results.
+        abandon: abandons the pending results of a job that is over, and returns their number.
     """
 
     store: Store
@@ -84,13 +83,12 @@ class JobRoutes:
             400: "The body is not such an object, or there is no such binary.",
             413: "The body is longer than 64 KiB.",
             415: "The body is a form or text.",
-            503: "The queue is full, or the agent's disk does not take the job now; Retry-After"
-            " says when to come again.",
+            503: "The queue is full, or the agent cannot use its disk; retry after Retry-After.",
             507: "The disk is full.",
         },
     )
     async def post_queue(self, request: Request) -> bytes:
-        """Queue a job; once answered 201 it survives a power cut."""
+        """Queue a job, durable with the response 201."""
         _refuse_forms(request)
         try:
             spec, ignored = parse(request.buffered.getvalue())
@@ -110,7 +108,7 @@ class JobRoutes:
             raise disk_fault(health.status)
         job = Job(id=str(uuid4()), spec=spec, queued_at=self.now())
         self.jobs.add(job)
-        # Before anything is waited for, as its client may be gone then.
+        # Before waiting, because a disconnect cancels the request.
         request.audit(
             "queue",
             job=job.id,
@@ -122,7 +120,7 @@ class JobRoutes:
         try:
             await self.committer.commit()
         except OSError:
-            # The client hears that the job is not queued, and may queue it again.
+            # The client gets an error, and may queue the job again.
             self.cancel(job)
             raise
         finally:
@@ -143,11 +141,7 @@ class JobRoutes:
         if query.before is not None and self.store.get(query.before) is None:
             raise Problem(400, f"before: there is no job {quoted(query.before.encode())}")
         jobs = self.store.newest(query.limit + 1, query.state, query.name, query.before)
-        page, more = jobs[: query.limit], jobs[query.limit :]
-        following = None
-        if more:
-            parameters = msgspec.to_builtins(msgspec.structs.replace(query, before=page[-1].id))
-            following = f"/jobs?{urlencode(parameters)}"
+        page, following = paginate("/jobs", query, jobs)
         return request.json_response(
             200, JobList([job_summary(job, self.delivery(job)) for job in page], following)
         )
@@ -166,9 +160,9 @@ class JobRoutes:
         "DELETE",
         "/jobs/<job_id>",
         {
-            200: Response("The job is over: it was queued, or over already.", JobResource),
+            200: Response("The job is over: it was queued, or already over.", JobResource),
             202: Response(
-                "The job is being stopped, or the disk does not take it yet.", JobResource
+                "The job is being stopped, or the disk has not saved it yet.", JobResource
             ),
         },
         errors={404: "There is no such job."},
@@ -183,26 +177,25 @@ class JobRoutes:
         if saved and job.state.over:
             try:
                 await self.committer.commit()
-            except OSError:  # the cancellation has its effect, and may not survive a power cut
+            except OSError:  # the job is cancelled, but a loss of power could undo it
                 saved = False
         return request.json_response(200 if saved and job.state.over else 202, self._resource(job))
 
     @endpoint(
         "DELETE",
         "/jobs/<job_id>/results",
-        {200: Response("No result of the job is pending any more.", ResultsResource)},
+        {200: Response("The job has no pending results.", ResultsResource)},
         errors={
             404: "There is no such job.",
             409: "The job is not over yet.",
-            503: "The agent still starts, or its disk does not take it now; Retry-After says when"
-            " to come again.",
+            503: "The agent is starting or cannot use its disk; retry after Retry-After.",
             507: "The disk is full.",
         },
     )
     async def delete_results(self, request: Request, job_id: str) -> bytes:
-        """Give up the results of a job that wait for the collector; they count as abandoned.
+        """Abandon the pending results of a job.
 
-        They stay in out.log, until retention removes it.
+        They stay in out.log until retention removes it.
         """
         job = self._find(request, job_id)
         if not job.state.over:
@@ -213,7 +206,7 @@ class JobRoutes:
         if self.health().status == STARTING:
             raise Problem(
                 503,
-                "the agent is still counting the results of its earlier life",
+                "the agent is starting and still counts the results of its previous process",
                 {"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
         await self.committer.writable()
@@ -233,7 +226,7 @@ class JobRoutes:
 
 
 def _refuse_forms(request: Request) -> None:
-    """Refuse what a web page can send unasked. golo-cli sends no type at all, and means JSON."""
+    """Refuse types that web pages can send without CORS (CSRF); golo-cli sends none for JSON."""
     media_type = (request.getHeader(b"Content-Type") or b"").partition(b";")[0].strip().lower()
     if (
         media_type.startswith((b"text/", b"multipart/"))

@@ -1,4 +1,4 @@
-"""Metrics over HTTP, in the format that the client accepts. Does not know what is counted."""
+"""The metrics, in a format that the client accepts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from goloagent.http.server.request import Request
 
 @attrs.frozen
 class MetricsRoutes:
-    """``/metrics``; `exposition` returns a content type that suits an ``Accept``, and the text."""
+    """``/metrics``; `exposition` returns a content type for an ``Accept`` header, and the body."""
 
     exposition: Callable[[str], tuple[str, bytes]]
 

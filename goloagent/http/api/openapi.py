@@ -1,8 +1,4 @@
-"""The API's description, OpenAPI 3.1, made of the operations that the router serves.
-
-Pure. Schemas are those of the types that the answers are encoded from (JSON Schema 2020-12, by
-msgspec).
-"""
+"""The OpenAPI 3.1 document, from the declarations of endpoints and the types of their bodies."""
 
 from __future__ import annotations
 
@@ -20,35 +16,32 @@ from goloagent.http.problem import ProblemDetails
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 _COMPONENT = "#/components/schemas/{name}"
 COMMON_ERRORS = {
-    400: "The request is not as HTTP/1.1 wants it.",
+    400: "The request is no valid HTTP/1.1.",
     401: "The bearer token is missing or wrong.",
-    403: "The peer, the Host or the web site may not.",
+    403: "The client address, the Host or the web site is not allowed.",
     413: "The body is longer than 64 KiB.",
     500: "The agent has a defect; its log says more.",
-    503: "What the agent keeps on disk cannot be read or written.",
+    503: "The agent cannot read or write its disk.",
 }
 
-Served = tuple[Endpoint, Callable[..., Any]]
-
-
+Handled = tuple[Endpoint, Callable[..., Any]]
 _BY_TOKEN: list[dict[str, list[str]]] = [{"token": []}, {"password": []}]
 
 
-def document(served: Iterable[Served], token: bool) -> dict[str, Any]:
-    """Return the OpenAPI document of operations, each with the function that serves it.
-
-    `token` says that every request needs one.
-    """
-    served = list(served)
-    types = [kind for operation, _ in served for kind in _types(operation)]
+def document(handled: Iterable[Handled], token: bool) -> dict[str, Any]:
+    """Return the document of endpoints with their handlers; `token`: whether one is required."""
+    handled = list(handled)
+    types = [kind for operation, _ in handled for kind in _types(operation)]
     schemas, components = msgspec.json.schema_components(
         [*types, ProblemDetails], ref_template=_COMPONENT
     )
     schema_of = dict(zip([*map(_key, types), _key(ProblemDetails)], schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
-    for operation, function in served:
+    for operation, function in handled:
         path = paths.setdefault(_PARAMETER.sub(r"{\1}", operation.path), {})
-        described = path[operation.method.lower()] = _described(operation, function, schema_of)
+        described = path[operation.method.lower()] = _operation_object(
+            operation, function, schema_of
+        )
         if token and operation.token_optional:
             described["security"] = [{}, *_BY_TOKEN]
     return {
@@ -56,7 +49,7 @@ def document(served: Iterable[Served], token: bool) -> dict[str, Any]:
         "info": {
             "title": "golo-agent",
             "version": VERSION,
-            "description": "Turns any executable into a load test.",
+            "description": "A daemon that turns any executable into a load test.",
         },
         "paths": paths,
         "components": {
@@ -84,15 +77,17 @@ def _key(kind: Any) -> str:
     return repr(kind)
 
 
-def _described(
+def _operation_object(
     operation: Endpoint, function: Callable[..., Any], schema_of: dict[str, Any]
 ) -> dict[str, Any]:
     summary, _, more = (inspect.getdoc(function) or "").partition("\n\n")
     responses = {
-        status: _error(sentence, schema_of)
+        status: _error_object(sentence, schema_of)
         for status, sentence in {**COMMON_ERRORS, **operation.errors}.items()
     }
-    responses |= {status: _reply(reply, schema_of) for status, reply in operation.responses.items()}
+    responses |= {
+        status: _response_object(reply, schema_of) for status, reply in operation.responses.items()
+    }
     description: dict[str, Any] = {
         "operationId": function.__name__,
         "summary": " ".join(summary.split()),
@@ -102,7 +97,7 @@ def _described(
     if more:
         description["description"] = more
     if operation.body is not None:
-        description["requestBody"] = _body(operation.body, schema_of)
+        description["requestBody"] = _body_object(operation.body, schema_of)
     return description
 
 
@@ -119,13 +114,13 @@ def _query_parameters(operation: Endpoint) -> list[dict[str, Any]]:
     _, components = msgspec.json.schema_components([operation.query])
     members = components[operation.query.__name__]["properties"]
     return [
-        {"name": name, "in": "query", "schema": _given(schema, components)}
+        {"name": name, "in": "query", "schema": _parameter_schema(schema, components)}
         for name, schema in members.items()
     ]
 
 
-def _given(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
-    """Return a member's schema as that of a parameter: one that is null is not given."""
+def _parameter_schema(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    """Return a member's schema as that of a parameter, which is never null."""
     choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
     if len(choices) == 1:
         schema = {**choices[0], **{k: v for k, v in schema.items() if k == "description"}}
@@ -134,7 +129,7 @@ def _given(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]
     return schema
 
 
-def _reply(reply: Response, schema_of: dict[str, Any]) -> dict[str, Any]:
+def _response_object(reply: Response, schema_of: dict[str, Any]) -> dict[str, Any]:
     schema = {"type": "string"} if reply.type is None else schema_of[_key(reply.type)]
     description: dict[str, Any] = {"description": reply.description}
     if reply.media_type:
@@ -148,7 +143,7 @@ def _reply(reply: Response, schema_of: dict[str, Any]) -> dict[str, Any]:
     return description
 
 
-def _error(sentence: str, schema_of: dict[str, Any]) -> dict[str, Any]:
+def _error_object(sentence: str, schema_of: dict[str, Any]) -> dict[str, Any]:
     return {
         "description": sentence,
         "content": {
@@ -158,6 +153,6 @@ def _error(sentence: str, schema_of: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _body(body: Body, schema_of: dict[str, Any]) -> dict[str, Any]:
+def _body_object(body: Body, schema_of: dict[str, Any]) -> dict[str, Any]:
     schema = {} if body.type is None else schema_of[_key(body.type)]
     return {"required": True, "content": {body.media_type: {"schema": {**schema, **body.schema}}}}

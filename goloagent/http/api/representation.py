@@ -1,4 +1,4 @@
-"""A body as clients may keep and compress it: by ETag and gzip (RFC 9110, sections 8.4 and 13)."""
+"""Bodies with an ETag and gzip compression (RFC 9110, sections 8.4 and 13)."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from goloagent.http.server.request import Request
 
 # A smaller body fits into one packet as it is.
 _MIN_GZIP_BYTES = 1400
-# Level 1 makes JSON a sixth, in 5 ms a megabyte; more would hold up the reactor.
+# Level 1 compresses JSON to a sixth in 5 ms per MiB; more would delay the reactor.
 _GZIP_LEVEL = 1
 _MAX_GZIP_BYTES = 2 * 1024 * 1024
 
 
 @attrs.frozen(slots=False)
 class Representation:
-    """A whole body of one media type."""
+    """A complete body of one media type."""
 
     body: bytes = attrs.field(repr=False)
     media_type: str
 
     @cached_property
     def etag(self) -> str:
-        """What changes with the body alone; weak, as its gzip is another sequence of bytes."""
+        """The ETag; weak, because the compressed body has other bytes."""
         return f'W/"{sha256(self.body).hexdigest()[:32]}"'
 
     @cached_property
@@ -37,13 +37,13 @@ class Representation:
 
 
 def serve(request: Request, representation: Representation) -> bytes:
-    """Answer with 200 and the body, compressed for a client that takes gzip, or with 304."""
+    """Respond 200 with the body, compressed if the client accepts gzip, or 304."""
     request.setHeader("Vary", "Accept-Encoding")
     if request.setETag(representation.etag.encode()) is CACHED:
         return b""
     body = representation.body
-    takes_gzip = _takes_gzip(request.getHeader("Accept-Encoding"))
-    if takes_gzip and _MIN_GZIP_BYTES <= len(body) <= _MAX_GZIP_BYTES:
+    accepts_gzip = _accepts_gzip(request.getHeader("Accept-Encoding"))
+    if accepts_gzip and _MIN_GZIP_BYTES <= len(body) <= _MAX_GZIP_BYTES:
         request.setHeader("Content-Encoding", "gzip")
         body = representation.gzipped
     request.setHeader("Content-Type", representation.media_type)
@@ -51,8 +51,8 @@ def serve(request: Request, representation: Representation) -> bytes:
     return body
 
 
-def _takes_gzip(accepted: str | None) -> bool:
-    """Tell whether an Accept-Encoding names gzip with a weight above zero."""
+def _accepts_gzip(accepted: str | None) -> bool:
+    """Return whether an Accept-Encoding names gzip with a weight above zero."""
     for coding in (accepted or "").lower().split(","):
         name, _, weight = coding.replace(" ", "").partition(";q=")
         if name == "gzip":

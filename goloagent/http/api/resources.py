@@ -1,4 +1,4 @@
-"""A job as the API shows it: plain data, to be written as JSON. Knows no HTTP."""
+"""Jobs as the API shows them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Meta, Struct, structs
 from goloagent.jobs.job import Job, ResultCounts, State
 from goloagent.outputs.status import DeliveryStatus
 
-_WAITS_FOR = {
+_STATE_MESSAGES = {
     State.STARTING: "The agent waits for the load test to serve net/rpc on GOLO_RPC_ADDR.",
 }
 
@@ -18,7 +18,7 @@ Count = Annotated[int, Meta(ge=0)]
 
 
 class CallsResource(Struct, frozen=True):
-    """RPC calls made to the load test; after the end, those in flight never returned."""
+    """RPC calls to the load test; those in flight at the end never returned."""
 
     started: Count
     ok: Count
@@ -42,7 +42,7 @@ class ResultsResource(Struct, frozen=True):
 
 
 class DeliveryResource(Struct, frozen=True):
-    """How the delivery of this job's results goes: ``ok``, ``retrying``, ``holding``, ``none``."""
+    """The delivery of this job's results: ``ok``, ``retrying``, ``holding`` or ``none``."""
 
     state: str
     last_error: str | None
@@ -50,14 +50,14 @@ class DeliveryResource(Struct, frozen=True):
 
 
 class ExitResource(Struct, frozen=True, omit_defaults=True):
-    """How the load test's process ended: an exit code or the name of a signal."""
+    """The end of the load test's process: an exit code or the name of a signal."""
 
     code: int | None = None
     signal: str | None = None
 
 
 class JobSummary(Struct, frozen=True):
-    """A job as it stands in a list: times in RFC 3339 UTC, durations in seconds."""
+    """A job in a list: times in RFC 3339 UTC, durations in seconds."""
 
     id: str
     name: str
@@ -65,8 +65,11 @@ class JobSummary(Struct, frozen=True):
     users: Count
     duration: Count
     state: State
-    reason: Annotated[str | None, Meta(description="for programs; null while nothing is wrong")]
-    message: Annotated[str | None, Meta(description="why, or what it waits for, as a sentence")]
+    reason: Annotated[str | None, Meta(description="for programs; null unless something is wrong")]
+    message: Annotated[
+        str | None,
+        Meta(description="the reason, or what it waits for, as a sentence"),
+    ]
     queued_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -77,7 +80,7 @@ class JobSummary(Struct, frozen=True):
 
 
 class InvalidLineResource(Struct, frozen=True):
-    """A line of stdout that is no result: its number from 1, why, and its first 200 bytes."""
+    """An invalid line of stdout: its number from 1, the reason, and its first 200 bytes."""
 
     number: Count
     reason: str
@@ -85,17 +88,17 @@ class InvalidLineResource(Struct, frozen=True):
 
 
 class JobResource(JobSummary, frozen=True):
-    """A job with all that is known of it."""
+    """A job with all details."""
 
     stderr_tail: Annotated[
         str, Meta(description="the last 20 lines of stderr, up to 8 KiB, once the job is over")
     ]
     invalid_line: Annotated[
-        InvalidLineResource | None, Meta(description="the first line of stdout that is no result")
+        InvalidLineResource | None, Meta(description="the first invalid line of stdout")
     ]
     warnings: Annotated[
         list[str],
-        Meta(description="what is probably wrong with the load test, once the job is over"),
+        Meta(description="probable defects of the load test, once the job is over"),
     ]
 
 
@@ -107,7 +110,7 @@ class JobList(Struct, frozen=True):
 
 
 def job_resource(job: Job, delivery: DeliveryStatus) -> JobResource:
-    """Return the job resource, with how its delivery goes."""
+    """Return the resource of a job and its delivery."""
     line = job.invalid_line
     return JobResource(
         **structs.asdict(job_summary(job, delivery)),
@@ -118,7 +121,7 @@ def job_resource(job: Job, delivery: DeliveryStatus) -> JobResource:
 
 
 def results_resource(results: ResultCounts) -> ResultsResource:
-    """Return the account of a job's results."""
+    """Return the counts of a job's results."""
     return ResultsResource(
         read=results.read,
         valid=results.valid,
@@ -131,7 +134,7 @@ def results_resource(results: ResultCounts) -> ResultsResource:
 
 
 def job_summary(job: Job, delivery: DeliveryStatus) -> JobSummary:
-    """Return the job as lists have it."""
+    """Return a job as lists show it."""
     return JobSummary(
         id=job.id,
         name=job.spec.name,
@@ -140,7 +143,7 @@ def job_summary(job: Job, delivery: DeliveryStatus) -> JobSummary:
         duration=job.spec.duration_seconds,
         state=job.state,
         reason=job.cause.reason if job.cause else None,
-        message=job.cause.message if job.cause else _WAITS_FOR.get(job.state),
+        message=job.cause.message if job.cause else _STATE_MESSAGES.get(job.state),
         queued_at=_utc(job.queued_at),
         started_at=job.started_at and _utc(job.started_at),
         ended_at=job.ended_at and _utc(job.ended_at),

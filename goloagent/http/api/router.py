@@ -1,4 +1,4 @@
-"""The API: the routes of every room, behind one router, and what becomes of their errors."""
+"""The router of the API, and the handler of its errors."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _log = Logger()
 
 
 class DescriptionRoutes:
-    """``/openapi.json``: what all `rooms` serve, and this one."""
+    """``/openapi.json``: the endpoints of all `routes` and this one."""
 
-    def __init__(self, rooms: Iterable[object], token: bool) -> None:
-        self._document = document(chain.from_iterable(map(endpoints, [*rooms, self])), token)
+    def __init__(self, routes: Iterable[object], token: bool) -> None:
+        self._document = document(chain.from_iterable(map(endpoints, [*routes, self])), token)
 
     @endpoint("GET", "/openapi.json", {200: Response("An OpenAPI 3.1 document.", dict[str, Any])})
     def get_openapi(self, request: Request) -> bytes:
@@ -33,35 +33,32 @@ class DescriptionRoutes:
         return request.json_response(200, self._document)
 
 
-def build_api(*rooms: object, token: bool = False) -> Klein:
-    """Return the application that serves what the methods of `rooms` declare.
-
-    `token` says that every request needs one.
-    """
+def build_api(*routes: object, token: bool = False) -> Klein:
+    """Return the application of all `routes`; `token` says whether one is required."""
     app = Klein()
-    for room in [*rooms, DescriptionRoutes(rooms, token)]:
-        for declared, serve in endpoints(room):
+    for handler in [*routes, DescriptionRoutes(routes, token)]:
+        for declared, serve in endpoints(handler):
             name = f"{declared.method} {declared.path}"
             app.route(declared.path, methods=[declared.method], endpoint=name)(serve)
-    app.handle_errors(Exception)(_failed)
+    app.handle_errors(Exception)(_on_error)
     return app
 
 
 def route_check(app: Klein) -> Callable[[bytes, bytes], None]:
-    """Return what raises the Problem that a method and path, percent-encoded, are no route."""
+    """Return a function that raises the Problem of an unknown method or percent-encoded path."""
     router = app.url_map.bind("localhost")
 
     def check(method: bytes, path: bytes) -> None:
         try:
             router.match(unquote_to_bytes(path).decode(), method.decode("latin-1"))
         except HTTPException as error:
-            raise _no_route(error, method, path) from None
+            raise _routing_problem(error, method, path) from None
 
     return check
 
 
-def _failed(request: Any, failure: Failure) -> bytes:
-    """Answer for whatever a route, or the search for one, raised."""
+def _on_error(request: Any, failure: Failure) -> bytes:
+    """Respond to an exception of a route or of the router."""
     problem = _problem(request, failure)
     if request.startedWriting:
         request.cut()
@@ -74,16 +71,16 @@ def _problem(request: Request, failure: Failure) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, HTTPException):
-        return _no_route(error, request.method, request.path)
+        return _routing_problem(error, request.method, request.path)
     if isinstance(error, OSError):
-        _log.error("{method} {uri}: {error}", method=request.method, uri=request.uri, error=error)
+        _log.error("{request}: {error}", request=request.line, error=error)
         return disk_problem(error)
-    _log.failure("request failed: {method} {uri}", failure, method=request.method, uri=request.uri)
+    _log.failure("request failed: {request}", failure, request=request.line)
     return Problem(500, "internal error")
 
 
-def _no_route(error: HTTPException, method: bytes, path: bytes) -> Problem:
-    """Return the answer to the router's: no such method, no such path, or one that it redirects."""
+def _routing_problem(error: HTTPException, method: bytes, path: bytes) -> Problem:
+    """Return the 405 or 404 of an error of the router; a redirect is a 404."""
     if isinstance(error, MethodNotAllowed):
         allow = ", ".join(sorted(error.valid_methods or ()))
         return Problem(405, f"Method {quoted(method)} is not supported", {"Allow": allow})

@@ -1,4 +1,4 @@
-"""What a job's results say of the target, over HTTP."""
+"""The statistics of a job's results."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job
 from goloagent.wal.run_directory import LogPathError
 
-# A running job's statistics are made at most once a second, however many ask.
+# A running job's statistics are summarized at most once a second.
 CACHE_SECONDS = 1.0
-# One of a thousand rows with long names has some 10 MiB.
+# A view of a thousand rows with long names takes about 10 MiB.
 _MAX_VIEWS = 2
 
 
 class Sort(str, Enum):
-    """What rows are sorted by."""
+    """The figure by which rows are sorted."""
 
     METHOD = "method"
     URL = "url"
@@ -50,7 +50,7 @@ _OF_LATENCY = frozenset({Sort.P50, Sort.P95, Sort.P99, Sort.MAX})
 
 
 class Order(str, Enum):
-    """Which rows come first: those with the most, or the least."""
+    """The order of the rows."""
 
     DESCENDING = "desc"
     ASCENDING = "asc"
@@ -65,7 +65,7 @@ class StatisticsQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Statistics(Summary, frozen=True, kw_only=True):
-    """The statistics of a run with the rows that were asked for, of `rows_total`."""
+    """The statistics of a run with the requested rows, of `rows_total`."""
 
     rows_total: int
 
@@ -75,8 +75,8 @@ class StatisticsRoutes:
     """``/jobs/<id>/stats``.
 
     Args:
-        running: returns the statistics of the job while it runs.
-        past: returns the statistics of a job that is over, or raises what `SummaryCache` does.
+        running: returns the statistics of a running job.
+        finished: returns those of a job that is over, or raises as `SummaryCache.get`.
     """
 
     store: Store
@@ -84,7 +84,7 @@ class StatisticsRoutes:
     finished: Callable[[Job], Awaitable[Summary]]
     clock: IReactorTime
     _summaries: SingleFlight[Summary] = attrs.field(init=False, factory=SingleFlight)
-    _fresh: tuple[str, float, _Views] | None = attrs.field(init=False, default=None)
+    _cached: tuple[str, float, _Views] | None = attrs.field(init=False, default=None)
 
     @endpoint(
         "GET",
@@ -100,11 +100,11 @@ class StatisticsRoutes:
         query=StatisticsQuery,
         errors={
             400: "A query parameter is unknown or out of its bounds.",
-            404: "There is no such job, or it has no log any more.",
+            404: "There is no such job, or its log was removed.",
         },
     )
     async def get_stats(self, request: Request, job_id: str) -> bytes:
-        """Show what a job's results say, up to now or to its end."""
+        """Show the statistics of a job's results, up to now or to its end."""
         query = request.query(StatisticsQuery)
         job = self.store.get(job_id)
         if job is None:
@@ -114,15 +114,15 @@ class StatisticsRoutes:
         return serve(request, views.of(query))
 
     async def _views(self, job: Job) -> _Views:
-        """Return the views of the job's summary, which are those of this second while it runs."""
+        """Return the views of the job's summary, cached for a second while it runs."""
         is_over = job.state.over
-        if not is_over and self._fresh is not None:
-            job_id, expires, views = self._fresh
+        if not is_over and self._cached is not None:
+            job_id, expires, views = self._cached
             if job_id == job.id and self.clock.seconds() < expires:
                 return views
         views = _Views(await self._summaries.do((job.id, is_over), lambda: self._summary(job)))
         if not is_over:
-            self._fresh = job.id, self.clock.seconds() + CACHE_SECONDS, views
+            self._cached = job.id, self.clock.seconds() + CACHE_SECONDS, views
         return views
 
     async def _summary(self, job: Job) -> Summary:
@@ -156,24 +156,24 @@ class StatisticsRoutes:
 
 @attrs.frozen
 class _Views:
-    """The bodies made of one summary: the last few that were asked for."""
+    """The bodies of one summary, by query; the last few are cached."""
 
     summary: Summary
-    _made: OrderedDict[StatisticsQuery, Representation] = attrs.field(
+    _bodies: OrderedDict[StatisticsQuery, Representation] = attrs.field(
         init=False, factory=OrderedDict
     )
 
     def of(self, query: StatisticsQuery) -> Representation:
-        if query not in self._made:
-            self._made[query] = Representation(json_body(view(self.summary, query)), JSON)
-        self._made.move_to_end(query)
-        if len(self._made) > _MAX_VIEWS:
-            self._made.popitem(last=False)
-        return self._made[query]
+        if query not in self._bodies:
+            self._bodies[query] = Representation(json_body(view(self.summary, query)), JSON)
+        self._bodies.move_to_end(query)
+        if len(self._bodies) > _MAX_VIEWS:
+            self._bodies.popitem(last=False)
+        return self._bodies[query]
 
 
 def view(summary: Summary, query: StatisticsQuery) -> Statistics:
-    """Return a summary with the rows that a query asks for; those without the figure come last."""
+    """Return a summary with the rows of a query; those without the figure come last."""
 
     def figure(row: RowSummary) -> int | float | str | None:
         source = row.latency if query.sort in _OF_LATENCY else row
@@ -182,7 +182,7 @@ def view(summary: Summary, query: StatisticsQuery) -> Statistics:
 
     known = [row for row in summary.rows if figure(row) is not None]
     unknown = [row for row in summary.rows if figure(row) is None]
-    # Rows that are alike stay in the order of the most results.
+    # The sort is stable: equal rows stay in the order of the most results.
     known.sort(key=figure, reverse=query.order is Order.DESCENDING)  # type: ignore[arg-type]
     members = {name: getattr(summary, name) for name in Summary.__struct_fields__}
     shown = (known + unknown)[: query.rows]

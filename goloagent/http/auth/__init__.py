@@ -1,1 +1,1 @@
-"""Who may use the API, and the audit log."""
+"""The access policy of the API, and the audit log."""

@@ -1,8 +1,8 @@
-"""Who may use the agent, judged by a request's headers alone and for every method alike.
+"""The access policy: decides by the client's address and the headers, for every method alike.
 
-With a token, whoever has it may. Without one, web pages are kept out: the Host header must name
-this agent, which stops rebound DNS names, and a browser must not speak for another site; nor may it
-with a password, which it sends by itself. Does not know routes, bodies or sockets.
+With a token, its holders have access. Without one, requests of other web sites are refused: the
+Host header must name this agent (against DNS rebinding) and a browser must not send a request for
+another site. The latter holds for HTTP Basic, too, because browsers send a password by themselves.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from goloagent.http.problem import Problem, quoted
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 HeaderValues = Callable[[str], Sequence[str]]
-"""Return all values that a request has for a header, given its name; none when it is missing."""
+"""Returns all values of a request's header by its name."""
 
 _HOST = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::[0-9]*)?")
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 _OWN_SITES = frozenset({"same-origin", "none"})
-# Each on a line of its own: browsers do not look for a second challenge behind a comma.
+# Sent as two lines, because browsers do not parse a second challenge after a comma.
 CHALLENGES = ("Bearer", 'Basic realm="golo-agent", charset="UTF-8"')
 
 
@@ -35,9 +35,11 @@ CHALLENGES = ("Bearer", 'Basic realm="golo-agent", charset="UTF-8"')
 class AccessPolicy:
     """The rules of one agent.
 
-    Without `networks` every peer may connect. `hosts` are the lower-case names, beside localhost
-    and loopback addresses, under which clients without a token may address this agent; None is any
-    name, for an agent that other hosts know by names it cannot know.
+    Args:
+        token: the required token, None if none is.
+        networks: the networks of allowed clients; empty allows all.
+        hosts: without a token, the allowed names in Host besides localhost and loopback addresses,
+            in lower case; None allows all.
     """
 
     token: bytes | None = attrs.field(
@@ -47,12 +49,12 @@ class AccessPolicy:
     hosts: tuple[str, ...] | None = ()
 
     def check(self, peer: str | None, header: HeaderValues) -> None:
-        """Let a request from the address `peer` pass; None is the peer of a Unix socket.
+        """Check a request from the address `peer`, None for a Unix socket.
 
         Raises:
-            Problem: it may not: 401 for want of the token, 403 otherwise.
+            Problem: 401 without a valid token, 403 if another rule forbids it.
         """
-        if peer is not None and self.networks and not self._connects(peer):
+        if peer is not None and self.networks and not self._is_allowed(peer):
             raise Problem(403, f"{peer} is not allowed to connect")
         if self.token is None:
             self._check_host(header("Host"))
@@ -61,14 +63,14 @@ class AccessPolicy:
         scheme, secret = _credentials(header("Authorization"))
         if not hmac.compare_digest(secret, self.token):
             raise Problem(401, "a valid bearer token is required", {"WWW-Authenticate": CHALLENGES})
-        if scheme == "basic":  # which a browser sends with whatever any page makes it send
+        if scheme == "basic":  # a browser adds it to requests of any site
             _check_site(header)
 
     def allows_status(self, peer: str | None, header: HeaderValues) -> bool:
-        """Tell whether a request that may do nothing else may ask whether the agent is ready.
+        """Return whether a request without access may read whether the agent is ready.
 
-        So may programs on this host, such as a container's health check, that show no token at all:
-        not those with a wrong one, no web page, and nothing that a proxy passes on.
+        Programs on this host without a token may, such as a container's health check; not those
+        with a wrong one, web pages, or clients behind a proxy.
         """
         if peer is not None and not is_loopback(peer):
             return False
@@ -81,29 +83,29 @@ class AccessPolicy:
             and _OWN_SITES.issuperset(header("Sec-Fetch-Site"))
         )
 
-    def _connects(self, peer: str) -> bool:
+    def _is_allowed(self, peer: str) -> bool:
         address = address_of(peer)
         return any(address in network for network in self.networks)
 
     def _check_host(self, hosts: Sequence[str]) -> None:
-        # Browsers always send a Host; only HTTP/1.0 programs may not.
+        # Only HTTP/1.0 clients, which no browser is, may omit Host.
         for host in hosts:
-            if len(hosts) > 1 or not self._is_ours(host.lower()):
+            if len(hosts) > 1 or not self._is_own_host(host.lower()):
                 raise Problem(
                     403, f"Host {quoted(host.lower().encode())} is not a name of this agent"
                 )
 
-    def _is_ours(self, host: str) -> bool:
+    def _is_own_host(self, host: str) -> bool:
         if self.hosts is None or _is_local(host):
             return True
         return _name(host) in self.hosts
 
 
 def _check_site(header: HeaderValues) -> None:
-    """Refuse what a browser sends for another site.
+    """Refuse a request that a browser sends for another site.
 
-    `Sec-Fetch-Site`, which no page can set, decides alone: behind a proxy Host may be another than
-    the one that the page was loaded from. Only browsers without it are judged by Origin.
+    `Sec-Fetch-Site`, which no page can set, takes precedence, because a proxy may change Host.
+    For browsers without it, Origin decides.
     """
     sites = header("Sec-Fetch-Site")
     if sites:
@@ -118,9 +120,9 @@ def _check_site(header: HeaderValues) -> None:
 
 
 def _credentials(authorization: Sequence[str]) -> tuple[str, bytes]:
-    """Return the scheme, in lower case, and the token that it carries; empty where there is none.
+    """Return the scheme in lower case and the token, both empty if there is none.
 
-    Basic (RFC 7617), the one scheme that browsers ask people for, carries it as the password.
+    With Basic (RFC 7617), for which browsers have a dialog, the token is the password.
     """
     if len(authorization) != 1:
         return "", b""
@@ -143,10 +145,9 @@ def _name(host: str) -> str | None:
 
 
 def _is_local(host: str) -> bool:
-    """Tell whether a Host header names localhost or a loopback address.
+    """Return whether a Host header names localhost or a loopback address.
 
-    Also an IPv6 address without brackets, as golo-cli sends it: no browser does, and no DNS name
-    has a colon.
+    It may be an IPv6 address without brackets, which golo-cli sends, and no browser.
     """
     name = _name(host)
     if name is None:

@@ -1,8 +1,7 @@
-"""Who did what: a line for every upload, queueing, cancel and removal, and for refusals.
+"""The audit log: a line for every upload, queued job, cancel and removal, and for refusals.
 
-What was done is always written. Refusals cost whoever causes them nothing, so of these only so many
-are written that nobody fills a disk with them; the next line says how many were left out. Does not
-know HTTP, tokens or where the log goes.
+Refusals are rate-limited, because clients without access could fill the disk with them; the next
+line has the number of omitted ones.
 """
 
 from __future__ import annotations
@@ -25,41 +24,43 @@ _IS_PLAIN = re.compile(r"[A-Za-z0-9_.:/+-]+").fullmatch
 
 @attrs.define
 class Audit:
-    """The lines, timed by `seconds`; `count` is told the status of each refusal.
+    """The writer of the audit log.
 
-    A peer is an IP address, or None for the client of a Unix socket.
+    Args:
+        seconds: returns the time, for the rate limit.
+        on_refusal: called with the status of each refusal.
     """
 
     seconds: Callable[[], float]
     on_refusal: Callable[[int], None] = lambda status: None
     _tokens: float = attrs.field(init=False, default=MAX_REFUSAL_BURST)
-    _looked: float = attrs.field(init=False, default=0.0)
-    _unwritten: int = attrs.field(init=False, default=0)
+    _updated: float = attrs.field(init=False, default=0.0)
+    _omitted: int = attrs.field(init=False, default=0)
 
-    def record(self, act: str, peer: str | None, **details: object) -> None:
-        """Write what `peer` did; a detail that is None is left out."""
+    def record(self, action: str, peer: str | None, **details: object) -> None:
+        """Log an action of a client, by its IP address or None; omit details that are None."""
         given = {"peer": peer or "unix", **details}
         words = [f"{name}={_word(value)}" for name, value in given.items() if value is not None]
-        _log.info("{line}", line=" ".join([act, *words]))
+        _log.info("{line}", line=" ".join([action, *words]))
 
     def record_refusal(
         self, peer: str | None, status: int, why: str, request: str | None = None
     ) -> None:
-        """Write that `peer` was refused, `request` being its method and path, if it came so far."""
+        """Log a refusal; `request` is its method and path, None before they are known."""
         self.on_refusal(status)
         now = self.seconds()
-        earned = (now - self._looked) * REFUSALS_PER_SECOND
-        self._tokens, self._looked = min(self._tokens + earned, MAX_REFUSAL_BURST), now
+        earned = (now - self._updated) * REFUSALS_PER_SECOND
+        self._tokens, self._updated = min(self._tokens + earned, MAX_REFUSAL_BURST), now
         if self._tokens < 1:
-            self._unwritten += 1
+            self._omitted += 1
             return
-        unwritten = self._unwritten or None
-        self._tokens, self._unwritten = self._tokens - 1, 0
-        self.record("refuse", peer, status=status, request=request, why=why, unwritten=unwritten)
+        omitted = self._omitted or None
+        self._tokens, self._omitted = self._tokens - 1, 0
+        self.record("refuse", peer, status=status, request=request, why=why, unwritten=omitted)
 
 
 def _word(value: object) -> str:
-    """Return a value as one word, whoever chose it: bounded, quoted and escaped."""
+    """Return a value as one word, bounded, quoted and escaped, because clients choose some."""
     text = str(value)
     if len(text) > MAX_VALUE_CHARS:
         text = f"{text[:MAX_VALUE_CHARS]}…"

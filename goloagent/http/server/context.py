@@ -19,7 +19,7 @@ UPLOAD_PATH = b"/upload"
 
 @attrs.frozen
 class RequestContext:
-    """What a request is checked with, and where its upload is stored.
+    """The policy, the limits and the stores of one agent.
 
     Args:
         check_route: raises the Problem that a path has no such method, or does not exist.

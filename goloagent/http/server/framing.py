@@ -98,7 +98,7 @@ def _attributes_at_headers(parser: Any) -> set[str]:
     """Return the attributes of a channel when the headers of a request are complete."""
     attributes: set[str] = set()
 
-    class Recorder(Request):
+    class HeaderProbe(Request):
         """A request that reads the channel at the same time as ours."""
 
         def gotLength(self, length: int | None) -> None:
@@ -106,7 +106,7 @@ def _attributes_at_headers(parser: Any) -> set[str]:
             super().gotLength(length)
 
     connection = parser()
-    connection.requestFactory = Recorder
+    connection.requestFactory = HeaderProbe
     connection.makeConnection(StringTransport())
     connection.dataReceived(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")
     connection.connectionLost(Failure(ConnectionDone()))

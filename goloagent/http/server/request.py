@@ -55,6 +55,12 @@ class Request(server.Request):
         self.buffered = BytesIO()
         self.upload: UploadPipeline | None = None
 
+    @property
+    def line(self) -> str:
+        """The method and the decoded path, for logs."""
+        path = unquote_to_bytes(self.path).decode("utf-8", "surrogateescape")
+        return f"{self.method.decode('latin-1')} {path}"
+
     def gotLength(self, length: int | None) -> None:
         """Accept or refuse the request; `length` is None for a chunked body."""
         # Twisted sets these after the body, and has no public attribute for them before.
@@ -93,9 +99,7 @@ class Request(server.Request):
 
     def processingFailed(self, reason: Failure) -> Failure:
         """Log the failure, and respond 500 without details."""
-        self._log.failure(
-            "request failed: {method} {uri}", reason, method=self.method, uri=self.uri
-        )
+        self._log.failure("request failed: {request}", reason, request=self.line)
         if self.startedWriting:
             self.abort()
         else:
@@ -139,13 +143,10 @@ class Request(server.Request):
 
     def audit_refusal(self, problem: Problem) -> None:
         """Log a refusal to the audit log; 404 is none."""
-        if problem.status == NOT_FOUND:
-            return
-        method = self.method.decode("latin-1")
-        path = unquote_to_bytes(self.path).decode("utf-8", "surrogateescape")
-        self._context.audit.record_refusal(
-            self._host, problem.status, problem.detail, f"{method} {path}"
-        )
+        if problem.status != NOT_FOUND:
+            self._context.audit.record_refusal(
+                self._host, problem.status, problem.detail, self.line
+            )
 
     def query(self, kind: type[_Query]) -> _Query:
         """Return the query parameters as `parse_query` does."""

@@ -18,12 +18,13 @@ from goloagent.concurrency.cooperation import TurnQueue
 from goloagent.http.api.router import route_check
 from goloagent.http.auth.access import AccessPolicy
 from goloagent.http.auth.audit import Audit
+from goloagent.http.server import framing
 from goloagent.http.server.channel import Channel
 from goloagent.http.server.connections import Connections
 from goloagent.http.server.context import RequestContext
-from goloagent.http.server.framing import check_hooks
 from goloagent.http.server.limits import Limits
 from goloagent.http.server.request import Request
+from goloagent.http.upload import form
 
 
 class _Site(server.Site):
@@ -50,9 +51,10 @@ def build_site(
     """Return the factory of connections to `api`; uploads are written by `in_thread`.
 
     Raises:
-        RuntimeError: the installed Twisted lacks a private part that the server uses.
+        RuntimeError: the installed Twisted or multipart lacks a private part that is used.
     """
-    check_hooks()
+    framing.check_hooks()
+    form.check_hooks()
     audit = Audit(clock.seconds, on_refusal)
     context = RequestContext(
         access,

@@ -1,4 +1,4 @@
-"""The kernel's side of a socket, which the interfaces of Twisted's transports leave out."""
+"""Socket options and queues that the interfaces of Twisted's transports lack."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import ISSLTransport
 
 READ_BYTES = FileDescriptor.bufferSize
-"""How much Twisted reads of a socket at once, and lets wait in its own buffer."""
+"""The maximum bytes of one read by Twisted, and of its write buffer before it pauses producers."""
 
-# An idle connection whose other end has gone is noticed after two minutes.
+# A dead peer of an idle connection is detected after two minutes.
 _KEEPALIVE = {
     socket.TCP_KEEPIDLE: 60,
     socket.TCP_KEEPINTVL: 15,
@@ -24,13 +24,13 @@ _KEEPALIVE = {
 
 
 def is_tls(transport: Any) -> bool:
-    """Tell whether a transport is encrypted, and so cannot be closed in one direction alone."""
+    """Return whether a transport is encrypted and so cannot be closed for writing only."""
     return bool(ISSLTransport.providedBy(transport))
 
 
 def unsent_bytes(transport: Any) -> int:
-    """Return how many bytes written to a transport its peer's kernel has not acknowledged."""
-    # A TLS transport passes these on to the one below.
+    """Return the number of written bytes that the peer's kernel has not acknowledged."""
+    # A TLS transport delegates these attributes to the TCP transport.
     in_twisted = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
     in_twisted += getattr(transport, "_tempDataLen", 0)
     in_kernel = 0
@@ -42,9 +42,9 @@ def unsent_bytes(transport: Any) -> int:
 
 
 def set_send_timeout(transport: Any, seconds: float) -> None:
-    """Have the kernel end a TCP connection if what is sent is not acknowledged for so long.
+    """Set the time after which the kernel aborts a TCP connection without acknowledgements.
 
-    Only the kernel can: its own buffers hold minutes of what is sent a line at a time.
+    Twisted cannot detect a stall, because the kernel's buffers may take minutes of short lines.
     """
     connection = _tcp_socket(transport)
     if connection is not None:
@@ -52,7 +52,7 @@ def set_send_timeout(transport: Any, seconds: float) -> None:
 
 
 def enable_keepalive(transport: Any) -> None:
-    """Have the kernel end a TCP connection on which nothing is sent, if its peer has gone."""
+    """Enable TCP keep-alive, so that the kernel aborts an idle connection with a dead peer."""
     connection = _tcp_socket(transport)
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -1,4 +1,4 @@
-"""What becomes of a job, told as it happens: Server-Sent Events."""
+"""The events of a job, as a stream of server-sent events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from goloagent.jobs.job import Job
 
 STALL_SECONDS = 10.0
 RETRY = b"retry: 1000\n\n"
-"""How soon, in milliseconds, a browser comes again when the connection was cut."""
+"""The delay, in milliseconds, after which a browser reconnects."""
 
 
 class Event(Struct, frozen=True):
@@ -29,7 +29,7 @@ class Event(Struct, frozen=True):
 
 @attrs.frozen
 class EventRoutes:
-    """``/jobs/<id>/events``, as `broadcast` has them."""
+    """``/jobs/<id>/events``."""
 
     store: Store
     bus: JobEventBus
@@ -50,9 +50,9 @@ class EventRoutes:
         errors={404: "There is no such job."},
     )
     def get_events(self, request: Request, job_id: str) -> Deferred[None] | bytes:
-        """Stream a job's events as they happen.
+        """Stream a job's events.
 
-        The id of an event is the job's state, so that who comes again is told the last one once.
+        The id of an event is the job's state, so that a client that reconnects gets the last once.
         """
         job = self.store.get(job_id)
         if job is None:
@@ -74,31 +74,26 @@ class EventRoutes:
 
 
 class EventStream(Stream):
-    """Sends a client the events of `job`.
+    """Sends the events of `job`; drops volatile ones while the client is 64 KiB behind."""
 
-    While more than 64 KiB wait for the client, only states are added, of which there are few.
-    """
-
-    def __init__(
-        self, request: Request, clock: IReactorTime, job: Job, broadcast: JobEventBus
-    ) -> None:
+    def __init__(self, request: Request, clock: IReactorTime, job: Job, bus: JobEventBus) -> None:
         super().__init__(request, clock, STALL_SECONDS)
         self._job = job
-        self._broadcast = broadcast
+        self._bus = bus
 
     def begin(self) -> Deferred[None]:
-        """Begin with the state in which the job is."""
+        """Send the current state, then the events."""
         ended = super().start()
         self.write(RETRY)
-        self._broadcast.subscribe(self._job, self)
+        self._bus.subscribe(self._job, self)
         return ended
 
     def send_state(self, event: bytes, over: bool) -> None:
-        """Send a state; the last one ends the stream."""
+        """Send a state; the last one ends the response."""
         self.attempt(lambda: self._send_state(event, over))
 
     def send_volatile(self, event: bytes) -> None:
-        """Send an event, unless the client is behind."""
+        """Send an event unless the client is behind."""
         if not self.paused:
             self.attempt(lambda: self.write(event))
 
@@ -108,5 +103,5 @@ class EventStream(Stream):
             self.end()
 
     def release(self) -> None:
-        """Listen no more."""
-        self._broadcast.unsubscribe(self._job.id, self)
+        """Unsubscribe."""
+        self._bus.unsubscribe(self._job.id, self)

@@ -1,9 +1,8 @@
-"""An answer that goes on for long, written only as fast as its client reads.
+"""A long response, written as fast as its client reads.
 
-A client that takes nothing is dropped: by the kernel where the connection is TCP, and where it is
-not, once more than the transport's 64 KiB wait. A client that takes something, however slowly, gets
-all of it. An error behind the headers drops the connection, so that no client takes a part for the
-whole. Does not know what is written.
+The connection of a client that reads nothing is aborted: by the kernel for TCP, otherwise once
+64 KiB are buffered. An error after the headers aborts it, too, so that no client takes a part for
+the complete response.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from goloagent.http.server.transport import set_send_timeout, unsent_bytes
 
 @implementer(IPushProducer)
 class Stream:
-    """The body of the answer to `request`; those who extend it say what `flow` writes.
+    """The body of the response to `request`; subclasses implement `produce` and `release`.
 
     Args:
-        stall_seconds: how long a client may take nothing while there is something to take.
+        stall_seconds: the maximum time without progress while bytes are unsent.
     """
 
     _log = Logger()
@@ -36,25 +35,25 @@ class Stream:
         self._stall_seconds = stall_seconds
         self._stall: IDelayedCall | None = None
         self._written = False
-        self._unsent = 0  # when this was last looked at, and what was written since
+        self._unsent = 0  # at the last check, and written since
         self._transport: Any = request.channel.transport
-        self._ended: Deferred[None] = Deferred(lambda _: self._let_go())
+        self._ended: Deferred[None] = Deferred(lambda _: self._close())
         self.paused = False
 
     def start(self) -> Deferred[None]:
-        """Send the headers and what there is; fires at the end, cancelled if the client has gone.
+        """Send the headers and available bytes; the Deferred fires at the end of the response.
 
-        To be returned by a route, as it is: Klein cancels it.
+        A route returns it unchanged, so that Klein cancels it if the client disconnects.
 
         Raises:
-            OSError: what is to be sent cannot be read.
+            OSError: the first bytes cannot be read.
         """
         set_send_timeout(self._transport, self._stall_seconds)
         self._request.registerProducer(self, streaming=True)
         try:
             self.produce()
         except Exception:
-            self._let_go()
+            self._close()
             self._request.unregisterProducer()
             raise
         if not self._written:
@@ -62,56 +61,56 @@ class Stream:
         return self._ended
 
     def produce(self) -> None:
-        """Write what there is to write now, while not `paused`."""
+        """Write available bytes while not `paused`."""
 
     def release(self) -> None:
-        """Let go of what is held: nothing more can be written. A second time does nothing."""
+        """Release resources; nothing is written later. A second time does nothing."""
 
     def write(self, data: bytes) -> None:
-        """Have the client read `data`."""
+        """Write to the client."""
         self._written = True
         self._unsent += len(data)
         self._request.write(data)
 
     def end(self) -> None:
-        """End the answer in order."""
-        self._let_go()
+        """Complete the response."""
+        self._close()
         self._request.unregisterProducer()
         self._ended.callback(None)
 
     def abort(self, why: str) -> None:
-        """Drop the connection: the client is to know that this is not all."""
-        self._log.info("dropping the client of {uri}: {why}", uri=self._request.uri, why=why)
-        self._let_go()
+        """Abort the connection of an incomplete response."""
+        self._log.info("aborting {request}: {why}", request=self._request.line, why=why)
+        self._close()
         self._transport.abortConnection()
 
     def attempt(self, act: Callable[[], object]) -> None:
-        """Do what writes to the client; an error drops it, and is no caller's business."""
+        """Call a function that writes to the client; an error aborts the response."""
         try:
             act()
         except OSError as error:
             self.abort(str(error))
         except Exception:
-            self._log.failure("cannot go on with {uri}", uri=self._request.uri)
-            self.abort("an error of the agent")
+            self._log.failure("cannot continue {request}", request=self._request.line)
+            self.abort("internal error")
 
     def pauseProducing(self) -> None:
-        """Write nothing for now: more waits than the transport likes to hold."""
+        """Stop writing, because the transport's buffer is full."""
         self.paused = True
         if self._stall is None:
             self._watch()
 
     def resumeProducing(self) -> None:
-        """Go on."""
+        """Continue."""
         self.paused = False
         self._end_stall()
         self.attempt(self.produce)
 
     def stopProducing(self) -> None:
-        """Wait for the request to say that its connection is lost."""
+        """Do nothing: the request reports a lost connection."""
 
     def _watch(self) -> None:
-        """Drop the client if, at the end of the stall time, it has taken nothing."""
+        """Abort the response if the client makes no progress in the stall time."""
         self._unsent = unsent_bytes(self._transport)
         self._stall = self._clock.callLater(self._stall_seconds, self._check_progress)
 
@@ -120,9 +119,9 @@ class Stream:
         if unsent_bytes(self._transport) < self._unsent:
             self._watch()
         else:
-            self.abort("it reads nothing")
+            self.abort("the client does not read")
 
-    def _let_go(self) -> None:
+    def _close(self) -> None:
         self.paused = True
         self._end_stall()
         self.release()

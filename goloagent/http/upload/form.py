@@ -1,7 +1,7 @@
 """The body of ``POST /upload``: multipart/form-data, whose part ``file`` becomes a binary.
 
-Holds no more than one part's headers and the bytes just given. Texts that golo-cli users know are
-those of Go's ``Request.FormFile``. Does not know the connection that the bytes come from.
+It buffers the headers of one part at most. Errors that golo-cli users know have the texts of Go's
+``Request.FormFile``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from multipart import (
     PushMultipartParser,
     parse_options_header,
 )
+from multipart import __version__ as multipart_version
 from twisted.logger import Logger
 
 from goloagent.artifacts.pending_upload import BinaryExists, NotExecutable, PendingUpload
@@ -26,113 +27,130 @@ from goloagent.http.problem import Problem, disk_problem, quoted
 from goloagent.jobs.database import Binary
 
 MAX_PARTS = 8
-# A file name of 4 KiB is ignored, not refused: the rest of its header line needs room beside it.
+# A file name of 4 KiB, which is ignored, and the rest of its header line.
 MAX_PART_HEADER_BYTES = 4096 + 128
 
-# RFC 7578 leaves no other in use; what is encoded would be stored as it came.
+# RFC 7578 deprecates all others; an encoded file would be stored without decoding.
 _IDENTITIES = frozenset({"", "binary", "8bit", "7bit"})
 _BOUNDARY = re.compile(r"[ -~]{1,70}")
 
 
 class _Parser(PushMultipartParser):  # type: ignore[misc]
-    """A parser whose judgement does not depend on how the bytes are cut into packets."""
+    """A parser whose result does not depend on the split of its input.
+
+    It overrides a private method, which `check_hooks` verifies; `setup.py` bounds the version.
+    """
 
     def _on_segment_headerline(self, line: bytes) -> None:
-        """Refuse a line feed in a line, seen otherwise only in a packet without the line's end."""
+        """Refuse a line feed in a header, which the parser refuses for some splits only."""
         if b"\n" in line:
             raise ParserError("a line feed inside a part's header")
         super()._on_segment_headerline(line)
 
 
-class UploadBody:
-    """One upload being parsed and written; ends with `finish` or `discard`.
+def check_hooks() -> None:
+    """Verify that the installed parser calls the overridden method.
 
     Raises:
-        Problem: `content_type` is not one whose body holds a file.
+        RuntimeError: it does not.
+    """
+    try:
+        list(_Parser("b").parse(b"--b\r\nX: a\nb\r\n"))
+    except ParserError:
+        return
+    raise RuntimeError(
+        f"multipart {multipart_version} has no PushMultipartParser._on_segment_headerline: "
+        "install a version of multipart that golo-agent's setup.py allows"
+    )
+
+
+class UploadBody:
+    """An upload that is parsed and written; ends with `finish` or `discard`.
+
+    Raises:
+        Problem: `content_type` is not multipart/form-data with a valid boundary.
     """
 
     _log = Logger()
 
-    def __init__(self, content_type: str, binaries: ArtifactStore) -> None:
-        self._binaries = binaries
+    def __init__(self, content_type: str, artifacts: ArtifactStore) -> None:
+        self._artifacts = artifacts
         boundary = _boundary(content_type)
-        # A boundary begins a line: the line break before it, or before the body, belongs to it.
+        # The line break before a boundary belongs to it; the first may lack one.
         self._delimiter = f"\r\n--{boundary}".encode()
         self._preamble: bytes | None = b"\r\n"
-        # Latin-1 decodes every byte: a file name in whatever encoding is ignored, not refused.
+        # Latin-1 decodes all bytes, so that a file name in any encoding can be ignored.
         self._parser = _Parser(
             boundary,
             max_header_size=MAX_PART_HEADER_BYTES,
             max_segment_count=MAX_PARTS,
             header_charset="latin-1",
         )
-        self._incoming: PendingUpload | None = None
+        self._upload: PendingUpload | None = None
         self._in_file = False
-        self._empty = True
+        self._is_empty = True
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of the body.
+        """Parse bytes of the body.
 
         Raises:
-            Problem: they cannot be part of an upload, or cannot be stored. The upload is discarded.
+            Problem: they are malformed or cannot be stored. The upload is discarded.
         """
         with self._all_or_nothing():
             if self._preamble is not None:
-                data = self._pass_preamble(self._preamble + data)
+                data = self._skip_preamble(self._preamble + data)
                 if not data:
                     return
             for event in self._parser.parse(data):
                 if isinstance(event, MultipartSegment):
                     self._begin_part(event)
-                elif event is not None and self._in_file and self._incoming is not None:
-                    self._empty = False
-                    self._incoming.write(event)
+                elif event is not None and self._in_file and self._upload is not None:
+                    self._is_empty = False
+                    self._upload.write(event)
 
     def duplicate(self) -> Binary | None:
-        """Return a binary that holds the same as the upload, for `sync`, or None."""
-        return None if self._incoming is None else self._incoming.duplicate()
+        """Return a binary with the same content, for `sync`, or None."""
+        return None if self._upload is None else self._upload.duplicate()
 
-    def sync(self, twin: Binary | None = None) -> None:
-        """Have the disk hold what there is, in the file of `twin` when it has one.
-
-        Takes its time, to discard the upload as well: call it off the reactor thread.
+    def sync(self, duplicate: Binary | None = None) -> None:
+        """Flush the upload, or share the file of `duplicate`; blocks: call it in a thread.
 
         Raises:
             Problem: as `finish`. The upload is discarded.
         """
         with self._all_or_nothing():
-            self._complete().sync(twin)
+            self._complete().sync(duplicate)
 
     def finish(self) -> Binary:
-        """Make the upload a binary, the body being complete.
+        """Make the upload a binary.
 
         Raises:
-            Problem: it is not complete, holds nothing that can be run, or cannot be stored. The
-                upload is discarded.
+            Problem: it is incomplete, is not executable or cannot be stored. The upload is
+                discarded.
         """
         with self._all_or_nothing():
             return self._complete().commit()
 
     def discard(self) -> None:
-        """Remove what was written. Does nothing after `finish` or a second time."""
-        if self._incoming is not None:
-            self._incoming.discard()
+        """Remove the written bytes; does nothing after `finish` or a second time."""
+        if self._upload is not None:
+            self._upload.discard()
 
     def _complete(self) -> PendingUpload:
         try:
             self._parser.close()
         except ParserError:
             raise Problem(400, "the upload is cut: its final boundary is missing") from None
-        if self._incoming is None:
+        if self._upload is None:
             raise Problem(400, "http: no such file")
-        if self._empty:
+        if self._is_empty:
             raise Problem(400, "the file is empty")
-        return self._incoming
+        return self._upload
 
-    def _pass_preamble(self, data: bytes) -> bytes:
-        """Return what follows the preamble, of which only the last bytes are kept.
+    def _skip_preamble(self, data: bytes) -> bytes:
+        """Return the bytes after the preamble, and buffer the end of an incomplete one.
 
-        The parser has its own way, which depends on how the preamble is cut into packets.
+        The parser's own result depends on the split of its input.
         """
         start = data.find(self._delimiter)
         if start < 0:
@@ -142,11 +160,11 @@ class UploadBody:
         return data[start + 2 :]
 
     def _begin_part(self, part: MultipartSegment) -> None:
-        # To Go, a part without a file name is a value of that name, not a file.
+        # In Go, a part without a file name is a value, not a file.
         self._in_file = part.name == "file" and bool(part.filename)
         if not self._in_file:
             return
-        if self._incoming is not None:
+        if self._upload is not None:
             raise Problem(400, 'more than one part "file"')
         encoding = part.header("Content-Transfer-Encoding", "binary").strip().lower()
         if encoding not in _IDENTITIES:
@@ -155,11 +173,11 @@ class UploadBody:
                 f'part "file" has the transfer encoding {quoted(encoding.encode("latin-1"))}; '
                 "send its bytes as they are, without Content-Transfer-Encoding",
             )
-        self._incoming = self._binaries.receive()
+        self._upload = self._artifacts.receive()
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        """Turn what can go wrong into an answer, and leave nothing behind then."""
+        """Convert errors to a Problem, and discard the upload then."""
         try:
             yield
         except Problem:
@@ -174,7 +192,7 @@ class UploadBody:
             raise Problem(400, f"multipart: {error}") from None
         except OSError as error:
             self.discard()
-            self._log.error("an upload cannot be stored: {error}", error=error)
+            self._log.error("cannot store an upload: {error}", error=error)
             raise disk_problem(error) from error
 
 

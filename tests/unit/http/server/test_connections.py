@@ -82,7 +82,7 @@ def test_one_that_was_just_idle_yields_to_a_request() -> None:
     doors.open("a", Phase.IDLE)
     doors.clock.advance(0.5)
     second = doors.open("a", Phase.IDLE)
-    first = next(iter(doors.connections._full))
+    first = next(iter(doors.connections._regular))
     third = doors.open("a", Phase.HEADERS)
     assert third.exceeded is not None
     assert doors.evicted == []

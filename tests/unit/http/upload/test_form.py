@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from unit.http.in_memory import Agent
 
 from goloagent.http.problem import Problem
-from goloagent.http.upload.form import UploadBody
+from goloagent.http.upload.form import UploadBody, _Parser, check_hooks
 
 BOUNDARY = "b0undary"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"
@@ -314,3 +314,11 @@ def test_memory_is_bounded(agent: Agent) -> None:
         tracemalloc.stop()
     assert upload_body.finish().size == len(SCRIPT) + 16 * 1024 * 1024 // len(block) * len(block)
     assert peak < 1024 * 1024
+
+
+def test_a_missing_part_of_multipart_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version of multipart that does not call the overridden method is refused at start."""
+    check_hooks()
+    monkeypatch.delattr(_Parser, "_on_segment_headerline")
+    with pytest.raises(RuntimeError, match=r"multipart \S+ has no PushMultipartParser._on_seg"):
+        check_hooks()
