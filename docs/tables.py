@@ -73,15 +73,15 @@ def _always() -> list[tuple[int, str]]:
 
 def _metrics() -> Iterator[str]:
     yield from ["| metric | type | meaning |", "|---|---|---|"]
-    present = Gauges(
+    gauges = Gauges(
         ready=lambda: True,
         jobs=dict,
         delivery=lambda: "ok",
         log_bytes=lambda job: 0,
         free_bytes=lambda: {"logs": 0, "state": 0},
     )
-    meter = PrometheusExporter(Clock(), lambda: datetime.now(timezone.utc), present)
-    for family in text_string_to_metric_families(meter.expose("")[1].decode()):
+    exporter = PrometheusExporter(Clock(), lambda: datetime.now(timezone.utc), gauges)
+    for family in text_string_to_metric_families(exporter.expose("")[1].decode()):
         if family.name.startswith("golo_agent_"):
             labels = sorted({key for one in family.samples for key in one.labels} - {"le"})
             name = family.name + ("_total" if family.type == "counter" else "")

@@ -1,7 +1,7 @@
-"""Since when the results of one run wait: marks of how many there were at what time.
+"""The age of the oldest pending result of a run, from marks of (time, number of results).
 
-Results are delivered in order, so the oldest one that waits came with the first mark above the
-number of those settled. Pure, and of bounded size: the longer results wait, the coarser the marks.
+Results are delivered in order, so the oldest pending one was received at the first mark above the
+number of processed ones. The number of marks is bounded; they get coarser with the age.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ MAX_MARKS = 512
 
 @attrs.define
 class DeliveryLag:
-    """Marks of one run, in seconds of any one clock."""
+    """The marks of one run, in seconds of one clock."""
 
     _marks: deque[tuple[float, int]] = attrs.Factory(deque)
-    _noted: int = 0
+    _results: int = 0
     _spacing: float = 0.0
 
     def update(self, seconds: float, results: int, processed: int) -> None:
-        """Note that there are so many `results` now, of which so many wait no more."""
+        """Record the number of `results`, of which `processed` are not pending."""
         while self._marks and self._marks[0][1] <= processed:
             self._marks.popleft()
         if not self._marks:
             self._spacing = 0.0
-        if results > max(self._noted, processed):
+        if results > max(self._results, processed):
             self._add(seconds, results)
-        self._noted = max(self._noted, results)
+        self._results = max(self._results, results)
         if len(self._marks) > MAX_MARKS:
             self._thin()
 
     @property
     def oldest_seconds(self) -> float | None:
-        """When the oldest result that waited at the last note came, or None when none did."""
+        """When the oldest result that was pending at the last update was received, or None."""
         return self._marks[0][0] if self._marks else None
 
     def _add(self, seconds: float, results: int) -> None:
-        """Make a mark, or have the last one count for what came soon after it."""
+        """Add a mark, or extend the last one if it is recent."""
         if self._marks and seconds - self._marks[-1][0] < self._spacing:
             seconds = self._marks.pop()[0]
         self._marks.append((seconds, results))
 
     def _thin(self) -> None:
-        """Make one of two marks, which has the time of the first: an age is never too short."""
+        """Merge pairs of marks at the time of the first, so that an age is never too short."""
         self._spacing = 2 * (self._marks[-1][0] - self._marks[0][0]) / MAX_MARKS
         marks = list(self._marks)
         self._marks.clear()

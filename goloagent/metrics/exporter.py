@@ -1,8 +1,6 @@
-"""All metrics of one agent: counts what its rooms tell, asks the rest, and writes it all down.
+"""All metrics of one agent, in the formats of Prometheus and OpenMetrics.
 
-The one module that knows Prometheus. It has a registry of its own, as an agent is no singleton. No
-label has values from outside: neither jobs nor names nor URLs are among them. docs/operations.md
-explains every metric, and a test compares the two.
+No label has a job, a name or a URL, so that the number of series is bounded.
 """
 
 from __future__ import annotations
@@ -35,17 +33,17 @@ _TOTALS = {
     "calls_started": "Calls made to load tests.",
     "calls_ok": "Calls that returned without an error.",
     "calls_failed": "Calls that returned with an error.",
-    "results_read": "Lines of stdout that were read: valid and invalid.",
-    "results_valid": "Lines that are results.",
-    "results_invalid": "Lines that are no results.",
-    "results_delivered": "Results that the collector has taken.",
-    "results_rejected": "Results that the collector has refused for good.",
-    "results_abandoned": "Results that were given up, or are gone from a log.",
+    "results_read": "Lines of stdout, valid and invalid.",
+    "results_valid": "Valid lines of stdout, which are results.",
+    "results_invalid": "Invalid lines of stdout.",
+    "results_delivered": "Results that the collector has accepted.",
+    "results_rejected": "Results that the collector has rejected.",
+    "results_abandoned": "Results that were abandoned, or are missing from a log.",
 }
 
 
 class Clock(Protocol):
-    """What tells how long a push took."""
+    """The source of time."""
 
     def seconds(self) -> float:
         """Return the time in seconds."""
@@ -53,13 +51,13 @@ class Clock(Protocol):
 
 @attrs.frozen
 class Gauges:
-    """What is asked anew for each exposition; where one raises OSError its metric is left out.
+    """Functions called for each exposition; the metric of one that raises OSError is omitted.
 
-    Args:
-        jobs: how many jobs of each state are on record.
-        delivery: the worst state that the delivery of a job with results pending is in.
-        log_bytes: how long a job's out.log is.
-        free_bytes: how much may be written below each directory, by what it is for.
+    Attributes:
+        jobs: the number of recorded jobs of each state.
+        delivery: the worst delivery state of jobs with pending results.
+        log_bytes: the length of a job's out.log.
+        free_bytes: the free bytes of each directory, by its purpose.
     """
 
     ready: Callable[[], bool]
@@ -70,24 +68,24 @@ class Gauges:
 
 
 class PrometheusExporter:
-    """Counts what happens, from when it is made on."""
+    """Counts events from its creation on; `gauges` are read for each exposition."""
 
-    def __init__(self, clock: Clock, now: Callable[[], datetime], present: Gauges) -> None:
+    def __init__(self, clock: Clock, now: Callable[[], datetime], gauges: Gauges) -> None:
         without_creation_times()
         self._clock = clock
         self.counters = JobCounters(clock.seconds, now)
         self._registry = registry = CollectorRegistry(auto_describe=False)
-        Info("golo_agent_build", "What runs.", registry=registry).info(
+        Info("golo_agent_build", "Versions of the agent and its platform.", registry=registry).info(
             {
                 "version": VERSION,
                 "python": platform.python_version(),
                 "twisted": version("twisted"),
             }
         )
-        registry.register(_ScrapeCollector(self.counters, present))
+        registry.register(_ScrapeCollector(self.counters, gauges))
         self._pushes = Counter(
             "golo_agent_pushes",
-            "Batches sent to the collector, by what its answer means.",
+            "Batches sent to the collector, by the classification of its response.",
             ["outcome"],
             registry=registry,
         )
@@ -95,46 +93,46 @@ class PrometheusExporter:
             self._pushes.labels(verdict.value)
         self._push_seconds = Histogram(
             "golo_agent_push_duration_seconds",
-            "From a batch's sending to the collector's answer, or to giving up.",
+            "From sending a batch to the collector's response, or to the time-out.",
             buckets=_PUSH_SECONDS,
             registry=registry,
         )
         self._batch_bytes = Histogram(
             "golo_agent_batch_size_bytes",
-            "The bodies that were sent to the collector.",
+            "The sizes of bodies sent to the collector.",
             buckets=_BATCH_BYTES,
             registry=registry,
         )
         self._batch_results = Histogram(
             "golo_agent_batch_results",
-            "Results in a batch that the collector has taken.",
+            "Results in a delivered batch.",
             buckets=_BATCH_RESULTS,
             registry=registry,
         )
         self._late_seconds = Histogram(
             "golo_agent_event_loop_lag_seconds",
-            "How late the event loop comes to what is due, looked at ten times a second.",
+            "The delay of the event loop, measured ten times a second.",
             buckets=_LATE_SECONDS,
             registry=registry,
         )
         self._upload_bytes = Counter(
-            "golo_agent_upload_bytes", "Bytes of uploads that came in.", registry=registry
+            "golo_agent_upload_bytes", "Received bytes of uploads.", registry=registry
         )
         self._refusals = Counter(
             "golo_agent_refusals",
-            "Requests and connections that were refused, by the status of the answer.",
+            "Refused requests and connections, by status.",
             ["status"],
             registry=registry,
         )
         self._sync_failures = Counter(
             "golo_agent_sync_failures",
-            "Syncs that the disk failed; after the first the agent ends.",
+            "Failed syncs of the disk; the agent exits after the first.",
             registry=registry,
         )
         ProcessCollector(registry=registry)
 
     def observe(self, job: Job) -> None:
-        """Take in where a job stands; for each time that it is saved."""
+        """Update the counters with a job; to be called whenever it is saved."""
         delivered = self.counters.update(job)["results_delivered"]
         if delivered:
             self._batch_results.observe(delivered)
@@ -143,9 +141,9 @@ class PrometheusExporter:
         """Return `push`, timed and counted."""
 
         async def measured_push(name: str, key: str, body: bytes) -> Response:
-            begun = self._clock.seconds()
+            start = self._clock.seconds()
             answer = await push(name, key, body)
-            self._push_seconds.observe(max(0.0, self._clock.seconds() - begun))
+            self._push_seconds.observe(max(0.0, self._clock.seconds() - start))
             self._batch_bytes.observe(len(body))
             self._pushes.labels(answer.disposition.value).inc()
             return answer
@@ -153,99 +151,99 @@ class PrometheusExporter:
         return measured_push
 
     def observe_loop_lag(self, seconds: float) -> None:
-        """Take in how late the event loop was."""
+        """Observe the delay of the event loop."""
         self._late_seconds.observe(seconds)
 
     def count_upload_bytes(self, count: int) -> None:
-        """Take in that so many bytes of an upload came."""
+        """Count received bytes of an upload."""
         self._upload_bytes.inc(count)
 
     def count_refusal(self, status: int) -> None:
-        """Take in that a client was refused."""
+        """Count a refusal, by its status."""
         self._refusals.labels(str(status)).inc()
 
     def count_sync_failure(self) -> None:
-        """Take in that the disk failed."""
+        """Count a failed sync."""
         self._sync_failures.inc()
 
     def expose(self, accept: str) -> tuple[str, bytes]:
-        """Return the content type that suits an ``Accept`` header, and all metrics in it."""
+        """Return a content type for an ``Accept`` header, and all metrics in that format."""
         self.counters.poll()
         try:
             encode, content_type = choose_encoder(accept)
             return content_type, encode(self._registry)
-        except (TypeError, ValueError):  # the library's word for a version that is none
+        except (TypeError, ValueError):  # the header has an invalid version
             encode, content_type = choose_encoder("")
             return content_type, encode(self._registry)
 
 
 @attrs.frozen(eq=False)
 class _ScrapeCollector(Source):
-    """What is known without being counted here."""
+    """The counters of jobs and the gauges."""
 
-    account: JobCounters
-    present: Gauges
+    counters: JobCounters
+    gauges: Gauges
 
     def collect(self) -> Iterator[Metric]:
-        account, present = self.account, self.present
-        yield _gauge("ready", "1 when jobs are taken, else 0.", present.ready())
-        for name, meaning in _TOTALS.items():
-            yield CounterMetricFamily(f"golo_agent_{name}", meaning, value=account.totals[name])
-        yield _gauge("calls_in_flight", "Calls that have not returned.", account.in_flight)
-        yield _gauge("results_pending", "Results that wait for the collector.", account.pending)
+        counters, gauges = self.counters, self.gauges
+        yield _gauge("ready", "1 if the agent accepts jobs, else 0.", gauges.ready())
+        for name, help_text in _TOTALS.items():
+            yield CounterMetricFamily(f"golo_agent_{name}", help_text, value=counters.totals[name])
+        yield _gauge("calls_in_flight", "Calls that have not returned.", counters.in_flight)
+        yield _gauge("results_pending", "Results that are not delivered yet.", counters.pending)
         ended = CounterMetricFamily(
-            "golo_agent_jobs_ended", "Jobs that came to their end.", labels=["state"]
+            "golo_agent_jobs_ended", "Jobs that ended, by state.", labels=["state"]
         )
         for state in filter(lambda state: state.over, State):
-            ended.add_metric([state.value], account.ended[state])
+            ended.add_metric([state.value], counters.ended[state])
         yield ended
-        yield _one_of(
+        yield _labelled(
             "delivery_state",
-            "1 for the worst state of delivery that a job with results pending is in.",
-            {state: state == present.delivery() for state in STATES},
+            "1 for the worst delivery state of jobs with pending results.",
+            {state: state == gauges.delivery() for state in STATES},
             "state",
         )
         yield _gauge(
             "delivery_lag_seconds",
-            "How long the oldest pending result has waited.",
-            account.lag_seconds,
+            "The age of the oldest pending result.",
+            counters.lag_seconds,
         )
         yield from _if_known(
             lambda: _gauge(
                 "delivery_lag_bytes",
-                "Output of load tests that delivery has before it.",
-                account.lag_bytes(present.log_bytes),
+                "Output of load tests that is not delivered yet.",
+                counters.lag_bytes(gauges.log_bytes),
             )
         )
-        yield from _if_known(lambda: _one_of("jobs", "Jobs on record.", self._jobs(), "state"))
+        yield from _if_known(lambda: _labelled("jobs", "Jobs on record.", self._jobs(), "state"))
         yield from _if_known(
-            lambda: _one_of(
+            lambda: _labelled(
                 "disk_free_bytes",
-                "What may be written below the directory.",
-                present.free_bytes(),
+                "Free bytes of the directory.",
+                gauges.free_bytes(),
                 "directory",
             )
         )
 
     def _jobs(self) -> dict[str, float]:
-        counts = self.present.jobs()
+        counts = self.gauges.jobs()
         return {state.value: counts.get(state, 0) for state in State}
 
 
 def _if_known(make: Callable[[], Metric]) -> Iterator[Metric]:
-    """Yield a metric whose source may be out of order: the others are then needed most."""
+    """Yield a metric, unless its source raises OSError."""
     try:
         yield make()
     except OSError:
         return
 
 
-def _gauge(name: str, meaning: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"golo_agent_{name}", meaning, value=value)
+def _gauge(name: str, help_text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"golo_agent_{name}", help_text, value=value)
 
 
-def _one_of(name: str, meaning: str, values: Mapping[str, float], label: str) -> Metric:
-    family = GaugeMetricFamily(f"golo_agent_{name}", meaning, labels=[label])
+def _labelled(name: str, help_text: str, values: Mapping[str, float], label: str) -> Metric:
+    family = GaugeMetricFamily(f"golo_agent_{name}", help_text, labels=[label])
     for value, number in values.items():
         family.add_metric([value], number)
     return family

@@ -1,8 +1,7 @@
-"""The account of all jobs together: what was counted in this life of the agent, and what is open.
+"""Totals over all jobs since the start of the process, and the lag of delivery.
 
-A job's own account begins with it and ends with it, and what an earlier life counted is in it too;
-totals must only grow. So each job is followed from its first sight on, and what it grew by is
-added. Pure; knows no Prometheus.
+The counts of a recovered job include those of previous processes, so only the growth of each job
+since its first update is added.
 """
 
 from __future__ import annotations
@@ -18,97 +17,95 @@ from goloagent.metrics.delivery_lag import DeliveryLag
 
 
 @attrs.define
-class _Followed:
+class _Tracked:
     job: Job
     counted: Counter[str]
     over: bool
-    backlog: DeliveryLag
+    lag: DeliveryLag
 
 
 @attrs.define
 class JobCounters:
-    """Follows every job it is shown until nothing about it will change any more.
-
-    ``totals`` has the counts of the job resource as ``calls_…`` and ``results_…``; ``ended`` the
-    jobs that came to their end.
+    """Tracks every job until all its results are delivered.
 
     Args:
-        seconds: the monotonic time: however the clock is set, an age stays what it is.
-        now: the time of day, by which the age of what an earlier life left is known once.
+        seconds: returns the monotonic time.
+        now: returns the time of day, for the age of results of previous processes.
+
+    Attributes:
+        totals: the counts of the job resource as ``calls_…`` and ``results_…``.
+        ended: the number of ended jobs by state.
     """
 
     seconds: Callable[[], float]
     now: Callable[[], datetime]
     totals: Counter[str] = attrs.Factory(Counter)
     ended: Counter[State] = attrs.Factory(Counter)
-    _followed: dict[str, _Followed] = attrs.field(init=False, factory=dict)
+    _tracked: dict[str, _Tracked] = attrs.field(init=False, factory=dict)
 
     def update(self, job: Job) -> Counter[str]:
-        """Take in where `job` stands, and return what it grew by since it was seen last.
-
-        What it has at first sight was counted in an earlier life.
-        """
-        followed = self._followed.get(job.id)
-        if followed is None:
+        """Add the growth of a job's counts since its last update, and return it."""
+        tracked = self._tracked.get(job.id)
+        if tracked is None:
             if job.fully_delivered:
                 return Counter()
-            followed = self._follow(job)
+            tracked = self._track(job)
         counts = _counts(job)
-        growth = counts - followed.counted
-        followed.counted |= counts
+        growth = counts - tracked.counted
+        tracked.counted |= counts
         self.totals += growth
-        if job.state.over and not followed.over:
-            followed.over = True
+        if job.state.over and not tracked.over:
+            tracked.over = True
             self.ended[job.state] += 1
         if job.fully_delivered:
-            del self._followed[job.id]
+            del self._tracked[job.id]
         return growth
 
     def poll(self) -> None:
-        """Observe all that is followed, and note when their results came. For once a second."""
+        """Update all tracked jobs and their lag; to be called once a second."""
         seconds = self.seconds()
-        for followed in list(self._followed.values()):
-            self.update(followed.job)
-            results = followed.job.results
-            followed.backlog.update(seconds, results.valid, results.valid - results.pending)
+        for tracked in list(self._tracked.values()):
+            self.update(tracked.job)
+            results = tracked.job.results
+            tracked.lag.update(seconds, results.valid, results.valid - results.pending)
 
     @property
     def open_jobs(self) -> list[Job]:
-        """The jobs about which something can still change."""
-        return [followed.job for followed in self._followed.values()]
+        """The tracked jobs."""
+        return [tracked.job for tracked in self._tracked.values()]
 
     @property
     def in_flight(self) -> int:
-        """Calls that have not returned and still may."""
+        """The calls in flight of jobs that are not over."""
         return sum(job.calls.in_flight for job in self.open_jobs if not job.state.over)
 
     @property
     def pending(self) -> int:
-        """Results that wait for the collector."""
+        """The pending results."""
         return sum(job.results.pending for job in self.open_jobs)
 
     @property
     def lag_seconds(self) -> float:
-        """How long the oldest pending result has waited, as of the last `look`."""
-        oldest = [followed.backlog.oldest_seconds for followed in self._followed.values()]
+        """The age of the oldest pending result at the last `poll`."""
+        oldest = [tracked.lag.oldest_seconds for tracked in self._tracked.values()]
         since = min((seconds for seconds in oldest if seconds is not None), default=None)
         return 0.0 if since is None else max(0.0, self.seconds() - since)
 
     def lag_bytes(self, log_bytes: Callable[[Job], int]) -> int:
-        """Return how much of the logs delivery has before it; `log_bytes` says how long one is."""
+        """Return the bytes of logs after their checkpoints; `log_bytes` returns a log's length."""
         behind = [job for job in self.open_jobs if job.results.pending]
         return sum(max(0, log_bytes(job) - job.results.committed) for job in behind)
 
-    def _follow(self, job: Job) -> _Followed:
-        # When what an earlier life left pending came is not known: not before its job began.
-        backlog = DeliveryLag()
+    def _track(self, job: Job) -> _Tracked:
+        # The age of results of a previous process is unknown, and at most that of the job.
+        lag = DeliveryLag()
         if job.results.pending and job.started_at is not None:
-            settled = job.results.valid - job.results.pending
+            processed = job.results.valid - job.results.pending
             age = max(0.0, (self.now() - job.started_at).total_seconds())
-            backlog.update(self.seconds() - age, job.results.valid, settled)
-        followed = _Followed(job, _counts(job), job.state.over, backlog)
-        self._followed[job.id] = followed
-        return followed
+            lag.update(self.seconds() - age, job.results.valid, processed)
+        tracked = _Tracked(job, _counts(job), job.state.over, lag)
+        self._tracked[job.id] = tracked
+        return tracked
 
 
 def _counts(job: Job) -> Counter[str]:

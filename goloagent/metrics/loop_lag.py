@@ -1,4 +1,4 @@
-"""How late the event loop is: calls itself at an interval and tells by how much it missed."""
+"""The delay of the event loop, measured by a periodic call."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ INTERVAL_SECONDS = 0.1
 
 
 class EventLoopLag:
-    """Tells `late` seconds, ten times a second, between `start` and `stop`."""
+    """Calls `observe` with the delay in seconds, ten times a second."""
 
-    def __init__(self, clock: IReactorTime, late: Callable[[float], None]) -> None:
-        self._late = late
+    def __init__(self, clock: IReactorTime, observe: Callable[[float], None]) -> None:
+        self._observe = observe
         self.loop = Periodic(clock, INTERVAL_SECONDS, "event-loop-lag", self._measure)
 
     def start(self) -> None:
-        """Begin."""
+        """Start measuring."""
         self.loop.start()
 
     def stop(self) -> None:
-        """End; before `start` it does nothing."""
+        """Stop measuring; before `start` it does nothing."""
         self.loop.stop()
 
     def _measure(self) -> None:
-        self._late(self.loop.late_seconds)
+        self._observe(self.loop.late_seconds)

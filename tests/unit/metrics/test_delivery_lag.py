@@ -1,4 +1,4 @@
-"""Since when results wait, in bounded memory."""
+"""The age of the oldest pending result, in bounded memory."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from goloagent.metrics.delivery_lag import MAX_MARKS, DeliveryLag
         max_size=60,
     )
 )
-def test_it_is_the_time_of_the_oldest(steps: list[tuple[float, int, int]]) -> None:
-    """Unthinned, the oldest that waits is the first one above those settled."""
-    backlog, came, seconds, settled = DeliveryLag(), list[float](), 0.0, 0
+def test_the_oldest_pending_result(steps: list[tuple[float, int, int]]) -> None:
+    """While no marks are merged, it is exact."""
+    lag, received, seconds, processed = DeliveryLag(), list[float](), 0.0, 0
     for pause, more, less in steps:
         seconds += pause
-        came += [seconds] * more
-        settled = min(len(came), settled + less)
-        backlog.update(seconds, len(came), settled)
-        assert backlog.oldest_seconds == (came[settled] if settled < len(came) else None)
+        received += [seconds] * more
+        processed = min(len(received), processed + less)
+        lag.update(seconds, len(received), processed)
+        assert lag.oldest_seconds == (received[processed] if processed < len(received) else None)
 
 
-def test_a_long_outage_is_bounded_and_not_understated() -> None:
-    """After a day of results each second there are few marks, and the age is right or too long."""
-    backlog, seconds = DeliveryLag(), 24 * 3600
+def test_a_long_outage() -> None:
+    """After a day of results each second the marks are bounded, and no age is too short."""
+    lag, seconds = DeliveryLag(), 24 * 3600
     for second in range(seconds):
-        backlog.update(float(second), second + 1, 0)
-    assert len(backlog._marks) <= MAX_MARKS
-    assert backlog.oldest_seconds == 0.0
-    for settled in range(0, seconds, 3600):
-        backlog.update(float(seconds), seconds, settled)
-        assert backlog.oldest_seconds is not None
-        assert backlog.oldest_seconds <= settled
-        # What is told too long is a small part of the outage.
-        assert settled - backlog.oldest_seconds <= seconds / 100
+        lag.update(float(second), second + 1, 0)
+    assert len(lag._marks) <= MAX_MARKS
+    assert lag.oldest_seconds == 0.0
+    for processed in range(0, seconds, 3600):
+        lag.update(float(seconds), seconds, processed)
+        assert lag.oldest_seconds is not None
+        assert lag.oldest_seconds <= processed
+        # The error is a small part of the outage.
+        assert processed - lag.oldest_seconds <= seconds / 100

@@ -1,4 +1,4 @@
-"""What is exposed: by the rules of Prometheus, in the format asked for, whatever is broken."""
+"""The exposition of metrics: its format, and its values."""
 
 from __future__ import annotations
 
@@ -20,51 +20,42 @@ from goloagent.outputs.sink import Response
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
 
 
-def broken(*_: object) -> Any:
-    """Fail as a disk does."""
+def fail(*_: object) -> Any:
+    """Raise an error of the disk."""
     raise OSError(5, "Input/output error")
 
 
-def meter(clock: Clock | None = None, **present: Any) -> PrometheusExporter:
-    """Return a meter of an idle agent."""
-    asked: dict[str, Any] = {
+def exporter(clock: Clock | None = None, **gauges: Any) -> PrometheusExporter:
+    """Return the exporter of an idle agent."""
+    defaults: dict[str, Any] = {
         "ready": lambda: True,
         "jobs": lambda: {State.FINISHED: 3},
         "delivery": lambda: "ok",
         "log_bytes": lambda job: 100,
         "free_bytes": lambda: {"logs": 5, "state": 6},
     }
-    return PrometheusExporter(clock or Clock(), lambda: NOW, Gauges(**asked | present))
+    return PrometheusExporter(clock or Clock(), lambda: NOW, Gauges(**defaults | gauges))
 
 
-def exposed(of: PrometheusExporter) -> dict[str, float]:
-    """Return all samples by their name and labels."""
-    return samples(of.expose("")[1].decode())
+def expose(exporter: PrometheusExporter) -> dict[str, float]:
+    """Return all samples by name and labels."""
+    return samples(exporter.expose("")[1].decode())
 
 
-def test_it_is_exposed_by_the_rules() -> None:
-    """Each metric has a help text, a base unit and the suffix of its type, and is there once."""
-    text = meter().expose("")[1].decode()
-    assert complaints(text) == []
-
-
-def test_two_meters_do_not_meet() -> None:
-    """Each has a registry of its own."""
-    one, other = meter(), meter()
-    one.count_upload_bytes(7)
-    assert exposed(one)["golo_agent_upload_bytes_total"] == 7
-    assert exposed(other)["golo_agent_upload_bytes_total"] == 0
+def test_naming_conventions() -> None:
+    """Each metric is unique and has a help text, a base unit and the suffix of its type."""
+    assert complaints(exporter().expose("")[1].decode()) == []
 
 
 def test_a_job_is_counted() -> None:
-    """The counts of the job resource are totals, and each batch taken is in the histogram."""
-    one = meter()
+    """The counts of the job resource are totals; a delivered batch is in the histogram."""
+    one = exporter()
     job = Job("j", JobSpec("shop", 1, 1, "b"), NOW, state=State.RUNNING)
     one.observe(job)
     job.calls.started, job.calls.ok = 3, 2
     job.restore_results(ResultCounts(read=300, invalid=10, delivered=256, committed=40))
     one.observe(job)
-    found = exposed(one)
+    found = expose(one)
     assert found["golo_agent_calls_started_total"] == 3
     assert found["golo_agent_calls_in_flight"] == 1
     assert found["golo_agent_results_valid_total"] == 290
@@ -74,17 +65,17 @@ def test_a_job_is_counted() -> None:
     assert found["golo_agent_batch_results_count"] == 1
 
 
-def test_no_label_tells_of_a_job() -> None:
-    """Neither id nor name nor URL of a job is exposed, so that series stay few."""
-    one = meter()
-    before = set(exposed(one))
+def test_jobs_add_no_series() -> None:
+    """No label has the id or name of a job."""
+    one = exporter()
+    before = set(expose(one))
     for number in range(3):
         one.observe(Job(f"id-{number}", JobSpec(f"name-{number}", 1, 1, "b"), NOW))
-    assert set(exposed(one)) == before
+    assert set(expose(one)) == before
 
 
 @pytest.mark.parametrize(
-    ("answer", "outcome"),
+    ("response", "outcome"),
     [
         (Response(status=204), "taken"),
         (Response(status=503), "retry"),
@@ -93,32 +84,33 @@ def test_no_label_tells_of_a_job() -> None:
         (Response(status=401), "hold"),
     ],
 )
-def test_a_push_is_timed_and_judged(answer: Response, outcome: str) -> None:
-    """Its duration, its size and what its answer means are counted; the answer is passed on."""
+def test_a_push_is_timed_and_classified(response: Response, outcome: str) -> None:
+    """Duration, size and outcome are counted; the response is returned."""
     clock = Clock()
-    one = meter(clock)
+    one = exporter(clock)
 
     async def push(name: str, key: str, body: bytes) -> Response:
         clock.advance(0.3)
-        return answer
+        return response
 
-    given = list[Response]()
-    ensureDeferred(one.instrument(push)("shop", "j/0-9", b"[{}]")).addCallback(given.append)
-    found = exposed(one)
-    assert given == [answer]
+    responses = list[Response]()
+    ensureDeferred(one.instrument(push)("shop", "j/0-9", b"[{}]")).addCallback(responses.append)
+    found = expose(one)
+    assert responses == [response]
     assert found[f'golo_agent_pushes_total{{outcome="{outcome}"}}'] == 1
     assert found["golo_agent_push_duration_seconds_sum"] == pytest.approx(0.3)
     assert found["golo_agent_batch_size_bytes_sum"] == 4
 
 
-def test_uploads_syncs_and_lateness_are_counted() -> None:
-    """What the rooms tell is what is exposed."""
-    one = meter()
+def test_uploads_syncs_and_loop_lag_are_counted() -> None:
+    """Each exporter has its own registry."""
+    one = exporter()
     one.count_upload_bytes(1000)
     one.count_upload_bytes(1)
     one.count_sync_failure()
     one.observe_loop_lag(0.04)
-    found = exposed(one)
+    found = expose(one)
+    assert expose(exporter())["golo_agent_upload_bytes_total"] == 0
     assert found["golo_agent_upload_bytes_total"] == 1001
     assert found["golo_agent_sync_failures_total"] == 1
     assert found['golo_agent_event_loop_lag_seconds_bucket{le="0.025"}'] == 0
@@ -126,13 +118,13 @@ def test_uploads_syncs_and_lateness_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "missing"),
+    ("gauge", "missing"),
     [("jobs", "golo_agent_jobs"), ("free_bytes", "golo_agent_disk_free_bytes")],
 )
-def test_what_cannot_be_known_is_left_out(question: str, missing: str) -> None:
-    """A disk that fails costs the one metric that it would answer, and no other."""
-    whole = {name.partition("{")[0] for name in exposed(meter())}
-    rest = {name.partition("{")[0] for name in exposed(meter(**{question: broken}))}
+def test_a_gauge_that_fails_is_omitted(gauge: str, missing: str) -> None:
+    """An error of the disk omits its metric and no other."""
+    whole = {name.partition("{")[0] for name in expose(exporter())}
+    rest = {name.partition("{")[0] for name in expose(exporter(**{gauge: fail}))}
     assert whole - rest == {missing}
 
 
@@ -145,13 +137,13 @@ def test_what_cannot_be_known_is_left_out(question: str, missing: str) -> None:
     ],
 )
 def test_the_format_is_negotiated(accept: str, content_type: str) -> None:
-    """Whoever accepts OpenMetrics gets it, everybody else the text format."""
-    given, body = meter().expose(accept)
-    assert given.startswith(content_type)
-    assert body.endswith(b"# EOF\n") == ("openmetrics" in given)
+    """A client that accepts OpenMetrics gets it, others the text format."""
+    chosen, body = exporter().expose(accept)
+    assert chosen.startswith(content_type)
+    assert body.endswith(b"# EOF\n") == ("openmetrics" in chosen)
 
 
-METER = meter()
+EXPORTER = exporter()
 
 
 @given(
@@ -165,6 +157,6 @@ METER = meter()
         ),
     )
 )
-def test_no_accept_breaks_it(accept: str) -> None:
-    """Whatever is accepted, there is an exposition."""
-    assert b"ready 1.0" in METER.expose(accept)[1]
+def test_any_accept_header(accept: str) -> None:
+    """There is always an exposition."""
+    assert b"ready 1.0" in EXPORTER.expose(accept)[1]

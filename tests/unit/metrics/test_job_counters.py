@@ -1,4 +1,4 @@
-"""Totals over all jobs: they only grow, and count this life's jobs alone."""
+"""Totals over all jobs since the start of the process, and the lag."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START = datetime(2026, 1, 2, tzinfo=timezone.utc)
 
 @attrs.define
 class Time:
-    """A monotonic clock, and one of the day, that somebody may have `set` otherwise."""
+    """A monotonic clock, and a wall clock that is `set` by a difference."""
 
     seconds: float = 0.0
     set: timedelta = timedelta()
@@ -27,8 +27,8 @@ class Time:
     def now(self) -> datetime:
         return START + timedelta(seconds=self.seconds) + self.set
 
-    def account(self) -> JobCounters:
-        """Return a new account by these clocks."""
+    def counters(self) -> JobCounters:
+        """Return new counters with these clocks."""
         return JobCounters(lambda: self.seconds, self.now)
 
 
@@ -38,49 +38,49 @@ def job(job_id: str = "j", **more: object) -> Job:
 
 
 def test_jobs_add_up() -> None:
-    """Totals go on where one job ends and the next begins with zero."""
-    account = Time().account()
+    """Totals grow over jobs, each of which counts from zero."""
+    counters = Time().counters()
     for number in range(3):
         one = job(str(number))
-        account.update(one)
+        counters.update(one)
         one.calls.started, one.calls.ok, one.lines.read, one.lines.invalid = 7, 6, 5, 1
         one.checkpoint.delivered = 4
         one.state = State.FINISHED
-        account.update(one)
-    assert account.totals == Counter(
+        counters.update(one)
+    assert counters.totals == Counter(
         calls_started=21, calls_ok=18, results_read=15, results_valid=12, results_invalid=3
     ) + Counter(results_delivered=12)
-    assert account.ended == Counter({State.FINISHED: 3})
-    assert account.open_jobs == []
+    assert counters.ended == Counter({State.FINISHED: 3})
+    assert counters.open_jobs == []
 
 
-def test_what_an_earlier_life_counted_is_not_counted_again() -> None:
-    """Of a job taken up with results pending only what is delivered now counts; it ended before."""
-    account = Time().account()
+def test_a_recovered_job() -> None:
+    """Only its growth counts; it ended in a previous process."""
+    counters = Time().counters()
     left = job(
         state=State.INTERRUPTED,
         lines=LineCounts(read=10),
         checkpoint=Checkpoint(delivered=4),
         started_at=START,
     )
-    account.update(left)
-    assert (+account.totals, account.ended, account.pending) == (Counter(), Counter(), 6)
+    counters.update(left)
+    assert (+counters.totals, counters.ended, counters.pending) == (Counter(), Counter(), 6)
     left.checkpoint.delivered = 10
-    account.update(left)
-    assert account.totals == Counter(results_delivered=6)
-    assert (account.ended, account.open_jobs) == (Counter(), [])
+    counters.update(left)
+    assert counters.totals == Counter(results_delivered=6)
+    assert (counters.ended, counters.open_jobs) == (Counter(), [])
 
 
-def test_a_settled_job_is_let_go() -> None:
-    """Shown once more after its end, a job changes nothing and is not kept."""
-    account = Time().account()
+def test_a_fully_delivered_job_is_not_tracked() -> None:
+    """Further updates change no counter."""
+    counters = Time().counters()
     one = job()
-    account.update(one)
+    counters.update(one)
     one.state = State.CANCELLED
     for _ in range(3):
-        account.update(one)
-    assert account.ended == Counter({State.CANCELLED: 1})
-    assert account.open_jobs == []
+        counters.update(one)
+    assert counters.ended == Counter({State.CANCELLED: 1})
+    assert counters.open_jobs == []
 
 
 @given(
@@ -92,91 +92,91 @@ def test_a_settled_job_is_let_go() -> None:
         )
     )
 )
-def test_totals_never_go_back(steps: list[tuple[int, State, list[int]]]) -> None:
-    """Whatever jobs show, no total ever shrinks."""
-    account = Time().account()
+def test_totals_never_decrease(steps: list[tuple[int, State, list[int]]]) -> None:
+    """No update of a job decreases a total."""
+    counters = Time().counters()
     jobs = [job(str(number)) for number in range(3)]
     for number, state, (started, ok, read, invalid, delivered) in steps:
-        before = Counter(account.totals), Counter(account.ended)
+        before = Counter(counters.totals), Counter(counters.ended)
         jobs[number].state = state
         jobs[number].calls = CallCounts(started=started, ok=ok)
         jobs[number].restore_results(ResultCounts(read=read, invalid=invalid, delivered=delivered))
-        account.update(jobs[number])
-        assert before[0] <= account.totals
-        assert before[1] <= account.ended
+        counters.update(jobs[number])
+        assert before[0] <= counters.totals
+        assert before[1] <= counters.ended
 
 
 def test_growth_is_returned() -> None:
-    """An observation returns what was added since the last."""
-    account = Time().account()
+    """An update returns the growth since the last."""
+    counters = Time().counters()
     one = job()
-    account.update(one)
+    counters.update(one)
     one.lines.read, one.checkpoint.delivered = 300, 256
-    assert account.update(one)["results_delivered"] == 256
-    assert account.update(one) == Counter()
+    assert counters.update(one)["results_delivered"] == 256
+    assert counters.update(one) == Counter()
 
 
 def test_calls_that_never_returned_are_not_in_flight() -> None:
-    """After the end of its job no call is in flight, though results of it may be pending."""
-    account = Time().account()
+    """After the end of its job no call is in flight; results may be pending."""
+    counters = Time().counters()
     one = job(state=State.RUNNING, calls=CallCounts(started=5, ok=2), lines=LineCounts(read=1))
-    account.update(one)
-    assert account.in_flight == 3
+    counters.update(one)
+    assert counters.in_flight == 3
     one.state = State.FINISHED
-    assert (account.in_flight, account.pending) == (0, 1)
+    assert (counters.in_flight, counters.pending) == (0, 1)
 
 
 def test_the_lag_is_the_age_of_the_oldest_pending_result() -> None:
-    """It grows while a result waits, over all jobs, and shrinks as results are delivered."""
+    """It grows while a result is pending, and decreases as results are delivered."""
     time = Time()
-    account = time.account()
+    counters = time.counters()
     one = job(state=State.RUNNING, started_at=START)
-    account.update(one)
-    account.poll()
-    assert account.lag_seconds == 0
+    counters.update(one)
+    counters.poll()
+    assert counters.lag_seconds == 0
     for second in range(1, 11):
         time.seconds = second
         one.lines.read += 10
-        account.poll()
-    assert account.lag_seconds == 9
+        counters.poll()
+    assert counters.lag_seconds == 9
     one.checkpoint.delivered = 35
-    account.poll()
-    assert account.lag_seconds == 6
+    counters.poll()
+    assert counters.lag_seconds == 6
     one.checkpoint.delivered = 100
-    account.poll()
-    assert account.lag_seconds == 0
+    counters.poll()
+    assert counters.lag_seconds == 0
 
 
 @pytest.mark.parametrize("hours", [2, -2, 24 * 40])
-def test_a_clock_that_is_set_changes_no_age(hours: int) -> None:
-    """Neither of what came in this life, nor of what an earlier one left."""
+def test_setting_the_clock_changes_no_age(hours: int) -> None:
+    """Neither of results of this process, nor of previous ones."""
     time = Time(600)
-    account = time.account()
-    account.update(job("left", state=State.FINISHED, lines=LineCounts(read=1), started_at=START))
+    counters = time.counters()
+    counters.update(job("left", state=State.FINISHED, lines=LineCounts(read=1), started_at=START))
     one = job(state=State.RUNNING, started_at=time.now(), lines=LineCounts(read=1))
-    account.update(one)
-    account.poll()
+    counters.update(one)
+    counters.poll()
     time.seconds, time.set = 610, timedelta(hours=hours)
-    account.poll()
-    assert account.lag_seconds == 610
+    counters.poll()
+    assert counters.lag_seconds == 610
     time.seconds, time.set = 620, timedelta(0)
-    account.poll()
-    assert account.lag_seconds == 620
+    counters.poll()
+    assert counters.lag_seconds == 620
 
 
-def test_what_an_earlier_life_left_has_waited_since_its_job_began() -> None:
-    """After a restart the age of a pending result is at most told too long."""
+def test_the_age_of_recovered_results() -> None:
+    """They count from the start of their job, because their age is unknown."""
     time = Time(600)
-    account = time.account()
-    account.update(job(state=State.FINISHED, lines=LineCounts(read=10), started_at=START))
-    account.poll()
-    assert account.lag_seconds == 600
+    counters = time.counters()
+    counters.update(job(state=State.FINISHED, lines=LineCounts(read=10), started_at=START))
+    counters.poll()
+    assert counters.lag_seconds == 600
 
 
-def test_the_lag_in_bytes_is_what_is_behind_the_offset() -> None:
-    """Logs count from their committed offset on, and only where results are pending."""
-    account = Time().account()
+def test_the_lag_in_bytes() -> None:
+    """Logs with pending results count from their committed offset."""
+    counters = Time().counters()
     for name, delivered, committed in (("a", 0, 30), ("b", 0, 200), ("c", 2, 10)):
         checkpoint = Checkpoint(delivered=delivered, committed=committed)
-        account.update(job(name, lines=LineCounts(read=2), checkpoint=checkpoint))
-    assert account.lag_bytes(lambda job: 100) == 70
+        counters.update(job(name, lines=LineCounts(read=2), checkpoint=checkpoint))
+    assert counters.lag_bytes(lambda job: 100) == 70

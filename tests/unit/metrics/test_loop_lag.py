@@ -1,4 +1,4 @@
-"""How late the event loop is."""
+"""The delay of the event loop."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from twisted.internet.task import Clock
 from goloagent.metrics.loop_lag import INTERVAL_SECONDS, EventLoopLag
 
 
-def test_lateness_is_told_at_each_interval() -> None:
-    """A loop in time is late by nothing, one that was busy by as long as it was."""
-    clock, told = Clock(), list[float]()
-    lateness = EventLoopLag(clock, told.append)
-    lateness.start()
+def test_the_delay_is_observed_at_each_interval() -> None:
+    """A punctual loop has none; a busy one has that of the busy time."""
+    clock, observed = Clock(), list[float]()
+    lag = EventLoopLag(clock, observed.append)
+    lag.start()
     clock.advance(INTERVAL_SECONDS)
     clock.advance(INTERVAL_SECONDS + 2.5)
     clock.advance(INTERVAL_SECONDS)
-    assert told == pytest.approx([0, 2.5, 0])
-    lateness.stop()
+    assert observed == pytest.approx([0, 2.5, 0])
+    lag.stop()
     assert clock.getDelayedCalls() == []
 
 
