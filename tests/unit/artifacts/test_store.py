@@ -27,7 +27,7 @@ ELF = b"\x7fELF" + bytes(100)
 
 @pytest.fixture
 def artifacts(tmp_path: Path) -> Iterator[ArtifactStore]:
-    """An empty artifact store."""
+    """Return an empty artifact store."""
     store = Store(tmp_path / "agent.sqlite")
     artifacts = ArtifactStore(tmp_path, store, lambda: NOW)
     artifacts.open()
@@ -473,7 +473,7 @@ def numbered(number: int) -> bytes:
 
 @pytest.fixture
 def full(tmp_path: Path) -> Iterator[ArtifactStore]:
-    """A store whose quota is reached by its three binaries of 20 bytes each."""
+    """Return a store whose quota is reached by its three binaries of 20 bytes each."""
     store = Store(tmp_path / "agent.sqlite")
     evicted: list[str] = []
     artifacts = ArtifactStore(

@@ -1,4 +1,4 @@
-"""What every test of the HTTP server starts from."""
+"""The fixture of all tests of the HTTP server."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What golo-cli of 2018 puts on the wire, byte for byte: Go's net/http and mime/multipart.
+"""Requests of golo-cli of 2018, byte for byte: Go's net/http and mime/multipart.
 
-It sends a bytes.Buffer, hence a Content-Length and no chunks; its boundary is 60 hexadecimal
-digits; /queue has no Content-Type.
+It sends a bytes.Buffer with a Content-Length; its boundary has 60 hexadecimal digits; its request
+to /queue has no Content-Type.
 """
 
 from __future__ import annotations

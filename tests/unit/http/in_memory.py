@@ -1,4 +1,4 @@
-"""The agent's HTTP server without sockets: the real site, its connections held in memory."""
+"""The agent's HTTP server without sockets: the real site with connections in memory."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ MAX_UPLOAD_BYTES = 3 * 1024 * 1024
 
 @attrs.frozen
 class Response:
-    """One HTTP answer, taken apart."""
+    """An HTTP response."""
 
     status: int
     headers: dict[str, str]
@@ -68,7 +68,7 @@ class Wire(StringTransport):
 
     @property
     def dataBuffer(self) -> bytes:
-        """What waits, as Twisted's own transports name it."""
+        """The unsent bytes, by the name that Twisted's transports use."""
         return bytes(self.unsent)
 
     def loseWriteConnection(self) -> None:
@@ -76,7 +76,7 @@ class Wire(StringTransport):
         self.shut = True
 
     def write(self, data: bytes) -> None:
-        """Keep data, and pause the producer when there is no more room."""
+        """Store data, and pause the producer if the buffer is full."""
         super().write(data)
         self.room -= len(data) > 1024
         if self.room == 0 and self.producer is not None:
@@ -84,7 +84,7 @@ class Wire(StringTransport):
 
 
 class Connection:
-    """A client's connection: what it sends reaches the site at once, what it got is kept."""
+    """A client's connection: sent bytes reach the site at once, received ones are stored."""
 
     def __init__(self, factory: Any, peer: Any) -> None:
         self.transport = Wire(peerAddress=peer)
@@ -105,47 +105,47 @@ class Connection:
             self._clock.advance(0)
 
     def lose(self) -> None:
-        """Go away."""
+        """Disconnect."""
         self._protocol.connectionLost(Failure(ConnectionDone()))
 
     def pause_after(self, writes: int) -> None:
-        """Read nothing more, so that after so many blocks the transport is full."""
+        """Stop reading: after this number of blocks the transport's buffer is full."""
         self.transport.room = writes
 
     def stall(self) -> None:
-        """Read nothing more, the transport being full already."""
+        """Stop reading, with the transport's buffer full."""
         assert self.transport.producer is not None
         self.transport.producer.pauseProducing()
 
     def resume(self) -> None:
-        """Read all, until the transport is full again: for another block, there is room."""
+        """Read everything; then there is space for one more block."""
         self.transport.room = 1
         if self.transport.producer is not None:
             self.transport.producer.resumeProducing()
 
     @property
     def aborted(self) -> bool:
-        """Whether the agent has dropped it."""
+        """Whether the agent has aborted it."""
         return self.transport.disconnected
 
     @property
     def received(self) -> bytes:
-        """All that the agent has sent."""
+        """All received bytes."""
         received: bytes = self.transport.value()
         return received
 
     @property
     def closed(self) -> bool:
-        """Whether the agent has closed; it may go on to read what it discards."""
+        """Whether the agent has closed it for writing."""
         return self.transport.shut or self.transport.disconnecting
 
     @property
     def gone(self) -> bool:
-        """Whether the agent has closed in both directions."""
+        """Whether the agent has closed it in both directions."""
         return self.transport.disconnecting or self.transport.disconnected
 
     def chunks(self) -> tuple[bytes, bool]:
-        """Return the body so far of the one chunked answer, and whether it is complete."""
+        """Return the received body of a chunked response, and whether it is complete."""
         head, _, rest = self.received.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 "), head
         assert b"Transfer-Encoding: chunked" in head
@@ -159,7 +159,7 @@ class Connection:
         return body, False
 
     def responses(self, *, bodies: bool = True) -> list[Response]:
-        """Take the received bytes apart; without `bodies` as answers to HEAD."""
+        """Parse the received bytes; without `bodies`, as responses to HEAD."""
         found = []
         rest = self.received
         while rest:
@@ -174,14 +174,14 @@ class Connection:
         return found
 
     def response(self, *, bodies: bool = True) -> Response:
-        """Return the one answer received."""
-        [answer] = self.responses(bodies=bodies)
-        return answer
+        """Return the one received response."""
+        [response] = self.responses(bodies=bodies)
+        return response
 
 
 @attrs.define
 class Agent:
-    """The site over a real store and real binaries, and knobs for a test to turn."""
+    """The site with a real store and real artifacts, and settings for tests."""
 
     directory: Path
     store: Store
@@ -272,16 +272,16 @@ class Agent:
         return open_reader(self.logs, job.spec.name, job.id, file)
 
     def request(self, data: bytes) -> Response:
-        """Return the answer to one request, sent on a connection of its own."""
+        """Return the response to one request on its own connection."""
         connection = self.connect()
         connection.send(data)
-        answer = connection.response(bodies=not data.startswith(b"HEAD "))
+        response = connection.response(bodies=not data.startswith(b"HEAD "))
         connection.lose()
-        return answer
+        return response
 
     @property
     def files(self) -> list[Path]:
-        """Every file of an upload, complete or not; a content belongs to the links to it."""
+        """All files of uploads; a content counts as its links."""
         kept = list(self.artifacts.ids.iterdir())
         linked = {path.resolve() for path in kept}
         contents = [path for path in self.artifacts.contents.iterdir() if path not in linked]

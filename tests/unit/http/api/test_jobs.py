@@ -1,4 +1,4 @@
-"""Jobs over HTTP: listed in pages, and cancelled."""
+"""The endpoints of jobs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def ask(agent: Agent, start: str) -> Response:
 
 
 def add(agent: Agent, count: int, name: str = "shop", **more: Any) -> list[Job]:
-    """Put jobs into the store, the oldest first."""
+    """Add jobs to the store, the oldest first."""
     jobs = [
         Job(f"{name}-{n}", JobSpec(name, 1, 1, "b"), NOW + timedelta(seconds=n), **more)
         for n in range(count)
@@ -34,27 +34,27 @@ def add(agent: Agent, count: int, name: str = "shop", **more: Any) -> list[Job]:
     return jobs
 
 
-def listed(answer: Response) -> list[str]:
+def listed(response: Response) -> list[str]:
     """Return the ids in a page."""
-    assert answer.status == 200, answer
-    return [job["id"] for job in json.loads(answer.body)["jobs"]]
+    assert response.status == 200, response
+    return [job["id"] for job in json.loads(response.body)["jobs"]]
 
 
 def test_the_newest_job_is_first(agent: Agent) -> None:
-    """Without parameters the newest jobs are listed, as they stand now."""
+    """Without parameters the newest jobs are listed, in their present state."""
     jobs = add(agent, 3)
     jobs[1].state = State.RUNNING
-    answer = ask(agent, "GET /jobs")
-    assert listed(answer) == ["shop-2", "shop-1", "shop-0"]
-    body = json.loads(answer.body)
+    response = ask(agent, "GET /jobs")
+    assert listed(response) == ["shop-2", "shop-1", "shop-0"]
+    body = json.loads(response.body)
     assert body["next"] is None
     assert body["jobs"][1]["state"] == "running"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(limit=st.integers(1, 12), name=st.sampled_from([None, "shop", "till"]))
-def test_pages_have_every_job_once(agent: Agent, limit: int, name: str | None) -> None:
-    """Following `next` lists what one long page lists, whatever the filter."""
+def test_pages_contain_every_job_once(agent: Agent, limit: int, name: str | None) -> None:
+    """The pages at `next` contain all jobs, with any filter."""
     if agent.store.get("shop-0") is None:
         add(agent, 6)
         add(agent, 5, "till")
@@ -63,14 +63,14 @@ def test_pages_have_every_job_once(agent: Agent, limit: int, name: str | None) -
     assert len(whole) == {None: 11, "shop": 6, "till": 5}[name]
     seen, path = [], f"/jobs?limit={limit}{suffix}"
     while path:
-        answer = ask(agent, f"GET {path}")
-        seen.extend(listed(answer))
-        path = json.loads(answer.body)["next"]
+        response = ask(agent, f"GET {path}")
+        seen.extend(listed(response))
+        path = json.loads(response.body)["next"]
     assert seen == whole
 
 
-def test_jobs_of_a_state(agent: Agent) -> None:
-    """A state filters, also those jobs that have left memory."""
+def test_filter_by_state(agent: Agent) -> None:
+    """Jobs that are only in the database are included."""
     add(agent, 2)
     for job in add(agent, 2, "old", state=State.FINISHED, ended_at=NOW):
         agent.store.save(job)
@@ -92,15 +92,15 @@ def test_jobs_of_a_state(agent: Agent) -> None:
         "limit=1&limit=2",
     ],
 )
-def test_a_wrong_parameter_is_said(agent: Agent, query: str) -> None:
-    """What is unknown, twice there or out of bounds is 400, and named."""
-    answer = ask(agent, f"GET /jobs?{query}")
-    assert answer.status == 400
-    assert query.partition("=")[0] in answer.body.decode()
+def test_an_invalid_parameter_is_named(agent: Agent, query: str) -> None:
+    """A parameter that is unknown, repeated or out of its bounds is 400."""
+    response = ask(agent, f"GET /jobs?{query}")
+    assert response.status == 400
+    assert query.partition("=")[0] in response.body.decode()
 
 
-def test_cancelling_says_whether_it_is_over(agent: Agent) -> None:
-    """200 when nothing runs any more, 202 while the job comes to its end, 404 for nobody's job."""
+def test_the_status_of_a_cancel(agent: Agent) -> None:
+    """It is 200 if the job is over, 202 while it stops, 404 for an unknown job."""
     waiting, running, over = add(agent, 3)
 
     def cancel(job: Job) -> bool:
@@ -111,16 +111,16 @@ def test_cancelling_says_whether_it_is_over(agent: Agent) -> None:
     agent.cancelled = cancel
     running.state = State.RUNNING
     over.state = State.FINISHED
-    answers = [ask(agent, f"DELETE /jobs/{job.id}") for job in (waiting, running, over)]
-    assert [answer.status for answer in answers] == [200, 202, 200]
-    shown = [json.loads(answer.body) for answer in answers]
+    responses = [ask(agent, f"DELETE /jobs/{job.id}") for job in (waiting, running, over)]
+    assert [response.status for response in responses] == [200, 202, 200]
+    shown = [json.loads(response.body) for response in responses]
     assert [job["state"] for job in shown] == ["cancelled", "stopping", "finished"]
     assert [job["reason"] for job in shown] == ["cancelled", "cancelled", None]
     assert ask(agent, "DELETE /jobs/nobody").status == 404
 
 
-def test_a_cancel_that_the_disk_does_not_take_yet(agent: Agent) -> None:
-    """It has its effect, and is not answered as one that survives a power cut."""
+def test_a_cancel_that_is_not_saved(agent: Agent) -> None:
+    """The job is cancelled, and the response is 202 because that is not durable."""
     (waiting,) = add(agent, 1)
 
     def cancel(job: Job) -> bool:
@@ -128,8 +128,8 @@ def test_a_cancel_that_the_disk_does_not_take_yet(agent: Agent) -> None:
         return False
 
     agent.cancelled = cancel
-    answer = ask(agent, f"DELETE /jobs/{waiting.id}")
-    assert (answer.status, json.loads(answer.body)["state"]) == (202, "cancelled")
+    response = ask(agent, f"DELETE /jobs/{waiting.id}")
+    assert (response.status, json.loads(response.body)["state"]) == (202, "cancelled")
 
 
 @pytest.mark.parametrize(
@@ -146,25 +146,23 @@ def test_a_cancel_that_the_disk_does_not_take_yet(agent: Agent) -> None:
         ("launcher-failed", 201),
     ],
 )
-def test_queueing_while_something_is_wrong_with_the_host(
-    agent: Agent, status: str, answered: int
-) -> None:
-    """What can be stored is taken and waits; what cannot is refused."""
+def test_queueing_on_an_unhealthy_host(agent: Agent, status: str, answered: int) -> None:
+    """A job is refused only if the disk cannot store it."""
     binary = json.loads(agent.request(golo_cli.upload(b"#!/bin/sh\n")).body)["binary"]
-    agent.health = lambda: Health(status, "What is wrong.")
+    agent.health = lambda: Health(status, "A fault of /secret.")
     body = json.dumps({"binary": binary})
     head = f"POST /queue HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
-    answer = agent.request((head + body).encode())
-    assert answer.status == answered
-    assert answered == 201 or b"disk" in answer.body
-    assert (b"What is wrong" in answer.body) is False, "it may name a path"
+    response = agent.request((head + body).encode())
+    assert response.status == answered
+    assert answered == 201 or b"disk" in response.body
+    assert (b"/secret" in response.body) is False, "it may name a path"
 
 
 def test_the_api_describes_itself(agent: Agent) -> None:
-    """Each route that is served is in the description, with what it answers."""
-    answer = ask(agent, "GET /openapi.json")
-    described = json.loads(answer.body)
-    assert (answer.status, described["openapi"]) == (200, "3.1.0")
+    """The document has every route and its responses."""
+    response = ask(agent, "GET /openapi.json")
+    described = json.loads(response.body)
+    assert (response.status, described["openapi"]) == (200, "3.1.0")
     assert {*described["paths"]} >= {
         "/upload",
         "/queue",
@@ -179,7 +177,7 @@ def test_the_api_describes_itself(agent: Agent) -> None:
 
 
 def pending(agent: Agent, state: State = State.FINISHED) -> Job:
-    """Return a job with 7 results that the collector does not take."""
+    """Return a job with 7 pending results."""
     [job] = add(
         agent,
         1,
@@ -199,13 +197,13 @@ def pending(agent: Agent, state: State = State.FINISHED) -> Job:
     return job
 
 
-def test_results_can_be_given_up(agent: Agent) -> None:
-    """The answer has the account, which holds; the job is settled; it may be repeated."""
+def test_abandon_results(agent: Agent) -> None:
+    """The response has the counts; the request may be repeated."""
     job = pending(agent)
     for _ in range(2):
-        answer = ask(agent, "DELETE /jobs/shop-0/results")
-        assert answer.status == 200
-        assert json.loads(answer.body) == {
+        response = ask(agent, "DELETE /jobs/shop-0/results")
+        assert response.status == 200
+        assert json.loads(response.body) == {
             "read": 12,
             "valid": 10,
             "invalid": 2,
@@ -222,31 +220,31 @@ def test_results_can_be_given_up(agent: Agent) -> None:
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.STARTING, State.RUNNING, State.STOPPING])
-def test_results_of_a_job_that_is_not_over_are_kept(agent: Agent, state: State) -> None:
-    """They may still be printed: cancel it first."""
+def test_results_of_a_running_job_cannot_be_abandoned(agent: Agent, state: State) -> None:
+    """It must be cancelled first."""
     job = pending(agent, state)
-    answer = ask(agent, "DELETE /jobs/shop-0/results")
-    assert answer.status == 409
-    assert state.value in answer.body.decode()
+    response = ask(agent, "DELETE /jobs/shop-0/results")
+    assert response.status == 409
+    assert state.value in response.body.decode()
     assert job.results.pending == 7
 
 
-def test_results_of_no_job_are_not_found(agent: Agent) -> None:
-    """Nor is anything given up."""
+def test_abandoning_results_of_an_unknown_job(agent: Agent) -> None:
+    """It is 404."""
     assert ask(agent, "DELETE /jobs/nope/results").status == 404
 
 
-def test_results_that_are_still_counted_are_kept(agent: Agent) -> None:
-    """At the start an account may not be right yet."""
+def test_results_cannot_be_abandoned_while_starting(agent: Agent) -> None:
+    """The counts may be incomplete until recovery ends."""
     job = pending(agent)
     agent.health = lambda: Health("starting")
-    answer = ask(agent, "DELETE /jobs/shop-0/results")
-    assert (answer.status, answer.headers["Retry-After"]) == (503, "30")
+    response = ask(agent, "DELETE /jobs/shop-0/results")
+    assert (response.status, response.headers["Retry-After"]) == (503, "30")
     assert job.results.pending == 7
 
 
-def test_what_cannot_be_kept_is_not_given_up(agent: Agent, logged_errors: Any) -> None:
-    """With a full disk it is not answered 200."""
+def test_abandoning_results_on_a_full_disk(agent: Agent, logged_errors: Any) -> None:
+    """It is not 200."""
     pending(agent)
 
     def abandon(job: Job) -> int:

@@ -1,4 +1,4 @@
-"""The logs of a job over HTTP: whole, in part and followed, only as fast as the client reads."""
+"""The logs of a job: completely, a range, and followed."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from goloagent.wal.run_log import RunLogReader, RunLogWriter
 CONTENT = b"0123456789"
 
 
-class Written:
-    """A job that runs and what it writes."""
+class Run:
+    """A job with a log."""
 
     def __init__(self, agent: Agent, begun: bool = True) -> None:
         agent.logs.mkdir()
@@ -35,25 +35,25 @@ class Written:
             self.begin()
 
     def begin(self) -> None:
-        """Start the job; its log is there."""
+        """Start the job and create its log."""
         self.log = RunLogWriter.create(self._agent.logs, "shop", "one")
         self.job.state, self.job.has_log, self.job.started_at = State.RUNNING, True, NOW
 
     def print(self, data: bytes) -> None:
-        """Have it write to stdout."""
+        """Write to its stdout."""
         assert self.log is not None
         self.log.append_stdout(data)
 
     def end(self) -> None:
-        """Bring it to its end."""
+        """Finish the job."""
         self.job.state, self.job.ended_at = State.FINISHED, NOW + timedelta(seconds=1)
         self._agent.store.save(self.job)
 
 
 @pytest.fixture
-def written(agent: Agent) -> Iterator[Written]:
+def written(agent: Agent) -> Iterator[Run]:
     """Return a job that has written `CONTENT`."""
-    written = Written(agent)
+    written = Run(agent)
     written.print(CONTENT)
     yield written
     assert written.log is not None
@@ -61,18 +61,18 @@ def written(agent: Agent) -> Iterator[Written]:
 
 
 def request(path: str, method: str = "GET", **headers: str) -> bytes:
-    """Return a request's bytes."""
+    """Return the bytes of a request."""
     lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     return f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode()
 
 
 def ask(agent: Agent, path: str = "/jobs/one/out.log", **more: str) -> Response:
-    """Return the answer to a request for a log."""
+    """Return the response to a request for a log."""
     return agent.request(request(path, **more))
 
 
 def open_logs(agent: Agent) -> list[str]:
-    """Return the logs of the agent that this process has open for reading."""
+    """Return the agent's logs that this process has open."""
     found = []
     for link in Path("/proc/self/fd").iterdir():
         try:
@@ -86,17 +86,17 @@ def open_logs(agent: Agent) -> list[str]:
     return found
 
 
-def test_the_whole(agent: Agent, written: Written) -> None:
-    """Both logs are sent as the bytes that they are, and never run as a page of ours."""
+def test_complete_logs(agent: Agent, written: Run) -> None:
+    """Both logs are sent unchanged, and never executed as a page."""
     assert written.log is not None
     written.log.append_stderr(b"<script>\xff")
-    answer = ask(agent)
-    assert (answer.status, answer.body) == (200, CONTENT)
-    assert answer.headers["Accept-Ranges"] == "bytes"
-    answer = ask(agent, "/jobs/one/err.log")
-    assert answer.body == b"<script>\xff"
-    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    response = ask(agent)
+    assert (response.status, response.body) == (200, CONTENT)
+    assert response.headers["Accept-Ranges"] == "bytes"
+    response = ask(agent, "/jobs/one/err.log")
+    assert response.body == b"<script>\xff"
+    assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert open_logs(agent) == []
 
 
@@ -104,79 +104,79 @@ def test_the_whole(agent: Agent, written: Written) -> None:
     ("wanted", "start", "body"),
     [("2-4", 2, b"234"), ("7-", 7, b"789"), ("-3", 7, b"789"), ("8-99", 8, b"89")],
 )
-def test_a_part(agent: Agent, written: Written, wanted: str, start: int, body: bytes) -> None:
-    """One range is served as such."""
-    answer = ask(agent, Range=f"bytes={wanted}")
-    assert (answer.status, answer.body) == (206, body)
-    assert answer.headers["Content-Range"] == f"bytes {start}-{start + len(body) - 1}/10"
+def test_one_range(agent: Agent, written: Run, wanted: str, start: int, body: bytes) -> None:
+    """It is sent as 206."""
+    response = ask(agent, Range=f"bytes={wanted}")
+    assert (response.status, response.body) == (206, body)
+    assert response.headers["Content-Range"] == f"bytes {start}-{start + len(body) - 1}/10"
 
 
-def test_a_part_that_is_not_there(agent: Agent, written: Written) -> None:
-    """It is refused, saying how much there is."""
-    answer = ask(agent, Range="bytes=10-")
-    assert answer.status == 416
-    assert answer.headers["Content-Range"] == "bytes */10"
+def test_a_range_beyond_the_end(agent: Agent, written: Run) -> None:
+    """It is 416 with the size."""
+    response = ask(agent, Range="bytes=10-")
+    assert response.status == 416
+    assert response.headers["Content-Range"] == "bytes */10"
     assert open_logs(agent) == []
 
 
-def test_several_parts(agent: Agent, written: Written) -> None:
-    """They are answered with the whole."""
-    answer = ask(agent, Range="bytes=0-1,4-5")
-    assert (answer.status, answer.body) == (200, CONTENT)
+def test_several_ranges(agent: Agent, written: Run) -> None:
+    """The response is the complete log."""
+    response = ask(agent, Range="bytes=0-1,4-5")
+    assert (response.status, response.body) == (200, CONTENT)
 
 
-def test_the_etag(agent: Agent, written: Written) -> None:
-    """It spares who has the log, and a part is sent only of the log that it was."""
+def test_the_etag(agent: Agent, written: Run) -> None:
+    """It saves a download, and a range is sent only of an unchanged log."""
     etag = ask(agent).headers["ETag"]
     assert ask(agent, If_None_Match=etag).status == 304
     assert ask(agent, Range="bytes=1-", If_Range=etag).status == 206
     written.print(b"more")
     assert ask(agent, If_None_Match=etag).status == 200
-    answer = ask(agent, Range="bytes=1-", If_Range=etag)
-    assert (answer.status, answer.body) == (200, CONTENT + b"more")
+    response = ask(agent, Range="bytes=1-", If_Range=etag)
+    assert (response.status, response.body) == (200, CONTENT + b"more")
     assert open_logs(agent) == []
 
 
 @pytest.mark.parametrize(
     ("offset", "body"), [(0, CONTENT), (4, b"456789"), (-2, b"89"), (-99, CONTENT), (99, b"")]
 )
-def test_an_offset(agent: Agent, written: Written, offset: int, body: bytes) -> None:
-    """It is counted from the start, or from the end when negative."""
-    answer = ask(agent, f"/jobs/one/out.log?offset={offset}", Range="bytes=0-0")
-    assert (answer.status, answer.body) == (200, body)
+def test_an_offset(agent: Agent, written: Run, offset: int, body: bytes) -> None:
+    """It counts from the start, or from the end if negative."""
+    response = ask(agent, f"/jobs/one/out.log?offset={offset}", Range="bytes=0-0")
+    assert (response.status, response.body) == (200, body)
 
 
-def test_head(agent: Agent, written: Written) -> None:
-    """HEAD tells the length, or that it is not known, and leaves nothing open."""
-    answer = ask(agent, method="HEAD", Range="bytes=0-1")
-    assert (answer.status, answer.headers["Content-Length"]) == (200, "10")
+def test_head(agent: Agent, written: Run) -> None:
+    """HEAD has the length if it is known, and leaves no file open."""
+    response = ask(agent, method="HEAD", Range="bytes=0-1")
+    assert (response.status, response.headers["Content-Length"]) == (200, "10")
     assert "Content-Length" not in ask(agent, "/jobs/one/out.log?follow=1", method="HEAD").headers
     assert open_logs(agent) == []
 
 
-def test_before_it_begins(agent: Agent) -> None:
-    """A job that waits has an empty log."""
-    Written(agent, begun=False)
-    answer = ask(agent)
-    assert (answer.status, answer.body) == (200, b"")
+def test_a_queued_job(agent: Agent) -> None:
+    """Its log is empty."""
+    Run(agent, begun=False)
+    response = ask(agent)
+    assert (response.status, response.body) == (200, b"")
 
 
 @pytest.mark.parametrize("query", ["", "?follow=1"])
-def test_a_log_that_is_gone(agent: Agent, written: Written, query: str) -> None:
-    """It is not there any more, whoever took it; nor is it waited for."""
+def test_a_removed_log(agent: Agent, written: Run, query: str) -> None:
+    """It is 404, also if it is followed."""
     written.end()
     remove_run(agent.logs, "shop", "one")
     assert ask(agent, f"/jobs/one/out.log{query}").status == 404
     agent.store.forget_log("one")
-    answer = ask(agent, f"/jobs/one/out.log{query}")
-    assert (answer.status, answer.body) == (
+    response = ask(agent, f"/jobs/one/out.log{query}")
+    assert (response.status, response.body) == (
         404,
         b"job one has no log: never started, or removed by retention\n",
     )
 
 
-def test_what_is_no_log(agent: Agent, written: Written) -> None:
-    """A link that was put in a log's place is not followed."""
+def test_a_link_in_place_of_a_log(agent: Agent, written: Run) -> None:
+    """It is not followed."""
     path = agent.logs / "shop" / "one" / "out.log"
     path.unlink()
     path.symlink_to("/etc/passwd")
@@ -186,19 +186,19 @@ def test_what_is_no_log(agent: Agent, written: Written) -> None:
 @pytest.mark.parametrize(
     "path", ["/jobs/two/out.log", "/jobs/one/account.json", "/jobs/../out.log"]
 )
-def test_no_other_file(agent: Agent, written: Written, path: str) -> None:
-    """Nothing but the two logs of jobs is served."""
+def test_other_files(agent: Agent, written: Run, path: str) -> None:
+    """Only the two logs of jobs are served."""
     assert ask(agent, path).status == 404
 
 
 @pytest.mark.parametrize("query", ["follow=maybe", "offset=x", "offset=9223372036854775808", "a=b"])
-def test_wrong_queries(agent: Agent, written: Written, query: str) -> None:
-    """They are refused."""
+def test_invalid_queries(agent: Agent, written: Run, query: str) -> None:
+    """They are 400."""
     assert ask(agent, f"/jobs/one/out.log?{query}").status == 400
 
 
-def test_following(agent: Agent, written: Written) -> None:
-    """What there is comes at once, what is written soon, and the end with the job's."""
+def test_follow(agent: Agent, written: Run) -> None:
+    """Existing bytes are sent at once, new ones soon; the response ends with the job."""
     connection = agent.connect()
     connection.send(request("/jobs/one/out.log?follow=1"))
     assert connection.chunks() == (CONTENT, False)
@@ -215,8 +215,8 @@ def test_following(agent: Agent, written: Written) -> None:
 @pytest.mark.parametrize(
     ("offset", "body"), [(-3, b"789more"), (8, b"89more"), (12, b"re"), (50, b"")]
 )
-def test_following_from_any_point(agent: Agent, written: Written, offset: int, body: bytes) -> None:
-    """Also from one that is not reached yet."""
+def test_follow_from_an_offset(agent: Agent, written: Run, offset: int, body: bytes) -> None:
+    """The offset may be beyond the end."""
     connection = agent.connect()
     connection.send(request(f"/jobs/one/out.log?follow=1&offset={offset}"))
     written.print(b"more")
@@ -225,9 +225,9 @@ def test_following_from_any_point(agent: Agent, written: Written, offset: int, b
     assert connection.chunks() == (body, True)
 
 
-def test_following_a_job_that_waits(agent: Agent) -> None:
-    """The follower waits with it."""
-    written = Written(agent, begun=False)
+def test_follow_a_queued_job(agent: Agent) -> None:
+    """The follower waits for its log."""
+    written = Run(agent, begun=False)
     connection = agent.connect()
     connection.send(request("/jobs/one/out.log?follow=1"))
     agent.clock.advance(1000)
@@ -241,9 +241,9 @@ def test_following_a_job_that_waits(agent: Agent) -> None:
     assert connection.chunks() == (CONTENT, True)
 
 
-def test_following_a_job_that_never_begins(agent: Agent) -> None:
-    """The stream ends with it, empty."""
-    written = Written(agent, begun=False)
+def test_follow_a_job_cancelled_in_the_queue(agent: Agent) -> None:
+    """The response is empty."""
+    written = Run(agent, begun=False)
     connection = agent.connect()
     connection.send(request("/jobs/one/out.log?follow=1"))
     written.job.state, written.job.started_at = State.FAILED, NOW
@@ -251,8 +251,8 @@ def test_following_a_job_that_never_begins(agent: Agent) -> None:
     assert connection.chunks() == (b"", True)
 
 
-def test_a_log_that_is_removed_while_it_is_read(agent: Agent, written: Written) -> None:
-    """Who reads it already reads it to its end."""
+def test_a_log_that_is_removed_during_a_response(agent: Agent, written: Run) -> None:
+    """It is sent to its end."""
     connection = agent.connect()
     connection.send(request("/jobs/one/out.log?follow=1"))
     remove_run(agent.logs, "shop", "one")
@@ -262,8 +262,8 @@ def test_a_log_that_is_removed_while_it_is_read(agent: Agent, written: Written) 
     assert connection.chunks() == (CONTENT + b"more", True)
 
 
-def test_a_client_that_goes_away(agent: Agent, written: Written) -> None:
-    """Nothing is kept for it: no file, no timer."""
+def test_a_client_that_disconnects(agent: Agent, written: Run) -> None:
+    """It leaves no file open and no timer."""
     connection = agent.connect()
     connection.send(request("/jobs/one/out.log?follow=1"))
     assert len(open_logs(agent)) == 1
@@ -272,8 +272,8 @@ def test_a_client_that_goes_away(agent: Agent, written: Written) -> None:
     assert agent.clock.getDelayedCalls() == []
 
 
-def test_no_faster_than_the_client(agent: Agent, written: Written) -> None:
-    """While the transport holds data nothing more is read; when it asks, it gets on."""
+def test_back_pressure(agent: Agent, written: Run) -> None:
+    """The log is not read while the transport's buffer is full."""
     written.print(b"x" * 3 * BLOCK_BYTES)
     connection = agent.connect()
     connection.pause_after(1)
@@ -290,8 +290,8 @@ def test_no_faster_than_the_client(agent: Agent, written: Written) -> None:
     assert open_logs(agent) == []
 
 
-def test_a_client_that_reads_nothing(agent: Agent, written: Written) -> None:
-    """It is dropped after a minute, and its file is closed."""
+def test_a_client_that_does_not_read(agent: Agent, written: Run) -> None:
+    """Its connection is aborted after a minute."""
     written.print(b"x" * 3 * BLOCK_BYTES)
     connection = agent.connect()
     connection.pause_after(1)
@@ -302,8 +302,8 @@ def test_a_client_that_reads_nothing(agent: Agent, written: Written) -> None:
     assert open_logs(agent) == []
 
 
-def test_a_log_that_is_cut_while_it_is_read(agent: Agent, written: Written) -> None:
-    """The connection is dropped, so that the client does not take it for the whole."""
+def test_a_log_that_is_truncated_during_a_response(agent: Agent, written: Run) -> None:
+    """The connection is aborted, so that the response is not taken for complete."""
     written.print(b"x" * 3 * BLOCK_BYTES)
     connection = agent.connect()
     connection.pause_after(1)
@@ -317,7 +317,7 @@ def test_a_log_that_is_cut_while_it_is_read(agent: Agent, written: Written) -> N
 
 @pytest.fixture
 def broken_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Have reads fail once there is something in this list."""
+    """Make reads fail once this list is not empty."""
     broken: list[int] = []
     read = RunLogReader.read
 
@@ -331,10 +331,10 @@ def broken_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("query", ["", "?follow=1"])
-def test_an_error_behind_the_headers_drops_the_client(
-    agent: Agent, written: Written, broken_disk: list[int], query: str
+def test_an_error_after_the_headers(
+    agent: Agent, written: Run, broken_disk: list[int], query: str
 ) -> None:
-    """What cannot be read on is cut, so that nobody takes the part for the whole."""
+    """The connection is aborted, so that the response is not taken for complete."""
     written.print(b"x" * 3 * BLOCK_BYTES)
     connection = agent.connect()
     connection.pause_after(1)
@@ -348,10 +348,10 @@ def test_an_error_behind_the_headers_drops_the_client(
     assert agent.clock.getDelayedCalls() == []
 
 
-def test_an_error_while_nothing_is_written_drops_a_follower(
-    agent: Agent, written: Written, broken_disk: list[int]
+def test_an_error_while_a_follower_waits(
+    agent: Agent, written: Run, broken_disk: list[int]
 ) -> None:
-    """Who waits for more of a log that cannot be read is not left waiting."""
+    """The connection is aborted."""
     connection = agent.connect()
     connection.send(request("/jobs/one/out.log?follow=1"))
     broken_disk.append(errno.EIO)
@@ -363,24 +363,24 @@ def test_an_error_while_nothing_is_written_drops_a_follower(
 
 
 @pytest.mark.parametrize("query", ["", "?follow=1"])
-def test_an_error_before_the_headers_is_answered(
-    agent: Agent, written: Written, broken_disk: list[int], logged_errors: Any, query: str
+def test_an_error_before_the_headers(
+    agent: Agent, written: Run, broken_disk: list[int], logged_errors: Any, query: str
 ) -> None:
-    """As long as nothing was sent, an error of the disk is 503 with its reason."""
+    """It is 503 with the reason."""
     broken_disk.append(errno.EIO)
     connection = agent.connect()
     connection.send(request(f"/jobs/one/out.log{query}"))
-    answer = connection.response()
-    assert answer.status == 503
-    assert answer.body.endswith(b"Input/output error\n")
+    response = connection.response()
+    assert response.status == 503
+    assert response.body.endswith(b"Input/output error\n")
     assert not connection.aborted
     assert len(logged_errors.flush()) == 1
     connection.lose()
     assert open_logs(agent) == []
 
 
-def test_a_followed_log_that_is_cut_drops_the_client(agent: Agent, written: Written) -> None:
-    """A log that was truncated has no more of what the client waits for."""
+def test_a_followed_log_that_is_truncated(agent: Agent, written: Run) -> None:
+    """The connection is aborted."""
     connection = agent.connect()
     connection.send(request("/jobs/one/out.log?follow=1"))
     os.truncate(agent.logs / "shop" / "one" / "out.log", 0)
@@ -391,10 +391,10 @@ def test_a_followed_log_that_is_cut_drops_the_client(agent: Agent, written: Writ
 
 
 @pytest.mark.parametrize("query", ["", "?follow=1"])
-def test_a_stream_beyond_the_bound_is_503(
-    agent: Agent, written: Written, monkeypatch: pytest.MonkeyPatch, query: str
+def test_a_log_on_a_connection_beyond_the_limit(
+    agent: Agent, written: Run, monkeypatch: pytest.MonkeyPatch, query: str
 ) -> None:
-    """A connection that is one too many serves no log; nothing is left open for it."""
+    """It is 503, and no file stays open."""
     monkeypatch.setattr(Channel, "exceeded", "2 connections of loopback are open already")
     connection = agent.connect()
     connection.send(request(f"/jobs/one/out.log{query}"))

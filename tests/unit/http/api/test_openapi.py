@@ -1,4 +1,4 @@
-"""The description of the API: valid, and of exactly the routes that are served."""
+"""The OpenAPI document: valid, and complete."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ TOKEN = "Authorization: Bearer secret\r\n"
 
 def described(agent: Agent, head: str = "") -> Any:
     """Return the document."""
-    answer = agent.request(f"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode())
-    assert answer.status == 200
-    return json.loads(answer.body)
+    response = agent.request(
+        f"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode()
+    )
+    assert response.status == 200
+    return json.loads(response.body)
 
 
 def test_it_is_openapi_3_1(agent: Agent) -> None:
-    """The document keeps to the specification: schemas, references, parameters, unique ids."""
+    """The document is valid: schemas, references, parameters, unique ids."""
     document = described(agent)
     assert document["openapi"].startswith("3.1.")
     assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
 
 
-def test_it_has_the_routes_that_are_served(agent: Agent) -> None:
-    """Whatever the router knows is described, and what is described the router knows."""
+def test_it_has_all_routes(agent: Agent) -> None:
+    """Its operations are those of the router."""
     rules = agent.application().url_map.iter_rules()
     served = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
@@ -47,8 +49,8 @@ def test_it_has_the_routes_that_are_served(agent: Agent) -> None:
     }
 
 
-def test_every_operation_tells_of_its_errors(agent: Agent) -> None:
-    """What may happen anywhere is among the answers of each, and so are its own."""
+def test_every_operation_has_its_errors(agent: Agent) -> None:
+    """The common errors and its own are among its responses."""
     for path, operations in described(agent)["paths"].items():
         for method, operation in operations.items():
             statuses = set(operation["responses"])
@@ -60,10 +62,8 @@ def test_every_operation_tells_of_its_errors(agent: Agent) -> None:
 @pytest.mark.parametrize(
     ("token", "security"), [(None, [{}]), (b"secret", [{"token": []}, {"password": []}])]
 )
-def test_it_says_whether_a_token_is_needed(
-    agent: Agent, token: bytes | None, security: list[Any]
-) -> None:
-    """The document is that of this agent."""
+def test_the_token(agent: Agent, token: bytes | None, security: list[Any]) -> None:
+    """The document says whether this agent requires one."""
     agent.access = attrs.evolve(agent.access, token=token)
     assert isinstance(agent.access, AccessPolicy)
     document = described(agent, TOKEN)
@@ -77,7 +77,7 @@ def test_it_says_whether_a_token_is_needed(
     assert own == ({} if token is None else {"/health": [{}, *security]})
 
 
-def test_a_reply_of_several_types_lists_them(agent: Agent) -> None:
-    """Metrics come in the format that is accepted."""
+def test_a_response_of_several_types(agent: Agent) -> None:
+    """Metrics have the types of all formats."""
     reply = described(agent)["paths"]["/metrics"]["get"]["responses"]["200"]
     assert set(reply["content"]) == {"text/plain", "application/openmetrics-text"}

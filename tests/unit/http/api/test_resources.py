@@ -27,12 +27,12 @@ QUEUED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 
 def job_resource(job: Job, delivery: DeliveryStatus = DeliveryStatus()) -> Any:  # noqa: B008
-    """Return the resource as it is written."""
+    """Return the encoded resource."""
     return msgspec.json.decode(msgspec.json.encode(web.job_resource(job, delivery)))
 
 
 def test_a_queued_job() -> None:
-    """A job that has not begun has every member, empty where nothing is known yet."""
+    """It has all members, empty if they are unknown."""
     assert job_resource(Job(id="j-1", spec=SPEC, queued_at=QUEUED_AT)) == {
         "id": "j-1",
         "name": "shop",
@@ -63,8 +63,8 @@ def test_a_queued_job() -> None:
     }
 
 
-def test_a_job_that_failed() -> None:
-    """Reason, sentence, times in UTC, counts and what follows from them are all there."""
+def test_a_failed_job() -> None:
+    """It has the reason, the message, times in UTC, counts and derived counts."""
     job = Job(
         id="j-1",
         spec=SPEC,
@@ -122,5 +122,5 @@ def test_a_job_that_failed() -> None:
     [(Exit(code=0), {"code": 0}), (Exit(signal="SIGKILL"), {"signal": "SIGKILL"})],
 )
 def test_an_exit_is_a_code_or_a_signal(end: Exit, expected: dict[str, object]) -> None:
-    """An exit shows the one it was, code 0 included."""
+    """An exit shows one of them, code 0 included."""
     assert job_resource(Job("j", SPEC, QUEUED_AT, exit=end))["exit"] == expected

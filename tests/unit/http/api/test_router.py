@@ -1,4 +1,4 @@
-"""The routes, asked as clients ask them."""
+"""The routes, requested as clients do."""
 
 from __future__ import annotations
 
@@ -39,10 +39,8 @@ def queue(agent: Agent, **members: Any) -> Response:
     return agent.request(golo_cli.queue(json.dumps(members).encode()))
 
 
-def test_an_upload_is_answered_once_the_disk_has_it(
-    agent: Agent, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its bytes are synced, then the directories that name it, and its row."""
+def test_an_upload_is_durable(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file, its directories and its row are synced before the response."""
     connection, synced = agent.connect(), list[tuple[bool, int, bytes]]()
 
     def fsync(descriptor: int) -> None:
@@ -58,23 +56,23 @@ def test_an_upload_is_answered_once_the_disk_has_it(
 
 def test_golo_cli_uploads(agent: Agent) -> None:
     """The bytes of golo-cli of 2018 give 200 and the text that it reads the id from."""
-    answer = agent.request(golo_cli.upload(SCRIPT))
+    response = agent.request(golo_cli.upload(SCRIPT))
     [kept] = agent.files
     assert UUID(kept.name).version == 4
-    assert answer.status == 200
-    assert answer.body == f'{{"binary": "{kept.name}"}}'.encode()
-    assert answer.headers["Content-Type"] == "application/json"
+    assert response.status == 200
+    assert response.body == f'{{"binary": "{kept.name}"}}'.encode()
+    assert response.headers["Content-Type"] == "application/json"
     assert kept.read_bytes() == SCRIPT
 
 
 def test_golo_cli_queues(agent: Agent) -> None:
     """The bytes of golo-cli of 2018, without a Content-Type, queue a job."""
     agent.store.add_binary(BINARY)
-    answer = queue(agent, name="shop", users=5, duration=10, binary="b-1")
+    response = queue(agent, name="shop", users=5, duration=10, binary="b-1")
     [job] = agent.submitted
-    assert answer.status == 201
-    assert answer.body == f'{{"queued": true, "id": "{job.id}"}}'.encode()
-    assert answer.headers["Location"] == f"/jobs/{job.id}"
+    assert response.status == 201
+    assert response.body == f'{{"queued": true, "id": "{job.id}"}}'.encode()
+    assert response.headers["Location"] == f"/jobs/{job.id}"
     assert UUID(job.id).version == 4
     assert agent.store.queued() == [job]
     assert job.queued_at == NOW
@@ -84,7 +82,7 @@ def test_golo_cli_queues(agent: Agent) -> None:
 def test_a_job_whose_commit_fails_is_not_run(
     agent: Agent, monkeypatch: pytest.MonkeyPatch, logged_errors: Any
 ) -> None:
-    """A client that is answered 503 may queue the job again: it runs once."""
+    """A client that gets 503 may queue the job again, and it runs once."""
     agent.store.add_binary(BINARY)
     cancelled: list[Job] = []
 
@@ -103,17 +101,17 @@ def test_a_job_whose_commit_fails_is_not_run(
 
 
 def test_ignored_members_are_named(agent: Agent) -> None:
-    """A client that misspells a member learns it from the answer; capitals are no misspelling."""
+    """The response has unknown members; case does not matter."""
     agent.store.add_binary(BINARY)
-    answer = queue(agent, Binary="b-1", USERS=3, durations=60, arg=1)
-    assert answer.status == 201, answer
-    assert json.loads(answer.body)["ignored"] == ["durations", "arg"]
+    response = queue(agent, Binary="b-1", USERS=3, durations=60, arg=1)
+    assert response.status == 201, response
+    assert json.loads(response.body)["ignored"] == ["durations", "arg"]
     [job] = agent.store.queued()
     assert (job.spec.users, job.spec.duration_seconds) == (3, 0)
 
 
-def test_a_job_is_kept_before_it_is_announced(agent: Agent) -> None:
-    """Whoever is told of a job finds it in the store."""
+def test_a_job_is_stored_before_it_is_announced(agent: Agent) -> None:
+    """The scheduler finds it in the store."""
     agent.store.add_binary(BINARY)
     found: list[Job | None] = []
     agent.submitted = _Calls(lambda job: found.append(agent.store.get(job.id)))
@@ -123,7 +121,7 @@ def test_a_job_is_kept_before_it_is_announced(agent: Agent) -> None:
 
 
 class _Calls(list[Job]):
-    """A list that tells of what is appended."""
+    """A list that records appended items."""
 
     def __init__(self, tell: Any) -> None:
         self._tell = tell
@@ -133,11 +131,11 @@ class _Calls(list[Job]):
 
 
 @pytest.mark.parametrize("binary", ["", "b-2", "../b-1", "b-1/", "B-1", "a\nb"])
-def test_an_unknown_binary_is_said(agent: Agent, binary: str) -> None:
-    """The id given is looked up as it is, and named in the answer of old."""
+def test_an_unknown_binary_is_named(agent: Agent, binary: str) -> None:
+    """The error has the text that golo-cli users know."""
     agent.store.add_binary(BINARY)
-    answer = queue(agent, binary=binary)
-    assert (answer.status, answer.body) == (400, f"{binary} is an invalid binary\n".encode())
+    response = queue(agent, binary=binary)
+    assert (response.status, response.body) == (400, f"{binary} is an invalid binary\n".encode())
     assert agent.submitted == []
 
 
@@ -157,11 +155,11 @@ def test_an_unknown_binary_is_said(agent: Agent, binary: str) -> None:
         (b'{"users": -1}', "invalid users -1"),
     ],
 )
-def test_a_bad_job_says_why(agent: Agent, body: bytes, sentence: str) -> None:
-    """What cannot be a job is 400 with a sentence of what and where."""
-    answer = agent.request(golo_cli.queue(body))
-    assert answer.status == 400
-    assert answer.body.decode().startswith(sentence)
+def test_an_invalid_job_is_explained(agent: Agent, body: bytes, sentence: str) -> None:
+    """It is 400 with the defect and its place."""
+    response = agent.request(golo_cli.queue(body))
+    assert response.status == 400
+    assert response.body.decode().startswith(sentence)
     assert agent.submitted == []
 
 
@@ -179,8 +177,8 @@ def test_a_bad_job_says_why(agent: Agent, body: bytes, sentence: str) -> None:
         ).map(lambda members: json.dumps(members).encode()),
     )
 )
-def test_no_job_breaks_the_agent(agent: Agent, body: bytes) -> None:
-    """Whatever is queued without a binary is a 400."""
+def test_any_job(agent: Agent, body: bytes) -> None:
+    """A job without a valid binary is 400, whatever its other members are."""
     assert agent.request(golo_cli.queue(body)).status == 400
 
 
@@ -199,50 +197,50 @@ def test_no_job_breaks_the_agent(agent: Agent, body: bytes) -> None:
     ],
 )
 def test_a_form_is_not_a_job(agent: Agent, content_type: str, expected: int) -> None:
-    """Types that a web page can send unasked are refused; JSON, and none at all, are taken."""
+    """Types that web pages can send without CORS are 415; JSON or none is accepted."""
     agent.store.add_binary(BINARY)
-    answer = ask(agent, "POST /queue", b'{"binary": "b-1"}', Content_Type=content_type)
-    assert answer.status == expected
+    response = ask(agent, "POST /queue", b'{"binary": "b-1"}', Content_Type=content_type)
+    assert response.status == expected
 
 
 def test_the_queue_holds_32(agent: Agent) -> None:
-    """32 jobs wait beside the one that runs; the next is told when to come again."""
+    """The next job is 503 with Retry-After."""
     agent.store.add_binary(BINARY)
     assert queue(agent, binary="b-1").status == 201
     agent.submitted[0].state = State.RUNNING
     for _ in range(QUEUE_LIMIT):
         assert queue(agent, binary="b-1").status == 201
-    answer = queue(agent, binary="b-1")
-    assert (answer.status, answer.headers["Retry-After"]) == (503, "30")
-    assert answer.body == b"the queue is full: 32 jobs are waiting\n"
+    response = queue(agent, binary="b-1")
+    assert (response.status, response.headers["Retry-After"]) == (503, "30")
+    assert response.body == b"the queue is full: 32 jobs are waiting\n"
     agent.submitted[1].state = State.STARTING
     assert queue(agent, binary="b-1").status == 201
 
 
 def test_a_full_disk_is_507(agent: Agent, logged_errors: Any) -> None:
-    """A job that SQLite has no room for is refused as such, and is not queued."""
+    """A job that SQLite cannot store is not queued."""
     agent.store.add_binary(BINARY)
     database = agent.store._database
     (pages,) = database.execute("PRAGMA page_count").fetchone()
     database.execute(f"PRAGMA max_page_count = {pages}")
-    answers = [queue(agent, binary=BINARY.id, name="n" * 64) for _ in range(QUEUE_LIMIT)]
-    full = [answer for answer in answers if answer.status != 201]
+    responses = [queue(agent, binary=BINARY.id, name="n" * 64) for _ in range(QUEUE_LIMIT)]
+    full = [response for response in responses if response.status != 201]
     assert full, "the database never became full"
-    assert {(answer.status, answer.body) for answer in full} == {
+    assert {(response.status, response.body) for response in full} == {
         (507, b"the agent's disk is full: remove files from it, or lower --min-free\n")
     }
     assert len(logged_errors.flush()) == len(full)
-    assert len(agent.store.queued()) == len(agent.submitted) == len(answers) - len(full)
+    assert len(agent.store.queued()) == len(agent.submitted) == len(responses) - len(full)
 
 
-def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
-    """The job resource is found where Location says, and follows the live job."""
+def test_a_job_is_shown_in_its_present_state(agent: Agent) -> None:
+    """The resource at Location follows the job."""
     agent.store.add_binary(BINARY)
     location = queue(agent, name="shop", binary="b-1").headers["Location"]
     job = agent.submitted[0]
-    answer = ask(agent, f"GET {location}")
-    shown = json.loads(answer.body)
-    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
+    response = ask(agent, f"GET {location}")
+    shown = json.loads(response.body)
+    assert (response.status, response.headers["Content-Type"]) == (200, "application/json")
     assert (shown["id"], shown["state"]) == (job.id, "queued")
     assert shown["queued_at"] == "2026-01-02T03:04:05.600000Z"
     job.state = State.RUNNING
@@ -313,17 +311,15 @@ def test_a_job_is_shown_as_it_stands(agent: Agent) -> None:
         ),
     ],
 )
-def test_health_says_whether_and_why_not(
-    agent: Agent, health: Health, status: int, expected: dict[str, Any]
-) -> None:
-    """Ready is 200; anything else is 503 with its reason."""
+def test_health(agent: Agent, health: Health, status: int, expected: dict[str, Any]) -> None:
+    """It is 200 if ready, otherwise 503 with the reason."""
     agent.health = lambda: health
-    answer = ask(agent, "GET /health")
-    assert (answer.status, json.loads(answer.body)) == (status, expected)
+    response = ask(agent, "GET /health")
+    assert (response.status, json.loads(response.body)) == (status, expected)
 
 
 def test_head_is_get_without_a_body(agent: Agent) -> None:
-    """HEAD gives the headers of GET, for answers and for errors."""
+    """HEAD has the headers of GET, also for errors."""
     for path in ("/health", "/jobs/unknown"):
         get, head = ask(agent, f"GET {path}"), ask(agent, f"HEAD {path}")
         assert head.status == get.status
@@ -344,11 +340,11 @@ def test_head_is_get_without_a_body(agent: Agent) -> None:
     ],
 )
 def test_another_method_is_405(agent: Agent, start: str, allow: str) -> None:
-    """A known path with another method is 405 in the words of the Go agent, with Allow."""
-    answer = ask(agent, start)
+    """A known path with another method is 405 with the 2018 agent's text, and Allow."""
+    response = ask(agent, start)
     method = start.split()[0]
-    assert (answer.status, answer.headers["Allow"]) == (405, allow)
-    assert answer.body == f'Method "{method}" is not supported\n'.encode()
+    assert (response.status, response.headers["Allow"]) == (405, allow)
+    assert response.body == f'Method "{method}" is not supported\n'.encode()
 
 
 @pytest.mark.parametrize(
@@ -365,40 +361,40 @@ def test_another_method_is_405(agent: Agent, start: str, allow: str) -> None:
     ],
 )
 def test_an_unknown_path_is_404(agent: Agent, path: str, shown: str) -> None:
-    """What is not there is named, quoted as Go quotes."""
-    answer = ask(agent, f"GET {path}")
-    assert (answer.status, answer.body) == (404, f'"{shown}" does not exist\n'.encode())
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    """The error names the path."""
+    response = ask(agent, f"GET {path}")
+    assert (response.status, response.body) == (404, f'"{shown}" does not exist\n'.encode())
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_json_errors_for_who_accepts_json(agent: Agent) -> None:
-    """Errors of routes, of the router and at the door are problem details when JSON is accepted."""
+def test_json_errors(agent: Agent) -> None:
+    """Errors of routes, of the router and of access are problem details if JSON is accepted."""
     for start, headers, status in (
         ("POST /queue", {}, 400),
         ("GET /nothing", {}, 404),
         ("PUT /queue", {}, 405),
         ("GET /health", {"Origin": "null"}, 403),
     ):
-        answer = ask(agent, start, Accept="application/json", **headers)
-        assert answer.status == status
-        assert answer.headers["Content-Type"] == "application/problem+json"
-        assert json.loads(answer.body)["status"] == status
+        response = ask(agent, start, Accept="application/json", **headers)
+        assert response.status == status
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert json.loads(response.body)["status"] == status
 
 
 def test_a_defect_is_500_without_detail(agent: Agent, logged_errors: Any) -> None:
-    """An exception that nobody expected is logged once, and the client learns nothing of it."""
+    """An unexpected exception is logged once; the response has no details."""
 
     def fail() -> Health:
         raise RuntimeError("secret")
 
     agent.health = fail
-    answer = ask(agent, "GET /health")
-    assert (answer.status, answer.body) == (500, b"internal error\n")
+    response = ask(agent, "GET /health")
+    assert (response.status, response.body) == (500, b"internal error\n")
     assert len(logged_errors.flush(RuntimeError)) == 1
 
 
-def test_ids_are_fresh(agent: Agent) -> None:
-    """Two uploads of the same file get two ids."""
-    answers = [agent.request(golo_cli.upload(SCRIPT)).body for _ in range(2)]
-    assert answers[0] != answers[1]
-    assert all(re.fullmatch(rb'\{"binary": "[0-9a-f-]{36}"\}', body) for body in answers)
+def test_ids_are_unique(agent: Agent) -> None:
+    """Two uploads of a file have two ids."""
+    responses = [agent.request(golo_cli.upload(SCRIPT)).body for _ in range(2)]
+    assert responses[0] != responses[1]
+    assert all(re.fullmatch(rb'\{"binary": "[0-9a-f-]{36}"\}', body) for body in responses)

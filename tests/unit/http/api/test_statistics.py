@@ -1,4 +1,4 @@
-"""Statistics over HTTP: of jobs that wait, run and are over."""
+"""The statistics of queued, running and finished jobs."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ NOTHING = {
 
 
 def put(agent: Agent, state: State, logged: bool = False) -> Job:
-    """Put a job into the store."""
+    """Add a job to the store."""
     job = Job("one", JobSpec("shop", 1, 1, "b"), NOW, state, has_log=logged)
     job.started_at = None if state is State.QUEUED else NOW
     agent.store.add(job)
     return job
 
 
-def check(answer: Response, results: int) -> None:
-    """Check that the answer has so many results, each in a row of its own."""
-    assert answer.status == 200, answer
-    statistics = json.loads(answer.body)
+def check(response: Response, results: int) -> None:
+    """Check that the response has `count` results, each in its own row."""
+    assert response.status == 200, response
+    statistics = json.loads(response.body)
     assert (statistics["results"], statistics["errors"], statistics["bytes"]) == (
         results,
         0,
@@ -59,20 +59,20 @@ def check(answer: Response, results: int) -> None:
     assert statistics["rows"][0]["latency"]["p99"] == 2
 
 
-def test_a_job_that_waits(agent: Agent) -> None:
-    """It has no results yet."""
+def test_a_queued_job(agent: Agent) -> None:
+    """It has no results."""
     put(agent, State.QUEUED)
     assert json.loads(agent.request(STATS).body) == NOTHING
 
 
-def test_a_job_that_was_cancelled_in_the_queue(agent: Agent) -> None:
-    """It never had results."""
+def test_a_job_cancelled_in_the_queue(agent: Agent) -> None:
+    """It has no results."""
     put(agent, State.QUEUED).state = State.CANCELLED
     assert json.loads(agent.request(STATS).body) == NOTHING
 
 
-def test_the_job_that_runs(agent: Agent) -> None:
-    """It has the results that came until now."""
+def test_a_running_job(agent: Agent) -> None:
+    """It has its present results."""
     put(agent, State.RUNNING)
     statistics = RunStatistics()
     agent.running = lambda job: statistics
@@ -108,7 +108,7 @@ def test_many_rows_take_turns(agent: Agent) -> None:
 
 
 def run_with(agent: Agent, *lines: bytes) -> RunStatistics:
-    """Put a running job into the store, and return its statistics."""
+    """Add a running job to the store, and return its statistics."""
     put(agent, State.RUNNING)
     statistics = RunStatistics()
     agent.running = lambda job: statistics
@@ -117,7 +117,7 @@ def run_with(agent: Agent, *lines: bytes) -> RunStatistics:
 
 
 def get(agent: Agent, connection: Connection, query: str = "", **headers: str) -> Response:
-    """Return the answer to one more request of a connection."""
+    """Return the response to another request of a connection."""
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     head = [f"GET /jobs/one/stats{query} HTTP/1.1", "Host: localhost", *lines, "", ""]
     connection.transport.clear()
@@ -126,8 +126,8 @@ def get(agent: Agent, connection: Connection, query: str = "", **headers: str) -
     return connection.response()
 
 
-def test_they_are_made_once_a_second(agent: Agent) -> None:
-    """However many ask, the figures are summed up once a second; then again."""
+def test_they_are_cached_for_a_second(agent: Agent) -> None:
+    """Requests within a second get the same figures."""
     statistics = run_with(agent, RESULT % 0)
     connection = agent.connect()
     check(get(agent, connection), 1)
@@ -138,8 +138,8 @@ def test_they_are_made_once_a_second(agent: Agent) -> None:
     check(get(agent, connection), 2)
 
 
-def test_those_of_a_run_are_not_those_of_its_end(agent: Agent) -> None:
-    """What was told of a job that ran is not told of it when it is over, however soon."""
+def test_the_cache_of_a_run_ends_with_it(agent: Agent) -> None:
+    """A finished job has its final figures at once."""
     run_with(agent, RESULT % 0)
     agent.logs.mkdir()
     log = RunLogWriter.create(agent.logs, "shop", "one")
@@ -170,8 +170,8 @@ FAILED = RESULT.replace(b"200,", b"500,")
         ("?sort=bytes", ["/1", "/2", "/0"]),
     ],
 )
-def test_rows_are_sorted_and_cut(agent: Agent, query: str, urls: list[str]) -> None:
-    """A client gets the rows that it asks for, and is told how many there are."""
+def test_rows_are_sorted_and_limited(agent: Agent, query: str, urls: list[str]) -> None:
+    """The response has the requested rows, and their total."""
     run_with(agent, SLOW % 0, *3 * [RESULT % 1], *2 * [FAILED % 2])
     shown = json.loads(get(agent, agent.connect(), query).body)
     assert [row["url"].removeprefix("http://shop") for row in shown["rows"]] == urls
@@ -179,16 +179,16 @@ def test_rows_are_sorted_and_cut(agent: Agent, query: str, urls: list[str]) -> N
 
 
 @pytest.mark.parametrize("query", ["?rows=1001", "?rows=-1", "?sort=x", "?order=x", "?row=1"])
-def test_other_rows_are_refused(agent: Agent, query: str) -> None:
-    """What is no row is a 400 with its reason."""
+def test_invalid_rows(agent: Agent, query: str) -> None:
+    """They are 400 with the reason."""
     put(agent, State.QUEUED)
-    answer = get(agent, agent.connect(), query)
-    assert answer.status == 400
-    assert answer.body.startswith(b"invalid query: ")
+    response = get(agent, agent.connect(), query)
+    assert response.status == 400
+    assert response.body.startswith(b"invalid query: ")
 
 
-def test_figures_that_a_client_has_are_not_sent_again(agent: Agent) -> None:
-    """The ETag is answered by 304 as long as the figures are the same, and only so long."""
+def test_the_etag(agent: Agent) -> None:
+    """It is 304 while the figures are the same."""
     statistics = run_with(agent, RESULT % 0)
     connection = agent.connect()
     etag = get(agent, connection).headers["ETag"]
@@ -212,21 +212,21 @@ def test_figures_that_a_client_has_are_not_sent_again(agent: Agent) -> None:
         ("identity", False),
     ],
 )
-def test_a_client_that_takes_gzip_gets_it(agent: Agent, accepted: str, compressed: bool) -> None:
-    """A long answer is a fraction of its size, and the same."""
+def test_gzip(agent: Agent, accepted: str, compressed: bool) -> None:
+    """A long response is compressed, and the same."""
     run_with(agent, *(RESULT % n for n in range(100)))
     plain = get(agent, agent.connect())
-    answer = get(agent, agent.connect(), Accept_Encoding=accepted)
-    assert plain.headers["Vary"] == answer.headers["Vary"] == "Accept-Encoding"
-    assert answer.headers.get("Content-Encoding") == ("gzip" if compressed else None)
+    response = get(agent, agent.connect(), Accept_Encoding=accepted)
+    assert plain.headers["Vary"] == response.headers["Vary"] == "Accept-Encoding"
+    assert response.headers.get("Content-Encoding") == ("gzip" if compressed else None)
     if compressed:
-        assert len(answer.body) * 6 < len(plain.body)
-        answer = attrs.evolve(answer, body=gzip.decompress(answer.body))
-    assert answer.body == plain.body
+        assert len(response.body) * 6 < len(plain.body)
+        response = attrs.evolve(response, body=gzip.decompress(response.body))
+    assert response.body == plain.body
 
 
-def test_what_is_cached_is_bounded(agent: Agent) -> None:
-    """Whatever is asked for, the answers to two queries of two jobs are all that is kept."""
+def test_the_cache_is_bounded(agent: Agent) -> None:
+    """It has at most two views of one job."""
     run_with(agent, *(RESULT % n for n in range(1000)))
     connection = agent.connect()
     get(agent, connection)
@@ -238,8 +238,8 @@ def test_what_is_cached_is_bounded(agent: Agent) -> None:
     assert most < 4 * 1024 * 1024
 
 
-def test_a_job_that_is_over(agent: Agent) -> None:
-    """Its statistics are those of its log, even while something of its run is left."""
+def test_a_finished_job(agent: Agent) -> None:
+    """Its statistics are those of its log, even if its run still exists."""
     put(agent, State.FINISHED, logged=True)
     agent.running = lambda job: RunStatistics()
     agent.logs.mkdir()
@@ -250,13 +250,13 @@ def test_a_job_that_is_over(agent: Agent) -> None:
 
 
 @pytest.mark.parametrize("logged", [False, True])
-def test_a_log_that_is_gone(agent: Agent, logged: bool) -> None:
-    """There are no statistics any more either."""
+def test_a_removed_log(agent: Agent, logged: bool) -> None:
+    """It is 404."""
     agent.logs.mkdir()
     put(agent, State.FINISHED, logged)
     assert agent.request(STATS).status == 404
 
 
-def test_no_such_job(agent: Agent) -> None:
-    """There is nothing to tell of it."""
+def test_an_unknown_job(agent: Agent) -> None:
+    """It is 404."""
     assert agent.request(STATS.replace(b"one", b"two")).status == 404

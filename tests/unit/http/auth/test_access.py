@@ -1,4 +1,4 @@
-"""Who may use the agent."""
+"""The access policy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OPEN = AccessPolicy(hosts=("agent.example",))
 
 
 def basic(user_and_password: str) -> str:
-    """Return the header by which a browser shows a user and a password."""
+    """Return the header with which a browser sends a user and a password."""
     return f"Basic {b64encode(user_and_password.encode()).decode()}"
 
 
@@ -26,7 +26,7 @@ def headers(*pairs: tuple[str, str]) -> HeaderValues:
 
 
 def status(access: AccessPolicy, *pairs: tuple[str, str], peer: str | None = "127.0.0.1") -> int:
-    """Return what `access` says to a request with these headers: 200 when it may pass."""
+    """Return 200 if `access` allows a request with these headers, otherwise the error's status."""
     try:
         access.check(peer, headers(*pairs))
     except Problem as problem:
@@ -34,8 +34,8 @@ def status(access: AccessPolicy, *pairs: tuple[str, str], peer: str | None = "12
     return 200
 
 
-def test_the_token_opens() -> None:
-    """One header with the token passes, and the scheme's case does not matter (RFC 9110)."""
+def test_the_token() -> None:
+    """One header with the token is accepted; the scheme's case does not matter (RFC 9110)."""
     assert status(WITH_TOKEN, ("Authorization", f"Bearer {TOKEN}")) == 200
     assert status(WITH_TOKEN, ("Authorization", f"bearer {TOKEN}")) == 200
 
@@ -73,7 +73,7 @@ def test_the_token_opens() -> None:
     ],
 )
 def test_anything_but_the_token_is_401(given: list[str]) -> None:
-    """No, a wrong, a partial, an empty and a repeated token are refused alike."""
+    """A missing, wrong, partial, empty or repeated token is refused."""
     with pytest.raises(Problem) as refusal:
         WITH_TOKEN.check("127.0.0.1", headers(*(("Authorization", value) for value in given)))
     assert refusal.value.status == 401
@@ -82,8 +82,8 @@ def test_anything_but_the_token_is_401(given: list[str]) -> None:
 
 
 @pytest.mark.parametrize("user", ["", "admin", "ädmin"])
-def test_the_token_opens_as_a_password(user: str) -> None:
-    """Browsers ask people for a password alone: with any user name it is the token."""
+def test_the_token_as_a_password(user: str) -> None:
+    """Browsers have a dialog for passwords only; the user name does not matter."""
     assert status(WITH_TOKEN, ("Authorization", basic(f"{user}:{TOKEN}"))) == 200
     lower = basic(f"{user}:{TOKEN}").replace("Basic", "basic")
     assert status(WITH_TOKEN, ("Authorization", lower)) == 200
@@ -103,8 +103,8 @@ def test_the_token_opens_as_a_password(user: str) -> None:
         ("Origin", "null", 403),
     ],
 )
-def test_a_password_speaks_for_no_other_site(name: str, value: str, expected: int) -> None:
-    """A browser adds the password by itself to what any page asks for (D5)."""
+def test_a_password_of_another_site(name: str, value: str, expected: int) -> None:
+    """A browser adds the password to requests of any page (D5)."""
     authorization = ("Authorization", basic(f"user:{TOKEN}"))
     host = ("Host", "agent-7.fleet:8081")
     assert status(WITH_TOKEN, authorization, host, (name, value)) == expected
@@ -112,7 +112,7 @@ def test_a_password_speaks_for_no_other_site(name: str, value: str, expected: in
 
 
 def test_the_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The comparison is hmac.compare_digest's, not that of the interpreter."""
+    """hmac.compare_digest compares it."""
     compared = []
     monkeypatch.setattr("hmac.compare_digest", lambda *pair: bool(compared.append(pair)))
     assert status(WITH_TOKEN, ("Authorization", f"Bearer {TOKEN}")) == 401
@@ -120,15 +120,15 @@ def test_the_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch)
     assert compared == [(TOKEN.encode(), TOKEN.encode())] * 2
 
 
-def test_an_empty_token_is_no_token() -> None:
-    """An empty token, which everyone has, cannot be configured; and no token is ever shown."""
+def test_an_empty_token_is_rejected() -> None:
+    """It cannot be configured; and no token is shown in a repr."""
     with pytest.raises(ValueError, match="token"):
         AccessPolicy(token=b"")
     assert TOKEN not in repr(WITH_TOKEN)
 
 
 def test_the_token_needs_no_host_and_no_origin() -> None:
-    """Who has the token may come under any name and from any page."""
+    """A client with the token may use any name and any page."""
     foreign = [
         ("Host", "evil.example"),
         ("Origin", "http://other.example"),
@@ -155,8 +155,8 @@ def test_the_token_needs_no_host_and_no_origin() -> None:
         "Agent.Example",
     ],
 )
-def test_our_own_names_pass(host: str) -> None:
-    """Without a token: localhost, a loopback address or a configured name, with any port."""
+def test_own_names(host: str) -> None:
+    """Without a token, Host may be localhost, a loopback address or a configured name."""
     assert status(OPEN, ("Host", host)) == 200
 
 
@@ -190,12 +190,12 @@ def test_our_own_names_pass(host: str) -> None:
     ],
 )
 def test_a_rebound_name_is_403(host: str) -> None:
-    """Without a token, a Host that is not ours is what a rebound DNS name looks like."""
+    """Without a token, another Host may be the result of DNS rebinding."""
     assert status(OPEN, ("Host", host)) == 403
 
 
-def test_an_agent_of_any_name_still_keeps_other_sites_out() -> None:
-    """Where names cannot be known every Host passes, and a page of another site does not."""
+def test_any_name_and_another_site() -> None:
+    """If all names are allowed, requests of other sites are still refused."""
     anywhere = AccessPolicy(hosts=None)
     assert status(anywhere, ("Host", "agent-7.fleet:8081")) == 200
     foreign = ("Origin", "http://evil.example")
@@ -203,12 +203,12 @@ def test_an_agent_of_any_name_still_keeps_other_sites_out() -> None:
 
 
 def test_two_hosts_are_403() -> None:
-    """Which of two names a proxy went by cannot be known."""
+    """A proxy may have used either."""
     assert status(OPEN, ("Host", "localhost"), ("Host", "localhost")) == 403
 
 
-def test_no_host_passes() -> None:
-    """HTTP/1.0 programs without a Host are not browsers."""
+def test_no_host() -> None:
+    """HTTP/1.0 clients without a Host are no browsers."""
     assert status(OPEN) == 200
 
 
@@ -224,8 +224,8 @@ def test_no_host_passes() -> None:
         ("new-value", 403),
     ],
 )
-def test_a_browser_says_which_site_it_speaks_for(site: str, expected: int) -> None:
-    """Only the agent's own pages and the address bar pass; an unknown value does not."""
+def test_sec_fetch_site(site: str, expected: int) -> None:
+    """Only the agent's own pages and the address bar are allowed."""
     assert status(OPEN, ("Host", "localhost:8081"), ("Sec-Fetch-Site", site)) == expected
 
 
@@ -245,13 +245,13 @@ def test_a_browser_says_which_site_it_speaks_for(site: str, expected: int) -> No
         ("", 403),
     ],
 )
-def test_an_origin_must_be_ours(origin: str, expected: int) -> None:
-    """A page's origin is the Host it asks, with its port, or it is another site."""
+def test_origin(origin: str, expected: int) -> None:
+    """It must be the Host with its port."""
     assert status(OPEN, ("Host", "localhost:8081"), ("Origin", origin)) == expected
 
 
-def test_every_origin_must_be_ours() -> None:
-    """One good value does not excuse a bad one, and without a Host there is none to match."""
+def test_several_origins() -> None:
+    """All must be the Host; without a Host there is none."""
     ours = ("Origin", "http://localhost")
     assert status(OPEN, ("Host", "localhost"), ours, ("Origin", "null")) == 403
     assert status(OPEN, ours) == 403
@@ -273,14 +273,14 @@ def test_every_origin_must_be_ours() -> None:
         ("fe80::1%eth0", 403),
     ],
 )
-def test_networks_bound_the_peers(peer: str | None, expected: int) -> None:
-    """Only addresses in the networks connect, however written; a Unix socket has none."""
+def test_networks(peer: str | None, expected: int) -> None:
+    """Only addresses in the networks are allowed, in any notation, and Unix sockets."""
     networks = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("2001:db8::/32"))
     assert status(AccessPolicy(networks=networks), ("Host", "localhost"), peer=peer) == expected
 
 
 def test_the_token_does_not_widen_the_networks() -> None:
-    """A peer outside the networks is refused even with the token."""
+    """A client outside the networks is refused with the token, too."""
     access = AccessPolicy(token=TOKEN.encode(), networks=(ipaddress.ip_network("10.0.0.0/8"),))
     authorization = ("Authorization", f"Bearer {TOKEN}")
     assert status(access, authorization, peer="10.0.0.1") == 200

@@ -1,4 +1,4 @@
-"""The audit: what was done always has a line, and refusals have some."""
+"""The audit log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from goloagent.jobs.job import State
 
 @pytest.fixture
 def lines() -> Iterator[list[str]]:
-    """Return the lines of the audit as they are written."""
+    """Return the lines of the audit log."""
     written: list[str] = []
 
     def observe(event: LogEvent) -> None:
@@ -41,8 +41,8 @@ def queue(binary: str) -> bytes:
     )
 
 
-def test_an_upload_whose_client_leaves(agent: Agent, lines: list[str]) -> None:
-    """A binary that is kept has its line, though nobody waits for the answer any more."""
+def test_an_upload_whose_client_disconnects(agent: Agent, lines: list[str]) -> None:
+    """A stored binary has a line even if its client has disconnected."""
 
     def in_thread(function: Callable[..., object], *arguments: object) -> Deferred[Any]:
         return Deferred() if agent.store.binaries() else maybeDeferred(function, *arguments)
@@ -55,8 +55,8 @@ def test_an_upload_whose_client_leaves(agent: Agent, lines: list[str]) -> None:
     assert [line.split()[:3:2] for line in lines] == [["upload", f"binary={kept.id}"]]
 
 
-def test_what_was_done(agent: Agent, lines: list[str]) -> None:
-    """An upload, a queueing, a cancel and a removal have a line each, and looking has none."""
+def test_actions(agent: Agent, lines: list[str]) -> None:
+    """An upload, a queued job, a cancel and a removal have a line; reading has none."""
 
     def cancelled(job: object) -> bool:
         agent.submitted[0].state = State.CANCELLED
@@ -83,8 +83,8 @@ def test_what_was_done(agent: Agent, lines: list[str]) -> None:
     ]
 
 
-def test_who_is_refused(agent: Agent, lines: list[str]) -> None:
-    """The line says who, what and why, and never what they sent to prove who they are."""
+def test_refusals(agent: Agent, lines: list[str]) -> None:
+    """The line has the client, the request and the reason, and no credentials."""
     agent.access = AccessPolicy(token=b"right")
     for peer in (IPv4Address("TCP", "192.0.2.1", 4000), UNIXAddress(None)):
         connection = agent.connect(peer)
@@ -101,15 +101,15 @@ def test_who_is_refused(agent: Agent, lines: list[str]) -> None:
 
 
 def test_a_refused_connection(agent: Agent, lines: list[str]) -> None:
-    """What is refused before it is a request has a line without one."""
+    """A refusal before the request line has a line without a request."""
     connection = agent.connect()
     connection.send(b"NONSENSE\r\n\r\n")
     assert connection.response().status == 400
     assert lines == ['refuse peer=127.0.0.1 status=400 why="the request is malformed"']
 
 
-def test_nobody_forges_a_line(agent: Agent, lines: list[str]) -> None:
-    """What a client has chosen is one word, escaped and bounded."""
+def test_values_are_escaped(agent: Agent, lines: list[str]) -> None:
+    """A value that a client has chosen is one word, escaped and bounded."""
     agent.request(b"PUT /%0Aupload%20peer=127.0.0.1%22%FF HTTP/1.1\r\nHost: localhost\r\n\r\n")
     agent.request(b"PUT /jobs%0A HTTP/1.1\r\nHost: evil.example\r\n\r\n")
     agent.request(b"PUT /%s HTTP/1.1\r\nHost: evil.example\r\n\r\n" % (b"a" * 9999))
@@ -118,8 +118,8 @@ def test_nobody_forges_a_line(agent: Agent, lines: list[str]) -> None:
     assert f'request="PUT /{"a" * (MAX_VALUE_CHARS - 5)}…"' in lines[-1]
 
 
-def test_refusals_fill_no_disk(lines: list[str]) -> None:
-    """A burst has its lines, then there is one a second; all are counted, and none is concealed."""
+def test_refusals_are_rate_limited(lines: list[str]) -> None:
+    """After a burst there is one line a second; all are counted."""
     seconds, counted = [0.0], []
     audit = Audit(lambda: seconds[0], counted.append)
     for _ in range(1000):

@@ -1,4 +1,4 @@
-"""Which connections may be open, and which are closed for new ones: the decisions alone."""
+"""The limits of connections, and evictions."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ RESERVE = 8
 LIMITS = Limits(connections=4, connections_per_peer=2, reserve=RESERVE)
 
 
-class Doors:
-    """Connections on a clock, and the peers of those that were evicted, in order."""
+class World:
+    """Connections with a clock, and the evicted ones in order."""
 
     def __init__(self, limits: Limits = LIMITS) -> None:
         self.clock = Clock()
@@ -21,107 +21,107 @@ class Doors:
         self.evicted: list[Slot] = []
 
     def open(self, peer: str, phase: Phase = Phase.RESPONSE) -> Slot:
-        """Open a connection, and have it do something."""
+        """Open a connection in a phase."""
         slot = self.connections.open(peer, lambda sentence: self.evicted.append(slot))
         assert isinstance(slot, Slot), slot
         self.connections.enter(slot, phase)
         return slot
 
 
-def test_one_peer_cannot_take_all() -> None:
-    """A connection too many of a peer at work is for short requests; others are served in full."""
-    doors = Doors()
-    assert [doors.open("a").exceeded, doors.open("a").exceeded, doors.open("b").exceeded] == [
+def test_the_limit_of_a_peer() -> None:
+    """A further connection of the peer is in the reserve; others are not."""
+    world = World()
+    assert [world.open("a").exceeded, world.open("a").exceeded, world.open("b").exceeded] == [
         None
     ] * 3
-    assert doors.open("a").exceeded == "2 connections of a are open already"
-    assert doors.open("b").exceeded is None
-    assert doors.evicted == []
+    assert world.open("a").exceeded == "2 connections of a are open already"
+    assert world.open("b").exceeded is None
+    assert world.evicted == []
 
 
-def test_all_peers_together_are_bounded() -> None:
-    """Many peers within their own bounds stay within that of all."""
-    doors = Doors()
-    assert [doors.open(peer).exceeded for peer in "abcd"] == [None] * 4
-    assert doors.open("e").exceeded == "4 connections are open already"
+def test_the_limit_of_all() -> None:
+    """Peers within their own limits may exceed it."""
+    world = World()
+    assert [world.open(peer).exceeded for peer in "abcd"] == [None] * 4
+    assert world.open("e").exceeded == "4 connections are open already"
 
 
-def test_unix_sockets_have_no_bound_of_their_own() -> None:
-    """Clients of Unix sockets have no address to tell them apart: the bound of all is theirs."""
-    doors = Doors()
-    assert [doors.open("").exceeded for _ in range(4)] == [None] * 4
-    assert doors.open("").exceeded is not None
+def test_unix_sockets_have_only_the_limit_of_all() -> None:
+    """Their clients have no address."""
+    world = World()
+    assert [world.open("").exceeded for _ in range(4)] == [None] * 4
+    assert world.open("").exceeded is not None
 
 
-def test_a_closed_connection_makes_room() -> None:
-    """What is closed counts no more, for its peer and for all; no peer is remembered."""
-    doors = Doors()
+def test_a_closed_connection_does_not_count() -> None:
+    """It is removed from both limits, and no peer is remembered."""
+    world = World()
     for _ in range(10):
-        slots = [doors.open("a") for _ in range(3)]
+        slots = [world.open("a") for _ in range(3)]
         assert [slot.exceeded is None for slot in slots] == [True, True, False]
         for slot in slots * 2:
-            doors.connections.close(slot)
-        assert len(doors.connections) == 0
-    assert not doors.connections._by_peer
+            world.connections.close(slot)
+        assert len(world.connections) == 0
+    assert not world.connections._by_peer
 
 
-def test_the_one_idle_for_longest_yields() -> None:
-    """At a bound, an idle connection is closed for a new one, which is served in full."""
-    doors = Doors()
-    first, second = doors.open("a", Phase.IDLE), doors.open("a", Phase.IDLE)
-    doors.clock.advance(1)
-    doors.connections.enter(first, Phase.IDLE)  # served a request meanwhile
-    assert doors.open("a").exceeded is None
-    assert doors.evicted == [second]
-    assert len(doors.connections) == 2
+def test_the_one_idle_for_longest_is_evicted() -> None:
+    """The new connection is within the limits."""
+    world = World()
+    first, second = world.open("a", Phase.IDLE), world.open("a", Phase.IDLE)
+    world.clock.advance(1)
+    world.connections.enter(first, Phase.IDLE)  # served a request meanwhile
+    assert world.open("a").exceeded is None
+    assert world.evicted == [second]
+    assert len(world.connections) == 2
 
 
-def test_one_that_was_just_idle_yields_to_a_request() -> None:
-    """Who has asked nothing yet closes no connection in use; a request that may be served does."""
-    doors = Doors()
-    doors.open("a", Phase.IDLE)
-    doors.clock.advance(0.5)
-    second = doors.open("a", Phase.IDLE)
-    first = next(iter(doors.connections._regular))
-    third = doors.open("a", Phase.HEADERS)
+def test_a_recently_idle_one_is_evicted_for_a_request() -> None:
+    """A new connection without a request evicts none that is in use."""
+    world = World()
+    world.open("a", Phase.IDLE)
+    world.clock.advance(0.5)
+    second = world.open("a", Phase.IDLE)
+    first = next(iter(world.connections._regular))
+    third = world.open("a", Phase.HEADERS)
     assert third.exceeded is not None
-    assert doors.evicted == []
-    doors.connections.promote(third)
+    assert world.evicted == []
+    world.connections.promote(third)
     assert third.exceeded is None
-    assert doors.evicted == [first]
+    assert world.evicted == [first]
     assert second.exceeded is None
 
 
-def test_who_has_the_token_yields_last() -> None:
-    """An idle connection on which the token was shown outlives others that do nothing."""
-    doors = Doors()
-    trusted, other = doors.open("a", Phase.IDLE), doors.open("a", Phase.HEADERS)
+def test_trusted_connections_are_evicted_last() -> None:
+    """An idle trusted connection stays while there are other inactive ones."""
+    world = World()
+    trusted, other = world.open("a", Phase.IDLE), world.open("a", Phase.HEADERS)
     trusted.trusted = True
-    doors.clock.advance(MIN_INACTIVE_SECONDS)
-    doors.open("a")
-    assert doors.evicted == [other]
-    doors.open("a")
-    assert doors.evicted == [other, trusted]
+    world.clock.advance(MIN_INACTIVE_SECONDS)
+    world.open("a")
+    assert world.evicted == [other]
+    world.open("a")
+    assert world.evicted == [other, trusted]
 
 
-def test_only_the_same_peer_yields_to_its_bound() -> None:
-    """What another peer has is not closed when one exceeds its own bound."""
-    doors = Doors()
-    doors.open("b", Phase.IDLE)
-    doors.open("a"), doors.open("a")
-    assert doors.open("a").exceeded is not None
-    assert doors.evicted == []
+def test_the_limit_of_a_peer_evicts_only_its_own() -> None:
+    """Connections of other peers stay."""
+    world = World()
+    world.open("b", Phase.IDLE)
+    world.open("a"), world.open("a")
+    assert world.open("a").exceeded is not None
+    assert world.evicted == []
 
 
-def test_any_peer_yields_to_the_bound_of_all() -> None:
-    """Where all connections are taken, the idlest of all makes room."""
-    doors = Doors()
-    doors.open("a"), doors.open("b")
-    idle = doors.open("c", Phase.IDLE)
-    doors.open("d")
-    doors.clock.advance(MIN_INACTIVE_SECONDS)
-    assert doors.open("e").exceeded is None
-    assert doors.evicted == [idle]
+def test_the_limit_of_all_evicts_any_peer() -> None:
+    """The connection idle for longest is closed."""
+    world = World()
+    world.open("a"), world.open("b")
+    idle = world.open("c", Phase.IDLE)
+    world.open("d")
+    world.clock.advance(MIN_INACTIVE_SECONDS)
+    assert world.open("e").exceeded is None
+    assert world.evicted == [idle]
 
 
 @pytest.mark.parametrize(
@@ -136,58 +136,58 @@ def test_any_peer_yields_to_the_bound_of_all() -> None:
     ],
 )
 def test_the_order_of_eviction(phases: tuple[Phase, Phase], yields: int | None) -> None:
-    """Idle, then slow headers, then answered; what is at work never yields."""
-    doors = Doors()
-    slots = [doors.open("a", phase) for phase in phases]
-    doors.clock.advance(MIN_INACTIVE_SECONDS)
-    new = doors.open("a")
-    assert doors.evicted == ([] if yields is None else [slots[yields]])
+    """Idle, then slow headers, then closing; an active one is never evicted."""
+    world = World()
+    slots = [world.open("a", phase) for phase in phases]
+    world.clock.advance(MIN_INACTIVE_SECONDS)
+    new = world.open("a")
+    assert world.evicted == ([] if yields is None else [slots[yields]])
     assert (new.exceeded is None) == (yields is not None)
 
 
 @pytest.mark.parametrize("phase", [Phase.IDLE, Phase.HEADERS, Phase.CLOSING])
-def test_who_has_just_begun_is_left(phase: Phase) -> None:
-    """Headers have a second to come, an answer to be taken, and the next request to be sent."""
-    doors = Doors()
-    doors.open("a", phase), doors.open("a", phase)
-    doors.clock.advance(MIN_INACTIVE_SECONDS - 0.1)
-    assert doors.open("a").exceeded is not None
-    assert doors.evicted == []
+def test_recently_active_connections_stay(phase: Phase) -> None:
+    """For a second after a change of phase a connection is not evicted."""
+    world = World()
+    world.open("a", phase), world.open("a", phase)
+    world.clock.advance(MIN_INACTIVE_SECONDS - 0.1)
+    assert world.open("a").exceeded is not None
+    assert world.evicted == []
 
 
-def test_the_reserve_goes_round() -> None:
-    """However many connections beyond the bound come, the newest are served, and it is bounded."""
-    doors = Doors()
-    doors.open("a"), doors.open("a")
-    held = [doors.open("a", Phase.HEADERS) for _ in range(RESERVE)]
+def test_the_oldest_of_the_reserve_is_evicted() -> None:
+    """The reserve is bounded."""
+    world = World()
+    world.open("a"), world.open("a")
+    held = [world.open("a", Phase.HEADERS) for _ in range(RESERVE)]
     for _ in range(RESERVE):
-        assert doors.open("a", Phase.HEADERS).exceeded is not None
-    assert doors.evicted == held
-    assert len(doors.connections) == 2 + RESERVE
+        assert world.open("a", Phase.HEADERS).exceeded is not None
+    assert world.evicted == held
+    assert len(world.connections) == 2 + RESERVE
 
 
-def test_a_trusted_request_in_the_reserve_is_not_cut() -> None:
-    """While it serves who has the token, a connection in the reserve does not yield."""
-    doors = Doors()
-    doors.open("a"), doors.open("a")
-    trusted, other = doors.open("a"), doors.open("a")
+def test_a_trusted_request_in_the_reserve_is_not_evicted() -> None:
+    """If all of the reserve are such, a new connection is refused."""
+    world = World()
+    world.open("a"), world.open("a")
+    trusted, other = world.open("a"), world.open("a")
     trusted.trusted = True
     for _ in range(RESERVE - 2):
-        doors.open("a").trusted = True
-    doors.open("a").trusted = True
-    assert doors.evicted == [other]
-    sentence = doors.connections.open("a", lambda sentence: None)
+        world.open("a").trusted = True
+    world.open("a").trusted = True
+    assert world.evicted == [other]
+    sentence = world.connections.open("a", lambda sentence: None)
     assert sentence == "2 connections of a are open already"
 
 
-def test_a_connection_leaves_the_reserve_when_there_is_room() -> None:
-    """What began beyond the bound is served in full if another has closed by then."""
-    doors = Doors()
-    first, _ = doors.open("a"), doors.open("a")
-    third = doors.open("a", Phase.HEADERS)
-    doors.connections.promote(third)
+def test_a_connection_leaves_the_reserve() -> None:
+    """It is promoted if another one has closed."""
+    world = World()
+    first, _ = world.open("a"), world.open("a")
+    third = world.open("a", Phase.HEADERS)
+    world.connections.promote(third)
     assert third.exceeded is not None
-    doors.connections.close(first)
-    doors.connections.promote(third)
+    world.connections.close(first)
+    world.connections.promote(third)
     assert third.exceeded is None
-    assert doors.open("a").exceeded is not None
+    assert world.open("a").exceeded is not None

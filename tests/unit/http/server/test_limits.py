@@ -1,4 +1,4 @@
-"""How slowly a body may come, and how long a refused one is read: the decisions alone."""
+"""The minimum rate of bodies, the discard of refused ones, and the keys of clients."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from goloagent.http.auth.client_address import client_key
 from goloagent.http.server.limits import Discard, Limits, UploadRate
 
 
-def test_the_defaults_are_those_promised() -> None:
-    """Headers in 10 s, bodies at 10 KiB/s and in 15 min, 256 connections, 32 of a peer."""
+def test_the_defaults() -> None:
+    """Headers in 10 s, bodies at 10 KiB/s and in 15 min, 256 connections, 32 per peer."""
     limits = Limits()
     assert (limits.header_seconds, limits.body_seconds) == (10, 900)
     assert limits.body_bytes_per_second == 10240
@@ -30,33 +30,33 @@ def test_the_defaults_are_those_promised() -> None:
         ("fe80::1%eth0", "fe80::/64"),
     ],
 )
-def test_a_peer_is_what_one_host_has(host: str, peer: str) -> None:
-    """An IPv6 host may take any address of its /64, and this one any of loopback: one peer each."""
+def test_the_key_of_a_client(host: str, peer: str) -> None:
+    """An IPv6 host counts by its /64, this host by all its loopback addresses."""
     assert client_key(host) == peer
 
 
-def test_this_host_is_one_peer_by_its_other_addresses() -> None:
-    """A program that reaches the agent by an outward address of its own host comes from it."""
+def test_the_key_of_this_host() -> None:
+    """A connection from the address on which it was accepted is from this host."""
     assert client_key("192.0.2.1", "192.0.2.1") == "loopback"
     assert client_key("192.0.2.2", "192.0.2.1") == "192.0.2.2"
 
 
-def test_a_body_may_be_as_slow_as_promised() -> None:
-    """At 10 KiB/s a body may take its 15 minutes, and not longer."""
-    pace = UploadRate(Limits())
-    assert [pace.check(102400 * seen) for seen in range(1, 90)] == [None] * 89
-    assert pace.check(102400 * 90) == "the request body is not complete within 900 s"
+def test_the_minimum_rate() -> None:
+    """A body at 10 KiB/s has 15 minutes."""
+    rate = UploadRate(Limits())
+    assert [rate.check(102400 * seen) for seen in range(1, 90)] == [None] * 89
+    assert rate.check(102400 * 90) == "the request body is not complete within 900 s"
 
 
-def test_a_body_cannot_live_on_what_came_before() -> None:
-    """What came fast at first is no credit: each ten seconds are looked at alone."""
-    pace = UploadRate(Limits())
-    assert pace.check(10**9) is None
-    assert pace.check(10**9 + 102399) == "the request body comes slower than 10240 bytes/s"
+def test_each_interval_counts_alone() -> None:
+    """A fast start does not excuse a slow interval."""
+    rate = UploadRate(Limits())
+    assert rate.check(10**9) is None
+    assert rate.check(10**9 + 102399) == "the request body comes slower than 10240 bytes/s"
 
 
-def test_a_refused_body_is_discarded_to_its_end() -> None:
-    """What was announced is read whatever its length, and not more; with no length 1 GiB is."""
+def test_the_length_of_a_discard() -> None:
+    """The announced length is read, or 1 GiB if it is unknown."""
     announced = Discard(Limits(), 10**10)
     assert announced.add(10**10)
     assert announced.complete
@@ -67,8 +67,8 @@ def test_a_refused_body_is_discarded_to_its_end() -> None:
     assert not unknown.add(1)
 
 
-def test_discarding_ends_when_nothing_comes() -> None:
-    """A look at which nothing has come since the one before is the last."""
+def test_a_discard_ends_without_bytes() -> None:
+    """An interval without bytes is the last."""
     discard = Discard(Limits(), 10**9)
     discard.add(1)
     assert discard.may_continue()
@@ -76,9 +76,9 @@ def test_discarding_ends_when_nothing_comes() -> None:
     assert not discard.may_continue()
 
 
-def test_discarding_ends_after_a_minute() -> None:
-    """A client that sends for ever is read for a minute, twelve looks of five seconds."""
-    discard, looks = Discard(Limits(), 10**30), 0
+def test_a_discard_ends_after_a_minute() -> None:
+    """There are twelve intervals of five seconds."""
+    discard, intervals = Discard(Limits(), 10**30), 0
     while discard.add(10**6) and discard.may_continue():
-        looks += 1
-    assert looks == 11
+        intervals += 1
+    assert intervals == 11

@@ -80,8 +80,8 @@ def test_head_has_the_headers_of_get(agent: Agent, path: str) -> None:
 def test_other_methods_are_rejected(agent: Agent, method: str) -> None:
     """Methods other than GET and HEAD are 405."""
     for path in PATHS:
-        answer = ask(agent, f"{method} {path}", "Content-Length: 0")
-        assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+        response = ask(agent, f"{method} {path}", "Content-Length: 0")
+        assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("path", PATHS)

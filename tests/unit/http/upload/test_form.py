@@ -1,4 +1,4 @@
-"""The body of an upload, without a connection."""
+"""The parser of uploads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def part(content: bytes, disposition: str = 'name="file"; filename="./schedule"'
 
 
 def form(*parts: bytes) -> bytes:
-    """Return a whole form."""
+    """Return a complete form."""
     return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
 
 
@@ -44,7 +44,7 @@ def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:
 def upload(
     agent: Agent, body: Sequence[bytes], content_type: str = TYPE
 ) -> bytes | tuple[int, str]:
-    """Return what an upload has stored, or why it was not; nothing else is left on disk."""
+    """Return the stored bytes of an upload, or its error; no other file is left."""
     before = agent.files
     try:
         incoming = UploadBody(content_type, agent.artifacts)
@@ -86,8 +86,10 @@ CONTENTS = st.lists(
     content=CONTENTS.filter(lambda content: f"\r\n--{BOUNDARY}".encode() not in content),
     cuts=st.lists(st.integers(0, 600), max_size=30),
 )
-def test_the_file_arrives_however_it_is_cut(agent: Agent, content: bytes, cuts: list[int]) -> None:
-    """Whole, byte by byte and at random splits the same file is stored, look-alikes included."""
+def test_the_file_does_not_depend_on_the_split(
+    agent: Agent, content: bytes, cuts: list[int]
+) -> None:
+    """Whole, byte by byte and at random splits, look-alikes of the boundary included."""
     body = form(part(b"1", 'name="before"'), part(content), part(b"2", 'name="x"; filename="y"'))
     assert upload(agent, [body]) == content
     assert upload(agent, pieces(body, range(len(body)))) == content
@@ -96,8 +98,8 @@ def test_the_file_arrives_however_it_is_cut(agent: Agent, content: bytes, cuts: 
 
 @same_agent
 @given(noise=st.binary(max_size=300), cut=st.integers(0, 300))
-def test_garbage_is_refused_however_it_is_cut(agent: Agent, noise: bytes, cut: int) -> None:
-    """A body that is not multipart ends as a 400, never as another exception."""
+def test_any_bytes(agent: Agent, noise: bytes, cut: int) -> None:
+    """A body that is not multipart is 400."""
     outcome = upload(agent, pieces(noise, [cut]))
     assert isinstance(outcome, tuple)
     assert outcome[0] == 400
@@ -105,8 +107,8 @@ def test_garbage_is_refused_however_it_is_cut(agent: Agent, noise: bytes, cut: i
 
 @same_agent
 @given(data=st.data())
-def test_a_cut_upload_is_refused_wherever_it_is_cut(agent: Agent, data: st.DataObject) -> None:
-    """Without its final boundary an upload stores nothing."""
+def test_a_truncated_upload_is_refused(agent: Agent, data: st.DataObject) -> None:
+    """Without its final boundary nothing is stored."""
     body = form(part(SCRIPT + b"exit 0"))
     end = data.draw(st.integers(0, len(body) - len("--\r\n") - 1))
     assert upload(agent, [body[:end]] if end else []) == (
@@ -116,8 +118,8 @@ def test_a_cut_upload_is_refused_wherever_it_is_cut(agent: Agent, data: st.DataO
 
 
 @pytest.mark.parametrize("encoding", ["quoted-printable", "Quoted-Printable", "base64", "x-gzip"])
-def test_a_file_that_is_encoded_is_refused(agent: Agent, encoding: str) -> None:
-    """What would have to be decoded is not stored as it came; other parts may be what they like."""
+def test_an_encoded_file_is_refused(agent: Agent, encoding: str) -> None:
+    """It would be stored without decoding; other parts are ignored."""
     line = f"Content-Transfer-Encoding: {encoding}\r\n".encode()
     encoded = part(SCRIPT).replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n", 1)
     assert upload(agent, [form(encoded)]) == (
@@ -130,8 +132,8 @@ def test_a_file_that_is_encoded_is_refused(agent: Agent, encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["binary", "8bit", "7BIT", ""])
-def test_a_file_as_it_is_may_say_so(agent: Agent, encoding: str) -> None:
-    """The encodings that change nothing are taken."""
+def test_identity_encodings(agent: Agent, encoding: str) -> None:
+    """Encodings that change no byte are accepted."""
     line = f"Content-Transfer-Encoding: {encoding}\r\n".encode()
     plain = part(SCRIPT).replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n", 1)
     assert upload(agent, [form(plain)]) == SCRIPT
@@ -165,8 +167,8 @@ def test_a_file_as_it_is_may_say_so(agent: Agent, encoding: str) -> None:
         (b"--other\r\n" * 3, "the upload is cut: its final boundary is missing"),
     ],
 )
-def test_bad_uploads_say_why(agent: Agent, body: bytes, sentence: str) -> None:
-    """Each bad body is a 400 with its own sentence, however it is cut."""
+def test_invalid_uploads_are_explained(agent: Agent, body: bytes, sentence: str) -> None:
+    """Each is 400 with its reason, for any split."""
     for step in (1, 7, len(body)):
         assert upload(agent, pieces(body, range(0, len(body), step))) == (400, sentence)
 
@@ -200,15 +202,13 @@ def test_bad_uploads_say_why(agent: Agent, body: bytes, sentence: str) -> None:
         ),
     ],
 )
-def test_the_content_type_decides_first(
-    agent: Agent, content_type: str, refusal: tuple[int, str]
-) -> None:
-    """What is not multipart is 415; a boundary that is missing, too long or odd is 400."""
+def test_the_content_type(agent: Agent, content_type: str, refusal: tuple[int, str]) -> None:
+    """Another type is 415; an invalid boundary is 400."""
     assert upload(agent, [], content_type) == refusal
 
 
-def test_a_boundary_of_70_characters_is_taken(agent: Agent) -> None:
-    """The longest boundary that RFC 2046 allows works, quoted too."""
+def test_a_boundary_of_70_characters(agent: Agent) -> None:
+    """The maximum of RFC 2046 works, quoted too."""
     boundary = "b" * 70
     body = form(part(SCRIPT)).replace(BOUNDARY.encode(), boundary.encode())
     assert upload(agent, [body], f'Multipart/Form-Data; boundary="{boundary}"') == SCRIPT
@@ -218,7 +218,7 @@ def test_a_boundary_of_70_characters_is_taken(agent: Agent) -> None:
     "name", ["../../x", "/etc/passwd", "a\x00b", "x" * 4096, "\xe9\xff", "..", "%2e%2e%2f"]
 )
 def test_the_file_name_is_ignored(agent: Agent, name: str) -> None:
-    """Whatever the file is called, it is stored under an id of ours and nowhere else."""
+    """The file is stored under its id and nowhere else."""
     assert upload(agent, [form(part(SCRIPT, f'name="file"; filename="{name}"'))]) == SCRIPT
     assert {path.name for path in agent.directory.iterdir()} <= {
         "incoming",
@@ -230,15 +230,15 @@ def test_the_file_name_is_ignored(agent: Agent, name: str) -> None:
     }
 
 
-def test_what_stands_around_the_parts_is_passed_over(agent: Agent) -> None:
-    """A preamble and an epilogue are allowed, as in Go."""
+def test_preamble_and_epilogue_are_ignored(agent: Agent) -> None:
+    """As in Go."""
     body = b"preamble\r\n" + form(part(SCRIPT)) + b"epilogue" * 100
     assert upload(agent, [body]) == SCRIPT
     assert upload(agent, pieces(body, range(len(body)))) == SCRIPT
 
 
-def test_an_id_that_is_taken_is_said(agent: Agent) -> None:
-    """Two binaries never share an id: the later upload is refused, the earlier one stays."""
+def test_an_existing_id(agent: Agent) -> None:
+    """The later upload is refused, the existing binary stays."""
     incoming = UploadBody(TYPE, agent.artifacts)
     incoming.feed(form(part(SCRIPT)))
     [written] = agent.files
@@ -273,7 +273,7 @@ def test_an_id_that_is_taken_is_said(agent: Agent) -> None:
         "goloagent.jobs.database.Store.add_binary",
     ],
 )
-def test_an_error_of_the_agents_own_disk_is_no_fault_of_the_upload(
+def test_an_error_of_the_agents_disk(
     agent: Agent,
     monkeypatch: pytest.MonkeyPatch,
     logged_errors: LoggedErrors,
@@ -282,7 +282,7 @@ def test_an_error_of_the_agents_own_disk_is_no_fault_of_the_upload(
     status: int,
     sentence: str,
 ) -> None:
-    """It is answered 503, or 507 when full, without a path; it is logged, and nothing stays."""
+    """It is 503, or 507 when full, without a path; it is logged, and no file stays."""
 
     def fail(*_: object) -> None:
         raise OSError(error, os.strerror(error), str(agent.directory))
@@ -298,7 +298,7 @@ def test_an_error_of_the_agents_own_disk_is_no_fault_of_the_upload(
 
 
 def test_memory_is_bounded(agent: Agent) -> None:
-    """A 16 MiB file, and as much again around it, passes through less than 1 MiB of memory."""
+    """A 16 MiB file and as much after it need less than 1 MiB of memory."""
     block = b"\r\n--b0undarX" * 6000
     upload_body = UploadBody(TYPE, agent.artifacts)
     tracemalloc.start()

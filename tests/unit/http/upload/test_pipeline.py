@@ -1,4 +1,4 @@
-"""An upload on its way to the disk, with a thread that works when the test says so."""
+"""The upload pipeline, with a thread that runs when the test says so."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ END = b"\r\n--b--\r\n"
 
 
 class Thread:
-    """What `in_thread` has to do, done one by one."""
+    """An `in_thread` whose work is run one by one."""
 
     def __init__(self) -> None:
         self._work: list[tuple[Callable[..., Any], tuple[Any, ...], Deferred[Any]]] = []
         self.is_working = False
 
     def __call__(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
-        """Take work on."""
+        """Queue work."""
         ends: Deferred[Any] = Deferred()
         self._work.append((function, arguments, ends))
         return ends
 
     def work(self) -> None:
-        """Do what was asked for first."""
+        """Run the oldest queued work."""
         function, arguments, ends = self._work.pop(0)
         self.is_working = True
         try:
@@ -48,26 +48,26 @@ class Thread:
         ends.callback(result)
 
     def work_off(self) -> None:
-        """Do all that there is, and what comes of it."""
+        """Run all queued work, and what it queues."""
         while self._work:
             self.work()
 
     @property
     def waiting(self) -> int:
-        """How much there is to do."""
+        """The amount of queued work."""
         return len(self._work)
 
 
 @pytest.fixture
 def thread(agent: Agent) -> Thread:
-    """Have the agent use a thread of the test's."""
+    """Give the agent a thread of the test."""
     thread = Thread()
     agent.in_thread = thread
     return thread
 
 
 def begin(agent: Agent, size: int = MAX_UPLOAD_BYTES) -> Connection:
-    """Begin an upload, of the most that is taken unless told otherwise."""
+    """Begin an upload, with the maximum length by default."""
     connection = agent.connect()
     connection.send(
         b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n"
@@ -77,7 +77,7 @@ def begin(agent: Agent, size: int = MAX_UPLOAD_BYTES) -> Connection:
 
 
 def send_whole(agent: Agent, content: bytes) -> Connection:
-    """Send an upload to its end."""
+    """Send a complete upload."""
     body = HEAD + content + END
     connection = begin(agent, len(body))
     for start in range(0, len(body), 1000):
@@ -86,18 +86,18 @@ def send_whole(agent: Agent, content: bytes) -> Connection:
 
 
 def is_paused(connection: Connection) -> bool:
-    """Tell whether nothing more is read of a connection."""
+    """Return whether reading a connection is paused."""
     state: str = connection.transport.producerState
     return state == "paused"
 
 
 def fail(*_: object) -> None:
-    """Do as a full disk."""
+    """Fail like a full disk."""
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_what_comes_meanwhile_follows_in_order(agent: Agent, thread: Thread) -> None:
-    """Each block is given to the thread when it has done the one before; all of it arrives."""
+def test_blocks_are_written_in_order(agent: Agent, thread: Thread) -> None:
+    """Each is passed to the thread after the previous one."""
     content = os.urandom(50_000)
     connection = send_whole(agent, content)
     assert thread.waiting == 1
@@ -108,8 +108,8 @@ def test_what_comes_meanwhile_follows_in_order(agent: Agent, thread: Thread) -> 
     connection.lose()
 
 
-def test_no_more_is_read_than_may_wait(agent: Agent, thread: Thread) -> None:
-    """With so much waiting the connection is paused, until the thread takes it."""
+def test_reading_pauses_when_the_buffer_is_full(agent: Agent, thread: Thread) -> None:
+    """It resumes once the thread takes the buffer."""
     connection = begin(agent)
     connection.send(HEAD)
     connection.send(bytes(MAX_BUFFERED_BYTES - 1))
@@ -126,40 +126,40 @@ def test_no_more_is_read_than_may_wait(agent: Agent, thread: Thread) -> None:
 
 
 def test_small_chunks_take_no_more_memory_than_large_ones(agent: Agent, thread: Thread) -> None:
-    """What may wait is a bound of memory, and not only of the bytes that the client has sent."""
+    """The bound of the buffer includes the overhead of objects."""
     upload = UploadBody("multipart/form-data; boundary=b", agent.artifacts)
-    intake = UploadPipeline(
+    pipeline = UploadPipeline(
         upload,
         thread,
         lambda is_paused: None,
         failed=lambda failure: None,
         reserve=partial(agent.upload_space.reserve, 0),
     )
-    intake.write(HEAD)
+    pipeline.write(HEAD)
     tracemalloc.start()
     try:
         for number in range(MAX_BUFFERED_BYTES // 2):
-            intake.write(b"%02d" % (number % 100))
+            pipeline.write(b"%02d" % (number % 100))
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert held < 2 * MAX_BUFFERED_BYTES
-    intake.discard()
+    pipeline.discard()
     thread.work_off()
 
 
 def test_an_upload_is_read_in_large_blocks(agent: Agent) -> None:
-    """Twisted is told to read more at once than it does of its own."""
+    """The read size of Twisted is increased."""
     connection = begin(agent)
     assert connection.transport.bufferSize == BLOCK_BYTES
     connection.lose()
 
 
 @pytest.mark.parametrize("waiting", [b"", b"x", bytes(MAX_BUFFERED_BYTES)])
-def test_a_client_that_leaves_while_a_thread_writes(
+def test_a_client_that_disconnects_while_a_thread_writes(
     agent: Agent, thread: Thread, waiting: bytes
 ) -> None:
-    """The thread ends what it is at, no other begins, and nothing is left."""
+    """The thread finishes its block, and no file is left."""
     connection = begin(agent)
     connection.send(HEAD)
     connection.send(waiting)
@@ -173,8 +173,8 @@ def test_a_client_that_leaves_while_a_thread_writes(
 
 
 @pytest.mark.parametrize("done", [1, 2, 3])
-def test_a_client_that_leaves_at_the_end(agent: Agent, thread: Thread, done: int) -> None:
-    """Whichever of the last steps is under way, a binary is kept whole or not at all."""
+def test_a_client_that_disconnects_at_the_end(agent: Agent, thread: Thread, done: int) -> None:
+    """At each of the last steps, a binary is stored whole or not at all."""
     connection = begin(agent, len(HEAD + END))
     connection.send(HEAD)
     connection.send(END)
@@ -190,7 +190,7 @@ def test_a_client_that_leaves_at_the_end(agent: Agent, thread: Thread, done: int
 def test_a_disk_that_fills_while_a_thread_writes(
     agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch, logged_errors: LoggedErrors
 ) -> None:
-    """It is 507 at once, the file goes, and what the client is still sending is read."""
+    """It is 507 at once, the file is removed, and the rest is discarded."""
     connection = begin(agent)
     connection.send(HEAD)
     thread.work()
@@ -212,7 +212,7 @@ def test_a_disk_that_fills_while_a_thread_writes(
 def test_a_disk_that_fills_with_the_last_block(
     agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch, logged_errors: LoggedErrors
 ) -> None:
-    """When all has come it is 507 too, and once."""
+    """It is 507, once."""
     connection = send_whole(agent, bytes(5000))
     monkeypatch.setattr(PendingUpload, "write", fail)
     thread.work_off()
@@ -222,8 +222,8 @@ def test_a_disk_that_fills_with_the_last_block(
     connection.lose()
 
 
-def test_an_upload_that_is_late_while_a_thread_writes(agent: Agent, thread: Thread) -> None:
-    """The body's deadlines hold: 408, and the file goes when the thread is done."""
+def test_a_late_upload_while_a_thread_writes(agent: Agent, thread: Thread) -> None:
+    """It is 408; the file is removed when the thread is done."""
     connection = begin(agent)
     connection.send(HEAD)
     agent.clock.advance(10)
@@ -233,10 +233,8 @@ def test_an_upload_that_is_late_while_a_thread_writes(agent: Agent, thread: Thre
     connection.lose()
 
 
-def test_a_disk_slower_than_the_client_is_not_the_clients_fault(
-    agent: Agent, thread: Thread
-) -> None:
-    """Nothing is held against it for the time in which it was not read."""
+def test_a_disk_slower_than_the_client(agent: Agent, thread: Thread) -> None:
+    """The time in which reading was paused does not count."""
     connection = begin(agent)
     connection.send(HEAD)
     connection.send(bytes(MAX_BUFFERED_BYTES))
@@ -252,7 +250,7 @@ def test_a_disk_slower_than_the_client_is_not_the_clients_fault(
 
 
 def test_a_disk_that_hangs_ends_an_upload(agent: Agent, thread: Thread) -> None:
-    """A body has 15 minutes, whoever takes them."""
+    """A body has 15 minutes, paused or not."""
     connection = begin(agent)
     connection.send(HEAD)
     connection.send(bytes(MAX_BUFFERED_BYTES))
@@ -266,7 +264,7 @@ def test_a_disk_that_hangs_ends_an_upload(agent: Agent, thread: Thread) -> None:
 
 
 def test_two_uploads_at_once(agent: Agent, thread: Thread) -> None:
-    """Each goes its own way, however their blocks take turns."""
+    """Their blocks do not affect each other."""
     contents = [os.urandom(3000) for _ in range(2)]
     connections = [begin(agent, len(HEAD + content + END)) for content in contents]
     for start in range(0, 4000, 100):
@@ -283,10 +281,10 @@ def test_two_uploads_at_once(agent: Agent, thread: Thread) -> None:
 
 
 @pytest.mark.parametrize("body", [HEAD, HEAD.replace(b"#!", b"##") + END])
-def test_what_is_no_binary_is_let_go_of_in_a_thread(
+def test_an_invalid_upload_is_removed_in_a_thread(
     agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
-    """For a large file that takes its time, in which the agent could do nothing else."""
+    """Removing a large file blocks."""
     removed_by: list[bool] = []
     remove = PendingUpload.discard
     monkeypatch.setattr(
@@ -301,10 +299,10 @@ def test_what_is_no_binary_is_let_go_of_in_a_thread(
     connection.lose()
 
 
-def test_our_own_mistake_is_500(
+def test_a_defect_is_500(
     agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch, logged_errors: Any
 ) -> None:
-    """What nobody has thought of is logged, answered, and leaves nothing behind."""
+    """It is logged, and no file is left."""
     connection = begin(agent)
     connection.send(HEAD)
     monkeypatch.setattr(PendingUpload, "write", lambda *_: 1 / 0)
@@ -316,23 +314,21 @@ def test_our_own_mistake_is_500(
     thread.work_off()
 
 
-def test_an_upload_that_announces_too_much_is_refused_before_its_body(
-    agent: Agent, thread: Thread
-) -> None:
-    """It is 507 when its headers have come, says why without a path, and nothing is written."""
+def test_an_upload_larger_than_the_free_space(agent: Agent, thread: Thread) -> None:
+    """It is 507 at the end of its headers, without a path, and nothing is written."""
     agent.upload_space.free_bytes = lambda: 100
     connection = begin(agent, 101)
-    answer = connection.response()
-    assert answer.status == 507
-    assert b"no room for this upload: uploads may write 100 bytes" in answer.body
-    assert str(agent.directory).encode() not in answer.body
+    response = connection.response()
+    assert response.status == 507
+    assert b"no room for this upload: uploads may write 100 bytes" in response.body
+    assert str(agent.directory).encode() not in response.body
     assert agent.files == []
     assert thread.waiting == 0
     connection.lose()
 
 
-def test_an_upload_gives_way_to_a_running_job(agent: Agent, thread: Thread) -> None:
-    """When the disk is filled meanwhile it is 507, its file goes, and its space is there again."""
+def test_an_upload_is_aborted_for_a_running_job(agent: Agent, thread: Thread) -> None:
+    """It is 507, its file is removed, and its reservation is released."""
     room = [1 << 20]
     agent.upload_space.free_bytes = lambda: room[0]
     connection = begin(agent, 1 << 20)
@@ -349,8 +345,8 @@ def test_an_upload_gives_way_to_a_running_job(agent: Agent, thread: Thread) -> N
     thread.work_off()
 
 
-def test_an_upload_that_is_complete_gives_way_to_nothing(agent: Agent, thread: Thread) -> None:
-    """It has all that it needs already."""
+def test_a_complete_upload_is_not_aborted(agent: Agent, thread: Thread) -> None:
+    """It needs no more space."""
     room = [1 << 20]
     agent.upload_space.free_bytes = lambda: room[0]
     connection = send_whole(agent, bytes(5000))
@@ -363,8 +359,8 @@ def test_an_upload_that_is_complete_gives_way_to_nothing(agent: Agent, thread: T
     connection.lose()
 
 
-def test_a_disk_that_cannot_be_looked_at_takes_no_upload(agent: Agent, thread: Thread) -> None:
-    """It is 503: nothing is known of its space."""
+def test_unknown_free_space(agent: Agent, thread: Thread) -> None:
+    """It is 503."""
 
     def room() -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -376,10 +372,10 @@ def test_a_disk_that_cannot_be_looked_at_takes_no_upload(agent: Agent, thread: T
     thread.work_off()
 
 
-def test_an_upload_that_cannot_be_stored_leaves_nothing(
+def test_an_upload_that_cannot_be_recorded(
     agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch, logged_errors: LoggedErrors
 ) -> None:
-    """Neither a file nor a reservation, when the database cannot be written at its end."""
+    """If the database cannot be written, neither file nor reservation is left."""
 
     def check_writable() -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
@@ -393,15 +389,15 @@ def test_an_upload_that_cannot_be_stored_leaves_nothing(
     assert len(logged_errors.flush()) == 1
     assert agent.files == []
     room[0] = -1
-    agent.upload_space.abort_if_low()  # nothing gives way that is over
+    agent.upload_space.abort_if_low()  # an upload that is over is not aborted
     assert len(connection.responses()) == 1
     connection.lose()
 
 
-def test_an_error_while_the_database_is_waited_for_is_answered_once(
+def test_an_error_while_waiting_for_the_database(
     agent: Agent, thread: Thread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last bytes may turn out to be wrong when the body is complete."""
+    """The last bytes may fail when the body is complete; there is one response."""
     locked = [True]
 
     def check_writable() -> None:
