@@ -1,4 +1,4 @@
-"""A batch is its lines: divided in any way, and sent as they came."""
+"""A batch is its lines, split in any way, and sent byte for byte."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ LINES = st.lists(
 )
 
 
-def batch(lines: list[Line], first: int = 0, lent: bool = False) -> Batch:
-    """Return the batch of lines, each a result or not; the last one's newline may be lent."""
-    text, flaws = b"", []
+def batch(lines: list[Line], first: int = 0, is_newline_added: bool = False) -> Batch:
+    """Return the batch of lines, each with whether it is a result."""
+    text, invalid = b"", []
     for line, is_result in lines:
         if not is_result:
-            flaws.append(len(text))
+            invalid.append(len(text))
         text += line + b"\n"
-    return Batch(first, first + len(text) - lent, text, tuple(flaws))
+    return Batch(first, first + len(text) - is_newline_added, text, tuple(invalid))
 
 
 @given(lines=LINES, first=st.integers(0, 3))
-def test_what_is_sent_is_its_results(lines: list[Line], first: int) -> None:
-    """Count, lines and body say the same, with flaws in the stretch and without."""
+def test_the_body_has_the_results(lines: list[Line], first: int) -> None:
+    """Count, lines and body agree, with invalid lines and without."""
     results = [line for line, is_result in lines if is_result]
     whole = batch(lines, first)
     assert (whole.results, whole.lines) == (len(results), results)
     assert whole.body() == b"[" + b",".join(results) + b"]"
-    flawless = batch([(line, True) for line in results], first)
-    assert flawless.body() == whole.body()
+    all_valid = batch([(line, True) for line in results], first)
+    assert all_valid.body() == whole.body()
 
 
-@given(lines=LINES.filter(bool), most=st.integers(1, 8), lent=st.booleans())
-def test_taken_is_up_to_so_many_results(lines: list[Line], most: int, lent: bool) -> None:
-    """It ends behind the last of them, or behind everything, and the rest goes on from there."""
-    whole = batch(lines, 7, lent)
+@given(lines=LINES.filter(bool), most=st.integers(1, 8), is_newline_added=st.booleans())
+def test_take(lines: list[Line], most: int, is_newline_added: bool) -> None:
+    """It ends after a number of results, or after everything; the rest follows."""
+    whole = batch(lines, 7, is_newline_added)
     taken, rest = whole.take(most)
     assert taken.lines == whole.lines[:most]
     assert taken.lines + rest.lines == whole.lines
@@ -53,20 +53,20 @@ def test_taken_is_up_to_so_many_results(lines: list[Line], most: int, lent: bool
 
 @pytest.mark.parametrize("ends", [[1], [2], [1, 2], [5]])
 def test_cut_where_a_line_ends(ends: list[int]) -> None:
-    """Cut at any line's end, the parts have the flaws that are in them."""
+    """Cut at the end of a line, each part has its own invalid lines."""
     lines = [(b"a", True), (b"b", False), (b"c", True), (b"d", False), (b"e", True)]
-    rest, told = batch(lines, 100), []
+    rest, parts = batch(lines, 100), []
     for end in ends:
         part, rest = rest.cut(100 + 2 * end)
-        told.append(part)
-    told.append(rest)
+        parts.append(part)
+    parts.append(rest)
     places = [0, *ends, len(lines)]
-    assert told == [batch(lines[start:end], 100 + 2 * start) for start, end in pairwise(places)]
+    assert parts == [batch(lines[start:end], 100 + 2 * start) for start, end in pairwise(places)]
 
 
-def test_a_lent_newline_is_not_in_the_log() -> None:
-    """The key ends with the log, and the part that has the last line keeps the newline."""
-    whole = batch([(b"a", True), (b"b", True)], 0, lent=True)
+def test_an_added_newline_is_not_in_the_log() -> None:
+    """The key ends with the log, and the last part has the newline."""
+    whole = batch([(b"a", True), (b"b", True)], 0, is_newline_added=True)
     one, two = whole.halves()
     assert (whole.key, one.key, two.key) == ("0-2", "0-1", "2-2")
     assert (one.body(), two.body()) == (b"[a]", b"[b]")

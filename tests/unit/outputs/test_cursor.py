@@ -1,7 +1,4 @@
-"""The cursor gives every result of a log once, in order, whatever the bytes and however they come.
-
-It is held against a naive model that has the whole log in memory.
-"""
+"""The cursor returns every result of a log once, in order; a naive model has the whole log."""
 
 from __future__ import annotations
 
@@ -41,7 +38,7 @@ def good(number: int, length: int = 0) -> bytes:
 
 
 def model(log: bytes, offset: int, complete: bool) -> list[tuple[int, bytes | None]]:
-    """Return each line of a log from an offset with its end, and None for what is no result."""
+    """Return each line of a log from an offset with its end; None for an invalid line."""
     lines, end = [], offset
     for line in log[offset:].split(b"\n"):
         end += len(line) + 1
@@ -64,7 +61,7 @@ def batches(cursor: Cursor, most: int = 256, complete: bool = True) -> Iterator[
 
 
 class LogAndCursor(RuleBasedStateMachine):
-    """A log that grows by any pieces, read by any steps, with restarts at any committed offset."""
+    """A log that grows by any pieces, any reads, and restarts at any committed offset."""
 
     committed = Bundle("committed")
 
@@ -72,7 +69,7 @@ class LogAndCursor(RuleBasedStateMachine):
         super().__init__()
         self.log = bytearray()
         self.complete = False
-        self.tally = LineCounter()
+        self.lines = LineCounter()
         self.cursor = reader(self.log)
         self.taken = 0
         self.last: Batch | None = None
@@ -80,18 +77,18 @@ class LogAndCursor(RuleBasedStateMachine):
     @precondition(lambda self: not self.complete)
     @rule(pieces=st.lists(PIECES, min_size=1, max_size=8), cut=st.integers(0, 30))
     def grow(self, pieces: list[bytes], cut: int) -> None:
-        """The load test prints; what it prints may end anywhere."""
+        """The load test prints; the output may end anywhere."""
         data = b"".join(pieces)
         data = data[: len(data) - cut] or data
         self.log += data
-        self.tally.feed(data)
+        self.lines.feed(data)
 
     @precondition(lambda self: not self.complete)
     @rule()
     def end(self) -> None:
         """The load test ends."""
         self.complete = True
-        self.tally.close()
+        self.lines.close()
 
     @rule(target=committed, most=st.integers(1, 5))
     def take(self, most: int) -> int:
@@ -117,33 +114,30 @@ class LogAndCursor(RuleBasedStateMachine):
     @precondition(lambda self: self.last is not None)
     @rule()
     def take_again(self) -> None:
-        """Whatever has been printed since, a batch can be had again as it was."""
+        """After more output, a batch can be read again unchanged."""
         assert self.last is not None
         again = Cursor(lambda at, count: bytes(self.log[at : at + count]), self.last.first)
         assert again.next(1, self.complete, until=self.last.end) == self.last
 
-    @rule(offset=committed, told=st.booleans())
-    def restart(self, offset: int, told: bool) -> None:
-        """A new cursor goes on from any offset that an earlier one has reached.
-
-        What the tally knows of the log, it may be told or find out for itself.
-        """
+    @rule(offset=committed, verified=st.booleans())
+    def restart(self, offset: int, verified: bool) -> None:
+        """A new cursor continues at any offset of an earlier one, with a verified range or none."""
         self.cursor = Cursor(
             lambda at, count: bytes(self.log[at : at + count]),
             offset,
-            *([lambda: self.tally.verified_range] if told else []),
+            *([lambda: self.lines.verified_range] if verified else []),
         )
         self.taken = offset
 
     @invariant()
-    def the_account_agrees(self) -> None:
-        """The tally over the same bytes counts what the model has."""
+    def the_counts_agree(self) -> None:
+        """The line counter agrees with the model."""
         lines = model(bytes(self.log), 0, self.complete)
-        assert self.tally.read == len(lines)
-        known = self.tally.verified_range
+        assert self.lines.read == len(lines)
+        known = self.lines.verified_range
         inside = [line for end, line in lines if known.start < end <= known.stop]
         assert None not in inside
-        assert self.tally.invalid == sum(line is None for _, line in lines)
+        assert self.lines.invalid == sum(line is None for _, line in lines)
 
 
 TestLogAndCursor = LogAndCursor.TestCase
@@ -153,7 +147,7 @@ TestLogAndCursor.settings = settings(max_examples=150, stateful_step_count=25)
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Make windows and so bodies small, that their borders are met; a result is 60 bytes."""
+    """Make windows small, so that tests reach their borders; a result is 60 bytes."""
     size = 200
     monkeypatch.setattr(cursor_module, "WINDOW_BYTES", size - 1)
     return size
@@ -161,7 +155,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> int:
 
 @pytest.mark.parametrize("step", [1, 7, 59, 60, 61, 199, 200, 201, 10_000])
 def test_windows_cut_nothing(small: int, step: int) -> None:
-    """Results on both sides of every window's border come whole, however the log grew."""
+    """Results on both sides of a window's border are whole, at any growth of the log."""
     lines = [good(number, 60 + number % 90) for number in range(100)]
     whole = b"".join(line + b"\n" for line in lines)
     log = bytearray()
@@ -178,7 +172,7 @@ def test_windows_cut_nothing(small: int, step: int) -> None:
 @pytest.mark.parametrize("length", [197, 198, 199, 200, 201, 202, 399, 400, 401, 1000, 10_000])
 @pytest.mark.parametrize("ended", [True, False])
 def test_a_long_line_costs_only_itself(small: int, length: int, ended: bool) -> None:
-    """A line that fits no body is passed over to its newline, or to the end of the log."""
+    """A line that fits no body is skipped, to its newline or the end of the log."""
     before, after = good(1, 60), good(2, 60)
     long = b"x" * length
     log = before + b"\n" + long + (b"\n" + after + b"\n" if ended else b"")
@@ -192,7 +186,7 @@ def test_a_long_line_costs_only_itself(small: int, length: int, ended: bool) -> 
 
 @pytest.mark.parametrize("step", [1, 150, 200, 333])
 def test_a_long_line_may_still_grow(small: int, step: int) -> None:
-    """While its newline is not written yet, a long line is neither a result nor an end."""
+    """Without its newline a long line is neither a result nor skipped."""
     log = bytearray(good(1, 60) + b"\n")
     cursor = reader(log)
     assert [batch.results for batch in batches(cursor, complete=False)] == [1]
@@ -205,7 +199,7 @@ def test_a_long_line_may_still_grow(small: int, step: int) -> None:
 
 
 def test_the_longest_result_fits_a_body() -> None:
-    """A result of the greatest length makes a body of exactly the greatest size."""
+    """A result of the maximum length makes a body of the maximum size."""
     longest = good(1, MAX_LINE_BYTES)
     for log in (longest, longest + b"\n"):
         [batch] = batches(reader(log))
@@ -214,7 +208,7 @@ def test_the_longest_result_fits_a_body() -> None:
 
 
 def test_a_body_never_exceeds_its_limit() -> None:
-    """Batches grow up to 1 MiB of body, fill it as far as results do, and no further."""
+    """Batches grow up to 1 MiB of body and no further."""
     lines = [good(number, 1000 + number % 77) for number in range(3000)]
     found = list(batches(reader(b"\n".join(lines)), most=10**6))
     sizes = [len(batch.body()) for batch in found]
@@ -223,8 +217,8 @@ def test_a_body_never_exceeds_its_limit() -> None:
     assert all(MAX_BODY_BYTES - 2000 < size <= MAX_BODY_BYTES for size in sizes[:-1])
 
 
-def test_a_stretch_without_results_is_bounded() -> None:
-    """Megabytes of garbage come as empty stretches of a window each, so that others get turns."""
+def test_a_range_without_results_is_bounded() -> None:
+    """Megabytes of other output are empty batches of a window each."""
     log = (b"x" * 99 + b"\n") * 30_000 + good(1) + b"\n"
     found = list(batches(reader(log)))
     assert [batch.results for batch in found] == [0, 0, 1]
@@ -245,14 +239,14 @@ def test_a_window_with_many_invalid_lines_ends_early() -> None:
     assert (again.end, again.lines) == (found[1].end, found[0].lines)
 
 
-def test_few_flaws_leave_batches_large() -> None:
-    """A flaw here and there costs a window nothing of its size."""
+def test_few_invalid_lines_leave_batches_large() -> None:
+    """Few invalid lines do not end a window."""
     log = (good(1, 100) + b"\n") * 1000 + b"{\n"
     assert len(list(batches(reader(log * 10), most=10**6))) == 1
 
 
 def test_a_read_holds_no_more_than_a_window() -> None:
-    """The cursor never asks for more than a window of the log."""
+    """The cursor never reads more than a window of the log."""
     log = b"".join(good(number, 500) + b"\n" for number in range(5000)) + b"x" * 3_000_000
     asked = []
 
@@ -265,7 +259,7 @@ def test_a_read_holds_no_more_than_a_window() -> None:
 
 
 def test_a_read_that_fails_costs_nothing() -> None:
-    """After an OSError the cursor stands where it stood."""
+    """After an OSError the offset is unchanged."""
     log, broken = good(1) + b"\n", True
 
     def read(offset: int, count: int) -> bytes:
@@ -280,27 +274,29 @@ def test_a_read_that_fails_costs_nothing() -> None:
     assert [batch.results for batch in batches(cursor)] == [1]
 
 
-def test_what_is_known_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A window is decoded only if some of it is not known to be flawless."""
+def test_a_verified_range_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window is parsed only if a part of it is not verified."""
     log = b"".join(good(number) + b"\n" for number in range(10))
     half = log.index(good(5))
 
-    def known(stretch: range) -> list[int]:
+    def known(verified: range) -> list[int]:
         return [
             batch.results
-            for batch in batches(Cursor(lambda at, count: log[at : at + count], 0, lambda: stretch))
+            for batch in batches(
+                Cursor(lambda at, count: log[at : at + count], 0, lambda: byte_range)
+            )
         ]
 
     expected = known(range(0))
     monkeypatch.setattr(parser, "parse_steps", lambda text: pytest.fail("decoded"))
     assert known(range(len(log))) == expected
-    for stretch in (range(0), range(half), range(1, len(log)), range(half, len(log))):
+    for byte_range in (range(0), range(half), range(1, len(log)), range(half, len(log))):
         with pytest.raises(pytest.fail.Exception):
-            known(stretch)
+            known(byte_range)
 
 
-def test_the_rest_of_a_line_is_not_taken_for_known() -> None:
-    """Of a log that was cut on the disk, the line that the cut went through is no result."""
+def test_a_partial_line_is_not_verified() -> None:
+    """In a truncated log the line of the cut is invalid."""
     log = (good(1) + b"\n") * 3
     cut = log[:-9]
     cursor = Cursor(lambda at, count: cut[at : at + count], 0, lambda: range(len(log)))
@@ -309,7 +305,7 @@ def test_the_rest_of_a_line_is_not_taken_for_known() -> None:
 
 @pytest.mark.parametrize("count", [2, 3, 255, 256])
 def test_halves_are_the_whole(count: int) -> None:
-    """Divided to the last, a batch is the same stretch and results, each with a key of its own."""
+    """Halves down to single results have the same bytes and results, and distinct keys."""
     log = b"".join(good(number) + b"\nbad\n" for number in range(count))
     [batch] = batches(reader(log), most=257)
     parts, undivided = [batch], 0
@@ -327,8 +323,8 @@ def test_halves_are_the_whole(count: int) -> None:
         assert part.lines[0] in log[first : last + 1]
 
 
-def test_the_body_is_the_bytes_that_came() -> None:
-    """Results are forwarded as they were printed: order, spaces, numbers and unknown members."""
+def test_the_body_has_the_bytes_of_the_log() -> None:
+    """Results are sent as they were printed: order, spaces, numbers and unknown members."""
     lines = [b'{ "x":1.0e2 , "timestamp":"2026-01-02T03:04:05Z"}\r', good(2) + b"  "]
     [batch] = batches(reader(b"\n".join(lines)))
     assert batch.body() == b"[" + b",".join(lines) + b"]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from unit.outputs.test_worker import AWAY, OK, World, results
+from unit.outputs.world import AWAY, OK, World, results
 
 from goloagent.jobs.job import Job
 from goloagent.outputs.retry import PROBE_SECONDS
@@ -80,7 +80,7 @@ def test_thousands_of_refused_runs_get_few_probes(world: World) -> None:
     assert 100 <= second_hour <= 130
     world.answer = lambda push: OK
     world.clock.pump([1.0] * int(PROBE_SECONDS + 1))
-    world.settle()
+    world.run_due()
     assert all(job.fully_delivered for job in jobs), "when the first is taken, the others are tried"
     world.assert_at_rest()
 

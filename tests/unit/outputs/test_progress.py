@@ -16,7 +16,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IReactorPluggableNameResolver
 from twisted.internet.testing import MemoryReactorClock
 from unit.outputs.sinks.test_collector import Line
-from unit.outputs.test_worker import MemoryLog, result
+from unit.outputs.world import MemoryLog, result
 from zope.interface import implementer
 
 from goloagent.core.address import HttpUrl
@@ -153,15 +153,15 @@ class World(MemoryReactorClock):
 
     def print(self, job: Job, count: int, line_bytes: int = 0) -> None:
         log = self.logs[job.id]
-        first = log.tally.read
+        first = log.lines.read
         data = b"".join(result(first + number, line_bytes) for number in range(count))
         log.content += data
-        log.tally.feed(data)
+        log.lines.feed(data)
         log.count()
         self.worker.on_appended(job)
 
     def end(self, job: Job) -> None:
-        self.logs[job.id].tally.close()
+        self.logs[job.id].lines.close()
         self.logs[job.id].count()
         job.state = State.FINISHED
         self.worker.end(job)

@@ -1,11 +1,12 @@
-"""Promises of delivery that take an hour, or every place in a batch: R5, R6 and R7 on a clock."""
+"""R5, R6 and R7 on a fake clock: an hour of outage, and a refusal at every place of a batch."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import chain, pairwise
 
 import pytest
-from unit.outputs.test_worker import OK, Push, World, results
+from unit.outputs.world import OK, START, Push, World, result, results
 
 from goloagent.outputs.batch_size import BATCH_RESULTS
 from goloagent.outputs.retry import MAX_DELAY_SECONDS, MAX_RETRY_AFTER_SECONDS, PROBE_SECONDS
@@ -13,13 +14,13 @@ from goloagent.outputs.sink import Response
 
 HOUR_SECONDS = 3600
 STEP_SECONDS = 0.05
-MOST_REQUESTS = 300
-MOST_EXTRA_REQUESTS = 16
+MAX_REQUESTS = 300
+MAX_EXTRA_REQUESTS = 16
 WRONG_SECONDS = 30
 
 
 def pass_time(world: World, seconds: float, step_seconds: float = STEP_SECONDS) -> None:
-    """Let so much time go by, in steps that no delay can hide in."""
+    """Advance the clock in short steps."""
     world.clock.pump([step_seconds] * round(seconds / step_seconds))
 
 
@@ -29,7 +30,7 @@ def pass_time(world: World, seconds: float, step_seconds: float = STEP_SECONDS) 
     ids=str,
 )
 def test_r5_an_hour_of_outage_is_few_requests(answer: Response) -> None:
-    """With full jitter up to 30 s an hour has at most 300 requests, and no regular beat."""
+    """With full jitter up to 30 s an hour has at most 300 requests, at irregular times."""
     world = World()
     world.answer = lambda push: answer
     world.grow(world.begin(), results(BATCH_RESULTS))
@@ -37,9 +38,9 @@ def test_r5_an_hour_of_outage_is_few_requests(answer: Response) -> None:
     times = [push.seconds for push in world.pushes]
     gaps = [later - earlier for earlier, later in pairwise(times)]
     print(f"R5: {answer}: {len(times)} requests an hour, gaps {min(gaps):.1f} to {max(gaps):.1f} s")
-    assert len(times) <= MOST_REQUESTS
+    assert len(times) <= MAX_REQUESTS
     assert max(gaps) <= MAX_DELAY_SECONDS + 2 * STEP_SECONDS
-    assert len({round(gap) for gap in gaps[10:]}) > 10, "the requests have a beat"
+    assert len({round(gap) for gap in gaps[10:]}) > 10, "the requests are at regular times"
     # Each is the first batch again, or the beginning of it.
     assert {push.key.rpartition("-")[0] for push in world.pushes} == {"job-1/0"}
     assert max(len(push.body) for push in world.pushes) == len(world.pushes[0].body)
@@ -49,10 +50,12 @@ def test_r5_an_hour_of_outage_is_few_requests(answer: Response) -> None:
     ("asked", "waited"), [(7.0, 7.0), (300.0, 300.0), (86400.0, MAX_RETRY_AFTER_SECONDS)]
 )
 def test_r5_retry_after_is_honoured(asked: float, waited: float) -> None:
-    """The collector may ask for a wait of up to 300 s, and gets it."""
+    """The collector can ask for a wait of up to 300 s, which the status shows."""
     world = World()
     world.answer = lambda push: Response(status=503, retry_after=asked)
-    world.grow(world.begin(), results(BATCH_RESULTS))
+    job = world.begin()
+    world.grow(job, results(BATCH_RESULTS))
+    assert world.status(job).retry_at == START + timedelta(seconds=waited)
     pass_time(world, waited - 2 * STEP_SECONDS)
     assert len(world.pushes) == 1
     pass_time(world, 4 * STEP_SECONDS)
@@ -62,7 +65,7 @@ def test_r5_retry_after_is_honoured(asked: float, waited: float) -> None:
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_r6_a_refused_result_at_each_place(status: int) -> None:
-    """Wherever in the batch it is, it alone is rejected, within 16 extra requests."""
+    """At each place of a batch it alone is rejected, within 16 extra requests."""
     worst = 0
     for place in range(BATCH_RESULTS):
         world = World()
@@ -73,28 +76,29 @@ def test_r6_a_refused_result_at_each_place(status: int) -> None:
         world.answer = answer
         job = world.begin()
         world.grow(job, results(BATCH_RESULTS))
-        world.settle()
+        world.run_due()
         assert (job.results.delivered, job.results.rejected) == (BATCH_RESULTS - 1, 1), place
         delivered = [push.ids for push in world.pushes if place not in push.ids]
         assert list(chain.from_iterable(delivered)) == [
             n for n in range(BATCH_RESULTS) if n != place
         ]
-        assert len(world.logs[job.id].rejected) == 1
+        [(batch, refused)] = world.logs[job.id].rejected
+        assert (batch.lines, refused.status) == ([result(place)[:-1]], status)
         worst = max(worst, len(world.pushes) - 1)
     print(f"R6: {status} for one of {BATCH_RESULTS}, at each place: {worst} extra requests at most")
-    assert worst <= MOST_EXTRA_REQUESTS
+    assert worst <= MAX_EXTRA_REQUESTS
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        *(Response(status=status) for status in (401, 403, 404, 405, 407, 301, 302, 307)),
+        *(Response(status=status) for status in (401, 403, 404, 405, 407, 418, 301, 302, 307)),
         Response(error="certificate verify failed", certificate=True),
     ],
     ids=str,
 )
 def test_r7_a_wrong_setting_loses_nothing(answer: Response) -> None:
-    """It holds with a probe every 30 s, says so, and delivers everything once it is mended."""
+    """Delivery pauses with a probe every 30 s; after a correction everything is delivered."""
     world = World()
     world.answer = lambda push: answer
     job = world.begin()
@@ -103,11 +107,12 @@ def test_r7_a_wrong_setting_loses_nothing(answer: Response) -> None:
     world.end(job, results(BATCH_RESULTS, BATCH_RESULTS))
     pass_time(world, WRONG_SECONDS / 2 - STEP_SECONDS)
     probes = len(world.pushes)
-    assert world.status(job).state == "holding"
+    assert (world.status(job).state, world.status(job).last_error) == ("holding", str(answer))
+    assert world.status(job).retry_at == START + timedelta(seconds=PROBE_SECONDS)
     assert job.results.delivered == job.results.rejected == 0
     world.answer = lambda push: OK
     pass_time(world, PROBE_SECONDS)
-    world.settle()
+    world.run_due()
     lost = 2 * BATCH_RESULTS - len(set(world.ids()))
     print(f"R7: {answer} for {WRONG_SECONDS} s: {probes} requests, lost {lost}")
     assert probes == 1
