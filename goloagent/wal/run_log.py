@@ -32,8 +32,8 @@ _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 class RunLogWriter:
     """A run's log, open for appending.
 
-    Each byte of stdout has its place in out.log, also if another program cuts the file: then a
-    hole of zeros remains, which ends in a newline so that the next output begins a line.
+    Each byte of stdout has its place in out.log, also if another program cuts or rewrites the file.
+    If it ended in a newline there is one again, so that the next output begins a line.
 
     Args:
         size: the number of written bytes of stdout.
@@ -48,6 +48,7 @@ class RunLogWriter:
     version: tuple[int, int, int] = (0, 0, 0)
     intact_from: int = 0
     shrunk: Callable[[int], None] = lambda left: None
+    _ended_line: bool = attrs.field(default=False, init=False)
 
     @classmethod
     def create(cls, logs: Path, name: str, job_id: str) -> RunLogWriter:
@@ -85,10 +86,14 @@ class RunLogWriter:
         if log.version() != self.version:
             self.intact_from = self.size
             left = log.size()
-            if left < self.size:
+            if left < self.size or (
+                self._ended_line and self.size and log.read(self.size - 1, 1) != b"\n"
+            ):
                 os.pwrite(self._out, b"\n", self.size - 1)
+            if left < self.size:
                 self.shrunk(left)
         rest = memoryview(data)
+        self._ended_line = data.endswith(b"\n")
         try:
             while rest:
                 written = os.pwrite(self._out, rest, self.size)

@@ -1,4 +1,4 @@
-"""What an operator learns about the collector: in /health and in the log, on a clock."""
+"""The availability of the collector, in /health and in the log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TAKEN, UNAUTHORIZED, BUSY = Response(200), Response(401, text="who are you?"), R
 
 
 class World:
-    """A collector whose answers a test gives, and the log."""
+    """A collector with given responses, and the log."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -37,7 +37,7 @@ class World:
         return START + timedelta(seconds=self.clock.seconds())
 
     def push(self, answer: Response, after: float = 0.0) -> None:
-        """Push and be answered so, some time later."""
+        """Push after some time, with a given response."""
 
         async def push(name: str, key: str, body: bytes) -> Response:
             return answer
@@ -52,7 +52,7 @@ class World:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    """Return a world whose log is followed."""
+    """Return a world that observes the log."""
     world = World()
     globalLogPublisher.addObserver(world.observe)
     yield world
@@ -60,7 +60,7 @@ def world() -> Iterator[World]:
 
 
 def test_before_anything(world: World) -> None:
-    """Nothing is claimed before it was tried."""
+    """The state is unknown before the first connection."""
     assert world.availability.status == CollectorStatus(URL, "unknown", 0, START, None)
 
 
@@ -72,7 +72,7 @@ def test_a_collector_that_is_reachable_at_the_start(world: World) -> None:
 
 
 def test_a_collector_that_is_missing_at_the_start(world: World) -> None:
-    """The log has one line with its address, the reason, and what becomes of results."""
+    """The log has one line with its address, the reason and the consequence."""
     world.availability.checked("connection refused")
     assert world.availability.status == CollectorStatus(
         URL, "retrying", 0, START, "connection refused"
@@ -96,8 +96,8 @@ def test_a_collector_that_is_missing_at_the_start(world: World) -> None:
     ]
 
 
-def test_a_check_that_ends_late_is_old_news(world: World) -> None:
-    """What a push came to says more than a connection without one."""
+def test_a_late_check(world: World) -> None:
+    """The outcome of a push counts more than that of a connection."""
     world.push(TAKEN)
     world.availability.checked("connection refused")
     assert world.availability.status.state == "ok"
@@ -105,7 +105,7 @@ def test_a_check_that_ends_late_is_old_news(world: World) -> None:
 
 
 def test_an_outage(world: World) -> None:
-    """It is told when nothing was taken for 10 s, again each 10 minutes, and when it is over."""
+    """It is logged after 10 s without a delivery, every 10 minutes, and at its end."""
     world.push(TAKEN)
     for _ in range(9):
         world.push(REFUSED, after=1)
@@ -118,15 +118,15 @@ def test_an_outage(world: World) -> None:
     assert len(world.log) == 1
     while world.clock.seconds() < 3600:
         world.push(REFUSED, after=30)
-    told = len(world.log)
-    assert told == 1 + (world.clock.seconds() - NOTICE_SECONDS) // REMIND_SECONDS
+    logged = len(world.log)
+    assert logged == 1 + (world.clock.seconds() - NOTICE_SECONDS) // REMIND_SECONDS
     assert world.availability.status.since == START + timedelta(seconds=1)
     world.push(TAKEN, after=30)
-    assert world.log[told:] == [("info", f"collector {URL}: takes results again")]
+    assert world.log[logged:] == [("info", f"collector {URL}: takes results again")]
     assert world.availability.status == CollectorStatus(URL, "ok", 0, world.now(), None)
 
 
-def test_what_passes_at_once_is_no_news(world: World) -> None:
+def test_short_failures_are_not_logged(world: World) -> None:
     """A collector that is busy for a moment makes no line."""
     for _ in range(100):
         world.push(TAKEN, after=1)
@@ -134,8 +134,8 @@ def test_what_passes_at_once_is_no_news(world: World) -> None:
     assert world.log == []
 
 
-def test_one_runs_trouble_is_not_the_collectors(world: World) -> None:
-    """While other runs are delivered, a refused name says nothing of the collector."""
+def test_failures_of_one_run(world: World) -> None:
+    """While other runs are delivered, a refused name changes nothing."""
     world.push(TAKEN)
     for _ in range(100):
         world.push(Response(404), after=1)
@@ -144,8 +144,8 @@ def test_one_runs_trouble_is_not_the_collectors(world: World) -> None:
     assert world.log == []
 
 
-def test_a_setting_that_is_wrong(world: World) -> None:
-    """It waits for a person, and a change from one trouble to another is told."""
+def test_a_wrong_setting(world: World) -> None:
+    """The state is holding, and a change of the error is logged."""
     world.push(REFUSED)
     world.push(UNAUTHORIZED, after=1)
     assert world.availability.status.state == "holding"
@@ -153,14 +153,14 @@ def test_a_setting_that_is_wrong(world: World) -> None:
     assert "401 who are you?; delivery is holding" in world.log[1][1]
 
 
-def test_a_refused_result_says_nothing(world: World) -> None:
-    """It is the result that is wrong: the collector answers."""
+def test_a_refused_result(world: World) -> None:
+    """It changes nothing, because the result is at fault."""
     world.push(Response(422))
     assert world.availability.status.state == "unknown"
 
 
 def test_a_stop(world: World) -> None:
-    """What was not delivered is told, once, and nothing when there is none."""
+    """The number of pending results is logged, unless it is zero."""
     world.availability.stopped()
     assert world.log == []
     world.pending = 7

@@ -1,4 +1,4 @@
-"""How much is sent at once: it grows by what is used up and taken, and shrinks by what fails."""
+"""The size of batches grows with full deliveries, and shrinks with failures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from goloagent.results.parser import MAX_BODY_BYTES
 
 
 def test_only_full_batches_grow() -> None:
-    """Any number of quick small batches say nothing of larger ones."""
+    """Quick small batches change nothing."""
     size = AdaptiveBatchSize()
     for _ in range(1000):
         size.delivered(BATCH_RESULTS - 1, 1000, 0.001)
@@ -25,8 +25,8 @@ def test_only_full_batches_grow() -> None:
     assert size.results.size == 2 * BATCH_RESULTS
 
 
-def test_a_slow_batch_is_halved_down_to_the_ordinary_one() -> None:
-    """A collector that takes a second for it gets less at once, but never less than 256."""
+def test_slow_batches_are_halved() -> None:
+    """A batch that takes a second is halved, down to 256 results."""
     size = AdaptiveBatchSize()
     for _ in range(3):
         size.delivered(size.results.size, 1000, 0.5)
@@ -35,8 +35,8 @@ def test_a_slow_batch_is_halved_down_to_the_ordinary_one() -> None:
         assert size.results.size == expected
 
 
-def test_what_failed_is_tried_again_seldom() -> None:
-    """Half of it is sent until it was taken many times; then more, and if that fails, later."""
+def test_a_failed_size_is_rarely_tried_again() -> None:
+    """After each failure twice as many full deliveries are needed."""
     limit = SizeLimit(1024, MAX_BATCH_RESULTS)
     waits = []
     limit.failed(1024)
@@ -50,8 +50,8 @@ def test_what_failed_is_tried_again_seldom() -> None:
     assert waits == [FIRST_PATIENCE * 2**n for n in range(5)]
 
 
-def test_an_outage_is_forgotten_soon() -> None:
-    """However often a batch failed in it, some thirty full ones later it is as large again."""
+def test_the_size_recovers_after_an_outage() -> None:
+    """After any number of failures some thirty full batches restore the size."""
     limit = SizeLimit(4096, MAX_BATCH_RESULTS)
     size = limit.size
     for _ in range(100):
@@ -66,7 +66,7 @@ def test_an_outage_is_forgotten_soon() -> None:
 
 
 def test_a_refused_body_is_remembered() -> None:
-    """The next ones are half of the smallest that was refused, whatever came in between."""
+    """Bodies are at most half of the smallest refused one."""
     size = AdaptiveBatchSize()
     for refused in (16_000, 64_000, 1_000_000):
         size.too_large(refused)
@@ -80,8 +80,8 @@ def test_a_refused_body_is_remembered() -> None:
         st.tuples(st.sampled_from(["taken", "failed", "too large"]), st.integers(1, MAX_BODY_BYTES))
     )
 )
-def test_a_size_is_never_none_or_beyond_its_maximum(history: list[tuple[str, int]]) -> None:
-    """Whatever happens, something is sent, and never more than a body holds."""
+def test_sizes_are_within_their_bounds(history: list[tuple[str, int]]) -> None:
+    """In any history sizes are between 1 and their maximum."""
     size = AdaptiveBatchSize()
     for what, amount in history:
         if what == "taken":

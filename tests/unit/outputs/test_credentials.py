@@ -1,4 +1,4 @@
-"""The files of the collector's options: what is read from them, and which are refused."""
+"""The files of the collector's options: valid and invalid certificates, keys and tokens."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Write = Callable[[str, bytes | None], Path | None]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Return what makes a file; None is no file at all."""
+    """Return a function that writes a file, or none for None."""
 
     def make(name: str, content: bytes | None) -> Path | None:
         if content is None:
@@ -57,7 +57,7 @@ def write(tmp_path: Path) -> Write:
 def test_files_that_can_be_used(
     write: Write, ca: bytes | None, certificate: bytes | None, key: bytes | None
 ) -> None:
-    """Certificates come alone or in bundles, a key beside its certificate or in its file."""
+    """Certificates are alone or in bundles; a key is in its own file or in the certificate's."""
     tls = Tls.load(False, write("ca", ca), write("cert", certificate), write("key", key))
     assert tls.creator("collector.example")
     assert (tls.authorities is None) is (ca is None)
@@ -95,7 +95,7 @@ def test_files_that_cannot_be_used(
     key: bytes | None,
     says: str,
 ) -> None:
-    """One sentence names the option and the file, and says what is wrong."""
+    """The error is one line with the option, the file and the reason."""
     with pytest.raises(FileError) as wrong:
         Tls.load(False, write("ca", ca), write("cert", certificate), write("key", key))
     assert str(wrong.value).startswith(says.format(tmp_path))
@@ -103,7 +103,7 @@ def test_files_that_cannot_be_used(
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    """The system's reason is part of the sentence."""
+    """The error has the system's reason."""
     with pytest.raises(FileError, match=r"^--collector-ca .*/none: No such file or directory$"):
         Tls.load(False, tmp_path / "none", None, None)
     with pytest.raises(FileError, match=r"^--collector-token-file .*: Is a directory$"):
@@ -112,7 +112,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"s3cret", b"s3cret\n", b"  s3cret\r\n"], ids=range(3))
 def test_a_token(write: Write, content: bytes) -> None:
-    """The white space of an editor around it is no part of it, and no text shows it."""
+    """White space around a token is removed, and its repr is hidden."""
     path = write("token", content)
     assert path is not None
     token = TokenFile(path)
@@ -133,8 +133,8 @@ def test_a_token(write: Write, content: bytes) -> None:
         "ü".encode(),
     ],
 )
-def test_what_is_no_token(write: Write, content: bytes) -> None:
-    """What a header cannot carry, or a person did not mean, is refused."""
+def test_invalid_tokens(write: Write, content: bytes) -> None:
+    """Values that a header cannot have are refused."""
     path = write("token", content)
     assert path is not None
     with pytest.raises(FileError, match=r"^--collector-token-file ") as wrong:
@@ -143,7 +143,7 @@ def test_what_is_no_token(write: Write, content: bytes) -> None:
 
 
 def test_a_token_that_changes(write: Write, tmp_path: Path) -> None:
-    """A file that is written anew or replaced is read again; an unusable one changes nothing."""
+    """A changed or replaced file is read again; an invalid one is ignored."""
     path = write("token", b"first")
     assert path is not None
     token = TokenFile(path)

@@ -77,7 +77,7 @@ class LogAndCursor(RuleBasedStateMachine):
     @precondition(lambda self: not self.complete)
     @rule(pieces=st.lists(PIECES, min_size=1, max_size=8), cut=st.integers(0, 30))
     def grow(self, pieces: list[bytes], cut: int) -> None:
-        """The load test prints; the output may end anywhere."""
+        """Append output, which may end anywhere."""
         data = b"".join(pieces)
         data = data[: len(data) - cut] or data
         self.log += data
@@ -86,13 +86,13 @@ class LogAndCursor(RuleBasedStateMachine):
     @precondition(lambda self: not self.complete)
     @rule()
     def end(self) -> None:
-        """The load test ends."""
+        """End the log."""
         self.complete = True
         self.lines.close()
 
     @rule(target=committed, most=st.integers(1, 5))
     def take(self, most: int) -> int:
-        """The next batch is the model's next lines, up to its limits."""
+        """Take the next batch: the model's next lines, up to the limits."""
         batch = self.cursor.next(most, self.complete)
         lines = model(bytes(self.log), self.taken, self.complete)
         if batch is None:
@@ -114,14 +114,14 @@ class LogAndCursor(RuleBasedStateMachine):
     @precondition(lambda self: self.last is not None)
     @rule()
     def take_again(self) -> None:
-        """After more output, a batch can be read again unchanged."""
+        """Read a batch again, unchanged after more output."""
         assert self.last is not None
         again = Cursor(lambda at, count: bytes(self.log[at : at + count]), self.last.first)
         assert again.next(1, self.complete, until=self.last.end) == self.last
 
     @rule(offset=committed, verified=st.booleans())
     def restart(self, offset: int, verified: bool) -> None:
-        """A new cursor continues at any offset of an earlier one, with a verified range or none."""
+        """Continue with a new cursor at any offset, with a verified range or none."""
         self.cursor = Cursor(
             lambda at, count: bytes(self.log[at : at + count]),
             offset,
@@ -131,7 +131,7 @@ class LogAndCursor(RuleBasedStateMachine):
 
     @invariant()
     def the_counts_agree(self) -> None:
-        """The line counter agrees with the model."""
+        """Compare the line counter with the model."""
         lines = model(bytes(self.log), 0, self.complete)
         assert self.lines.read == len(lines)
         known = self.lines.verified_range
@@ -283,7 +283,7 @@ def test_a_verified_range_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None
         return [
             batch.results
             for batch in batches(
-                Cursor(lambda at, count: log[at : at + count], 0, lambda: byte_range)
+                Cursor(lambda at, count: log[at : at + count], 0, lambda: verified)
             )
         ]
 

@@ -1,4 +1,4 @@
-"""Without a collector results are counted, and nothing of what another start must send is lost."""
+"""Without a collector results are abandoned, except those that wait for one."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ class World:
 
 @pytest.fixture
 def world() -> World:
-    """Return a world in which nothing has happened."""
+    """Return a new world."""
     return World()
 
 
 def a_job(state: State, results: ResultCounts | None = None) -> Job:
-    """Make a job in a state, with an account."""
+    """Return a job in a state, with counts."""
     job = Job("job", JobSpec("shop", 1, 1, "binary"), START, state)
     job.restore_results(results or ResultCounts())
     return job
 
 
-def counted(job: Job, read: int, invalid: int, end: int) -> None:
-    """Have the log of a job be counted up to a byte."""
+def set_counts(job: Job, read: int, invalid: int, end: int) -> None:
+    """Set the counts of a job's log up to a byte."""
     job.lines.read, job.lines.invalid = read, invalid
     job.verified_range = range(0, end)
 
 
-def test_nothing_waits(world: World) -> None:
-    """What is counted counts as abandoned at once, and the account holds at any moment."""
+def test_results_are_abandoned_at_once(world: World) -> None:
+    """The counts add up at any moment."""
     job = a_job(State.RUNNING)
     world.output.begin(job)
     for read, invalid, end in ((1, 0, 10), (5, 2, 50), (9, 2, 90)):
-        counted(job, read, invalid, end)
+        set_counts(job, read, invalid, end)
         world.output.on_appended(job)
         results = job.results
         assert results.pending == results.delivered == results.rejected == 0
         assert (results.abandoned, results.committed) == (results.valid, end)
-    counted(job, 10, 3, 99)
+    set_counts(job, 10, 3, 99)
     job.state = State.FINISHED
     world.output.end(job)
     assert (job.results.abandoned, job.results.committed) == (7, 99)
@@ -62,8 +62,8 @@ def test_nothing_waits(world: World) -> None:
     assert world.output.state == "ok"
 
 
-def test_it_is_saved_now_and_then_and_at_the_end(world: World) -> None:
-    """However quickly a log grows."""
+def test_saves_are_limited(world: World) -> None:
+    """A growing log is saved twice a second, and at its end."""
     job = a_job(State.RUNNING)
     world.output.begin(job)
     for _ in range(100):
@@ -75,17 +75,17 @@ def test_it_is_saved_now_and_then_and_at_the_end(world: World) -> None:
 
 
 def test_a_run_is_saved_with_its_first_results(world: World) -> None:
-    """However soon it follows another one: after a kill it would wait for a collector."""
+    """It is saved at once, because after a kill it would wait for a collector."""
     for number in range(2):
         job = a_job(State.RUNNING)
         world.output.begin(job)
-        counted(job, 1, 0, 10)
+        set_counts(job, 1, 0, 10)
         world.output.on_appended(job)
         assert len(world.saved) == number + 1
 
 
-def test_what_a_kill_has_left_is_counted(world: World) -> None:
-    """The tail of a run that began without a collector waits for none."""
+def test_the_rest_of_a_killed_run_is_abandoned(world: World) -> None:
+    """A run that began without a collector waits for none."""
     job = a_job(State.INTERRUPTED, ResultCounts(read=9, abandoned=5, committed=50))
     world.output.begin(job)
     world.output.end(job)
@@ -100,8 +100,8 @@ def test_what_a_kill_has_left_is_counted(world: World) -> None:
         ResultCounts(read=9, delivered=4, rejected=1, abandoned=1, committed=50),
     ],
 )
-def test_what_waits_for_a_collector_waits_on(world: World, results: ResultCounts) -> None:
-    """A start without a collector, by mistake or for a while, drops nothing."""
+def test_results_pending_for_a_collector_stay_pending(world: World, results: ResultCounts) -> None:
+    """A start without a collector drops nothing that a previous process left for one."""
     job = a_job(State.FINISHED, results)
     pending = results.pending
     world.output.begin(job)

@@ -1,10 +1,11 @@
-"""Whose fault a failure is, who waits for it, and at which run it is shown."""
+"""Failures of one run and of the output: which runs pause, and which show the error."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from conftest import LoggedErrors
 from unit.outputs.world import AWAY, OK, World, results
 
 from goloagent.jobs.job import Job
@@ -16,25 +17,19 @@ from goloagent.outputs.worker import RESTART_SECONDS
 BY_NAME = [301, 302, 307, 401, 403, 404, 405, 407, 410, 418]
 
 
-@pytest.fixture
-def world() -> World:
-    """Return a world with a worker that has started."""
-    return World()
-
-
-def over(world: World, name: str, number: int, count: int = 300) -> Job:
-    """Add a run that is over and pending."""
+def finished(world: World, name: str, number: int, count: int = 300) -> Job:
+    """Add a run that is over, with pending results."""
     job = world.begin(name, number)
     world.end(job, results(count))
     return job
 
 
 @pytest.mark.parametrize("status", BY_NAME)
-def test_a_refused_name_is_shown_at_its_run_alone(world: World, status: int) -> None:
-    """The others go on at once, and what was wrong is gone from sight when it is mended."""
-    mended = False
-    world.answer = lambda push: Response(status) if push.name == "typo" and not mended else OK
-    refused, healthy = over(world, "typo", 1), over(world, "shop", 2)
+def test_a_refused_name_concerns_only_its_run(world: World, status: int) -> None:
+    """The others continue at once, and the error disappears after a correction."""
+    corrected = False
+    world.answer = lambda push: Response(status) if push.name == "typo" and not corrected else OK
+    refused, healthy = finished(world, "typo", 1), finished(world, "shop", 2)
     assert healthy.fully_delivered
     assert world.clock.seconds() == 0
     assert world.status(healthy) == DeliveryStatus()
@@ -45,7 +40,7 @@ def test_a_refused_name_is_shown_at_its_run_alone(world: World, status: int) -> 
     world.grow(new, results(10))
     assert world.status(new) == DeliveryStatus()
     world.end(new)
-    mended = True
+    corrected = True
     world.clock.pump([0.5] * 70)
     assert refused.fully_delivered
     assert world.status(refused) == DeliveryStatus()
@@ -53,24 +48,24 @@ def test_a_refused_name_is_shown_at_its_run_alone(world: World, status: int) -> 
     world.assert_at_rest()
 
 
-def test_an_outage_is_shown_at_every_run_that_waits(world: World) -> None:
-    """While nothing tells whose fault it is, it is everybody's, until something is taken."""
+def test_an_outage_concerns_every_pending_run(world: World) -> None:
+    """Without a delivery a failure is that of the output."""
     world.answer = lambda push: AWAY if world.clock.seconds() < 5 else OK
-    one, two = over(world, "one", 1), over(world, "two", 2)
+    one, two = finished(world, "one", 1), finished(world, "two", 2)
     queued = world.begin("three", 3)
     assert {world.status(job).state for job in (one, two)} == {"retrying"}
-    assert world.status(queued) == DeliveryStatus(), "nothing of it is pending"
+    assert world.status(queued) == DeliveryStatus(), "it has no pending results"
     world.clock.pump([0.5] * 80)
     assert {world.status(job) for job in (one, two)} == {DeliveryStatus()}
-    later = over(world, "later", 4)
+    later = finished(world, "later", 4)
     assert later.fully_delivered
     assert world.status(later) == DeliveryStatus()
 
 
 def test_thousands_of_refused_runs_get_few_probes(world: World) -> None:
-    """When every name is refused an hour has at most 300 requests, however many runs wait."""
+    """If every name is refused an hour has at most 300 requests for any number of runs."""
     world.answer = lambda push: Response(404)
-    jobs = [over(world, f"name-{number}", number, 3) for number in range(3000)]
+    jobs = [finished(world, f"name-{number}", number, 3) for number in range(3000)]
     world.clock.pump([1.0] * 3600)
     first_hour = len(world.pushes)
     world.clock.pump([1.0] * 3600)
@@ -81,15 +76,15 @@ def test_thousands_of_refused_runs_get_few_probes(world: World) -> None:
     world.answer = lambda push: OK
     world.clock.pump([1.0] * int(PROBE_SECONDS + 1))
     world.run_due()
-    assert all(job.fully_delivered for job in jobs), "when the first is taken, the others are tried"
+    assert all(job.fully_delivered for job in jobs), "after the first delivery the others are tried"
     world.assert_at_rest()
 
 
-def test_a_healthy_run_among_thousands_of_refused_ones_is_delivered(world: World) -> None:
-    """It gets its turn, and from then on what it prints is sent as it comes."""
+def test_a_healthy_run_among_thousands_of_refused_ones(world: World) -> None:
+    """It is tried soon, and then delivered without delay."""
     world.answer = lambda push: OK if push.name == "shop" else Response(404)
     for number in range(2000):
-        over(world, f"name-{number}", number, 3)
+        finished(world, f"name-{number}", number, 3)
     healthy = world.begin("shop", 5000)
     world.grow(healthy, results(500))
     world.clock.pump([0.5] * round(4 * PROBE_SECONDS))
@@ -100,19 +95,19 @@ def test_a_healthy_run_among_thousands_of_refused_ones_is_delivered(world: World
         world.clock.pump([0.1] * 10)
         assert healthy.results.pending <= 500
     refused = [push for push in world.pushes[requests:] if push.name != "shop"]
-    print(f"beside a healthy run: {len(refused)} requests for refused names in a minute")
+    print(f"with a healthy run: {len(refused)} requests for refused names in a minute")
     assert len({push.name for push in refused}) >= len(refused) - 3, "each is tried once"
 
 
-def test_runs_of_one_refused_name_do_not_hold_up_another_name(world: World) -> None:
-    """The names take turns: one that is mended is noticed however many wait of another."""
-    mended = False
-    world.answer = lambda push: OK if push.name == "mended" and mended else Response(403)
+def test_refused_names_take_turns(world: World) -> None:
+    """A corrected name is tried soon, also if many runs of another name wait."""
+    corrected = False
+    world.answer = lambda push: OK if push.name == "shop" and corrected else Response(403)
     for number in range(500):
-        over(world, "typo", number, 3)
-    job = over(world, "mended", 501)
+        finished(world, "typo", number, 3)
+    job = finished(world, "shop", 501)
     world.clock.pump([1.0] * 600)
-    mended = True
+    corrected = True
     world.clock.pump([1.0] * round(3 * PROBE_SECONDS))
     assert job.fully_delivered
 
@@ -122,16 +117,16 @@ def test_runs_of_one_refused_name_do_not_hold_up_another_name(world: World) -> N
     [Response(500), Response(503, retry_after=300.0), Response(429, retry_after=300.0)],
     ids=str,
 )
-def test_a_run_that_fails_alone_waits_alone(world: World, answer: Response) -> None:
-    """Once another was taken since it failed, its failures are its own."""
+def test_a_failure_of_one_run(world: World, answer: Response) -> None:
+    """If others were delivered since its failure, it waits alone."""
     world.answer = lambda push: answer if push.name == "poison" else OK
-    poison = over(world, "poison", 1)
+    poison = finished(world, "poison", 1)
     healthy = world.begin("shop", 2)
     for number in range(600):
         world.grow(healthy, results(500, 500 * number))
         world.clock.pump([0.5, 0.5])
     print(f"{answer}: {healthy.results.delivered} of 300,000 delivered in 600 s")
-    # At first nothing tells that it is not the whole collector that asks for a wait.
+    # The first wait is one of the whole output.
     assert healthy.results.pending <= 500
     assert world.status(healthy) == DeliveryStatus()
     assert (poison.results.pending, world.status(poison).state) == (300, "retrying")
@@ -139,14 +134,14 @@ def test_a_run_that_fails_alone_waits_alone(world: World, answer: Response) -> N
     assert len(tries) <= 30
 
 
-def test_a_run_whose_pushes_hang_takes_a_fifth_of_the_time(world: World) -> None:
-    """30 s of each push are lost for the others, but not often."""
+def test_a_run_whose_pushes_time_out(world: World) -> None:
+    """It takes a fifth of the time."""
 
     def answer(push: Any) -> Response | None:
         return None if push.name == "poison" else OK
 
     world.answer = answer
-    poison = over(world, "poison", 1)
+    poison = finished(world, "poison", 1)
     healthy = world.begin("shop", 2)
     hung = hanging = 0
     for second in range(3600):
@@ -159,28 +154,28 @@ def test_a_run_whose_pushes_hang_takes_a_fifth_of_the_time(world: World) -> None
         if second % 10 == 0:
             world.grow(healthy, results(20, 20 * second // 10))
         world.clock.advance(1)
-    print(f"an hour beside a run whose pushes hang: {hung} s of it lost")
+    print(f"an hour with a run whose pushes hang: {hung} s of it lost")
     assert hung <= 3600 * 0.3
     assert poison.results.pending == 300
     assert healthy.results.pending <= 200
 
 
-def test_a_certificate_holds_everything(world: World) -> None:
-    """Without TLS no name can be tried."""
+def test_an_invalid_certificate_pauses_everything(world: World) -> None:
+    """One probe every 30 s is sent for all runs."""
     world.answer = lambda push: Response(error="expired", certificate=True)
-    jobs = [over(world, f"name-{number}", number) for number in range(20)]
+    jobs = [finished(world, f"name-{number}", number) for number in range(20)]
     world.clock.pump([1.0] * 3600)
     assert 100 <= len(world.pushes) <= 130
     assert {world.status(job).state for job in jobs} == {"holding"}
 
 
-# Giving up.
+# Abandoned results.
 
 
-def test_what_is_given_up_is_abandoned_and_not_sent(world: World) -> None:
-    """It is counted, its log is closed, and nothing of it is tried again."""
+def test_abandoned_results_are_not_sent(world: World) -> None:
+    """They are counted, and their log is closed."""
     world.answer = lambda push: Response(404)
-    job = over(world, "typo", 1)
+    job = finished(world, "typo", 1)
     assert world.worker.abandon(job) == 300
     assert (job.results.abandoned, job.results.pending, job.fully_delivered) == (300, 0, True)
     assert job.results.committed == len(world.logs[job.id].content)
@@ -192,21 +187,21 @@ def test_what_is_given_up_is_abandoned_and_not_sent(world: World) -> None:
     world.assert_at_rest()
 
 
-def test_an_answer_to_what_was_given_up_counts_for_nothing(world: World) -> None:
-    """The account has each result once, whatever becomes of the push that is under way."""
+def test_a_response_for_abandoned_results(world: World) -> None:
+    """Results in a push that is under way count once, as abandoned."""
     world.answer = lambda push: None
-    job = over(world, "shop", 1)
+    job = finished(world, "shop", 1)
     assert world.worker.abandon(job) == 300
     assert world.waiting is not None
     world.waiting.callback(OK)
     assert (job.results.delivered, job.results.abandoned, job.results.pending) == (0, 300, 0)
     world.answer = lambda push: OK
-    assert over(world, "shop", 2).fully_delivered
+    assert finished(world, "shop", 2).fully_delivered
     world.assert_at_rest()
 
 
-def test_a_run_without_a_log_can_be_given_up(world: World, logged_errors: Any) -> None:
-    """That is when it is needed most."""
+def test_results_without_a_log_can_be_abandoned(world: World, logged_errors: LoggedErrors) -> None:
+    """Their run no longer shows an error."""
     job = world.begin()
     world.logs[job.id].error = FileNotFoundError(2, "gone")
     world.end(job, results(300))
@@ -221,13 +216,13 @@ def test_a_run_without_a_log_can_be_given_up(world: World, logged_errors: Any) -
 # Defects.
 
 
-def test_a_loop_that_breaks_is_reported_and_begins_again(
-    world: World, logged_errors: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_failed_loop_restarts(
+    world: World, logged_errors: LoggedErrors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is logged once, said until delivery works again, and delivers."""
+    """The failure is logged once, and reported until delivery works again."""
     with monkeypatch.context() as patch:
         patch.setattr(world.worker._delivery.queue, "next", lambda *_, **__: 1 / 0)
-        job = over(world, "shop", 1)
+        job = finished(world, "shop", 1)
         world.clock.pump([1.0] * round(3 * RESTART_SECONDS + 5))
         assert len(logged_errors.flush(ZeroDivisionError)) == 1
         [fault] = world.faults
@@ -240,20 +235,20 @@ def test_a_loop_that_breaks_is_reported_and_begins_again(
     world.assert_at_rest()
 
 
-def test_a_broken_loop_can_be_stopped(
-    world: World, logged_errors: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_failed_loop_can_be_stopped(
+    world: World, logged_errors: LoggedErrors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stop does not wait for it to begin again."""
+    """A stop does not wait for the restart."""
     monkeypatch.setattr(world.worker._delivery.queue, "next", lambda *_, **__: 1 / 0)
-    job = over(world, "shop", 1)
+    job = finished(world, "shop", 1)
     assert len(logged_errors.flush(ZeroDivisionError)) == 1
     assert world.stop() == [None]
     assert job.results.pending == 300
     world.assert_at_rest()
 
 
-def test_a_broken_log_is_logged_once(world: World, logged_errors: Any) -> None:
-    """An hour of a disk that cannot be read has one line in the log, and one error at the run."""
+def test_an_unreadable_log_is_reported_once(world: World, logged_errors: LoggedErrors) -> None:
+    """An hour of read errors is one line in the log."""
     job = world.begin()
     world.logs[job.id].error = OSError(5, "Input/output error")
     world.end(job, results(300))

@@ -1,7 +1,4 @@
-"""Delivery makes progress: the real worker and the real collector client, on a clock.
-
-Only the far end of the connections is a model: a collector with a rate, a latency and a limit.
-"""
+"""Delivery makes progress: the real worker and client, on a fake clock, with a model collector."""
 
 from __future__ import annotations
 
@@ -27,24 +24,22 @@ from goloagent.outputs.sinks.collector import PUSH_SECONDS, make_collector_sink
 from goloagent.outputs.worker import OutputWorker
 
 START = datetime(2026, 1, 2, tzinfo=timezone.utc)
-# However the sizes of batches were before: to come down from the largest batch takes 15 time-outs,
-# each with a wait of up to 30 s behind it.
+# From the largest batch down take 15 timeouts, each with a wait of up to 30 s after it.
 PATIENCE_SECONDS = 15 * (PUSH_SECONDS + 30) + 60
 REFUSALS = {"413": 413, "400": 400, "500": 500, "504": 504, "503": 503}
 
 
 @attrs.frozen
 class Limits:
-    """What a collector takes: results per second, seconds per request, and a size.
+    """The limits of a collector: results per second, seconds per request, and sizes.
 
-    A body above `most_bytes` or with more than `most_results` is answered as `refusal` says: with a
-    status, by hanging, or by closing the connection.
+    For a larger request `refusal` is the status, or ``hang`` or a reset of the connection.
     """
 
     rate: float = 1e6
     latency: float = 0.0
-    most_bytes: int = 10**9
-    most_results: int = 10**9
+    max_bytes: int = 10**9
+    max_results: int = 10**9
     refusal: str = "413"
 
 
@@ -73,14 +68,14 @@ class FarEnd(Line):
         self.write(b"".join(data))
 
     def answer(self, status: int) -> None:
-        """Answer, unless the agent has closed the connection."""
+        """Respond, unless the agent has closed the connection."""
         if not self.lost:
             self.protocol.dataReceived(b"HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n" % status)
 
 
 @implementer(IReactorPluggableNameResolver)
 class World(MemoryReactorClock):
-    """A worker, the client that it pushes with, a collector with `limits`, and one run."""
+    """A worker, its client, a collector with `limits`, and one run."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__()
@@ -127,14 +122,14 @@ class World(MemoryReactorClock):
     # The collector.
 
     def asked(self, line: FarEnd, name: str, body: bytes) -> None:
-        """Take a request, and answer it in time."""
+        """Accept a request, and respond at its time."""
         results = body.count(b'"timestamp"')
         limits = self.limits
         self.bytes_received += len(body)
         self.requests.append((self.seconds(), name, results))
         if name in self.refused_names:
             self.callLater(0, line.answer, 404)
-        elif len(body) > limits.most_bytes or (results > limits.most_results):
+        elif len(body) > limits.max_bytes or (results > limits.max_results):
             if limits.refusal in REFUSALS:
                 self.callLater(0, line.answer, REFUSALS[limits.refusal])
             elif limits.refusal == "reset":
@@ -167,7 +162,7 @@ class World(MemoryReactorClock):
         self.worker.end(job)
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass from one event to the next."""
+        """Advance the clock from event to event."""
         until = self.seconds() + seconds
         while True:
             following = [call.getTime() for call in self.getDelayedCalls()]
@@ -177,7 +172,7 @@ class World(MemoryReactorClock):
         self.advance(max(0.0, until - self.seconds()))
 
     def close(self) -> None:
-        """Stop, and leave nothing behind."""
+        """Stop, and assert that nothing is left."""
         stopped: list[object] = []
         self.worker.stop(0.0).addBoth(stopped.append)
         self.advance(0)
@@ -188,8 +183,8 @@ LIMITS = st.builds(
     Limits,
     rate=st.sampled_from([0.1, 0.3, 1.0, 10.0, 100.0, 285.0, 1e4, 1e6]),
     latency=st.sampled_from([0.0, 0.5, 5.0, 15.0]),
-    most_bytes=st.sampled_from([10**9, 200_000, 10_000, 1_100]),
-    most_results=st.sampled_from([10**9, 1000, 17, 1]),
+    max_bytes=st.sampled_from([10**9, 200_000, 10_000, 1_100]),
+    max_results=st.sampled_from([10**9, 1000, 17, 1]),
     refusal=st.sampled_from([*REFUSALS, "reset", "hang"]),
 ).filter(lambda limits: limits.latency + 1 / limits.rate < PUSH_SECONDS)
 HISTORY = st.lists(
@@ -206,11 +201,11 @@ HISTORY = st.lists(
 )
 @example(Limits(rate=100.0), [(50, 1.0)] * 20, 20_000, 0)
 @example(Limits(rate=0.1), [(50, 1.0)] * 20, 5000, 0)
-@example(Limits(rate=30_000.0, most_results=1, refusal="hang"), [], 300, 0)
+@example(Limits(rate=30_000.0, max_results=1, refusal="hang"), [], 300, 0)
 def test_delivery_makes_progress(
     limits: Limits, history: list[tuple[int, float]], backlog: int, line_bytes: int
 ) -> None:
-    """Whatever the collector takes at a rate above zero, from any backlog, it gets in the end.
+    """At any rate above zero and from any backlog everything is delivered.
 
     First it is a quick one, by which any sizes may have been learnt.
     """
@@ -234,7 +229,7 @@ def test_delivery_makes_progress(
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 5.0, 100.0, 285.0])
 def test_a_slow_collector_is_used_to_its_rate(rate: float) -> None:
-    """A backlog of 20,000 goes out as fast as the collector takes it, but for the learning."""
+    """A backlog of 20,000 is delivered nearly at the collector's rate."""
     world = World(Limits())
     job = world.begin()
     for _ in range(20):
@@ -254,8 +249,8 @@ def test_a_slow_collector_is_used_to_its_rate(rate: float) -> None:
 
 @pytest.mark.parametrize("refusal", ["413", "400", "500", "reset", "hang"])
 def test_what_is_too_large_is_learnt(refusal: str) -> None:
-    """A limit of 10 kB costs little: what is sent is not much more than what is taken."""
-    world = World(Limits(most_bytes=10_000, refusal=refusal))
+    """With a limit of 10 kB not much more is sent than delivered."""
+    world = World(Limits(max_bytes=10_000, refusal=refusal))
     job = world.begin()
     for _ in range(100):
         world.print(job, 500)
@@ -276,7 +271,7 @@ def test_what_is_too_large_is_learnt(refusal: str) -> None:
     ids=["none", "half a head", "half a body"],
 )
 def test_a_stop_ends_in_time_with_any_collector(answer: bytes) -> None:
-    """However the collector answers, or its answers go on, a stop of 2 s takes 2 s."""
+    """With no response, or an incomplete one, a stop of 2 s takes 2 s."""
     world = World(Limits())
     job = world.begin()
 
@@ -299,7 +294,7 @@ def test_a_stop_ends_in_time_with_any_collector(answer: bytes) -> None:
 
 
 def test_a_refused_name_delays_no_other_run() -> None:
-    """300 s of a run beside one that gets 404: everything is delivered as it comes."""
+    """A run is delivered without delay for 300 s while another one gets 404."""
     world = World(Limits(rate=1e5, latency=0.01))
     world.refused_names = {"typo"}
     refused = world.begin("typo", 1)

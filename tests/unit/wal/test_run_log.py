@@ -236,6 +236,16 @@ def test_what_another_hand_appends_moves_no_line(tmp_path: Path) -> None:
     assert (tmp_path / "shop/out.log").read_bytes() == b"one\ntwo\nthree\n"
 
 
+def test_output_after_a_rewrite_begins_a_line(tmp_path: Path) -> None:
+    """In a log that another program rewrote, the next output does not continue its line."""
+    log = RunLogWriter.create(tmp_path, "shop", "job-1")
+    log.append_stdout(b"one\n")
+    (tmp_path / "shop/job-1/out.log").write_bytes(b"other data")
+    log.append_stdout(b"two\n")
+    log.close()
+    assert (tmp_path / "shop/out.log").read_bytes() == b"oth\ntwo\nta"
+
+
 def test_what_another_hand_has_changed_is_known(tmp_path: Path) -> None:
     """Bytes that were overwritten at their places show by the time of change alone."""
     log = RunLogWriter.create(tmp_path, "shop", "job-1")

@@ -1,4 +1,4 @@
-"""Which proxy the environment names for a URL, as Go's net/http reads it."""
+"""The proxy for a URL from the environment, by the rules of Go's net/http."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def proxy(url: str = COLLECTOR, **environ: str) -> str | None:
 
 
 def test_each_scheme_has_its_variable() -> None:
-    """URLs of http and https go by their own proxy; the upper-case name comes first."""
+    """Http and https have their own proxies; the upper-case name has precedence."""
     both = {"HTTP_PROXY": "http://plain:1", "https_proxy": "https://tls:2"}
     assert proxy("http://c.example", **both) == "HTTP_PROXY http://plain:1"
     assert proxy("https://c.example", **both) == "https_proxy https://tls:2"
@@ -42,7 +42,7 @@ def test_each_scheme_has_its_variable() -> None:
     ],
 )
 def test_this_host_is_reached_directly(url: str) -> None:
-    """Loopback is never reached by a proxy: it would be the proxy's own."""
+    """Loopback addresses have no proxy."""
     assert proxy(url, HTTP_PROXY="http://proxy:3128") is None
 
 
@@ -81,7 +81,7 @@ def test_this_host_is_reached_directly(url: str) -> None:
     ],
 )
 def test_excluded_hosts(excluded: str, url: str, direct: bool) -> None:
-    """NO_PROXY names hosts, domains, addresses and networks, each with a port if it is one's."""
+    """NO_PROXY has hosts, domains, addresses and networks, with or without a port."""
     environ = {"HTTP_PROXY": "http://proxy:3128", "no_proxy": excluded}
     assert (proxy(url, **environ) is None) is direct
 
@@ -91,7 +91,7 @@ def test_excluded_hosts(excluded: str, url: str, direct: bool) -> None:
     ["socks5://user:secret@proxy:1080", "http://user:secret@proxy:x", "://", "a b", "https://a_b"],
 )
 def test_a_proxy_that_cannot_be_used(setting: str) -> None:
-    """It is named in a sentence that says what to do, without its password."""
+    """The error has the variable and what to do, without the password."""
     with pytest.raises(ProxySettingError, match=r"^HTTP_PROXY: .*NO_PROXY$") as wrong:
         proxy(HTTP_PROXY=setting)
     assert "secret" not in str(wrong.value)
@@ -100,7 +100,7 @@ def test_a_proxy_that_cannot_be_used(setting: str) -> None:
 
 
 def test_authorization() -> None:
-    """User and password of the proxy's URL are decoded and sent as Basic."""
+    """The user and password of the URL are decoded and sent as Basic."""
     found = find(HttpUrl.parse(COLLECTOR), {"HTTP_PROXY": "http://us%65r:p%3Aw@proxy"})
     assert found is not None
     assert found.authorization == "Basic dXNlcjpwOnc="
@@ -110,6 +110,6 @@ def test_authorization() -> None:
 
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_any_environment(setting: str, excluded: str) -> None:
-    """Whatever the variables hold, there is a proxy, none, or one sentence."""
+    """For any variables there is a proxy, none, or an error of one line."""
     with suppress(ProxySettingError):
         proxy(HTTP_PROXY=setting, NO_PROXY=excluded)

@@ -1,4 +1,4 @@
-"""What becomes of a push, whatever a collector or the network does; connections are in memory."""
+"""The responses to pushes, for all behaviours of collectors and networks, in memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TAKEN = HEAD + b"Content-Length: 0\r\n\r\n"
 
 
 class Line(StringTransport):
-    """A connection's end that is lost when somebody closes it."""
+    """The transport of a connection."""
 
     protocol: Any = None
     lost = False
@@ -57,7 +57,7 @@ class Line(StringTransport):
 
 @implementer(IReactorPluggableNameResolver)
 class World(MemoryReactorClock):
-    """A reactor in memory, a collector that it reaches, and pushes to it."""
+    """A reactor in memory, and a sink for a collector that it reaches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,12 +80,12 @@ class World(MemoryReactorClock):
         raise NotImplementedError
 
     def push(self) -> Deferred[None]:
-        """Push a batch; what becomes of it comes into `answers`."""
+        """Push a batch; its response is appended to `answers`."""
         pushing = ensureDeferred(self.collector.send("shop", "job/0-37", BODY))
         return pushing.addCallback(self.answers.append)
 
     def accept(self) -> Line:
-        """Let the collector accept the connection that was begun last."""
+        """Accept the last connection."""
         assert len(self.tcpClients) == len(self.lines) + 1
         factory = self.tcpClients[-1][2]
         line = Line()
@@ -95,7 +95,7 @@ class World(MemoryReactorClock):
         return line
 
     def answered(self, *pieces: bytes) -> Line:
-        """Push, and let the collector send these bytes."""
+        """Push, and let the collector send bytes."""
         self.push()
         line = self.accept()
         for piece in pieces:
@@ -106,12 +106,12 @@ class World(MemoryReactorClock):
 
 @pytest.fixture
 def world() -> World:
-    """Return a world in which nothing has happened."""
+    """Return a new world."""
     return World()
 
 
 def test_a_push(world: World) -> None:
-    """One request with the batch, its key and no more; the connection serves the next push too."""
+    """One request has the batch and its key; the connection is used again."""
     line = world.answered(HEAD + b"Content-Length: 5\r\n\r\nthank")
     assert world.answers == [Response(200, text="thank")]
     head, _, body = line.value().partition(b"\r\n\r\n")
@@ -136,7 +136,7 @@ def test_a_push(world: World) -> None:
 
 
 def test_a_busy_connection_is_replaced_and_its_name_resolved_again(world: World) -> None:
-    """Where the name leads is looked up once in 5 minutes, however busy the connection is."""
+    """The name is resolved again after 5 minutes, also on a busy connection."""
     old = world.answered(TAKEN)
     assert world.tcpClients[0][0] == "192.0.2.1"
     world.address = "192.0.2.2"
@@ -153,8 +153,8 @@ def test_a_busy_connection_is_replaced_and_its_name_resolved_again(world: World)
     assert [answer.status for answer in world.answers] == [200] * 31
 
 
-def test_a_connection_in_use_outlives_its_age_by_its_request(world: World) -> None:
-    """A push under way when connections are renewed is not disturbed; then it is closed."""
+def test_a_connection_in_use_is_closed_after_its_request(world: World) -> None:
+    """A push that is under way at the replacement of its connection continues."""
     old = world.answered(TAKEN)
     for seconds in (MAX_CONNECTION_SECONDS / 2, MAX_CONNECTION_SECONDS / 2 - 1):
         world.advance(seconds)
@@ -172,19 +172,19 @@ def test_a_connection_in_use_outlives_its_age_by_its_request(world: World) -> No
 
 
 def test_http_10_is_not_kept(world: World) -> None:
-    """A collector that answers by HTTP/1.0 gets a new connection with each push."""
+    """HTTP/1.0 gets a new connection for each push."""
     for _ in range(3):
         assert world.answered(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n").lost
     assert [answer.status for answer in world.answers] == [200] * 3
     assert b"Connection: close" in world.lines[-1].value()
 
 
-# An answer that is not well-behaved.
+# Odd responses.
 
 
 @pytest.mark.parametrize("after", [0.0, PUSH_SECONDS - 0.5])
 def test_a_body_that_stalls_changes_no_status(world: World, after: float) -> None:
-    """Once the headers are there the batch is taken, however late; the body has 2 s more."""
+    """The headers decide, however late; the body has 2 s more."""
     line = world.answered()
     world.advance(after)
     line.protocol.dataReceived(HEAD + b"Content-Length: 100\r\n\r\nthank")
@@ -198,7 +198,7 @@ def test_a_body_that_stalls_changes_no_status(world: World, after: float) -> Non
 
 @pytest.mark.parametrize("answer", [b"", HEAD, HEAD + b"Content-Length: 100\r\n\r\n"])
 def test_a_cancelled_push_ends_at_once(world: World, answer: bytes) -> None:
-    """A cancellation is passed on at whatever moment it comes, and leaves no connection."""
+    """A cancel at any moment closes the connection."""
     pushing = world.push()
     ended: list[object] = []
     pushing.addErrback(lambda failure: ended.append(failure.trap(CancelledError)))
@@ -212,21 +212,21 @@ def test_a_cancelled_push_ends_at_once(world: World, answer: bytes) -> None:
 
 
 def test_a_body_without_end_is_cut(world: World) -> None:
-    """64 KiB of an answer are read, and then no more of it."""
+    """At most 64 KiB of a body are read."""
     line = world.answered(HEAD + b"Content-Length: 1000000000\r\n\r\n", *[b"x" * 5000] * 100)
     assert line.lost
     assert world.answers == [Response(200, text="x" * MAX_ANSWER_BYTES)]
 
 
 def test_a_body_that_cannot_be_inflated(world: World) -> None:
-    """It hides nothing of the status."""
+    """The status counts."""
     world.answered(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nwrong")
     assert [answer.status for answer in world.answers] == [200]
 
 
 @pytest.mark.parametrize("end", [ConnectionDone(), ConnectionLost()])
 def test_a_body_that_is_cut_changes_no_status(world: World, end: Exception) -> None:
-    """The headers came whole: the batch is taken."""
+    """After the headers the batch is delivered."""
     line = world.answered(HEAD + b"Content-Length: 100\r\n\r\nthank")
     line.lose(end)
     assert world.answers == [Response(200, text="thank")]
@@ -245,8 +245,8 @@ def test_a_body_that_is_cut_changes_no_status(world: World, end: Exception) -> N
     ],
     ids=range(7),
 )
-def test_garbage_is_no_answer(world: World, answer: bytes) -> None:
-    """What is not HTTP is as no answer: the batch is sent again, on another connection."""
+def test_garbage_is_no_response(world: World, answer: bytes) -> None:
+    """After garbage the batch is retried on another connection."""
     line = world.answered(answer)
     line.lose(ConnectionDone())
     [given] = world.answers
@@ -258,8 +258,8 @@ def test_garbage_is_no_answer(world: World, answer: bytes) -> None:
 
 
 @given(noise=st.binary(max_size=200), cut=st.integers(0, 200))
-def test_noise_of_any_kind_ends(noise: bytes, cut: int) -> None:
-    """Whatever comes, the push has one end within its time, and it is no exception."""
+def test_random_bytes(noise: bytes, cut: int) -> None:
+    """After any bytes the push ends in time, without an exception."""
     world = World()
     world.answered(noise[:cut], noise[cut:])
     world.advance(PUSH_SECONDS)
@@ -270,7 +270,7 @@ def test_noise_of_any_kind_ends(noise: bytes, cut: int) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(world: World, status: int) -> None:
-    """A loop of them is one request, and the setting is wrong."""
+    """A loop of redirects is one request, and pauses."""
     world.answered(
         b"HTTP/1.1 %d Moved\r\nLocation: /base/push/shop\r\nContent-Length: 0\r\n\r\n" % status
     )
@@ -279,8 +279,8 @@ def test_a_redirect_is_not_followed(world: World, status: int) -> None:
     assert world.lines[0].value().count(b"POST") == 1
 
 
-def test_informational_answers_are_passed_over(world: World) -> None:
-    """However many there are, the final one counts, or the time."""
+def test_informational_responses_are_skipped(world: World) -> None:
+    """After any number of them the final one counts."""
     line = world.answered(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 1000)
     assert world.answers == []
     line.protocol.dataReceived(b"HTTP/1.1 204 No Content\r\n\r\n")
@@ -288,26 +288,26 @@ def test_informational_answers_are_passed_over(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "verdict"),
+    ("status", "disposition"),
     [(200, Disposition.DELIVERED), (413, Disposition.SPLIT), (503, Disposition.RETRY)],
 )
-def test_an_answer_before_the_body_is_sent_counts(
-    world: World, status: int, verdict: Disposition
+def test_a_response_before_the_body_is_sent(
+    world: World, status: int, disposition: Disposition
 ) -> None:
-    """A collector that answers by the headers and closes is heard: 413 must not be asked again."""
+    """A response to the headers alone counts, so that 413 is not retried."""
     world.push()
     line = world.accept()
-    line.pauseProducing()  # it takes nothing more
+    line.pauseProducing()  # it reads nothing more
     line.protocol.dataReceived(b"HTTP/1.1 %d x\r\nConnection: close\r\n\r\n" % status)
     line.lose(ConnectionLost())
-    assert world.answers[0].disposition is verdict
+    assert world.answers[0].disposition is disposition
 
 
-# No answer.
+# No response.
 
 
-def test_an_answer_after_the_end_of_the_push_counts_for_none(world: World) -> None:
-    """30 s without headers are the end, its connection is not used again, and the batch is."""
+def test_a_late_response_is_ignored(world: World) -> None:
+    """After 30 s without headers the connection is closed, and the batch is retried."""
     line = world.answered()
     world.advance(PUSH_SECONDS - 0.1)
     assert world.answers == []
@@ -321,10 +321,10 @@ def test_an_answer_after_the_end_of_the_push_counts_for_none(world: World) -> No
 
 @pytest.mark.parametrize("pieces", [(), (b"HTTP/1.1 200 OK\r\nContent-",)])
 @pytest.mark.parametrize("end", [ConnectionDone(), ConnectionLost()])
-def test_a_connection_that_dies_before_the_headers_end(
+def test_a_connection_that_is_lost_in_the_headers(
     world: World, pieces: tuple[bytes, ...], end: Exception
 ) -> None:
-    """Half a head says nothing: the same batch again."""
+    """Half of the headers do not count; the batch is retried."""
     line = world.answered(*pieces)
     line.lose(end)
     [answer] = world.answers
@@ -333,7 +333,7 @@ def test_a_connection_that_dies_before_the_headers_end(
 
 
 def test_a_name_that_stops_resolving(world: World) -> None:
-    """It is an outage as any other, and ends with it."""
+    """It is retried until the name resolves."""
     world.resolves = False
     world.push()
     world.advance(PUSH_SECONDS)
@@ -346,7 +346,7 @@ def test_a_name_that_stops_resolving(world: World) -> None:
 
 
 def test_a_connection_that_is_never_accepted(world: World) -> None:
-    """After 10 s it is given up."""
+    """After 10 s the batch is retried."""
     world.push()
     factory, seconds = world.tcpClients[-1][2:4]
     assert seconds == 10
@@ -378,7 +378,7 @@ DATE = b"Fri, 02 Jan 2026 03:04:05 GMT"
     [
         (b"", b"7", 7.0),
         (b"", b"0", 0.0),
-        (b"", b"9" * 400, float("inf")),  # the policy has a bound
+        (b"", b"9" * 400, float("inf")),  # the back-off limits it
         (b"", b"-5", None),
         (b"", b"1.5", None),
         (b"", b"soon", None),
@@ -396,7 +396,7 @@ DATE = b"Fri, 02 Jan 2026 03:04:05 GMT"
     ],
 )
 def test_retry_after(date: bytes, asked: bytes, seconds: float | None) -> None:
-    """Seconds, or a date by the collector's own clock; what is neither asks for nothing."""
+    """Seconds, or a date relative to the response's; anything else is ignored."""
     assert _retry_after(Headers({b"Date": [date], b"Retry-After": [asked]})) == seconds
 
 
@@ -410,6 +410,6 @@ def test_retry_after(date: bytes, asked: bytes, seconds: float | None) -> None:
     ),
 )
 def test_any_retry_after(date: bytes, asked: bytes) -> None:
-    """Whatever is asked for, it is not negative, and no exception."""
+    """Any value gives None or seconds that are not negative."""
     seconds = _retry_after(Headers({b"Date": [date], b"Retry-After": [asked]}))
     assert seconds is None or seconds >= 0
