@@ -62,4 +62,4 @@ def _calls(stream: bytes, size: int) -> tuple[list[object], bool]:
 
 
 def _check_held(end: Client | Server) -> None:
-    assert len(end._inbound._held) <= MAX_MESSAGE_BYTES + 9
+    assert len(end._decoder._held) <= MAX_MESSAGE_BYTES + 9

@@ -85,7 +85,9 @@ async def test_what_breaks_with_a_result_ends_no_thread(
         threads.critical.callInThreadWithCallback(broken, lambda: None)
     assert await threads.critical.run(lambda: "result") == "result"
     assert running("critical") == CRITICAL_THREADS
-    await gatherResults([threads.critical.run(lambda: None) for _ in range(9)])
+    # Each thread has got beyond its failure when all of them meet.
+    meeting = threading.Barrier(CRITICAL_THREADS)
+    await gatherResults([threads.critical.run(meeting.wait) for _ in range(CRITICAL_THREADS)])
     assert len(logged_errors.flush(ZeroDivisionError)) == CRITICAL_THREADS
 
 
