@@ -1,4 +1,4 @@
-"""What clients may do to jobs: cancel one, and abandon results that cannot be delivered."""
+"""Changes of jobs by clients: cancel a job, and abandon results that cannot be delivered."""
 
 from __future__ import annotations
 

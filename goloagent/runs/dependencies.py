@@ -1,4 +1,4 @@
-"""What a run acts with: its clock, disk, processes, connection and output, as functions."""
+"""The dependencies of a run: its clock, disk, processes, connection and output, as functions."""
 
 from __future__ import annotations
 

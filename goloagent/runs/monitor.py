@@ -1,4 +1,4 @@
-"""The agent's pulse: each second it tells those who follow the running job how it goes."""
+"""The monitor: publishes the progress of the running job each second."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from goloagent.jobs.job import Job
 from goloagent.runs.progress import ProgressCalculator, ProgressResource
 from goloagent.runs.run import Run
 
-BEAT_SECONDS = 1.0
-BEATS_PER_KEEPALIVE = 15
+SAMPLE_SECONDS = 1.0
+SAMPLES_PER_KEEPALIVE = 15
 
 
 class Subscribers(Protocol):
@@ -28,10 +28,10 @@ class Subscribers(Protocol):
 
 
 class RunMonitor:
-    """Beats by `clock`; `running` returns the run under way.
+    """Samples the run that `running` returns.
 
-    The times of one job are `now` at its first beat and as much later as `clock` says, so that they
-    never go back, whoever sets the clock of the day.
+    The times of one job are `now` at its first sample plus the time on the monotonic `clock`, so
+    that they never go back.
     """
 
     def __init__(
@@ -46,32 +46,32 @@ class RunMonitor:
         self._running = running
         self._subscribers = subscribers
         self._meter = ProgressCalculator()
-        self._beats = 0
+        self._samples = 0
         self._job: Job | None = None
         self._first = (now(), 0.0)
         self._last_seconds = clock.seconds()
-        self.loop = Periodic(clock, BEAT_SECONDS, "events", self._sample)
+        self.loop = Periodic(clock, SAMPLE_SECONDS, "events", self._sample)
 
     def start(self) -> None:
-        """Begin; the first beat comes in a second."""
+        """Begin; the first sample is taken in a second."""
         self._last_seconds = self._clock.seconds()
         self.loop.start()
 
     def stop(self) -> None:
-        """End; it may not have begun."""
+        """Stop; a monitor that was not started does nothing."""
         self.loop.stop()
 
     def _sample(self) -> None:
         seconds = self._clock.seconds()
         since, self._last_seconds = seconds - self._last_seconds, seconds
         run = self._running()
-        # Once a job is over, its statistics are another thread's.
+        # The statistics of a job that is over belong to another thread.
         if run is not None and not run.job.state.over:
             time = self._time(run.job, seconds)
             progress = self._meter.measure(run.job, run.statistics, time, since)
             self._subscribers.publish_progress(run.job, progress)
-        self._beats += 1
-        if self._beats % BEATS_PER_KEEPALIVE == 0:
+        self._samples += 1
+        if self._samples % SAMPLES_PER_KEEPALIVE == 0:
             self._subscribers.keep_alive()
 
     def _time(self, job: Job, seconds: float) -> datetime:

@@ -129,7 +129,7 @@ def defect(what: str, error: Exception) -> FailureReason:
 
 
 def _early(phase: Phase, exit_: Exit) -> FailureReason:
-    when = "before it listened" if phase in _STARTING else "before it was told to"
+    when = "before it listened" if phase in _STARTING else "while the job ran"
     hint = f": {_MUST_SERVE}" if phase in _STARTING else ""
     if exit_.signal is not None:
         return FailureReason(

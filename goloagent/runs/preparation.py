@@ -1,7 +1,4 @@
-"""What must be there before a load test runs: checked bytes, a directory, a log, a free port.
-
-Each thing that is missing refuses the job with a cause of its own.
-"""
+"""Prepares a run: checks the host, copies the program, creates its directory and its log."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ from goloagent.wal.run_log import RunLogWriter
 
 
 class PreparationError(Exception):
-    """The job cannot be started, or not at present; `cause` says why, and which of the two."""
+    """The job cannot be started, or not at present if `cause.requeue`."""
 
     def __init__(self, cause: FailureReason) -> None:
         super().__init__(cause.message)
@@ -37,10 +34,11 @@ class PreparationError(Exception):
 
 @attrs.frozen
 class PreparedRun:
-    """A run's things, now its own: the executable, the directory it runs in, and its log.
+    """The executable of a run, its directory and its log, which the run owns.
 
-    Once `stopped` returns True, what `clear` has not removed yet is left to the next start.
-    `discard_log` removes a log in which nothing is.
+    Args:
+        discard_log: removes the log, which is empty.
+        stopped: ends `cleanup`; the next start removes the rest.
     """
 
     program: Path
@@ -56,9 +54,7 @@ class PreparedRun:
         return ResultWriter(self.log, self.statistics.add)
 
     def cleanup(self) -> None:
-        """Remove the directory and whatever the load test left in it.
-
-        Takes its time: call it off the reactor thread.
+        """Remove the directory with everything in it. Blocks: call it in a worker thread.
 
         Raises:
             OSError: something cannot be removed; everything else is.
@@ -71,12 +67,12 @@ class RunPreparer:
     """Prepares runs below `work` with logs below `logs`.
 
     Args:
-        user: who load tests run as; None for the agent's own user.
-        fault: returns what keeps the machine from running any job at present, or None.
-        in_thread: runs a function off the reactor thread.
-        track: has the log of a run synced from now on; returns when it is durable that it exists.
-        notice: takes a sentence for the operator.
-        stopped: tells whether the agent stops, so that removals must end.
+        user: the user of load tests; None for the agent's own user.
+        fault: returns the fault of the host that prevents any run at present, or None.
+        in_thread: runs a function in a worker thread.
+        track: syncs the log of a run from now on; waits until its existence is durable.
+        notice: reports a sentence to the operator.
+        stopped: returns whether the agent stops, so that removals must end.
     """
 
     work: Path
@@ -88,14 +84,14 @@ class RunPreparer:
     track: Callable[[Job, RunLogWriter], Awaitable[None]]
     notice: Callable[[str], None] = lambda sentence: None
     stopped: Callable[[], bool] = lambda: False
-    # Waits for the copy that an earlier attempt has left to its thread.
+    # Held by the copy of an earlier attempt, which may go on in its thread.
     _copying: DeferredLock = attrs.field(factory=DeferredLock, init=False)
 
     async def prepare(self, job: Job) -> PreparedRun:
-        """Make everything `job` needs.
+        """Create everything that `job` needs.
 
         Raises:
-            PreparationError: something is missing; nothing is left behind.
+            PreparationError: something is missing; no file is left behind.
         """
         fault = await self.fault()
         if fault is not None:
@@ -123,8 +119,8 @@ class RunPreparer:
     def _report_shrunk(self, job_id: str, log: RunLogWriter, left: int) -> None:
         log.shrunk = lambda _: None  # one notice for each run
         self.notice(
-            f"out.log of job {job_id} was cut to {left} bytes by another program while it was"
-            " written; what it had is gone from the log"
+            f"out.log of job {job_id} was cut to {left} bytes by another program while the agent"
+            " wrote it; the rest is lost"
         )
 
     async def _program(self, job: Job, directory: Path) -> Path:
@@ -140,7 +136,7 @@ class RunPreparer:
         return program
 
     def _make(self, directory: Path) -> None:
-        """Make an empty directory, in place of what an attempt has left; also after a clean-up."""
+        """Create an empty directory in place of the one that an earlier attempt has left."""
         if not self.work.is_dir():
             self.work.mkdir(parents=True)
             self.work.chmod(0o711)
@@ -148,9 +144,9 @@ class RunPreparer:
         directory.mkdir(mode=0o700)
 
     async def _copy(self, binary: Binary, program: Path) -> None:
-        """Copy a binary, in a thread, once an earlier copy has ended.
+        """Copy a binary in a thread, after the copy of an earlier attempt.
 
-        A cancel leaves the thread at its work: with a disk that hangs, it is the only one.
+        A cancel cannot end the thread, so on a disk that hangs there is one thread at most.
         """
         await self._copying.acquire()
         copied: Deferred[None] = Deferred(lambda _: None)

@@ -1,7 +1,4 @@
-"""How the running job goes, second by second, as `progress` events tell it.
-
-Pure: whoever has a clock says when a second is over, and how long it really was.
-"""
+"""The progress of the running job in one second, as in `progress` events. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from goloagent.jobs.job import Job
 
 
 class LatencyFigures(Struct, frozen=True):
-    """Durations in seconds, null when there was no result."""
+    """Durations in seconds; null without a result."""
 
     p50: float | None = None
     p95: float | None = None
@@ -24,9 +21,9 @@ class LatencyFigures(Struct, frozen=True):
 
 
 class ProgressResource(Struct, frozen=True):
-    """Rates and ``latency`` are those of the last second; all else is of the whole run.
+    """Rates and ``latency`` are of the last second, all else of the whole run.
 
-    Errors are results that say so, or whose status does.
+    Errors are results with an error or with a status that is one.
     """
 
     time: datetime
@@ -41,7 +38,7 @@ class ProgressResource(Struct, frozen=True):
 
 
 class ProgressCalculator:
-    """Measures whichever job runs, one after the other."""
+    """Calculates the progress of one job after the other."""
 
     def __init__(self) -> None:
         self._job: Job | None = None
@@ -50,7 +47,7 @@ class ProgressCalculator:
     def measure(
         self, job: Job, statistics: RunStatistics, time: datetime, seconds: float
     ) -> ProgressResource:
-        """End a second of `job` that took so long."""
+        """Return the progress of `job` in the last `seconds`."""
         if self._job is not job:
             self._job, self._returned = job, 0
         returned = job.calls.ok + job.calls.failed

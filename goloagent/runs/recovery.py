@@ -1,13 +1,12 @@
-"""What is left of the agent's earlier life: jobs that were running, results not delivered.
+"""Recovers the jobs of the previous process: interrupted runs and undelivered results.
 
-A job that was running is over, and is never run again by itself. What is pending is what the log
-holds behind the committed offset, whatever was counted before: a power cut can take the end of a
-log whose results were counted, or even delivered.
+A job that was running is over, and is never run again automatically. Its results are counted again
+from its log, because a power cut can remove the end of a log that was already counted or delivered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,8 +17,7 @@ from twisted.logger import Logger
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.core.stats.summary import Summary
 from goloagent.jobs.database import Store
-from goloagent.jobs.job import InvalidLine, Job, State
-from goloagent.jobs.job import ResultCounts as Counted
+from goloagent.jobs.job import InvalidLine, Job, ResultCounts, State
 from goloagent.results.line_counter import LineCounter
 from goloagent.runs import messages, outcome
 from goloagent.runs.delivery import DeliveryQueue
@@ -27,51 +25,51 @@ from goloagent.wal.run_directory import LogPathError
 from goloagent.wal.run_log import RunLogReader
 
 _BLOCK_BYTES = 1024 * 1024
-_ENDLESS = 2**63
-_AT_A_TIME = 8
-# However slow a disk is, what ended so long before the last run is synced.
+_NO_END = 2**63
+_CONCURRENT_JOBS = 8
+# Runs that ended this long before the last one are on the disk, however slow it is.
 _SYNCED_SECONDS = 60.0
 
 
 @attrs.frozen
 class Recovery:
-    """Takes up what an earlier life left.
+    """Recovers the jobs in `store`.
 
     Args:
-        results: where pending results go.
-        save: keeps a job, now or later.
-        in_thread: runs a function off the reactor thread: logs are counted there.
-        notice: told what an operator should know.
-        keep_statistics: keeps what an interrupted job's results came to. Takes its time.
-        read_stderr: returns how the stderr of a job ended. Runs off the reactor thread.
-        account: returns the account that is kept beside a log once all of it is delivered, or None.
+        save: saves a job, now or later.
+        in_thread: runs a function in a worker thread; the last three arguments run there.
+        notice: reports a sentence to the operator.
+        keep_statistics: stores the statistics of an interrupted job.
+        read_stderr: returns the end of a job's stderr.
+        read_manifest: returns the counts stored next to a fully delivered log, or None.
     """
 
     store: Store
     open_log: Callable[[Job], RunLogReader]
-    results: DeliveryQueue
+    delivery: DeliveryQueue
     save: Callable[[Job], None]
     now: Callable[[], datetime]
     in_thread: Callable[..., Deferred[Any]]
     notice: Callable[[str], None]
     keep_statistics: Callable[[Job, Summary], None]
     read_stderr: Callable[[Job], str]
-    account: Callable[[Job], Counted | None] = lambda job: None
+    read_manifest: Callable[[Job], ResultCounts | None] = lambda job: None
 
     _log = Logger()
 
     async def recover(self) -> None:
-        """Settle what was running and hand logs with pending results on; leave the queue."""
+        """End the jobs that were running, and deliver pending results."""
         await self._sync_last()
-        left = [job for job in self.store.unsettled() if job.state is not State.QUEUED]
-        await self._take_up_all(left, self.save)
+        await self.recover_jobs(
+            [job for job in self.store.unsettled() if job.state is not State.QUEUED], self.save
+        )
 
     async def _sync_last(self) -> None:
-        """Have the disk take the settled runs that ended just before a kill: nobody reads them."""
+        """Sync the logs of the last settled runs, which recovery does not read otherwise."""
         try:
             runs = self.store.settled_runs()
         except OSError as error:
-            self.notice(f"some logs may not last a power cut: {error}")
+            self.notice(f"some logs may not be durable: {error}")
             return
         for run in reversed(runs):
             if (runs[-1].ended_at - run.ended_at).total_seconds() > _SYNCED_SECONDS:
@@ -86,35 +84,32 @@ class Recovery:
                 finally:
                     log.close()
             except FileNotFoundError:
-                continue  # somebody has removed the log, of which nothing is needed
+                continue  # the log was removed, and nothing of it is needed
             except (OSError, LogPathError) as error:
-                self.notice(f"the log of job {run.job_id} may not last a power cut: {error}")
+                self.notice(f"the log of job {run.job_id} may not be durable: {error}")
 
-    async def import_runs(self, runs: Iterable[Job]) -> None:
-        """Take up runs that were found without a row, and keep them."""
+    async def import_runs(self, jobs: Sequence[Job]) -> None:
+        """Recover jobs of which only the log was left, and add them to the database."""
 
-        def keep(job: Job) -> None:
+        def add(job: Job) -> None:
             self.store.add(job)
-            self.save(job)  # which lets go of a settled one
+            self.save(job)  # a settled job is live no longer
 
-        await self._take_up_all(list(runs), keep)
+        await self.recover_jobs(jobs, add)
 
-    async def take_up(self, jobs: Iterable[Job]) -> None:
-        """Take up jobs of the database that were found to have run."""
-        await self._take_up_all(list(jobs), self.save)
-
-    async def _take_up_all(self, jobs: list[Job], keep: Callable[[Job], None]) -> None:
-        """Take up a few at a time: a disk has much time for one log, and little more for some."""
-        for first in range(0, len(jobs), _AT_A_TIME):
+    async def recover_jobs(self, jobs: Sequence[Job], save: Callable[[Job], None]) -> None:
+        """Recover `jobs`, a few concurrently, because one log does not use the whole disk."""
+        for first in range(0, len(jobs), _CONCURRENT_JOBS):
             some = [
-                ensureDeferred(self._recover_job(job, keep)) for job in jobs[first:][:_AT_A_TIME]
+                ensureDeferred(self._recover_job(job, save))
+                for job in jobs[first : first + _CONCURRENT_JOBS]
             ]
-            ends: list[tuple[bool, Any]] = await DeferredList(some, consumeErrors=True)
-            for taken_up, failure in ends:
-                if not taken_up:
+            outcomes: list[tuple[bool, Any]] = await DeferredList(some, consumeErrors=True)
+            for recovered, failure in outcomes:
+                if not recovered:
                     failure.raiseException()
 
-    async def _recover_job(self, job: Job, keep: Callable[[Job], None]) -> None:
+    async def _recover_job(self, job: Job, save: Callable[[Job], None]) -> None:
         try:
             readable = await self._recount(job)
             await self._read_stderr(job)
@@ -125,59 +120,59 @@ class Recovery:
                     outcome.AGENT_RESTART,
                     self.now(),
                 )
-            keep(job)
+            save(job)
             if was_running or job.results.pending:
                 self._log.info("{sentence}", sentence=messages.recovered(job))
             if readable and job.results.pending:
-                self.results.begin(job)
-                self.results.end(job)
+                self.delivery.begin(job)
+                self.delivery.end(job)
         except CancelledError:
-            raise  # the agent stops: its next life takes it up
+            raise  # the agent stops; the next start recovers the job
         except Exception as error:
-            self._log.failure("job {id} cannot be taken up", id=job.id)
-            self.notice(f"job {job.id} cannot be taken up: {error}")
+            self._log.failure("job {id} cannot be recovered", id=job.id)
+            self.notice(f"job {job.id} cannot be recovered: {error}")
 
     async def _recount(self, job: Job) -> bool:
-        """Make the job's account what its log says; tell whether there is a log to be read."""
+        """Count the results of a job in its log; return whether the log is readable."""
         if not job.has_log:
             return False
-        kept: Counted | None = await self.in_thread(self.account, job)
-        if kept is not None and kept.committed > job.results.committed:
-            job.restore_results(kept)  # the database is an old copy
+        manifest: ResultCounts | None = await self.in_thread(self.read_manifest, job)
+        if manifest is not None and manifest.committed > job.results.committed:
+            job.restore_results(manifest)  # the database is an old copy
         results = job.results
-        # Of a job that is over they were kept at its end.
+        # Those of a job that is over are stored already.
         statistics = None if job.state.over else RunStatistics()
         observe = None if statistics is None else statistics.add
-        before = LineCounter(observe=observe)
-        behind = LineCounter(observe=observe, start=results.committed)
+        done = LineCounter(observe=observe)
+        pending = LineCounter(observe=observe, start=results.committed)
         try:
             log = self.open_log(job)
         except (OSError, LogPathError) as error:
-            # It may be a disk that is not mounted: the next start looks again.
+            # The disk may not be mounted, so the next start tries again.
             self.notice(
-                f"the log of job {job.id} cannot be read, and {results.pending} results stay"
-                f" pending until a start that finds it: {error}"
+                f"the log of job {job.id} cannot be read: {error}; {results.pending} results stay"
+                " pending until the agent starts with the log"
             )
             return False
         try:
             version = log.version()
-            counting = _count(log, results.committed, before, behind)
+            counting = _count(log, results.committed, done, pending)
             while await self.in_thread(next, counting, False):
                 pass
         finally:
             log.close()
         if statistics is not None:
-            await self._keep(job, statistics)
-        lost = results.pending - behind.valid
+            await self._keep_statistics(job, statistics)
+        lost = results.pending - pending.valid
         if lost > 0:
             self.notice(f"the log of job {job.id} is damaged: {lost} results in it are lost")
-        settled = results.delivered + results.rejected + results.abandoned
-        job.lines.invalid = before.invalid + behind.invalid
-        job.lines.read = settled + job.lines.invalid + behind.valid
-        job.verified_range = behind.verified_range
+        finished = results.delivered + results.rejected + results.abandoned
+        job.lines.invalid = done.invalid + pending.invalid
+        job.lines.read = finished + job.lines.invalid + pending.valid
+        job.verified_range = pending.verified_range
         job.log_version = version
         if job.invalid_line is None:
-            job.invalid_line = _first_invalid(before, behind)
+            job.invalid_line = _first_invalid(done, pending)
         return True
 
     async def _read_stderr(self, job: Job) -> None:
@@ -185,42 +180,44 @@ class Recovery:
             try:
                 job.stderr_tail = await self.in_thread(self.read_stderr, job)
             except (OSError, LogPathError) as error:
-                self._log.warn("stderr of job {id}: {error}", id=job.id, error=error)
+                self._log.warn(
+                    "cannot read the stderr of job {id}: {error}", id=job.id, error=error
+                )
 
-    async def _keep(self, job: Job, statistics: RunStatistics) -> None:
-        """Keep what the results came to; what cannot be kept can be made again from the log."""
+    async def _keep_statistics(self, job: Job, statistics: RunStatistics) -> None:
+        """Store the statistics; without them they are computed again from the log."""
         try:
             await self.in_thread(lambda: self.keep_statistics(job, statistics.summary()))
         except CancelledError:
             raise
         except Exception as error:
             self._log.warn(
-                "the statistics of job {id} are not kept: {error}", id=job.id, error=error
+                "cannot store the statistics of job {id}: {error}", id=job.id, error=error
             )
 
 
-def _first_invalid(before: LineCounter, behind: LineCounter) -> InvalidLine | None:
-    """Return the first line of a log that is no result; it was counted by two tallies."""
-    for tally, lines in ((before, 0), (behind, before.read)):
-        if (flaw := tally.first_invalid) is not None:
-            return InvalidLine(lines + flaw.number, flaw.reason, flaw.text)
+def _first_invalid(done: LineCounter, pending: LineCounter) -> InvalidLine | None:
+    """Return the first invalid line of a log that two counters have counted in order."""
+    for counter, lines in ((done, 0), (pending, done.read)):
+        if (line := counter.first_invalid) is not None:
+            return InvalidLine(lines + line.number, line.reason, line.text)
     return None
 
 
 def _count(
-    log: RunLogReader, committed: int, before: LineCounter, behind: LineCounter
+    log: RunLogReader, committed: int, done: LineCounter, pending: LineCounter
 ) -> Iterator[bool]:
-    """Feed the log to the tallies, up to what is committed and behind it.
+    """Feed the log to the counters, up to `committed` and from there on.
 
-    Takes its time. Yields after a block, so that everything else has its turns.
+    Blocks: it runs in a worker thread, and yields after each block so that other work gets a turn.
     """
-    # What was written just before a kill may not be on disk yet, and nobody else syncs it.
+    # Data written just before a kill may not be on the disk yet.
     log.sync()
-    for tally, start, end in ((before, 0, committed), (behind, committed, _ENDLESS)):
+    for counter, start, end in ((done, 0, committed), (pending, committed, _NO_END)):
         offset = start
         while block := log.read(offset, min(_BLOCK_BYTES, end - offset)):
-            tally.feed(block)
+            counter.feed(block)
             offset += len(block)
             if len(block) == _BLOCK_BYTES:
                 yield True
-        tally.close()
+        counter.close()

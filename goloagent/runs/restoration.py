@@ -1,7 +1,6 @@
-"""Rows for what the disk holds and the database does not know: binaries, runs, queued jobs.
+"""Restores rows that a lost or old database misses: binaries, runs and queued jobs on the disk.
 
-Looks at every start, because a database may be new, or a copy that is older than the disk. Deletes
-nothing.
+It runs at every start and deletes nothing.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from goloagent.wal.rebuild import DATABASE_LOST, RunScanner
 
 @attrs.frozen
 class Restoration:
-    """Restores into `store` what `remains` and `queued` have.
+    """Restores into `store` the binaries and runs of `scanner` and the jobs of `queued`.
 
     Args:
-        recovery: takes up the runs.
-        save: keeps a job, now or later.
-        in_thread: runs a function off the reactor thread: the disk is read there.
-        notice: reports to the operator.
+        recovery: recovers the runs that were found.
+        save: saves a job, now or later.
+        in_thread: runs a function in a worker thread, where the disk is read.
+        notice: reports a sentence to the operator.
     """
 
     store: Store
@@ -41,17 +40,17 @@ class Restoration:
     notice: Callable[[str], None]
 
     async def restore(self, damage: str | None) -> bool:
-        """Restore, and say so; return whether all is restored that can be.
+        """Restore and report it; return whether everything could be read.
 
         Args:
-            damage: what was wrong with the database, if something was.
+            damage: the defect of the database, or None.
         """
         if damage is not None:
             self.notice(damage)
         try:
             await self._restore(damage is not None)
         except OSError as error:
-            self.notice(f"not all that the disk holds is restored, the next start goes on: {error}")
+            self.notice(f"the disk is not restored completely: {error}; the next start continues")
             return False
         return True
 
@@ -70,9 +69,9 @@ class Restoration:
                 " account: their results are sent from the beginning;"
                 f" and {len(queued)} queued jobs"
             )
-        await self.recovery.take_up(rerun)
+        await self.recovery.recover_jobs(rerun, self.save)
         await self.recovery.import_runs(runs)
-        # Last, so that they run after what was queued before.
+        # Last, so that they run after the jobs of the database.
         for job in queued:
             self.store.add(job)
             self.save(job)
@@ -89,7 +88,7 @@ class Restoration:
         return added
 
     async def _forgotten_runs(self) -> list[Job]:
-        """Return the jobs that the database has queued and that have run: none runs twice."""
+        """Return the jobs that are queued in an old database and have run: no job runs twice."""
         found = []
         for job in self.store.queued():
             if await self.in_thread(self.scanner.has_run, job):
@@ -105,9 +104,9 @@ class Restoration:
         return found
 
     async def _queued(self, known: set[str]) -> list[Job]:
-        """Return the queued jobs that are lost, and let go of files of jobs that are not queued."""
+        """Return the queued jobs without a row, and remove the files of jobs not queued."""
         loaded: list[Job] = await self.in_thread(self.queued.load, known)
-        # Clients queue jobs meanwhile, which have files too.
+        # Jobs that were queued meanwhile have files too.
         rows = self.store.job_ids()
         queued = [job for job in loaded if job.id not in rows]
         for job_id in known:

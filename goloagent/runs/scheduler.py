@@ -1,7 +1,7 @@
-"""Takes the jobs of the queue one at a time, in order, and has each one run.
+"""The scheduler: runs the queued jobs one at a time, in order.
 
-One at a time on purpose: load tests beside each other falsify each other. While the machine does
-not allow a run, the queue is paused and its first job is tried again, at doubling intervals.
+One at a time, because concurrent load tests distort each other's results. If the host does not
+allow a run, the queue is paused and its first job is tried again at doubling intervals.
 """
 
 from __future__ import annotations
@@ -23,12 +23,18 @@ from goloagent.runs.run import Run
 
 FIRST_RETRY_SECONDS = 1.0
 MAX_RETRY_SECONDS = 30.0
-# What is left of a job after so long is left: the next one does not wait for it.
-END_SURVIVORS_SECONDS = 15.0
+# The next job waits this long for the end of a job's orphans.
+REAP_SECONDS = 15.0
 
 
 class JobScheduler:
-    """Runs what `store` has queued, by `make_run`; `end_survivors` clears up after each."""
+    """Runs the queued jobs of `store`.
+
+    Args:
+        make_run: creates the run of a job.
+        reap_leftovers: ends the processes that a job has left.
+        save: saves and publishes a job. Raises OSError if that is postponed.
+    """
 
     _log = Logger()
 
@@ -36,14 +42,14 @@ class JobScheduler:
         self,
         store: Store,
         make_run: Callable[[Job], Run],
-        end_survivors: Callable[[Job], Deferred[None]],
+        reap_leftovers: Callable[[Job], Deferred[None]],
         now: Callable[[], datetime],
         clock: IReactorTime,
         save: Callable[[Job], None],
     ) -> None:
         self._store = store
         self._make_run = make_run
-        self._end_survivors = end_survivors
+        self._reap = reap_leftovers
         self._now = now
         self._running: Run | None = None
         self._run_over: Deferred[None] = succeed(None)
@@ -56,12 +62,12 @@ class JobScheduler:
         self._retry_seconds = FIRST_RETRY_SECONDS
 
     def start(self) -> None:
-        """Begin with the first job of the queue."""
+        """Start the queue."""
         self._accepting = True
         self.start_next()
 
     def start_next(self) -> None:
-        """Take the next job, when there is one, none is running and the queue is not paused."""
+        """Run the next job, unless one is running or the queue is paused."""
         if not self._accepting or self._running is not None or self._retry is not None:
             return
         job = next(iter(self._store.queued()), None)
@@ -78,34 +84,32 @@ class JobScheduler:
 
     @property
     def fault(self) -> HostFault | None:
-        """What keeps the queue paused, or None."""
+        """The fault of the host that pauses the queue, or None."""
         launched = self._running is not None and self._running.has_launched
         return None if launched else self._fault
 
     @property
     def running(self) -> Run | None:
-        """The run under way; its job may be over, while what it has left is cleared up."""
+        """The current run; its job may be over already, while its leftovers are ended."""
         return self._running
 
     def statistics_of(self, job: Job) -> RunStatistics | None:
-        """Return the live statistics of `job`, or None if it does not run."""
+        """Return the live statistics of `job`, or None if it is not running."""
         run = self._running
         return run.statistics if run is not None and run.job is job else None
 
     def check_space(self) -> None:
-        """Have the running job end when the disk is about to be full."""
+        """End the running job if the disk is nearly full."""
         if self._running is not None:
             self._running.check_space()
 
     def cancel(self, job: Job) -> bool:
-        """Bring a job that is not over to its end: at once when it waits, in order when it runs.
+        """Cancel a job: a queued one is over at once, a running one ends in order.
 
-        Return whether the disk has that; if not, it has it as soon as it takes it, and a job that
-        waits is over all the same. One that an earlier life has left running is brought to its end
-        by the recovery; after that one without a run is over by this.
+        Return whether that is saved already. Before `start`, recovery ends the jobs that ran.
         """
         run = self._running
-        # The job of one that is over may be back in the queue, while its remains are cleared up.
+        # If the run is over its job may be queued again.
         if run is not None and run.job is job and not run.is_over:
             run.cancel(outcome.CANCELLED)
             return True
@@ -117,7 +121,7 @@ class JobScheduler:
         return kept
 
     def stop(self, cause: FailureReason = outcome.AGENT_STOPPED) -> Deferred[None]:
-        """Take no further job and bring the running one to its end; fires when it is over."""
+        """Start no further job and end the running one; fires when it is over."""
         self._accepting = False
         if self._retry is not None:
             self._retry.cancel()
@@ -133,9 +137,9 @@ class JobScheduler:
         return self._running.start()
 
     def _reap_leftovers(self, job: Job) -> Deferred[None]:
-        """End what the job has left, in bounded time."""
-        clearing = maybeDeferred(self._end_survivors, job)
-        return clearing.addTimeout(END_SURVIVORS_SECONDS, self._clock)
+        """End the processes that the job has left, for at most `REAP_SECONDS`."""
+        clearing = maybeDeferred(self._reap, job)
+        return clearing.addTimeout(REAP_SECONDS, self._clock)
 
     def _next(self, _: None) -> None:
         run, self._running = self._running, None
@@ -144,13 +148,13 @@ class JobScheduler:
             self._pause(fault)
             return
         if self._fault is not None and run is not None and run.has_launched:
-            self._log.info("the queue goes on: it was paused by {fault}", fault=self._fault.status)
+            self._log.info("the queue continues after {fault}", fault=self._fault.status)
             self._fault = None
         self._retry_seconds = FIRST_RETRY_SECONDS
         self.start_next()
 
     def _pause(self, fault: HostFault) -> None:
-        """Try the first job of the queue again in a while; say so once."""
+        """Pause the queue, log that once, and schedule a retry."""
         if self._fault is None or self._fault.status != fault.status:
             self._log.warn(
                 "the queue is paused, {status}: {sentence}",
@@ -170,21 +174,21 @@ class JobScheduler:
         self.start_next()
 
     def _failed(self, failure: Failure, job: Job) -> None:
-        """Have a job be over whose run broke."""
-        self._log.failure("the run of job {id} broke", failure, id=job.id)
+        """End a job whose run raised an error."""
+        self._log.failure("the run of job {id} failed", failure, id=job.id)
         if not job.state.over:
-            sentence = f"The run broke: {failure.getErrorMessage()}."
+            sentence = f"The run failed: {failure.getErrorMessage()}."
             self._end(job, State.FAILED, FailureReason("internal-error", sentence))
 
     def _end(self, job: Job, state: State, cause: FailureReason) -> bool:
-        """Have a job without a run be over; return whether that is kept already."""
+        """End a job without a run; return whether that is saved already."""
         job.state, job.cause, job.ended_at = state, cause, self._now()
         try:
             self._save(job)
         except OSError as error:
-            self._log.warn("job {id} is not saved yet: {error}", id=job.id, error=error)
+            self._log.warn("job {id} is saved later: {error}", id=job.id, error=error)
             return False
         return True
 
     def _reaping_failed(self, failure: Failure, job: Job) -> None:
-        self._log.failure("what job {id} has left may still run", failure, id=job.id)
+        self._log.failure("processes of job {id} may still run", failure, id=job.id)

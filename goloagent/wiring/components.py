@@ -144,7 +144,7 @@ class Components:
         self.scheduler = JobScheduler(
             self.store,
             make_run=lambda job: Run(job, dependencies),
-            end_survivors=lambda job: ensureDeferred(self.processes.reap_leftovers(job.id)),
+            reap_leftovers=lambda job: ensureDeferred(self.processes.reap_leftovers(job.id)),
             now=now,
             clock=reactor,
             save=self.jobs.save,

@@ -102,7 +102,7 @@ def test_the_sentences_name_what_happened() -> None:
         "The load test exited with code 3 before it listened: it must serve net/rpc on the address "
         "in GOLO_RPC_ADDR, see docs/protocol.md."
     )
-    assert "SIGKILL before it was told to" in sentence(Phase.RUNNING, Event.EXITED, KILLED)
+    assert "SIGKILL while the job ran" in sentence(Phase.RUNNING, Event.EXITED, KILLED)
 
 
 @pytest.mark.parametrize(

@@ -225,7 +225,7 @@ def test_a_disk_that_takes_no_rows_is_said_and_tried_again(life: Life) -> None:
     life.lose_database()
     life.store.freeze()
     assert not life.restore("lost")
-    assert "the next start goes on" in life.notices[-1]
+    assert "the next start continues" in life.notices[-1]
     life.store.close()
     life.store = Store(life.root / "agent.sqlite")
     assert life.restore()

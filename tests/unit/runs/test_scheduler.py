@@ -17,9 +17,9 @@ from goloagent.jobs.job import FailureReason, Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.runs import outcome
 from goloagent.runs.scheduler import (
-    END_SURVIVORS_SECONDS,
     FIRST_RETRY_SECONDS,
     MAX_RETRY_SECONDS,
+    REAP_SECONDS,
     JobScheduler,
 )
 
@@ -352,12 +352,12 @@ def test_a_clearing_up_that_hangs(queue: Queue, logged_errors: LoggedErrors) -> 
     queue.add("a", "b")
     queue.clearing = Deferred()
     queue.runs[0].end()
-    queue.clock.advance(END_SURVIVORS_SECONDS)
+    queue.clock.advance(REAP_SECONDS)
     assert queue.ran == ["a", "b"]
     assert len(logged_errors.flush()) == 1
 
 
-@pytest.mark.parametrize("what", ["_make_run", "_end_survivors"])
+@pytest.mark.parametrize("what", ["_make_run", "_reap"])
 def test_whatever_breaks_the_queue_goes_on(
     queue: Queue, logged_errors: LoggedErrors, what: str
 ) -> None:

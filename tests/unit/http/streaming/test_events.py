@@ -16,7 +16,7 @@ from goloagent.http.streaming.events import STALL_SECONDS
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.results.parser import parse
-from goloagent.runs.monitor import BEAT_SECONDS, BEATS_PER_KEEPALIVE, RunMonitor
+from goloagent.runs.monitor import SAMPLE_SECONDS, SAMPLES_PER_KEEPALIVE, RunMonitor
 
 RESULT = b'{"timestamp":"2026-01-02T03:04:05Z","status":200,"duration":%d}\n'
 
@@ -150,9 +150,9 @@ def test_progress(agent: Agent) -> None:
     job.lines.read = 5
     run.statistics.add(some(1_000_000_000, 3_000_000_000))
     run.statistics.add(parse(RESULT.replace(b"200", b"500") % 2_000_000_000).results)
-    agent.clock.advance(BEAT_SECONDS)
+    agent.clock.advance(SAMPLE_SECONDS)
     job.calls.ok = 5
-    agent.clock.advance(BEAT_SECONDS)
+    agent.clock.advance(SAMPLE_SECONDS)
     first, second = [data for kind, _, data in parsed(connection.chunks()[0]) if kind == "progress"]
     monitor.stop()
     assert first["time"] == "2026-01-02T03:04:05.600000Z"
@@ -178,9 +178,9 @@ def test_times_when_the_clock_is_set(agent: Agent) -> None:
     connections = [follow(agent), follow(agent, "two")]
     for hours in (0, 2, -2):
         times.append(NOW + timedelta(hours=hours))
-        agent.clock.advance(BEAT_SECONDS)
+        agent.clock.advance(SAMPLE_SECONDS)
     run.append(Running(other))
-    agent.clock.advance(BEAT_SECONDS)
+    agent.clock.advance(SAMPLE_SECONDS)
     monitor.stop()
     times_sent = [
         data["time"]
@@ -202,7 +202,7 @@ def test_progress_is_of_the_running_job(agent: Agent) -> None:
     other = queued(agent, "two")
     connection = follow(agent, "two")
     monitor = start_monitor(agent, Running(agent.store.get("one") or other))
-    agent.clock.advance(BEAT_SECONDS)
+    agent.clock.advance(SAMPLE_SECONDS)
     assert [kind for kind, _, _ in parsed(connection.chunks()[0])] == ["state"]
     monitor.stop()
 
@@ -215,7 +215,7 @@ def test_a_late_sample(agent: Agent) -> None:
     monitor = start_monitor(agent, run)
     connection = follow(agent)
     run.statistics.add(some(*range(1, 7)))
-    agent.clock.advance(3 * BEAT_SECONDS)
+    agent.clock.advance(3 * SAMPLE_SECONDS)
     (event,) = [data for kind, _, data in parsed(connection.chunks()[0]) if kind == "progress"]
     assert event["results_per_second"] == 2
     monitor.stop()
@@ -228,7 +228,7 @@ def test_a_finished_job_has_no_progress(agent: Agent) -> None:
     run = Running(job)
     run.statistics.add(some(1))
     monitor = start_monitor(agent, run)
-    agent.clock.advance(BEAT_SECONDS)
+    agent.clock.advance(SAMPLE_SECONDS)
     assert run.statistics.progress().last_second is None
     monitor.stop()
 
@@ -239,7 +239,7 @@ def test_keepalive(agent: Agent) -> None:
     connection = follow(agent)
     before = connection.chunks()[0]
     monitor = start_monitor(agent, None)
-    agent.clock.pump([BEAT_SECONDS] * BEATS_PER_KEEPALIVE * 8)
+    agent.clock.pump([SAMPLE_SECONDS] * SAMPLES_PER_KEEPALIVE * 8)
     assert connection.chunks() == (before + b":\n\n" * 8, False)
     assert not connection.closed
     monitor.stop()
@@ -275,11 +275,11 @@ def test_a_client_that_is_behind(agent: Agent) -> None:
     monitor = start_monitor(agent, Running(job))
     connection = follow(agent)
     connection.stall()
-    agent.clock.advance(BEAT_SECONDS)
+    agent.clock.advance(SAMPLE_SECONDS)
     set_state(agent, job, State.STOPPING)
     assert [kind for kind, _, _ in parsed(connection.chunks()[0])] == ["state", "state"]
     connection.resume()
-    agent.clock.advance(BEAT_SECONDS)
+    agent.clock.advance(SAMPLE_SECONDS)
     assert [kind for kind, _, _ in parsed(connection.chunks()[0])][2:] == ["progress"]
     agent.clock.advance(STALL_SECONDS)
     assert not connection.aborted
