@@ -1,4 +1,4 @@
-"""The health of the whole agent: its state, faults of the host, and the collector."""
+"""The health of the agent: its state, faults of the host, and the collector."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class AgentHealth:
         disk_now: checks free space in the calling thread.
         queue_fault: returns the fault that pauses the queue, or None.
         rpc_address: where load tests listen, as options show it.
-        rpc_is_free: whether no program listens there; raises OSError or RuntimeError.
+        rpc_is_free: returns whether no program listens there. Raises OSError or RuntimeError.
         collector: returns the state of the collector.
     """
 
@@ -54,7 +54,7 @@ class AgentHealth:
             if await self.rpc_is_free():
                 return None
         except (OSError, RuntimeError) as error:
-            sentence = f"The RPC address {self.rpc_address} cannot be looked at: {error}."
+            sentence = f"The RPC address {self.rpc_address} cannot be checked: {error}."
             return HostFault(status_of(error) or RPC_ADDRESS, sentence)
         sentence = f"Another program listens on the RPC address {self.rpc_address}; stop it."
         return HostFault(RPC_PORT_BUSY, sentence)

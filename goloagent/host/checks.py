@@ -1,6 +1,6 @@
-"""Checks of the machine: whether it can be written to, has tasks, and the RPC port is free.
+"""Checks of the host: writable directories, tasks, and a free RPC port.
 
-Made every few seconds, and before each run, in a worker thread. A check that hangs is a fault too.
+They run every few seconds and before each run, in a worker thread. A check that hangs is a fault.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PROBE_BYTES = 4096
 
 
 def check_writable(directories: Iterable[Path]) -> HostFault | None:
-    """Write and remove a small file in each directory; return why that fails, or None."""
+    """Write and remove a small file in each directory; return the fault, or None."""
     for directory in directories:
         try:
             with tempfile.TemporaryFile(dir=directory, buffering=0) as file:
@@ -43,7 +43,7 @@ def check_writable(directories: Iterable[Path]) -> HostFault | None:
 
 
 def check_tasks() -> HostFault | None:
-    """Start a thread; return why that fails, or None."""
+    """Start a thread; return the fault, or None."""
     try:
         thread = threading.Thread(target=int)
         thread.start()
@@ -75,10 +75,10 @@ def check_rpc_port(host: str, port: int, is_running: bool = False) -> HostFault 
 
 @attrs.define
 class HostChecks:
-    """Makes `checks` in order, until the first fault, and keeps what they have found.
+    """Runs `checks` in order until the first fault, and stores it.
 
     Args:
-        in_thread: runs a function off the reactor thread.
+        in_thread: runs a function in a worker thread.
         seconds: returns the monotonic time.
         slow_seconds: checks that take longer are a fault.
     """
@@ -93,7 +93,7 @@ class HostChecks:
 
     @property
     def fault(self) -> HostFault | None:
-        """What the last checks found, or that those under way do not end."""
+        """The fault that the last checks found, or that the current ones do not end."""
         if self._since is not None and self.seconds() - self._since > self.slow_seconds:
             waited = self.seconds() - self._since
             what = "A check of the disks, or of the name in --rpc,"
@@ -101,7 +101,7 @@ class HostChecks:
         return self._found
 
     def check(self) -> Deferred[HostFault | None]:
-        """Make the checks, or wait for those under way; gives what they find."""
+        """Run the checks, or wait for the current ones; fires with the fault or None."""
         waiting: Deferred[HostFault | None] = Deferred(self._forget)
         self._waiting.append(waiting)
         if self._since is None:

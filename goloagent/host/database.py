@@ -1,8 +1,6 @@
-"""The job database as a start finds it: opened, or set aside and made anew.
+"""Opens the job database at the start; a lost or damaged one is replaced by a new one.
 
-Rows for what the disk holds and the database does not know are restored by `runs.recovery`, at
-every start. Here it is only decided whether a new database takes the place of the one that is
-there, and what is said about it.
+`runs.restoration` then restores the rows from the files on the disk.
 """
 
 from __future__ import annotations
@@ -22,13 +20,13 @@ from twisted.logger import Logger
 from goloagent.host.startup_error import StartupError, reason
 from goloagent.jobs.database import Damaged, Store
 
-# What an empty database needs on disk, with its log and its index.
+# The size of an empty database with its log and its index.
 _ROOM_BYTES = 256 * 1024
-# SQLite's header; it takes a file that is shorter for an empty database.
+# SQLite's header. SQLite treats a shorter file as an empty database.
 _HEADER_BYTES = 100
 _MAX_SENTENCE_BYTES = 4096
 _SUFFIXES = ("", "-wal", "-shm")
-# O_NONBLOCK: to open a FIFO would wait for its other end.
+# O_NONBLOCK, because opening a FIFO would block.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -36,7 +34,7 @@ _log = Logger()
 
 
 class Database(Enum):
-    """What stands at the database's path."""
+    """The condition of the file at the database's path."""
 
     WHOLE = "whole"
     MISSING = "missing"
@@ -46,27 +44,27 @@ class Database(Enum):
 
 @attrs.frozen
 class Found:
-    """What a start found.
+    """The database as a start finds it.
 
     Args:
-        detail: what is damaged.
-        remains: whether there are binaries, runs or queued jobs on the disk.
-        restoring: what an earlier start said when it began to restore and did not end.
+        detail: the damage.
+        has_files: whether there are binaries, runs or queued jobs on the disk.
+        restoring: the notice of an earlier start that did not complete its restoration.
     """
 
     condition: Database
     detail: str = ""
-    remains: bool = False
+    has_files: bool = False
     restoring: str | None = None
 
 
 @attrs.frozen
 class Plan:
-    """What a start does about the database.
+    """The decision of a start about the database.
 
     Args:
-        replace: move what is there to another name, and make a new database.
-        sentence: what the operator is told while what the disk holds is restored.
+        replace: rename the present file, and create a new database.
+        sentence: the notice for the operator if rows must be restored.
     """
 
     replace: bool
@@ -74,43 +72,43 @@ class Plan:
 
 
 def plan(found: Found, aside: Path) -> Plan:
-    """Decide; `aside` is where what is there would be moved to."""
+    """Decide; `aside` is the new name of a file that is replaced."""
     match found.condition:
         case Database.WHOLE:
             return Plan(replace=False, sentence=found.restoring)
         case Database.DAMAGED:
             sentence = f"the database was damaged ({found.detail}) and is kept as {aside}"
             return Plan(replace=True, sentence=sentence)
-        case _ if found.remains:
+        case _ if found.has_files:
             return Plan(replace=True, sentence=f"the database was {found.condition.value}")
         case _:
             return Plan(replace=False, sentence=None)
 
 
 def open_database(
-    path: Path, restoring: Path, remains: Callable[[], bool], now: Callable[[], datetime]
+    path: Path, restoring: Path, has_files: Callable[[], bool], now: Callable[[], datetime]
 ) -> tuple[Store, str | None]:
-    """Open the database at `path`; return it with a sentence while something is to be restored.
+    """Open the database at `path`; return it with a notice if rows must be restored.
 
-    The sentence is in the file `restoring` until that is removed, for a start that is cut short.
+    The notice is in the file `restoring` until the caller removes it after a complete restoration.
 
     Args:
-        remains: tells whether the disk holds binaries, runs or queued jobs.
+        has_files: returns whether there are binaries, runs or queued jobs on the disk.
 
     Raises:
-        StartupError: no database can be opened or made there.
+        StartupError: the database can be neither opened nor created.
     """
     try:
         if path.is_symlink():
-            # One that leads nowhere may lead to a disk that is not mounted.
+            # A dangling link may point to a disk that is not mounted.
             path = Path(os.path.realpath(path, strict=True))
         condition, detail, store = _examine(path)
         lost = condition in (Database.MISSING, Database.EMPTY)
-        found = Found(condition, detail, lost and remains(), _read(restoring))
+        found = Found(condition, detail, lost and has_files(), _read(restoring))
         aside = path.with_name(f"{path.name}.damaged-{now():%Y%m%dT%H%M%S.%fZ}")
         decided = plan(found, aside)
         if decided.replace:
-            # A full disk can look like damage, and a good database must stay where it is.
+            # A full disk can look like damage; then a good database must stay.
             _try_to_write(path.parent)
             _write(restoring, decided.sentence or "")
             _set_aside(path, aside)
@@ -120,7 +118,7 @@ def open_database(
 
 
 def _examine(path: Path) -> tuple[Database, str, Store | None]:
-    """Return what stands at `path`, what is wrong with it, and the database if it is whole."""
+    """Return the condition of `path`, its damage, and the database if it is whole."""
     try:
         status = path.lstat()
     except FileNotFoundError:
@@ -131,7 +129,7 @@ def _examine(path: Path) -> tuple[Database, str, Store | None]:
         return Database.EMPTY, "", None
     if status.st_size < _HEADER_BYTES:
         return Database.DAMAGED, f"it has {status.st_size} bytes", None
-    _set_odd_companions_aside(path)
+    _set_companions_aside(path)
     try:
         return Database.WHOLE, "", _open(path)
     except Damaged as error:
@@ -144,20 +142,20 @@ def _open(path: Path) -> Store:
 
 
 def _set_aside(path: Path, aside: Path) -> None:
-    """Rename the database and what belongs to it."""
+    """Rename the database and its companion files."""
     for suffix in _SUFFIXES:
         with suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
 
 
-def _set_odd_companions_aside(path: Path) -> None:
-    """Rename what stands in the place of SQLite's other files and is not a file."""
+def _set_companions_aside(path: Path) -> None:
+    """Rename companions of the database that are not regular files."""
     for suffix in _SUFFIXES[1:]:
         companion = Path(f"{path}{suffix}")
         with suppress(FileNotFoundError):
             if not stat.S_ISREG(companion.lstat().st_mode):
                 companion.rename(f"{companion}.damaged-{os.urandom(4).hex()}")
-                _log.warn("{path} was not a file; it is moved aside", path=companion)
+                _log.warn("{path} was not a regular file and is renamed", path=companion)
 
 
 def _try_to_write(directory: Path) -> None:
@@ -166,7 +164,7 @@ def _try_to_write(directory: Path) -> None:
 
 
 def _read(file: Path) -> str | None:
-    """Return what a file says, or None where there is no such file."""
+    """Return the text of a file, or None if it does not exist."""
     try:
         descriptor = os.open(file, _READ)
     except OSError:
@@ -180,7 +178,7 @@ def _read(file: Path) -> str | None:
 
 
 def _write(file: Path, sentence: str) -> None:
-    """Keep a sentence; without it a start that is cut short is followed by one that says less."""
+    """Write a notice; without it the start after an interrupted one has none."""
     try:
         descriptor = os.open(file, _WRITE, 0o600)
         with os.fdopen(descriptor, "w") as opened:

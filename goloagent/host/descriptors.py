@@ -1,4 +1,4 @@
-"""The limit on open files, checked against what the options can make the agent open."""
+"""The limit on open files, compared with the maximum that the options allow."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from goloagent.host.startup_error import StartupError
 
 
 def limit_for(max_connections: int, soft: int, hard: int) -> int:
-    """Return the soft limit to set, which is `soft` where that is enough.
+    """Return the soft limit to set: `soft` if that is enough.
 
     Args:
         max_connections: the value of ``--max-connections``.
-        soft: the soft limit on descriptors; `resource.RLIM_INFINITY` is none.
+        soft: the present soft limit; `resource.RLIM_INFINITY` means no limit.
         hard: the hard limit.
 
     Raises:
@@ -25,13 +25,13 @@ def limit_for(max_connections: int, soft: int, hard: int) -> int:
     if hard == resource.RLIM_INFINITY or hard >= needed:
         return needed
     raise StartupError(
-        f"--max-connections {max_connections} takes up to {needed} open files, and the limit is"
+        f"--max-connections {max_connections} needs up to {needed} open files, and the limit is"
         f" {hard}: raise the limit (LimitNOFILE=, ulimit -Hn) or lower --max-connections"
     )
 
 
 def raise_limit(max_connections: int) -> None:
-    """Raise the soft limit on descriptors to what `max_connections` can take.
+    """Raise the soft limit on open files to what `max_connections` need.
 
     Raises:
         StartupError: the hard limit is too low.

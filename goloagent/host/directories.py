@@ -1,4 +1,4 @@
-"""The directories that the options name: made, locked, apart from each other, and writable."""
+"""Creates, locks and checks the directories of ``--state`` and ``--logs``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from goloagent.host.startup_error import StartupError, unusable
 
 _Identity = tuple[int, int]
 _NOWHERE = (-1, -1)
-# What opening a directory, a link or a socket fails with.
+# Opening a directory, a link or a socket fails with these.
 _NOT_A_FILE = frozenset({errno.EISDIR, errno.ELOOP, errno.ENXIO})
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -24,17 +24,17 @@ _log = Logger()
 
 
 def make(directory: Path, mode: int) -> None:
-    """Make a directory that is not there, with exactly this mode, whatever the umask."""
+    """Create a missing directory with exactly this mode, whatever the umask."""
     if not directory.is_dir():
         directory.mkdir(parents=True)
         directory.chmod(mode)
 
 
 def make_writable(option: str, directory: Path, mode: int) -> None:
-    """Make a directory that is not there, and try to write in it.
+    """Create a missing directory, and check that it is writable.
 
     Raises:
-        StartupError: it cannot be made or written.
+        StartupError: it cannot be created or written.
     """
     try:
         make(directory, mode)
@@ -45,10 +45,10 @@ def make_writable(option: str, directory: Path, mode: int) -> None:
 
 
 def lock_state(state: Path) -> int:
-    """Make the state directory this agent's own for as long as the returned file is open.
+    """Lock the state directory while the returned descriptor is open.
 
     Raises:
-        StartupError: another agent has it, or it cannot be made or written.
+        StartupError: another agent uses it, or it cannot be created or written.
     """
     lock = state / "lock"
     try:
@@ -56,7 +56,7 @@ def lock_state(state: Path) -> int:
     except OSError as error:
         raise unusable("--state", state, error) from None
     try:
-        # Whoever may open it may hold it, and so keep the next agent from starting.
+        # A process that can open the file could lock it, and so block the next start.
         descriptor = os.open(lock, _LOCK, 0o600)
         os.fchmod(descriptor, 0o600)
     except OSError as error:
@@ -79,12 +79,12 @@ def lock_state(state: Path) -> int:
 
 
 def lock_logs(logs: Path) -> int:
-    """Make the logs directory this agent's own for as long as the returned directory is open.
+    """Lock the logs directory while the returned descriptor is open.
 
-    The agent restores runs that it finds there and does not know, and they must not be another's.
+    The agent restores unknown runs in it, which must not be another agent's.
 
     Raises:
-        StartupError: another agent has it, or it cannot be opened.
+        StartupError: another agent uses it, or it cannot be opened.
     """
     try:
         descriptor = os.open(logs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -97,13 +97,13 @@ def lock_logs(logs: Path) -> int:
         raise StartupError(
             f"--logs {logs}: another agent is using it; stop it or choose another by --logs"
         ) from None
-    except OSError as error:  # as over NFS, which locks only what is open for writing
+    except OSError as error:  # NFS locks only files open for writing
         _log.warn("--logs {logs} cannot be locked: {error}", logs=logs, error=error)
     return descriptor
 
 
 def check_apart(state: Path, logs: Path, own: frozenset[str]) -> None:
-    """Check that no job's name can make its logs meet what `state`, which exists, holds.
+    """Check that no name of a job can lead its logs into the files of `state`, which exists.
 
     Args:
         own: the names in the state directory that the agent uses.
@@ -134,8 +134,8 @@ def check_apart(state: Path, logs: Path, own: frozenset[str]) -> None:
         child = ancestor.name
 
 
-def check_way(directory: Path, user: str) -> None:
-    """Check that `user`, in no group but its first, can come to `directory`.
+def check_access(directory: Path, user: str) -> None:
+    """Check that `user`, in its primary group only, can enter `directory`.
 
     Raises:
         StartupError: it cannot.
@@ -157,7 +157,7 @@ def check_way(directory: Path, user: str) -> None:
 
 
 def _identity(path: Path) -> _Identity | None:
-    """Return what tells a directory apart, however it is reached: by link or by bind mount."""
+    """Return the device and inode, which are the same through links and bind mounts."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""How the agent fares as a whole: starting, ready, stopping; and what an operator should know."""
+"""The state of the agent (starting, ready, stopping) and its notices for the operator."""
 
 from __future__ import annotations
 
@@ -16,84 +16,88 @@ from goloagent.host.systemd import SystemdNotifier
 DISK_FAILED = "disk-failed"
 START_FAILED = "start-failed"
 INTERNAL_ERROR = "internal-error"
-# Logs of an earlier life are read at the start, however long they are.
+# The start may take long, because it reads the logs of interrupted runs.
 START_SECONDS = 60.0
 MAX_NOTICES = 20
 
 
 @attrs.define
 class HealthState:
-    """What ``/health`` and `notifier` tell, changed as the agent goes through its life.
+    """The state behind ``/health`` and the reports to `notifier`.
 
-    What is wrong with `tasks` is among the notices; if one has ended, the agent is not ready.
+    Faults of `tasks` are among the notices; if a task has ended, the agent is not ready.
     """
 
     notifier: SystemdNotifier
     tasks: Tasks = attrs.Factory(Tasks)
     health: Health = attrs.Factory(lambda: Health(STARTING))
     _noticed: int = attrs.field(init=False, default=0)
-    _told: tuple[object, ...] = attrs.field(init=False, default=())
+    _reported: tuple[object, ...] = attrs.field(init=False, default=())
 
     _log = Logger()
 
     @property
     def disk_failed(self) -> bool:
-        """Whether nothing is to be written any more."""
+        """Whether nothing more may be written."""
         return self.health.status == DISK_FAILED
 
     def ready(self) -> None:
-        """Take jobs from now on."""
+        """Report that the agent accepts jobs."""
         self.health = attrs.evolve(self.health, status=READY, reason=None)
         self.notifier.ready()
 
     def set_status(self, status: str, reason: str) -> None:
-        """Take no jobs any more, for a reason."""
+        """Report that the agent accepts no more jobs, and why."""
         self.health = attrs.evolve(self.health, status=status, reason=reason)
         self.notifier.stopping()
 
     def heartbeat(self) -> None:
-        """Tell the service manager that the agent lives, while it starts and afterwards."""
+        """Send a heartbeat to the service manager; during the start, extend its timeout."""
         if self.health.status == STARTING:
             self.notifier.starting(START_SECONDS)
         else:
             self.notifier.watchdog()
 
     def show(self, health: Health) -> None:
-        """Tell the service manager what ``/health`` says, if that has changed.
+        """Report a changed health to the service manager.
 
-        Numbers in a reason, such as free bytes, are no change.
+        Numbers in a reason, such as free bytes, are not a change.
         """
         collector = health.collector
-        told = health.status, collector.state, collector.last_error, len(health.notices)
-        if self.health.status != READY or told == self._told:
+        report = health.status, collector.state, collector.last_error, len(health.notices)
+        if self.health.status != READY or report == self._reported:
             return
-        self._told = told
+        self._reported = report
         self.notifier.status(summary(health))
 
     def set_protections(self, **protections: Any) -> None:
-        """Tell which protections are in force, by the names that `Protections` has for them."""
+        """Set members of `Protections`."""
         now = attrs.evolve(self.health.protections, **protections)
         self.health = attrs.evolve(self.health, protections=now)
 
     def add_notice(self, sentence: str) -> None:
-        """Log a sentence, and keep it for ``/health`` if there are few."""
-        sentence = sentence.encode(errors="backslashreplace").decode()  # it may name any file
+        """Log a sentence, and add it to ``/health`` if that has few."""
+        sentence = sentence.encode(
+            errors="backslashreplace"
+        ).decode()  # it may contain any file name
         self._log.error("{sentence}", sentence=sentence)
         self._noticed += 1
         notices = self.health.notices[:MAX_NOTICES]
         if self._noticed <= MAX_NOTICES:
             notices = (*notices, sentence)
         else:
-            notices = (*notices, f"and {self._noticed - MAX_NOTICES} more, which the log has")
+            notices = (*notices, f"and {self._noticed - MAX_NOTICES} more, see the log")
         self.health = attrs.evolve(self.health, notices=notices)
 
     def current(self, fault: Callable[[], HostFault | None]) -> Health:
-        """Return the health now; `fault` returns what keeps a ready agent from running jobs."""
+        """Return the health; `fault` returns the fault of the host that prevents jobs, or None."""
         health = attrs.evolve(self.health, notices=(*self.health.notices, *self.tasks.faults))
         if not health.ready:
             return health
         if ended := self.tasks.ended:
-            reason = f"Restart the agent: it has lost what must always run ({', '.join(ended)})."
+            reason = (
+                f"Restart the agent: a task has ended that must always run ({', '.join(ended)})."
+            )
             return attrs.evolve(health, status=INTERNAL_ERROR, reason=reason)
         if faults := self.tasks.reported:
             return attrs.evolve(health, status=INTERNAL_ERROR, reason=" ".join(faults))
@@ -104,7 +108,7 @@ class HealthState:
 
 
 def summary(health: Health) -> str:
-    """Return ``/health`` in one line: the status, and what an operator should know beside it."""
+    """Return ``/health`` in one line: the status, the collector's error, the number of notices."""
     parts = [health.status if health.reason is None else f"{health.status}: {health.reason}"]
     collector = health.collector
     if collector.last_error is not None:

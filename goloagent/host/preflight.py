@@ -1,7 +1,4 @@
-"""What the agent needs of the machine before it starts: directories, locks, the database.
-
-What cannot be had ends the start with one sentence that names the option.
-"""
+"""Preflight: acquires the directories, locks and database of the agent before it starts."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ from goloagent.wal.rebuild import RunScanner
 
 _DATABASE = "golo-agent.sqlite"
 _RESTORING = "restoring"
-# What the agent uses in its state directory.
+# The names that the agent uses in its state directory.
 _OWN = frozenset(
     {
         "binaries",
@@ -46,11 +43,13 @@ _log = Logger()
 
 @attrs.frozen
 class ProcessResources:
-    """What is held while the agent runs: the locks of its directories and the open database.
+    """The locks of the directories and the open database, held while the agent runs.
 
-    ``work`` is the directory below which load tests run; ``leftovers`` is what earlier runs left
-    there, to be removed. ``remains`` is what the disk holds. ``damage`` says what was wrong with
-    the database, until that is `restored`.
+    Args:
+        work: the directory below which load tests run.
+        scanner: finds the binaries, runs and queued jobs on the disk.
+        leftovers: files of earlier runs, to be removed.
+        damage: the defect of the database, until it is `restored`.
     """
 
     work: Path
@@ -62,7 +61,7 @@ class ProcessResources:
     _locks: list[int]
 
     def restored(self) -> None:
-        """Note that the database has again what the disk still holds."""
+        """Note that the rows of the database are restored."""
         try:
             self._restoring.unlink(missing_ok=True)
         except OSError as error:
@@ -76,10 +75,10 @@ class ProcessResources:
 
 
 def acquire(settings: Settings, now: Callable[[], datetime]) -> ProcessResources:
-    """Make and open what `settings` name.
+    """Create, lock and open everything that `settings` name.
 
     Raises:
-        StartupError: something cannot be made, written or opened, or another agent has it.
+        StartupError: something is unusable, or another agent uses it; the message names the option.
     """
     raise_limit(settings.max_connections)
     state, logs = settings.state, settings.logs
@@ -92,7 +91,7 @@ def acquire(settings: Settings, now: Callable[[], datetime]) -> ProcessResources
         directories.make_writable("--logs", logs, 0o750)
         locks.append(directories.lock_logs(logs))
         if settings.run_as is not None:
-            directories.check_way(work, settings.run_as)
+            directories.check_access(work, settings.run_as)
         try:
             leftovers = set_aside(work)
         except OSError as error:
@@ -108,10 +107,7 @@ def acquire(settings: Settings, now: Callable[[], datetime]) -> ProcessResources
 
 
 def own_user() -> str:
-    """Return the name of the user that the agent runs as, or the number of one without a name.
-
-    A service manager or a container may give it any number.
-    """
+    """Return the name of the agent's user, or its number if it has no name."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:

@@ -13,14 +13,14 @@ UNREADY = "unready"
 
 @attrs.frozen
 class Protections:
-    """What is in force here.
+    """The protections in force.
 
     Args:
-        processes: what ends a load test's processes.
-        files: what keeps load tests from the agent's files: `landlock`, or their `owner` alone.
-        run_as: the user that load tests run as.
+        processes: the isolation backend.
+        files: `landlock`, or `owner` if only file permissions protect the agent's files.
+        run_as: the user of load tests.
         token: whether every request needs the token.
-        min_free_bytes: what must stay free on the disks.
+        min_free_bytes: the minimum free space of the disks.
     """
 
     processes: str = "process-group"
@@ -32,12 +32,12 @@ class Protections:
 
 @attrs.frozen
 class Health:
-    """``ready``, or what the agent is instead (``starting``, ``disk-full``, …) and why.
+    """The health of the agent.
 
-    The faults of the host are in `goloagent.core.host_fault`.
-
-    `notices` are what an operator should know of the state that was found at the start, and
-    `collector` is where results go.
+    Args:
+        status: ``ready``, or another status such as ``starting`` or one of `core.host_fault`.
+        reason: why the agent is not ready, as a sentence.
+        notices: sentences for the operator, most of them about the start.
     """
 
     status: str = READY
@@ -48,5 +48,5 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether jobs are taken."""
+        """Whether the agent accepts jobs."""
         return self.status == READY

@@ -1,4 +1,4 @@
-"""Checks that a load test can listen where ``--rpc`` says: at an address of this host."""
+"""Checks that ``--rpc`` is an address of this host, where load tests can listen."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from goloagent.host.startup_error import StartupError, reason
 
 
 def check_rpc_host(host: str) -> None:
-    """Resolve a host and bind to one of its addresses, at a port of the system's choice.
+    """Resolve a host and bind to one of its addresses, at any port.
 
-    A name that cannot be resolved for the time being passes: it is looked up again before each run.
+    A name that cannot be resolved temporarily is accepted: each run resolves it again.
 
     Raises:
-        StartupError: it has no address that this host has.
+        StartupError: none of its addresses is this host's.
     """
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)

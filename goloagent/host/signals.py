@@ -1,8 +1,7 @@
-"""What each signal does to the agent: one table.
+"""The signals of the agent, and the action of each.
 
-Handlers run in the main thread alone, because threads are started while the signals are blocked.
-A signal that is ignored has a handler that does nothing, which programs that are executed do not
-inherit.
+Threads start with the signals blocked, so that handlers run in the main thread. Ignored signals
+have a handler, because executed programs inherit SIG_IGN but no handler.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from twisted.logger import Logger
 
 
 class Action(Enum):
-    """What follows a signal."""
+    """The action of a signal."""
 
     STOP = "stops in order, even if the signal was ignored or blocked at the start"
     STOP_UNLESS_IGNORED = "stops in order, unless the signal was ignored at the start (`nohup`)"
@@ -41,19 +40,19 @@ ACTIONS = {
     "SIGPIPE": Action.IGNORE,
     "SIGXFSZ": Action.IGNORE,
 }
-"""What would end the process by default, but for real-time signals, which are ignored, and those
-of a defect (SIGABRT, SIGSEGV, …), which end it."""
+"""The signals that end a process by default. Real-time signals are ignored too; the signals of a
+defect (SIGABRT, SIGSEGV, …) end the agent."""
 
 _STOPPING = (Action.STOP, Action.STOP_UNLESS_IGNORED)
 
 
 @attrs.define
 class Signals:
-    """Takes the signals of this process, in three steps: `install`, `hold`, `release`.
+    """Handles the signals of this process, in three steps: `install`, `hold`, `release`.
 
     Args:
-        stop: is called with a signal's name, in the handler, once `release` was called.
-        ignored: is called so for a signal that does nothing.
+        stop: called in the handler with the signal's name, after `release`.
+        ignored: called in the handler with the name of an ignored signal.
     """
 
     stop: Callable[[str], None]
@@ -64,8 +63,8 @@ class Signals:
     _log = Logger()
 
     def install(self) -> None:
-        """Take the signals; until `hold`, one that stops raises SystemExit(0)."""
-        # An earlier program may have ignored it: exit codes of children would be lost.
+        """Install the handlers; until `hold`, a signal that stops raises SystemExit(0)."""
+        # If a parent has ignored it, exit codes of children would be lost.
         if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for name, action in ACTIONS.items():
@@ -81,17 +80,17 @@ class Signals:
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
     def hold(self) -> None:
-        """Have signals that stop wait until `release`, in this thread and those it starts."""
+        """Block signals that stop until `release`, in this thread and those it starts."""
         signal.pthread_sigmask(signal.SIG_BLOCK, self._taken)
 
     def release(self) -> None:
-        """Have `stop` called from now on, also for a signal that has waited."""
+        """Call `stop` for each such signal from now on, including a blocked one."""
         self._released = True
         signal.signal(signal.SIGTERM, self._on_stop)  # the reactor has taken it for itself
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self._taken)
 
     def close(self) -> None:
-        """Ignore what would stop the agent: it has stopped, and its process is about to end."""
+        """Ignore signals that stop: the agent has stopped, and its process exits next."""
         for number in self._taken:
             signal.signal(number, signal.SIG_IGN)
 
@@ -107,7 +106,7 @@ class Signals:
         if self._released:
             self.stop(name)
             return
-        self._log.info("{name}: the start is given up", name=name)
+        self._log.info("{name}: the start is aborted", name=name)
         raise SystemExit(0)
 
     def _on_ignored(self, number: int, _: object) -> None:

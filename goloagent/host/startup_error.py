@@ -1,4 +1,4 @@
-"""The error that ends a start, and the words of the operating system for other errors."""
+"""The error of a failed start, and the operating system's text of other errors."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class StartupError(Exception):
 
 
 def reason(error: Exception) -> str:
-    """Return the operating system's words for an error, where it has any."""
+    """Return the operating system's text for an error, if it has one."""
     if isinstance(error, CannotListenError):
         error = error.socketError
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def unusable(option: str, path: object, error: OSError) -> StartupError:
-    """Return the error for a path that an option names and that cannot be read or written."""
+    """Return the error for the path of an option that cannot be read or written."""
     if error.errno in (errno.EACCES, errno.EPERM):
         uid = os.geteuid()
         return StartupError(

@@ -1,7 +1,6 @@
-"""An ordered stop within one deadline: each phase gets what remains, and none can hold up the next.
+"""The ordered stop: phases with a common deadline, none of which can block the next.
 
-`Guard` ends the process if even the event loop stands still, such as in a call to a disk that does
-not answer.
+`Guard` ends the process if the reactor thread itself hangs, for example in a call to a disk.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from twisted.python.failure import Failure
 
 
 class OrderedStop:
-    """Phases of a stop that has `seconds` from now; `entered` is called with the name of each."""
+    """A stop of at most `seconds`; `entered` is called with the name of each phase."""
 
     _log = Logger()
 
@@ -34,7 +33,7 @@ class OrderedStop:
         self._begun = clock.seconds()
         self._seconds = seconds
         self.left: list[str] = []
-        """The phases that did not come to their end."""
+        """The phases that did not complete."""
 
     @property
     def elapsed(self) -> float:
@@ -44,12 +43,12 @@ class OrderedStop:
     async def phase(
         self, name: str, begin: Callable[[float], Any], reserve_seconds: float = 0.0
     ) -> bool:
-        """Perform one phase, and return whether it came to its end.
+        """Run one phase, and return whether it completed.
 
         Args:
-            begin: is called with the seconds that it has, and may return a Deferred or a coroutine,
-                which is cancelled after that time. Nothing waits for the cancellation.
-            reserve_seconds: what later phases need of the time that remains.
+            begin: called with the seconds of the phase; may return a Deferred or a coroutine, which
+                is cancelled after that time, without waiting for the cancellation.
+            reserve_seconds: the part of the remaining time that is for later phases.
         """
         self._entered(name)
         seconds = max(0.0, self._seconds - self.elapsed - reserve_seconds)
@@ -83,9 +82,7 @@ class OrderedStop:
 
 
 class Guard:
-    """Ends the process with exit code 1, `seconds` after it was armed.
-
-    Its thread is started at the start, and needs nothing of the event loop.
+    """Ends the process with exit code 1, `seconds` after it was armed, from a thread of its own.
 
     Args:
         end: ends the process with an exit code.
@@ -93,7 +90,7 @@ class Guard:
 
     def __init__(self, seconds: float, end: Callable[[int], Any] = os._exit) -> None:
         self.phase = "the event loop"
-        """What the process is doing, for the line that says what it did not come to the end of."""
+        """The current phase, named in the error."""
         self._seconds = seconds
         self._end = end
         self._armed = threading.Event()
@@ -107,11 +104,11 @@ class Guard:
         threading.Thread(target=self._watch, name="stop-guard", daemon=True).start()
 
     def arm(self) -> None:
-        """Begin the time; a second call does not begin it anew. Safe in a signal handler."""
+        """Start the timer, unless it runs. Safe in a signal handler."""
         self._armed.set()
 
     def enter(self, phase: str) -> None:
-        """Note which phase of the stop begins."""
+        """Set the current phase."""
         self.phase = phase
 
     def _watch(self) -> None:
@@ -119,7 +116,7 @@ class Guard:
         time.sleep(self._seconds)
         line = f"golo-agent: the stop did not end in {self._seconds:.0f} s: {self.phase}\n"
         try:
-            # Not by the log: whatever hangs may hold its lock.
+            # Not the log, whose lock a hanging call may hold.
             os.write(2, line.encode())
         finally:
             self._end(1)

@@ -1,7 +1,6 @@
-"""Tells the service manager how the agent fares, by the protocol of ``sd_notify(3)``.
+"""Reports the agent's state to systemd by ``sd_notify(3)``.
 
-A datagram of ``NAME=value`` lines to the socket that ``NOTIFY_SOCKET`` names. Without one nothing
-is told. Knows nothing of what is told.
+Each report is a datagram of ``NAME=value`` lines to the socket in ``NOTIFY_SOCKET``, if any.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 HEARTBEAT_SECONDS = 10.0  # without a watchdog
-# One line of a terminal or two.
+# One or two lines of a terminal.
 _MAX_STATUS_CHARACTERS = 240
 
 Send = Callable[[bytes], None]
@@ -21,30 +20,30 @@ Send = Callable[[bytes], None]
 
 @attrs.frozen
 class SystemdNotifier:
-    """Tells by `send`; `watchdog_seconds` is how often it must be told that the agent lives."""
+    """Reports with `send`; `watchdog_seconds` is the interval of `watchdog`, or None."""
 
     send: Send
     watchdog_seconds: float | None = None
 
     def ready(self) -> None:
-        """The agent takes jobs."""
+        """Report that the agent accepts jobs."""
         self.send(b"READY=1\nSTATUS=ready")
 
     def status(self, text: str) -> None:
-        """How the agent fares, in one line that `systemctl status` shows."""
+        """Set the line that ``systemctl status`` shows."""
         line = " ".join(text.split())[:_MAX_STATUS_CHARACTERS]
         self.send(b"STATUS=" + line.encode(errors="replace"))
 
     def stopping(self) -> None:
-        """The agent is on its way to the end."""
+        """Report that the agent stops."""
         self.send(b"STOPPING=1\nSTATUS=stopping")
 
     def watchdog(self) -> None:
-        """The reactor turns."""
+        """Report that the reactor works."""
         self.send(b"WATCHDOG=1")
 
     def starting(self, seconds: float) -> None:
-        """The start takes up to so long from now."""
+        """Extend the start's timeout to `seconds` from now."""
         self.send(b"EXTEND_TIMEOUT_USEC=%d\nSTATUS=starting" % (seconds * 1e6))
 
 
@@ -67,7 +66,7 @@ def _to(address: str) -> Send:
             try:
                 sender.sendto(lines, os.fsencode(address))
             except OSError:
-                # A manager that does not listen must not hurt the agent; its watchdog will.
+                # If the manager does not listen, its watchdog acts.
                 return
 
     return send

@@ -1,7 +1,7 @@
-"""The terminal on which the agent was started: it is told in one line why the agent cannot start.
+"""The terminal of the agent, where one line reports why it cannot start.
 
-twistd makes `sys.stderr` a part of the log, and a daemon's standard error leads nowhere. So a copy
-of the descriptor is kept from before the fork.
+twistd redirects `sys.stderr` to the log, and a daemon's standard error is closed, so the descriptor
+is copied before the fork.
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ from goloagent.host.startup_error import StartupError, reason
 
 @attrs.define
 class Terminal:
-    """Standard error, open as `descriptor`, of an agent that is a `daemon` or is not.
-
-    If it `shows_log`, a sentence is written on it and not logged: a person would read it twice.
-    """
+    """Standard error, open as `descriptor`. If it `shows_log`, errors are not logged too."""
 
     daemon: bool
     descriptor: int
@@ -31,7 +28,7 @@ class Terminal:
 
     @classmethod
     def keep(cls, daemon: bool, log_on_stdout: bool = False) -> Terminal:
-        """Copy standard error; to be called before twistd forks."""
+        """Copy standard error, before twistd forks."""
         try:
             shows_log = log_on_stdout and os.isatty(2) and os.path.sameopenfile(1, 2)
             return cls(daemon, os.dup(2), shows_log)
@@ -39,12 +36,12 @@ class Terminal:
             return cls(daemon, -1)
 
     def close(self) -> None:
-        """Release the terminal if the agent is a daemon: it has started."""
+        """Close the terminal of a daemon, which has started."""
         if self.daemon:
             self._close()
 
     def report(self, failure: Failure) -> str:
-        """Log why the agent cannot start and write it on the terminal; return the sentence."""
+        """Log why the agent cannot start, write it on the terminal, and return it."""
         error = failure.value
         if isinstance(error, StartupError):
             sentence = str(error)
@@ -59,14 +56,14 @@ class Terminal:
             try:
                 os.write(self.descriptor, line.encode(errors="backslashreplace"))
             except OSError:
-                self._close()  # it is gone, and the log has the sentence
+                self._close()  # the terminal is gone
         return sentence
 
     def refuse(self, error: Exception) -> BaseException:
-        """Report `error`; return what to raise, so that twistd ends with exit code 1.
+        """Report `error`; return the exception to raise so that twistd exits with code 1.
 
-        The twistd that waits for a daemon must be told of an Exception. It prints the first words
-        of it, whatever they are; the traceback, which the log would get, says nothing new.
+        A daemon must raise an Exception, which the waiting twistd prints; its traceback in the log
+        is suppressed.
         """
         sentence = self.report(Failure(error))
         self._close()
@@ -82,4 +79,4 @@ class Terminal:
 
 
 def _no_traceback(*_: object) -> None:
-    """Print nothing: the sentence is reported already."""
+    """Print nothing, because the error is reported already."""

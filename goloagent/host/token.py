@@ -1,4 +1,4 @@
-"""The bearer token's file: one line of text that a client can send in a header."""
+"""Reads the bearer token from its file: one line that fits into an HTTP header."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from goloagent.host.startup_error import StartupError, reason
 
 MAX_TOKEN_BYTES = 4096
-# O_NONBLOCK: to open a FIFO would wait for its other end.
+# O_NONBLOCK, because opening a FIFO would block.
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def read_token(path: Path | None) -> bytes | None:
-    """Return the token in the file at `path`, without white space around it; None without a path.
+    """Return the token in the file at `path`, stripped; None without a path.
 
     Raises:
-        StartupError: the file cannot be read, or no client could send what is in it.
+        StartupError: the file cannot be read, or its content is not a token.
     """
     if path is None:
         return None

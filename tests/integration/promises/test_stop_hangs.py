@@ -101,7 +101,7 @@ async def test_while_it_starts(idle_agent: Agent) -> None:
     idle_agent.launch(crash_at="start")
     await idle_agent.logged("hanging")
     assert await idle_agent.signal(signal.SIGTERM) == 0
-    assert "SIGTERM: the start is given up" in idle_agent.log
+    assert "SIGTERM: the start is aborted" in idle_agent.log
 
 
 @pytest.mark.full

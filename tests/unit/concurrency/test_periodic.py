@@ -198,7 +198,7 @@ def test_a_task_that_has_ended_makes_the_agent_unready(clock: Clock, work: Work)
     call.cancel()
     health = condition.current(lambda: None)
     assert health.status == INTERNAL_ERROR
-    assert health.reason == "Restart the agent: it has lost what must always run (sync)."
+    assert health.reason == "Restart the agent: a task has ended that must always run (sync)."
 
 
 def test_a_task_has_not_ended_while_it_looks(clock: Clock, work: Work) -> None:

@@ -24,11 +24,11 @@ NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
 PLANS = {
     Found(Database.WHOLE): Plan(False, None),
     Found(Database.WHOLE, restoring="lost"): Plan(False, "lost"),
-    Found(Database.WHOLE, remains=True): Plan(False, None),
+    Found(Database.WHOLE, has_files=True): Plan(False, None),
     Found(Database.MISSING): Plan(False, None),
-    Found(Database.MISSING, remains=True): Plan(True, "the database was missing"),
+    Found(Database.MISSING, has_files=True): Plan(True, "the database was missing"),
     Found(Database.EMPTY): Plan(False, None),
-    Found(Database.EMPTY, remains=True): Plan(True, "the database was empty"),
+    Found(Database.EMPTY, has_files=True): Plan(True, "the database was empty"),
     Found(Database.DAMAGED, "cut"): Plan(
         True, "the database was damaged (cut) and is kept as /state/aside"
     ),
@@ -90,16 +90,16 @@ STANDS = {
 }
 
 
-@pytest.mark.parametrize("remains", [False, True])
+@pytest.mark.parametrize("has_files", [False, True])
 @pytest.mark.parametrize("stands", STANDS.values(), ids=STANDS.keys())
 def test_whatever_stands_there_is_kept_and_a_new_one_is_made(
-    tmp_path: Path, stands: Callable[[Path], object], remains: bool
+    tmp_path: Path, stands: Callable[[Path], object], has_files: bool
 ) -> None:
     """The start goes on with a database that takes rows, and deletes nothing that stood there."""
     path = tmp_path / "db"
     stands(path)
     content = path.read_bytes() if path.is_file() else None
-    store, sentence = open_database(path, tmp_path / "restoring", lambda: remains, lambda: NOW)
+    store, sentence = open_database(path, tmp_path / "restoring", lambda: has_files, lambda: NOW)
     store.add_binary(Binary("id", "sha", 1, NOW))
     store.close()
     kept = [aside for aside in tmp_path.glob("db.damaged-*") if "-wal" not in aside.name]
@@ -107,7 +107,7 @@ def test_whatever_stands_there_is_kept_and_a_new_one_is_made(
         [aside] = kept
         # To open a database that is one may write to it.
         assert aside.read_bytes() == content or content.startswith(b"SQLite")
-    if content or remains:
+    if content or has_files:
         assert sentence is not None
         assert (tmp_path / "restoring").read_text() == sentence
 

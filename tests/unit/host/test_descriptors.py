@@ -35,6 +35,6 @@ def test_a_hard_limit_that_is_too_low() -> None:
     with pytest.raises(StartupError) as refused:
         limit_for(256, 64, NEEDED - 1)
     sentence = str(refused.value)
-    assert f"--max-connections 256 takes up to {NEEDED} open files" in sentence
+    assert f"--max-connections 256 needs up to {NEEDED} open files" in sentence
     assert f"the limit is {NEEDED - 1}" in sentence
     assert "LimitNOFILE" in sentence

@@ -28,7 +28,7 @@ def test_notices_are_few(logged_errors: LoggedErrors) -> None:
     assert len(logged_errors.flush()) == 200
     assert len(notices(many)) == MAX_NOTICES + 1
     assert notices(many)[0] == "the log of job 0 is gone"
-    assert notices(many)[-1] == f"and {200 - MAX_NOTICES} more, which the log has"
+    assert notices(many)[-1] == f"and {200 - MAX_NOTICES} more, see the log"
 
 
 def test_all_of_a_few_notices_are_there(logged_errors: LoggedErrors) -> None:
