@@ -288,6 +288,7 @@ def processes() -> Iterator[list[str]]:
             continue  # it has ended
 
 
+@pytest.mark.full
 async def test_j7_many_jobs(
     isolated_agent: Agent, isolation: IsolationBackend, script: Callable[..., Path]
 ) -> None:
