@@ -19,10 +19,10 @@ from peers.browser import Browser, missing_dependency
 from peers.collector import Collector
 from peers.notes import Notes
 from peers.page import SHOP
+from peers.programs import IMPORTS
 from peers.target import Target
 from twisted.internet import reactor
 
-import goloagent
 from goloagent.sandbox.isolation import IsolationBackend, backends, probe
 
 BACKENDS = backends(f"tests-{os.getpid()}/")
@@ -134,11 +134,12 @@ def numbered(go_loadtest: Callable[..., Path], tmp_path: Path) -> Notes:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Callable[..., Path]:
-    """Write a script to upload; by default it runs in this Python."""
+    """Write a script to upload; by default it runs in this Python, after `IMPORTS`."""
 
     def make(text: str, interpreter: str = sys.executable) -> Path:
         path = tmp_path / "script"
-        path.write_text(f"#!{interpreter}\n{text}", encoding="utf-8")
+        imports = IMPORTS if interpreter == sys.executable else ""
+        path.write_text(f"#!{interpreter}\n{imports}{text}", encoding="utf-8")
         return path
 
     return make
@@ -147,7 +148,7 @@ def script(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def shop(script: Callable[..., Path]) -> Path:
     """Write a load test of many URLs, some of which fail at times."""
-    return script(SHOP.format(checkout=str(Path(goloagent.__file__).parents[1])))
+    return script(SHOP)
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from peers.agent import Agent
+from peers.programs import Builder
 from peers.waiting import until
 from twisted.internet.error import ConnectionLost
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived
@@ -42,7 +42,7 @@ async def listed(agent: Agent) -> list[str]:
 
 @pytest.mark.parametrize("point", ["upload-before-link", "upload-after-link", "upload-after-row"])
 async def test_a_kill_while_the_content_is_uploaded_again(
-    idle_agent: Agent, go_loadtest: Callable[..., Path], point: str
+    idle_agent: Agent, go_loadtest: Builder, point: str
 ) -> None:
     """An upload is stored, can run, and shares its file with the next one of its content."""
     agent, loadtest = idle_agent, go_loadtest("counter", count=10)
@@ -65,7 +65,7 @@ async def test_a_kill_while_the_content_is_uploaded_again(
         assert (job["state"], job["results"]["delivered"]) == ("finished", 10), job
 
 
-async def test_an_upload_can_be_skipped(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+async def test_an_upload_can_be_skipped(agent: Agent, go_loadtest: Builder) -> None:
     """A client that requests a binary by content gets its ID, or 404 before the first upload."""
     loadtest = go_loadtest("counter", count=10)
     path = f"/binaries/{hashlib.sha256(loadtest.read_bytes()).hexdigest()}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from peers.agent import Agent, Response
 from peers.collector import Collector
 from peers.notes import Notes
 from peers.oracle import compare
+from peers.programs import ACCEPT, ANSWER_CALLS, Builder
 from peers.waiting import until
 
 import goloagent
@@ -18,16 +18,15 @@ MAX_SECONDS = 25
 RESULTS = 1000
 
 # A load test that answers no call, and prints when it gets SIGTERM.
-SILENT = """
-import os, signal, socket, sys, time
-
+SILENT = (
+    """
 def print_signal(*_):
     print("SIGTERM", file=sys.stderr, flush=True)
 
 signal.signal(signal.SIGTERM, print_signal)
-host, port = os.environ["GOLO_RPC_ADDR"].rsplit(":", 1)
-connection, _ = socket.create_server((host, int(port))).accept()
 """
+    + ACCEPT
+)
 
 # Sets Python's wall clock back by an hour once a file exists.
 CLOCK = """
@@ -85,7 +84,7 @@ async def test_running(agent: Agent, collector: Collector, numbered: Notes) -> N
     )
 
 
-async def test_twice(idle_agent: Agent, script: Callable[..., Path]) -> None:
+async def test_twice(idle_agent: Agent, script: Builder) -> None:
     """A second cancel changes nothing, nor does one of a job that is over."""
     agent = idle_agent
     agent.options |= {"--drain-timeout": "0.5", "--output-timeout": "0.5"}
@@ -102,7 +101,7 @@ async def test_twice(idle_agent: Agent, script: Callable[..., Path]) -> None:
     assert (answer.status, answer.json) == (200, job)
 
 
-async def test_starting(agent: Agent, script: Callable[..., Path]) -> None:
+async def test_starting(agent: Agent, script: Builder) -> None:
     """A load test that does not listen yet gets SIGTERM at once."""
     program = script("echo coming >&2\nexec sleep 600\n", "/bin/sh")
     job_id = await agent.queue("shop", program, duration=600)
@@ -116,7 +115,7 @@ async def test_starting(agent: Agent, script: Callable[..., Path]) -> None:
     assert job["calls"]["started"] == 0
 
 
-async def test_stopping_with_calls_in_flight(agent: Agent, script: Callable[..., Path]) -> None:
+async def test_stopping_with_calls_in_flight(agent: Agent, script: Builder) -> None:
     """A cancel shortens the drain timeout of calls that do not return."""
     program = script(SILENT + "signal.pause()\n")
     job_id = await agent.queue("shop", program, duration=1, users=3)
@@ -128,18 +127,9 @@ async def test_stopping_with_calls_in_flight(agent: Agent, script: Callable[...,
     assert (job["exit"], job["calls"]["in_flight"]) == ({"code": 0}, 3)
 
 
-async def test_stopping_with_the_work_done(agent: Agent, script: Callable[..., Path]) -> None:
+async def test_stopping_with_the_work_done(agent: Agent, script: Builder) -> None:
     """A cancel after SIGTERM changes nothing, because the load test has done its work."""
-    answering = """
-from goloagent.netrpc import Server
-server = Server()
-while data := connection.recv(65536):
-    for call in server.receive(data):
-        connection.sendall(server.reply(call))
-time.sleep(1)
-"""
-    checkout = Path(__file__).parents[2]
-    program = script(f"import sys\nsys.path.insert(0, {str(checkout)!r})\n{SILENT}{answering}")
+    program = script(f"{SILENT}{ANSWER_CALLS}time.sleep(1)\n")
     job_id = await agent.queue("shop", program, duration=1)
     await agent.reached(job_id, "stopping")
     stderr = agent.run_log(job_id, "shop", "err.log")
@@ -179,7 +169,7 @@ async def test_history_survives_restarts(agent: Agent, numbered: Notes) -> None:
     assert numbered.starts() == {finished: 1, first: 1, third: 1}
 
 
-async def test_killed_before_the_end(agent: Agent, script: Callable[..., Path]) -> None:
+async def test_killed_before_the_end(agent: Agent, script: Builder) -> None:
     """A cancelled job is interrupted if the agent is killed before the job's end."""
     job_id = await agent.queue("shop", script(SILENT + "time.sleep(600)\n"), duration=600)
     await agent.reached(job_id, "running")

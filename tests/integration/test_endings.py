@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +12,27 @@ import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
+from peers.programs import ACCEPT, Builder
 
 MIB = 1 << 20
 FLOOD_MIB = 1000 if os.environ.get("GOLO_SOAK") else 200
 MAX_GROWTH_BYTES = 32 * MIB
 SIGTERM = {"signal": "SIGTERM"}
 
-# A Python load test that accepts one connection and reads its first bytes.
-ACCEPTS = """
-import os, socket, sys, time
-print("here I am", file=sys.stderr, flush=True)
-host, port = os.environ["GOLO_RPC_ADDR"].rsplit(":", 1)
-connection, _ = socket.create_server((host, int(port))).accept()
-connection.recv(1)
-"""
-ANSWERS_CALLS = f"""
-import os, socket, sys
-sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+# A load test that accepts one connection and reads its first byte.
+ACCEPTS = f'print("here I am", file=sys.stderr, flush=True){ACCEPT}connection.recv(1)\n'
+# Answers calls without stdout.
+WITHOUT_STDOUT = (
+    ACCEPT
+    + """
 from goloagent.netrpc import Server
-host, port = os.environ["GOLO_RPC_ADDR"].rsplit(":", 1)
-connection, _ = socket.create_server((host, int(port))).accept()
 server = Server()
-
-def answer():
+os.close(1)
+while True:
     for call in server.receive(connection.recv(65536)):
         connection.sendall(server.reply(call))
 """
+)
 RESULT = '{"status": 200, "timestamp": "2024-02-29T12:00:00Z"}'
 # 1 MiB of lines of 1 KiB that are not results.
 BLOCK = 'block = (b"#" * 1023 + b"\\n") * 1024\n'
@@ -83,14 +78,14 @@ class FailingJob:
 
 
 @pytest_twisted.async_fixture
-async def failing_job(idle_agent: Agent, go_loadtest: Callable[..., Path]) -> FailingJob:
+async def failing_job(idle_agent: Agent, go_loadtest: Builder) -> FailingJob:
     """Start an agent with short timeouts."""
     idle_agent.options |= {"--drain-timeout": "1", "--output-timeout": "2"}
     await idle_agent.start()
     return FailingJob(idle_agent, go_loadtest("counter", count=10))
 
 
-async def test_every_call_fails(failing_job: FailingJob, go_loadtest: Callable[..., Path]) -> None:
+async def test_every_call_fails(failing_job: FailingJob, go_loadtest: Builder) -> None:
     """RPC errors do not stop the loop; a run without a successful call fails and quotes one."""
     job = await failing_job(
         go_loadtest("counter", count=0, refuse="no such user"),
@@ -104,9 +99,7 @@ async def test_every_call_fails(failing_job: FailingJob, go_loadtest: Callable[.
 
 
 @pytest.mark.parametrize("code", [3, 0])
-async def test_exits_at_once(
-    failing_job: FailingJob, script: Callable[..., Path], code: int
-) -> None:
+async def test_exits_at_once(failing_job: FailingJob, script: Builder, code: int) -> None:
     """An exit before any call is a failure with any code, because nothing was tested."""
     await failing_job(
         script(f"echo 'no configuration' >&2\nexit {code}\n", "/bin/sh"),
@@ -117,7 +110,7 @@ async def test_exits_at_once(
     )
 
 
-async def test_never_listens(idle_agent: Agent, script: Callable[..., Path]) -> None:
+async def test_never_listens(idle_agent: Agent, script: Builder) -> None:
     """A load test that does not listen within the start timeout is stopped."""
     agent = idle_agent
     agent.options["--start-timeout"] = "0.5"
@@ -129,7 +122,7 @@ async def test_never_listens(idle_agent: Agent, script: Callable[..., Path]) -> 
     assert job["stderr_tail"] == "thinking"
 
 
-async def test_never_answers(failing_job: FailingJob, script: Callable[..., Path]) -> None:
+async def test_never_answers(failing_job: FailingJob, script: Builder) -> None:
     """Calls that do not return are abandoned after the drain timeout."""
     job = await failing_job(
         script(ACCEPTS + "time.sleep(600)\n"),
@@ -147,9 +140,7 @@ async def test_never_answers(failing_job: FailingJob, script: Callable[..., Path
     [b"\x01" * 64, b"HTTP/1.1 400 Bad Request\r\n" * 4],
     ids=["not gob", "http"],
 )
-async def test_answers_garbage(
-    failing_job: FailingJob, script: Callable[..., Path], garbage: bytes
-) -> None:
+async def test_answers_garbage(failing_job: FailingJob, script: Builder, garbage: bytes) -> None:
     """A response that is not net/rpc ends the job with its own reason."""
     await failing_job(
         script(f"{ACCEPTS}connection.sendall({garbage!r})\ntime.sleep(600)\n"),
@@ -169,7 +160,7 @@ async def test_answers_garbage(
     ids=["of 1 GiB", "of 1 MiB, a byte at a time"],
 )
 async def test_answers_an_endless_message(
-    failing_job: FailingJob, script: Callable[..., Path], announced: bytes, endlessly: str
+    failing_job: FailingJob, script: Builder, announced: bytes, endlessly: str
 ) -> None:
     """The message is refused by its length, or abandoned with the calls; it is not buffered."""
     drips = "sleep" in endlessly
@@ -189,10 +180,9 @@ async def test_answers_an_endless_message(
     assert failing_job.agent.resident_bytes - before < MAX_GROWTH_BYTES
 
 
-async def test_floods_stdout(failing_job: FailingJob, script: Callable[..., Path]) -> None:
+async def test_floods_stdout(failing_job: FailingJob, script: Builder) -> None:
     """200 MB (`make soak`: 1 GB) of invalid lines are logged and counted, and not buffered."""
     flood = f"""
-import os, sys
 {BLOCK}
 for _ in range({FLOOD_MIB}):
     assert os.write(1, block) == len(block)
@@ -214,12 +204,12 @@ sys.exit(4)
     assert growth < MAX_GROWTH_BYTES
 
 
-async def test_floods_stdout_without_end(idle_agent: Agent, script: Callable[..., Path]) -> None:
+async def test_floods_stdout_without_end(idle_agent: Agent, script: Builder) -> None:
     """A run whose log reaches its limit ends."""
     agent = idle_agent
     agent.options["--max-log"] = "64MiB"
     await agent.start()
-    flood = script(f"import os\n{BLOCK}\nwhile True:\n    os.write(1, block)\n")
+    flood = script(f"{BLOCK}\nwhile True:\n    os.write(1, block)\n")
     job = await agent.settled(await agent.queue("bad", flood, duration=1))
     assert (job["state"], job["reason"], job["exit"]) == ("failed", "disk-full", SIGTERM), job
     assert "The log of the run is longer than 67108864 bytes" in job["message"]
@@ -227,11 +217,10 @@ async def test_floods_stdout_without_end(idle_agent: Agent, script: Callable[...
 
 
 async def test_prints_a_long_line(
-    failing_job: FailingJob, collector: Collector, script: Callable[..., Path]
+    failing_job: FailingJob, collector: Collector, script: Builder
 ) -> None:
     """A line of 10 MB is one invalid line; the results around it are delivered."""
     text = f"""
-import os, sys
 print({RESULT!r})
 print("x" * 10_000_000)
 print({RESULT!r}, flush=True)
@@ -253,11 +242,9 @@ sys.exit(5)
     assert failing_job.agent.resident_bytes - before < MAX_GROWTH_BYTES
 
 
-async def test_closes_stdout_and_breaks(
-    failing_job: FailingJob, script: Callable[..., Path]
-) -> None:
+async def test_closes_stdout_and_breaks(failing_job: FailingJob, script: Builder) -> None:
     """A closed stdout ends no job; the exit that follows does, and stderr has the reason."""
-    text = f"{ANSWERS_CALLS}\nos.close(1)\nwhile True:\n    answer()\n    os.write(1, b'x')\n"
+    text = f"{WITHOUT_STDOUT}        os.write(1, b'x')\n"
     job = await failing_job(
         script(text),
         "exited",
@@ -268,17 +255,14 @@ async def test_closes_stdout_and_breaks(
     assert "Traceback" in job["stderr_tail"]
 
 
-async def test_closes_stdout_and_continues(
-    failing_job: FailingJob, script: Callable[..., Path]
-) -> None:
+async def test_closes_stdout_and_continues(failing_job: FailingJob, script: Builder) -> None:
     """A load test without output runs for its whole duration."""
-    text = f"{ANSWERS_CALLS}\nos.close(1)\nwhile True:\n    answer()\n"
-    job = await failing_job(script(text), None, process_exit=SIGTERM)
+    job = await failing_job(script(WITHOUT_STDOUT), None, process_exit=SIGTERM)
     assert job["results"]["read"] == 0
     assert job["calls"]["ok"] > 25
 
 
-async def test_cannot_be_executed(failing_job: FailingJob, script: Callable[..., Path]) -> None:
+async def test_cannot_be_executed(failing_job: FailingJob, script: Builder) -> None:
     """The message has the errno of an interpreter that does not exist."""
     job = await failing_job(
         script("", "/nonexistent"),
@@ -289,9 +273,7 @@ async def test_cannot_be_executed(failing_job: FailingJob, script: Callable[...,
     assert "errno 2" in job["message"]
 
 
-async def test_drops_the_connection_and_lives(
-    failing_job: FailingJob, script: Callable[..., Path]
-) -> None:
+async def test_drops_the_connection_and_lives(failing_job: FailingJob, script: Builder) -> None:
     """A lost connection ends the job although the process continues to run."""
     await failing_job(
         script(ACCEPTS + "connection.close()\ntime.sleep(600)\n"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -13,6 +13,7 @@ import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.ports import free_port
+from peers.programs import Builder
 from peers.readme import ROOT
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
@@ -67,7 +68,7 @@ async def agent(example: Running, collector: Collector, tmp_path: Path) -> Async
 
 
 async def test_results_are_stored_once_through_a_crash(
-    agent: Agent, example: Running, go_loadtest: Callable[..., Path]
+    agent: Agent, example: Running, go_loadtest: Builder
 ) -> None:
     """After a kill during a run and a restart every result is one line of its file."""
     job_id = await agent.queue("kept", go_loadtest("counter", count=COUNT), duration=3)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.lines import select
+from peers.programs import Builder
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 
@@ -30,7 +31,7 @@ sdk.serve(lambda: None)
 """
 
 
-def test_lines_of_go_are_results(go_loadtest: Callable[..., Path]) -> None:
+def test_lines_of_go_are_results(go_loadtest: Builder) -> None:
     """Every line that encoding/json prints for a go-lo result is valid."""
     printed = subprocess.run([go_loadtest("gojson"), "print"], stdout=subprocess.PIPE, check=True)
     lines = printed.stdout.splitlines()
@@ -40,9 +41,7 @@ def test_lines_of_go_are_results(go_loadtest: Callable[..., Path]) -> None:
 
 
 @pytest_twisted.async_yield_fixture
-async def agent(
-    go_loadtest: Callable[..., Path], collector: Collector, tmp_path: Path
-) -> AsyncIterator[Agent]:
+async def agent(go_loadtest: Builder, collector: Collector, tmp_path: Path) -> AsyncIterator[Agent]:
     """Return an agent that delivers to a collector in Go, whose accepted results are in a file."""
     agent = Agent(reactor, tmp_path, collector)
     accepted = tmp_path / "accepted"
@@ -61,7 +60,7 @@ async def agent(
 
 
 async def test_a_line_that_a_go_collector_refuses_is_found(
-    agent: Agent, script: Callable[..., Path], tmp_path: Path
+    agent: Agent, script: Builder, tmp_path: Path
 ) -> None:
     """A batch with lines that Go cannot decode is split until only those lines are refused."""
     text = LOAD_TEST.format(checkout=str(Path(__file__).parents[2]), count=COUNT, refused=REFUSED)

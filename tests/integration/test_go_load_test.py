@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.oracle import compare
+from peers.programs import Builder
 from peers.target import Target
 
 REPEAT = os.environ.get("GOLO_REPEAT")
@@ -18,11 +17,7 @@ SECONDS = [10] * int(REPEAT) if REPEAT else [10, 2, 2, 2]
 
 @pytest.mark.parametrize("seconds", SECONDS)
 async def test_every_request_served_is_a_delivered_result(
-    agent: Agent,
-    target: Target,
-    collector: Collector,
-    go_loadtest: Callable[..., Path],
-    seconds: int,
+    agent: Agent, target: Target, collector: Collector, go_loadtest: Builder, seconds: int
 ) -> None:
     """No result is lost although it is printed after its call has returned.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from peers.agent import Agent
 from peers.collector import Collector
+from peers.programs import Builder
 from twisted.internet.utils import getProcessOutputAndValue
 
 HAS_IPV6 = Path("/proc/net/if_inet6").exists() and bool(Path("/proc/net/if_inet6").read_text())
@@ -32,7 +32,7 @@ async def golo_cli(
 
 
 async def test_golo_cli_uploads_and_queues(
-    agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
+    agent: Agent, collector: Collector, go_loadtest: Builder
 ) -> None:
     """A job of golo-cli runs, and its results are delivered."""
     loadtest = go_loadtest("counter", count=10)
@@ -71,7 +71,7 @@ PROVIDERS = {
     ],
 )
 async def test_golo_cli_with_every_provider(
-    idle_agent: Agent, collector: Collector, go_loadtest: Callable[..., Path], provider: str
+    idle_agent: Agent, collector: Collector, go_loadtest: Builder, provider: str
 ) -> None:
     """The Host of each provider is accepted on IPv4 and IPv6, and the job runs."""
     host, address, no_auth = PROVIDERS[provider]
@@ -98,7 +98,7 @@ async def test_golo_cli_with_every_provider(
 
 
 async def test_golo_cli_shows_the_reason(
-    agent: Agent, tmp_path: Path, go_loadtest: Callable[..., Path]
+    agent: Agent, tmp_path: Path, go_loadtest: Builder
 ) -> None:
     """golo-cli shows the reason if the uploaded file is not a load test."""
     text = tmp_path / "notes.txt"
@@ -109,9 +109,7 @@ async def test_golo_cli_shows_the_reason(
     assert "not an executable" in output
 
 
-async def test_responses_are_those_of_the_go_lo_agent(
-    agent: Agent, go_loadtest: Callable[..., Path]
-) -> None:
+async def test_responses_are_those_of_the_go_lo_agent(agent: Agent, go_loadtest: Builder) -> None:
     """The bodies, the status codes and the Location are those of the go-lo agent."""
     with go_loadtest("counter", count=0).open("rb") as file:
         uploaded = await agent.request(
@@ -205,7 +203,7 @@ async def test_an_upload_that_cannot_be_stored(agent: Agent) -> None:
     assert str(agent.state) not in answer.text
 
 
-async def test_the_queue_is_limited(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+async def test_the_queue_is_limited(agent: Agent, go_loadtest: Builder) -> None:
     """32 jobs may wait; the next gets 503 with Retry-After."""
     binary = await agent.upload(go_loadtest("counter", count=0))
     first = await agent.queue("running", binary, duration=60)

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from peers.agent import Agent
+from peers.programs import Builder
 from twisted.internet import defer, reactor, task
 from twisted.internet.protocol import Factory, Protocol
 
 from goloagent.runs.scheduler import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS
 
 
-async def test_the_rpc_port_is_taken(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+async def test_the_rpc_port_is_taken(agent: Agent, go_loadtest: Builder) -> None:
     """While a foreign process has the RPC port jobs wait, can be cancelled, and get no call."""
     received: list[bytes] = []
 
@@ -52,7 +53,7 @@ async def test_the_rpc_port_is_taken(agent: Agent, go_loadtest: Callable[..., Pa
 
 
 async def test_a_waiting_job_stays_queued_across_a_restart(
-    agent: Agent, go_loadtest: Callable[..., Path]
+    agent: Agent, go_loadtest: Builder
 ) -> None:
     """A stop of the agent is not delayed, and the job runs after the restart."""
     port = reactor.listenTCP(agent.rpc_port, Factory.forProtocol(Protocol), interface="127.0.0.1")
@@ -69,7 +70,7 @@ async def test_a_waiting_job_stays_queued_across_a_restart(
 
 @pytest.mark.parametrize("which", ["--state", "--logs"])
 async def test_no_inodes(
-    tmpfs: Callable[[str], Path], idle_agent: Agent, go_loadtest: Callable[..., Path], which: str
+    tmpfs: Callable[[str], Path], idle_agent: Agent, go_loadtest: Builder, which: str
 ) -> None:
     """Without inodes queued jobs wait, and a running one continues."""
     disk = tmpfs("size=64m,nr_inodes=1000")
@@ -109,7 +110,7 @@ def fill_inodes(disk: Path) -> list[Path]:
 
 @pytest.mark.parametrize("which", ["--state", "--logs"])
 async def test_a_read_only_disk(
-    tmpfs: Callable[[str], Path], idle_agent: Agent, go_loadtest: Callable[..., Path], which: str
+    tmpfs: Callable[[str], Path], idle_agent: Agent, go_loadtest: Builder, which: str
 ) -> None:
     """With a read-only disk /health reports it and requests are rejected, until it is writable."""
     place = tmpfs("size=64m") / which.strip("-")

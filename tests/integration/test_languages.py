@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 from peers.agent import Agent
 from peers.collector import Collector
-
-import goloagent
+from peers.programs import Builder
 
 SECONDS = 3
 
 # Prints 100 results and notes its signals like tests/loadtests/counter.
 PYTHON = """
-import os, signal, socket, sys, time
-sys.path.insert(0, {checkout!r})
 from goloagent.netrpc import Server
 
-RESULT = '{{"sequenceID": "%d", "status": 200, "timestamp": "2024-02-29T12:00:00Z"}}'
+RESULT = '{"sequenceID": "%d", "status": 200, "timestamp": "2024-02-29T12:00:00Z"}'
 begin = time.monotonic()
 
 def note(number, frame):
     seconds = time.monotonic() - begin
-    print(f"signal {{number}} after {{seconds:.3f}} s", file=sys.stderr, flush=True)
+    print(f"signal {number} after {seconds:.3f} s", file=sys.stderr, flush=True)
     if number == signal.SIGTERM:
         os._exit(0)
 
-for number in signal.valid_signals() - {{signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}}:
+for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}:
     signal.signal(number, note)
 
 host, port = os.environ["GOLO_RPC_ADDR"].rsplit(":", 1)
@@ -57,22 +53,18 @@ async def check_run(agent: Agent, collector: Collector, loadtest: Path) -> None:
     assert float(signals[0][1]) >= SECONDS
 
 
-async def test_go(agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]) -> None:
+async def test_go(agent: Agent, collector: Collector, go_loadtest: Builder) -> None:
     """A Go program."""
     await check_run(agent, collector, go_loadtest("counter", count=100))
 
 
-async def test_python(agent: Agent, collector: Collector, script: Callable[..., Path]) -> None:
+async def test_python(agent: Agent, collector: Collector, script: Builder) -> None:
     """A Python script with this project's net/rpc server."""
-    checkout = str(Path(goloagent.__file__).parents[1])
-    await check_run(agent, collector, script(PYTHON.format(checkout=checkout)))
+    await check_run(agent, collector, script(PYTHON))
 
 
 async def test_started_by_a_shell(
-    agent: Agent,
-    collector: Collector,
-    go_loadtest: Callable[..., Path],
-    script: Callable[..., Path],
+    agent: Agent, collector: Collector, go_loadtest: Builder, script: Builder
 ) -> None:
     """A shell script that starts the load test as a child and waits for it."""
     child = go_loadtest("counter", count=100)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.ports import free_port
+from peers.programs import Builder
 
 import goloagent
 
@@ -22,7 +22,7 @@ INTERNALS = (
 
 
 async def test_the_log_across_a_restart(
-    idle_agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
+    idle_agent: Agent, collector: Collector, go_loadtest: Builder
 ) -> None:
     """It has version, page and directories, and each job's queueing, start and end or recovery.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.exposition import complaints, samples
+from peers.programs import Builder
 from twisted.internet import reactor, task
 from twisted.internet.utils import getProcessOutputAndValue
 
@@ -36,7 +36,7 @@ async def promtool(*arguments: str, stdin: bytes = b"") -> None:
     assert (code, err) == (0, b""), out + err
 
 
-async def test_counters_are_sums_of_jobs(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+async def test_counters_are_sums_of_jobs(agent: Agent, go_loadtest: Builder) -> None:
     """After each job the counters are the sums of all jobs, and the gauges are at rest."""
     binary = await agent.upload(go_loadtest("counter", count=500, spoil="yes"))
     sums: dict[str, int] = {}
@@ -63,7 +63,7 @@ async def test_counters_are_sums_of_jobs(agent: Agent, go_loadtest: Callable[...
 
 
 async def test_the_lag_of_an_outage(
-    agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
+    agent: Agent, collector: Collector, go_loadtest: Builder
 ) -> None:
     """Undelivered results show as pending, in bytes, in seconds and as a state."""
     collector.answer = lambda push: 503
@@ -92,9 +92,7 @@ async def test_the_lag_of_an_outage(
     assert found['golo_agent_delivery_state{state="ok"}'] == 1
 
 
-async def test_an_interrupted_job_is_counted_once(
-    agent: Agent, go_loadtest: Callable[..., Path]
-) -> None:
+async def test_an_interrupted_job_is_counted_once(agent: Agent, go_loadtest: Builder) -> None:
     """The start after a kill counts the interrupted job; the next one does not."""
     job_id = await agent.queue("shop", go_loadtest("counter", count=10**9), duration=60)
     await agent.reached(job_id, "running")

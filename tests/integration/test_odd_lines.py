@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from peers.agent import Agent
+from peers.programs import Builder
 from twisted.internet import reactor, task
 
 TIMESTAMP = '"timestamp":"2026-01-02T03:04:05Z"'
@@ -40,9 +40,7 @@ sdk.serve(run)
 
 
 @pytest.mark.parametrize("line", ODD.values(), ids=[name.replace(" ", "-") for name in ODD])
-async def test_odd_lines_delay_nothing(
-    agent: Agent, script: Callable[..., Path], line: str
-) -> None:
+async def test_odd_lines_delay_nothing(agent: Agent, script: Builder, line: str) -> None:
     """`/health` responds as fast as without them, and every line is counted."""
     text = LOAD_TEST.format(checkout=str(Path(__file__).parents[2]), line=line)
     job_id = await agent.queue("odd", script(text), duration=2, users=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from peers.page import (
     wait_for_state,
     wait_until,
 )
+from peers.programs import Builder
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -194,7 +194,7 @@ async def test_queue_and_history(agent: Agent, browser: Browser, shop: Path) -> 
 
 
 async def test_failures_are_explained(
-    agent: Agent, browser: Browser, script: Callable[..., Path], tmp_path: Path
+    agent: Agent, browser: Browser, script: Builder, tmp_path: Path
 ) -> None:
     """A rejected upload and a failed job show why; the form can be used again after both."""
     picture = tmp_path / "picture.png"

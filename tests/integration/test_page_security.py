@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peers.agent import Agent
 from peers.browser import Browser
 from peers.page import PHONE, fits, submit_form, visit, wait_for_state, wait_until
-
-import goloagent
+from peers.programs import Builder
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-CHECKOUT = str(Path(goloagent.__file__).parents[1])
 
 HOSTILE = [
     "<img src=x onerror=window.caught=1>",
@@ -25,8 +21,6 @@ HOSTILE = [
     "javascript:window.caught=1",
 ]
 REPORTS_HOSTILE_TEXTS = f"""
-import sys, time
-sys.path.insert(0, {CHECKOUT!r})
 from goloagent.sdk import report, serve
 
 def journey():
@@ -41,7 +35,7 @@ serve(journey)
 
 
 async def test_output_of_load_tests_is_shown_as_text(
-    agent: Agent, browser: Browser, script: Callable[..., Path]
+    agent: Agent, browser: Browser, script: Builder
 ) -> None:
     """Markup and scripts in URLs, methods, logs and warnings are shown and never executed."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from signal import Signals
 
 import pytest
 from peers.agent import Agent
+from peers.programs import Builder
 from twisted.internet import reactor, task
 
 # A daemon whose child ends before it: both become zombies of process 1.
@@ -40,7 +40,7 @@ def children(pid: int) -> dict[int, str]:
 
 
 @needs_namespace
-async def test_no_zombie_is_left(idle_agent: Agent, script: Callable[..., Path]) -> None:
+async def test_no_zombie_is_left(idle_agent: Agent, script: Builder) -> None:
     """After each job all orphans are reaped, and the job has its own exit code."""
     idle_agent.prefix = NAMESPACE
     idle_agent.options |= {"--containment": "process-group"}

@@ -8,16 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
 import pytest
 from peers.agent import TIMEOUTS, Agent
+from peers.programs import ACCEPT, ANSWER_CALLS, Builder
 from peers.waiting import until
 
-import goloagent
 from goloagent.concurrency.threads import BULK_THREADS, CRITICAL_THREADS
 from goloagent.sandbox import orphans
 from goloagent.sandbox.isolation import IsolationBackend
@@ -27,14 +27,9 @@ MAX_THREADS = 1 + CRITICAL_THREADS + BULK_THREADS + 1 + 1
 ROUNDS = 20 if os.environ.get("GOLO_SOAK") else 4
 JOBS_PER_ROUND = 10
 
-CHECKOUT = str(Path(goloagent.__file__).parents[1])
-IMPORTS = f"import os, signal, socket, sys\nsys.path.insert(0, {CHECKOUT!r})\n"
-
 # A load test with a child, a grandchild in its process group, and a daemon in its own session that
 # has none of its pipes. All four print "born"; a SIGTERM handler is set before.
 PROCESS_TREE = """
-from goloagent.netrpc import Server
-
 def live():
     os.write(2, b"born\\n")
     while True:
@@ -58,39 +53,28 @@ host, port = os.environ["GOLO_RPC_ADDR"].rsplit(":", 1)
 listener = socket.create_server((host, int(port)))
 os.write(2, b"born\\n")
 connection, _ = listener.accept()
-server = Server()
-while data := connection.recv(65536):
-    for call in server.receive(data):
-        connection.sendall(server.reply(call))
-while True:
-    signal.pause()
 """
-IGNORES_SIGTERM = IMPORTS + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + PROCESS_TREE
-HANDLES_SIGTERM = (
-    IMPORTS
-    + """
+LIVE_ON = "while True:\n    signal.pause()\n"
+IGNORES_SIGTERM = (
+    f"signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{PROCESS_TREE}{ANSWER_CALLS}{LIVE_ON}"
+)
+HANDLES_SIGTERM = f"""
 def end(*_):
     os.write(1, b"last words\\n")
     os._exit(0)
 
 signal.signal(signal.SIGTERM, end)
-"""
-    + PROCESS_TREE
-)
+{PROCESS_TREE}{ANSWER_CALLS}{LIVE_ON}"""
 
 # A load test that answers one call and exits.
-SHORT = (
-    IMPORTS
-    + """
+SHORT = f"""
 from goloagent.netrpc import Server
-host, port = os.environ["GOLO_RPC_ADDR"].rsplit(":", 1)
-connection, _ = socket.create_server((host, int(port))).accept()
+{ACCEPT}
 server = Server()
 calls = server.receive(connection.recv(65536))
-print('{"sequenceID": "1", "status": 200, "timestamp": "2024-02-29T12:00:00Z"}', flush=True)
+print('{{"sequenceID": "1", "status": 200, "timestamp": "2024-02-29T12:00:00Z"}}', flush=True)
 connection.sendall(server.reply(calls[0]))
 """
-)
 
 
 async def run_process_tree(agent: Agent, loadtest: Path, duration: int) -> str:
@@ -105,7 +89,7 @@ async def run_process_tree(agent: Agent, loadtest: Path, duration: int) -> str:
 
 @pytest.mark.parametrize("cancel", [False, True], ids=["duration", "cancel"])
 async def test_j2_by_the_end_of_the_job(
-    isolated_agent: Agent, isolation: IsolationBackend, script: Callable[..., Path], cancel: bool
+    isolated_agent: Agent, isolation: IsolationBackend, script: Builder, cancel: bool
 ) -> None:
     """Processes that ignore SIGTERM are killed after the grace period, daemons too."""
     program = script(IGNORES_SIGTERM)
@@ -127,7 +111,7 @@ async def test_j2_by_the_end_of_the_job(
 
 
 async def test_j2_by_sigterm_of_the_agent(
-    isolated_agent: Agent, isolation: IsolationBackend, script: Callable[..., Path]
+    isolated_agent: Agent, isolation: IsolationBackend, script: Builder
 ) -> None:
     """A stop of the agent kills processes that ignore SIGTERM."""
     await run_process_tree(isolated_agent, script(IGNORES_SIGTERM), duration=600)
@@ -138,7 +122,7 @@ async def test_j2_by_sigterm_of_the_agent(
 
 
 async def test_j2_by_kill_of_the_agent(
-    isolated_agent: Agent, isolation: IsolationBackend, script: Callable[..., Path]
+    isolated_agent: Agent, isolation: IsolationBackend, script: Builder
 ) -> None:
     """A PID namespace ends with a killed agent; other backends end processes at the next start."""
     job_id = await run_process_tree(isolated_agent, script(IGNORES_SIGTERM), duration=600)
@@ -153,7 +137,7 @@ async def test_j2_by_kill_of_the_agent(
 
 
 async def test_j2_in_order(
-    isolated_agent: Agent, isolation: IsolationBackend, script: Callable[..., Path]
+    isolated_agent: Agent, isolation: IsolationBackend, script: Builder
 ) -> None:
     """SIGTERM reaches the process group, and the log has what each process prints at its end."""
     job_id = await run_process_tree(isolated_agent, script(HANDLES_SIGTERM), duration=1)
@@ -173,20 +157,16 @@ _USE_SCHED_BATCH = "import os; os.sched_setscheduler(0, os.SCHED_BATCH, os.sched
     subprocess.run([sys.executable, "-c", _USE_SCHED_BATCH], check=False).returncode != 0,
     reason="processes may not change their scheduling here",
 )
-async def test_only_the_agent_runs_under_sched_batch(
-    agent: Agent, script: Callable[..., Path]
-) -> None:
+async def test_only_the_agent_runs_under_sched_batch(agent: Agent, script: Builder) -> None:
     """The agent does not preempt the load; a load test has the default scheduling."""
     assert os.sched_getscheduler(agent.pid) == os.SCHED_BATCH
-    program = script("import os, sys; print(os.sched_getscheduler(0), file=sys.stderr)")
+    program = script("print(os.sched_getscheduler(0), file=sys.stderr)")
     job = await agent.ended(await agent.queue("scheduled", program, duration=1))
     assert job["stderr_tail"] == str(os.SCHED_OTHER)
 
 
 # A load test with a daemon that has left its process group, session, parent, pipes and environment.
-DETACHED = (
-    IMPORTS
-    + """
+DETACHED = """
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
@@ -196,12 +176,11 @@ if os.fork() == 0:
 os.wait()
 signal.pause()
 """
-)
 
 
 @pytest.mark.parametrize("ending", ["SIGTERM", "kill -9 and a start"])
 async def test_j2_detached(
-    isolated_agent: Agent, isolation: IsolationBackend, script: Callable[..., Path], ending: str
+    isolated_agent: Agent, isolation: IsolationBackend, script: Builder, ending: str
 ) -> None:
     """Such a daemon survives only in a process group, after a kill of the agent."""
     job_id = await isolated_agent.queue("detached", script(DETACHED), duration=1)
@@ -290,7 +269,7 @@ def processes() -> Iterator[list[str]]:
 
 @pytest.mark.full
 async def test_j7_many_jobs(
-    isolated_agent: Agent, isolation: IsolationBackend, script: Callable[..., Path]
+    isolated_agent: Agent, isolation: IsolationBackend, script: Builder
 ) -> None:
     """After many jobs (`make soak`: 200) the agent has the resources of the first ones.
 

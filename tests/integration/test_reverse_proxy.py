@@ -16,6 +16,7 @@ import attrs
 import pytest
 from peers.agent import TOKEN, Agent
 from peers.ports import free_port
+from peers.programs import Builder
 from twisted.internet.threads import deferToThread
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -105,9 +106,7 @@ def listening(proxy: Proxy) -> bool:
 
 
 async def test_the_documented_block(
-    idle_agent: Agent,
-    nginx: Callable[[str], Proxy],
-    go_loadtest: Callable[..., Path],
+    idle_agent: Agent, nginx: Callable[[str], Proxy], go_loadtest: Builder
 ) -> None:
     """Below /golo/ uploads, jobs, events and logs work, and a page of another site gets 403."""
     agent = idle_agent

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import pytest
 from peers.agent import Agent
 from peers.browser import Browser
 from peers.page import DESKTOP, PHONE, visit, wait_for_state, wait_until
+from peers.programs import Builder
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -30,9 +30,7 @@ sys.exit(1)
 
 
 @pytest.mark.screenshots
-async def test_screenshots(
-    agent: Agent, browser: Browser, shop: Path, script: Callable[..., Path]
-) -> None:
+async def test_screenshots(agent: Agent, browser: Browser, shop: Path, script: Builder) -> None:
     """Capture a running job on a desktop and on a phone in dark mode, and a failed job."""
     binary = await agent.upload(shop)
     await agent.settled(await agent.queue("checkout", binary, duration=5))

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 import yaml
 from peers.agent import TWISTD, Agent
 from peers.collector import Collector
+from peers.programs import Builder
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import DatagramProtocol
@@ -85,7 +86,7 @@ async def test_notifications(manager: Manager, idle_agent: Agent) -> None:
 
 
 async def test_the_status_is_that_of_health(
-    manager: Manager, idle_agent: Agent, collector: Collector, script: Callable[..., Path]
+    manager: Manager, idle_agent: Agent, collector: Collector, script: Builder
 ) -> None:
     """The status reports that the collector fails and that it works again."""
     collector.answer = lambda name: 503
@@ -101,7 +102,7 @@ async def test_the_status_is_that_of_health(
 @pytest.mark.skipif(
     shutil.which("systemd-socket-activate") is None, reason="systemd-socket-activate is missing"
 )
-async def test_socket_activation(idle_agent: Agent, script: Callable[..., Path]) -> None:
+async def test_socket_activation(idle_agent: Agent, script: Builder) -> None:
     """The agent serves a socket of LISTEN_FDS."""
     address = f"127.0.0.1:{idle_agent.port}"
     activate = ["systemd-socket-activate", "-l", address, "--fdname=http"]

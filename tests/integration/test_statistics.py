@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from peers.agent import Agent
+from peers.programs import Builder
 
 from goloagent.core.stats.summary import Summary
 from goloagent.wal.run_log import open_reader
@@ -24,7 +24,7 @@ def _stored_and_rebuilt(out_log: Path) -> tuple[Summary | None, Summary]:
         log.close()
 
 
-async def test_the_statistics_of_a_run(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+async def test_the_statistics_of_a_run(agent: Agent, go_loadtest: Builder) -> None:
     """After a stop of the agent they exist and agree with the log."""
     job_id = await agent.queue(
         "spoilt", go_loadtest("counter", count=1000, spoil="yes"), duration=1
@@ -37,9 +37,7 @@ async def test_the_statistics_of_a_run(agent: Agent, go_loadtest: Callable[..., 
     assert sum(row.results for row in kept.rows) == 900
 
 
-async def test_the_statistics_of_an_interrupted_run(
-    agent: Agent, go_loadtest: Callable[..., Path]
-) -> None:
+async def test_the_statistics_of_an_interrupted_run(agent: Agent, go_loadtest: Builder) -> None:
     """After a kill the next start computes them from the log."""
     job_id = await agent.queue("killed", go_loadtest("counter", count=100_000), duration=60)
     await agent.reached(job_id, "running")

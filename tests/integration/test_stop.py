@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
-from pathlib import Path
 from signal import Signals
 
 import pytest
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.oracle import compare, numbers
+from peers.programs import Builder
 from peers.target import Target
 
 from goloagent.host.signals import ACTIONS, Action
@@ -36,7 +35,7 @@ async def test_idle(agent: Agent) -> None:
 
 
 async def test_with_a_running_job(
-    agent: Agent, target: Target, collector: Collector, go_loadtest: Callable[..., Path]
+    agent: Agent, target: Target, collector: Collector, go_loadtest: Builder
 ) -> None:
     """The running job ends and all its results are delivered before the agent exits."""
     job_id = await agent.queue("running", go_loadtest("httpget", target=target.url), duration=600)
@@ -57,9 +56,7 @@ async def test_with_a_running_job(
     assert len(collector.pushes) == pushes, "what was delivered is sent again after the restart"
 
 
-async def test_with_queued_jobs(
-    agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
-) -> None:
+async def test_with_queued_jobs(agent: Agent, collector: Collector, go_loadtest: Builder) -> None:
     """Queued jobs run after the restart in order; the interrupted job does not run again."""
     binary = await agent.upload(go_loadtest("counter", count=10))
     running = await agent.queue("running", binary, duration=600)
@@ -76,7 +73,7 @@ async def test_with_queued_jobs(
 
 
 async def test_while_the_collector_is_away(
-    agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
+    agent: Agent, collector: Collector, go_loadtest: Builder
 ) -> None:
     """Pending results are delivered once after the restart."""
     await collector.close()
@@ -106,7 +103,7 @@ async def test_while_the_collector_is_away(
     ids=lambda numbers: "-".join(number.name for number in numbers),
 )
 async def test_each_signal_that_stops(
-    agent: Agent, collector: Collector, script: Callable[..., Path], numbers: list[Signals]
+    agent: Agent, collector: Collector, script: Builder, numbers: list[Signals]
 ) -> None:
     """Each signal ends the running job in order, and a second one changes nothing."""
     # Ignores SIGTERM, so that the second signal arrives during the stop.

@@ -6,13 +6,13 @@ import hashlib
 import json
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from peers import prober
 from peers.agent import Agent, Response
+from peers.programs import Builder
 from twisted.internet import defer, reactor, task
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutput
@@ -74,7 +74,7 @@ def readers(agent: Agent, log: Path) -> int:
     return found
 
 
-async def test_from_the_queue_to_the_end(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+async def test_from_the_queue_to_the_end(agent: Agent, go_loadtest: Builder) -> None:
     """A client that follows a queued job gets every byte of its log, and all events."""
     binary = await agent.upload(go_loadtest("torrent", rate=5000))
     first = await agent.queue("first", binary, duration=1)
@@ -98,7 +98,7 @@ async def test_from_the_queue_to_the_end(agent: Agent, go_loadtest: Callable[...
     assert len(statistics["rows"]) == 10
 
 
-async def test_statistics_are_rebuilt(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+async def test_statistics_are_rebuilt(agent: Agent, go_loadtest: Builder) -> None:
     """If their file is missing or damaged, they are rebuilt and stored."""
     job_id = await agent.queue("shop", go_loadtest("torrent", rate=5000), duration=1)
     await agent.settled(job_id)
@@ -114,7 +114,7 @@ async def test_statistics_are_rebuilt(agent: Agent, go_loadtest: Callable[..., P
         assert file.read_bytes() == text
 
 
-async def test_a_follower_that_disconnects(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+async def test_a_follower_that_disconnects(agent: Agent, go_loadtest: Builder) -> None:
     """A closed follower's file is closed, and the job and other followers continue."""
     job_id = await agent.queue("shop", go_loadtest("torrent", rate=1000), duration=4)
     await agent.reached(job_id, "running")
@@ -133,7 +133,7 @@ async def test_a_follower_that_disconnects(agent: Agent, go_loadtest: Callable[.
     assert readers(agent, log) <= before
 
 
-async def test_a_large_log(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+async def test_a_large_log(agent: Agent, go_loadtest: Builder) -> None:
     """A log of 100 MB is sent in whole and in parts in little memory, with stalled clients too."""
     job_id = await agent.queue("shop", go_loadtest("counter", count=1), duration=1)
     await agent.settled(job_id)
@@ -169,7 +169,7 @@ async def test_a_large_log(agent: Agent, go_loadtest: Callable[..., Path]) -> No
         file.truncate(printed)
 
 
-async def test_a_restart_in_between(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+async def test_a_restart_in_between(agent: Agent, go_loadtest: Builder) -> None:
     """A client that reconnects after a kill gets the job's last state once."""
     job_id = await agent.queue("shop", go_loadtest("torrent", rate=100), duration=60)
     await agent.reached(job_id, "running")
@@ -184,7 +184,7 @@ async def test_a_restart_in_between(agent: Agent, go_loadtest: Callable[..., Pat
     assert (answer.status, answer.text) == (204, "")
 
 
-async def test_a_stop_of_the_agent(agent: Agent, go_loadtest: Callable[..., Path]) -> None:
+async def test_a_stop_of_the_agent(agent: Agent, go_loadtest: Builder) -> None:
     """A stop of the agent sends the job's last state to its followers."""
     job_id = await agent.queue("shop", go_loadtest("torrent", rate=100), duration=60)
     await agent.reached(job_id, "running")
@@ -196,9 +196,7 @@ async def test_a_stop_of_the_agent(agent: Agent, go_loadtest: Callable[..., Path
 
 
 @pytest.mark.full
-async def test_fifty_followers_at_full_speed(
-    idle_agent: Agent, go_loadtest: Callable[..., Path]
-) -> None:
+async def test_fifty_followers_at_full_speed(idle_agent: Agent, go_loadtest: Builder) -> None:
     """At 100,000 lines/s all clients get events every second, and a stalled one is dropped."""
     agent = idle_agent
     agent.options["--max-connections-per-peer"] = "64"  # all clients are on this host

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from peers.certificate import self_signed
 from peers.debian import Machine, NotSupported, boot
 from peers.ports import free_port
+from peers.programs import Builder
 from peers.readme import aimed_at, python_example, serving_target
 
 pytestmark = pytest.mark.full
@@ -92,7 +93,7 @@ def paths_on(machine: Machine) -> dict[str, list[str]]:
     return found
 
 
-def test_d7_under_the_unit(service: Service, go_loadtest: Callable[..., Path]) -> None:
+def test_d7_under_the_unit(service: Service, go_loadtest: Builder) -> None:
     """Load tests are isolated by a cgroup and by Landlock: a real one finishes, an attacker fails.
 
     Agent and load tests run as the same user.

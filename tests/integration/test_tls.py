@@ -6,13 +6,13 @@ import http.client
 import json
 import socket
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 
 import attrs
 import pytest
 import pytest_twisted
 from peers.agent import TOKEN, Agent
+from peers.programs import Builder
 from twisted.internet.threads import deferToThread
 from unit.http import golo_cli
 
@@ -61,9 +61,7 @@ async def client(idle_agent: Agent, tmp_path: Path) -> Client:
     return Client(port, ssl.create_default_context(cafile=str(pem)))
 
 
-async def test_a_job_by_tls(
-    idle_agent: Agent, client: Client, go_loadtest: Callable[..., Path]
-) -> None:
+async def test_a_job_by_tls(idle_agent: Agent, client: Client, go_loadtest: Builder) -> None:
     """Uploads, jobs, events, logs and the page work as without TLS."""
     content = go_loadtest("counter", count=1000).read_bytes()
     status, body = await deferToThread(client.send, golo_cli.upload(content))

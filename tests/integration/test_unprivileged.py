@@ -5,7 +5,7 @@ from __future__ import annotations
 import pwd
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
+from peers.programs import Builder
 from peers.unprivileged import NotSupported, Unprivileged, run_as_nobody
 from peers.waiting import until
 from twisted.internet import reactor
@@ -60,9 +61,7 @@ async def agent(
         await agent.finish()
 
 
-async def test_j2_as_nobody(
-    agent: Agent, unprivileged: Unprivileged, go_loadtest: Callable[..., Path]
-) -> None:
+async def test_j2_as_nobody(agent: Agent, unprivileged: Unprivileged, go_loadtest: Builder) -> None:
     """A job is delivered, and a kill of the agent leaves no process."""
     assert Path(f"/proc/{agent.pid}").stat().st_uid == pwd.getpwnam("nobody").pw_uid
     health = (await agent.request("GET", "/health")).json
@@ -80,9 +79,7 @@ async def test_j2_as_nobody(
     assert (await agent.job(job_id))["state"] == "interrupted"
 
 
-async def test_j5_as_nobody(
-    agent: Agent, unprivileged: Unprivileged, script: Callable[..., Path]
-) -> None:
+async def test_j5_as_nobody(agent: Agent, unprivileged: Unprivileged, script: Builder) -> None:
     """A foreign listener of the same user is detected."""
     job_id = await agent.queue("late", script(LATE), duration=1)
     stderr = agent.run_log(job_id, "late", "err.log")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from peers.agent import Agent
+from peers.programs import Builder
 
 
 @pytest.mark.parametrize("users", [1, 25, 1000, 10_000])
 async def test_calls_in_flight_are_the_users(
-    agent: Agent, go_loadtest: Callable[..., Path], users: int
+    agent: Agent, go_loadtest: Builder, users: int
 ) -> None:
     """The load test gets exactly that many concurrent calls on one connection, and all return."""
     job_id = await agent.queue("crowd", go_loadtest("crowd"), duration=2, users=users)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 from peers.agent import Agent
+from peers.programs import ACCEPT, Builder
 
-CHECKOUT = str(Path(__file__).parents[2])
-SERVE = f"""
-import datetime, io, json, os, sys, time
-sys.path.insert(0, {CHECKOUT!r})
+SERVE = """
+import datetime, io, json
 from goloagent import sdk
 
 def line(timestamp):
-    return json.dumps({{"url": "http://x/", "status": 200, "timestamp": timestamp, "duration": 1}})
+    return json.dumps({"url": "http://x/", "status": 200, "timestamp": timestamp, "duration": 1})
 
 """
 WITH_ZONE = "datetime.datetime.now(datetime.timezone.utc).isoformat()"
 
 
-async def test_print_needs_no_flush(agent: Agent, script: Callable[..., Path]) -> None:
+async def test_print_needs_no_flush(agent: Agent, script: Builder) -> None:
     """Output of a load test in Python arrives at once, also if it is killed by SIGTERM."""
     text = (
         f"{SERVE}def run():\n    time.sleep(0.02)\n"
@@ -31,14 +27,12 @@ async def test_print_needs_no_flush(agent: Agent, script: Callable[..., Path]) -
     assert job["warnings"] == []
 
 
-async def test_a_warning_of_unflushed_output(agent: Agent, script: Callable[..., Path]) -> None:
+async def test_a_warning_of_unflushed_output(agent: Agent, script: Builder) -> None:
     """A load test that buffers its output loses results at SIGTERM, and the job warns."""
     text = f"""{SERVE}
-import socket
 from goloagent.netrpc import Server
 out = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False), 8192))
-host, port = os.environ["GOLO_RPC_ADDR"].rsplit(":", 1)
-connection, _ = socket.create_server((host, int(port))).accept()
+{ACCEPT}
 server = Server()
 while data := connection.recv(65536):
     for call in server.receive(data):
@@ -54,7 +48,7 @@ time.sleep(60)
     assert f"job {job_id}: {warning}" in agent.log
 
 
-async def test_a_timestamp_without_a_zone(agent: Agent, script: Callable[..., Path]) -> None:
+async def test_a_timestamp_without_a_zone(agent: Agent, script: Builder) -> None:
     """The job, its warnings and the log name the first invalid line and the reason."""
     text = (
         f"{SERVE}def run():\n    time.sleep(0.02)\n"

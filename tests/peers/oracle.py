@@ -8,7 +8,7 @@ its batch: ``<job id>/<first byte>-<last byte>``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
@@ -87,3 +87,7 @@ def compare(
         unwritten=list(emitted[last_written + 1 :]),
         never_printed=sorted(taken - known),
     )
+
+
+# Compares the results of the job with an ID and a name.
+Comparing = Callable[..., Comparison]

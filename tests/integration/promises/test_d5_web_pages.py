@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import pytest_twisted
 from peers.agent import Agent
 from peers.browser import Browser
 from peers.other_site import ForeignSite
+from peers.programs import Builder
 from twisted.internet import reactor
 
 if TYPE_CHECKING:
@@ -98,11 +99,7 @@ def refused(agent: Agent) -> list[str]:
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "evil.example"])
 async def test_another_site_can_do_nothing(
-    agent: Agent,
-    browser: Browser,
-    site: ForeignSite,
-    script: Callable[..., Path],
-    name: str,
+    agent: Agent, browser: Browser, site: ForeignSite, script: Builder, name: str
 ) -> None:
     """A page of another port, host or name cannot read a response or change anything."""
     binary = await agent.upload(script("", "/bin/sh"))
@@ -122,7 +119,7 @@ async def test_another_site_can_do_nothing(
 
 
 async def test_a_rebound_name_can_do_nothing(
-    agent: Agent, browser: Browser, script: Callable[..., Path]
+    agent: Agent, browser: Browser, script: Builder
 ) -> None:
     """A site whose name resolves to the agent's address gets 403."""
     binary = await agent.upload(script("", "/bin/sh"))
@@ -142,10 +139,7 @@ async def test_a_rebound_name_can_do_nothing(
 
 
 async def test_another_site_cannot_use_the_password(
-    idle_agent: Agent,
-    browser: Browser,
-    site: ForeignSite,
-    script: Callable[..., Path],
+    idle_agent: Agent, browser: Browser, site: ForeignSite, script: Builder
 ) -> None:
     """A browser that stores the password sends it for other sites too, and gets 403."""
     idle_agent.require_token()

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from peers.agent import Agent
 from peers.certificate import self_signed
 from peers.collector import Collector
 from peers.ports import free_port
+from peers.programs import Builder
 from peers.unprivileged import NotSupported, Unprivileged, run_as_nobody
 from twisted.internet import reactor
 
@@ -162,9 +163,7 @@ async def test_d7_accesses_nothing(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
-async def test_d7_without_landlock(
-    idle_agent: Agent, go_loadtest: Callable[..., Path], number: int
-) -> None:
+async def test_d7_without_landlock(idle_agent: Agent, go_loadtest: Builder, number: int) -> None:
     """Without Landlock jobs run, and /health and the log report its absence."""
     idle_agent.prefix = no_landlock.command(number)
     await idle_agent.start()
@@ -178,9 +177,7 @@ async def test_d7_without_landlock(
 
 
 @pytest.mark.parametrize("unprivileged", [None], ids=["agent-is-root"], indirect=True)
-async def test_d7_the_token_is_not_disclosed(
-    agent: Agent, go_loadtest: Callable[..., Path]
-) -> None:
+async def test_d7_the_token_is_not_disclosed(agent: Agent, go_loadtest: Builder) -> None:
     """It is not in the agent's arguments, environment, log, responses or files."""
     job = await agent.settled(
         await agent.queue("shop", go_loadtest("counter", count=10), duration=1)

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 from peers.agent import Agent
 from peers.collector import Collector
+from peers.programs import Builder
 from peers.waiting import until
 from twisted.internet import reactor, task
 
-import goloagent
-
 REASON = "a process of the load test listens there"
-CHECKOUT = str(Path(goloagent.__file__).parents[1])
 
 # Prints results.
-REPORTING = f"""
-import os, sys, time
-sys.path.insert(0, {CHECKOUT!r})
+REPORTING = """
 from goloagent.sdk import report, serve
 
 def run():
@@ -29,9 +22,8 @@ def run():
 serve(run)
 """
 # Listens at the collector's port, at every address that is free.
-IMPOSTOR = f"""
-import os, socket, sys, threading, time
-sys.path.insert(0, {CHECKOUT!r})
+IMPOSTOR = """
+import threading
 from goloagent.sdk import serve
 
 def answer(listener):
@@ -45,15 +37,15 @@ def answer(listener):
         except ConnectionError:
             pass
 
-{{daemon}}
+{daemon}
 for host in ("::1", "127.0.0.1"):
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, {{port}}), family=family)
+        listener = socket.create_server((host, {port}), family=family)
     except OSError:
         continue
     threading.Thread(target=answer, args=(listener,), daemon=True).start()
-{{rest}}
+{rest}
 """
 ITSELF = {"daemon": "", "rest": "serve(lambda: time.sleep(0.1))"}
 # A daemon in its own session listens, and its parent serves RPC.
@@ -66,10 +58,7 @@ DAEMON = {
 
 @pytest.mark.parametrize("shape", [ITSELF, DAEMON], ids=["itself", "daemon"])
 async def test_d8_the_collector_is_down(
-    isolated_agent: Agent,
-    collector: Collector,
-    script: Callable[..., Path],
-    shape: dict[str, str],
+    isolated_agent: Agent, collector: Collector, script: Builder, shape: dict[str, str]
 ) -> None:
     """The agent connects to a load test at the collector's port, and sends it nothing."""
     agent = isolated_agent
@@ -94,7 +83,7 @@ async def test_d8_the_collector_is_down(
 
 
 async def test_d8_another_address_of_the_name(
-    idle_agent: Agent, collector: Collector, script: Callable[..., Path]
+    idle_agent: Agent, collector: Collector, script: Builder
 ) -> None:
     """A load test at one address of localhost does not prevent delivery to the collector."""
     idle_agent.options["--collector"] = f"http://localhost:{collector.port}"

@@ -144,10 +144,7 @@ async def test_d8_too_many_connections(idle_agent: Agent, check: Check) -> None:
 
 
 async def test_d8_on_a_full_disk(
-    idle_agent: Agent,
-    uploaders: list[Uploader],
-    body: Path,
-    tmpfs: Callable[[str], Path],
+    idle_agent: Agent, uploaders: list[Uploader], body: Path, tmpfs: Callable[[str], Path]
 ) -> None:
     """An upload that does not fit gets 507, by its length or while it is sent."""
     idle_agent.options["--state"] = str(tmpfs("size=20m") / "state")

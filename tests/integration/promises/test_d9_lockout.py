@@ -6,13 +6,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from peers import connection_attack, prober
 from peers.agent import Agent
+from peers.programs import Builder
 from twisted.internet import reactor, task
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutput
@@ -60,7 +60,7 @@ async def probe(agent: Agent, seconds: int) -> list[float]:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 async def test_d9_a_client_with_the_token_gets_in(
-    idle_agent: Agent, go_loadtest: Callable[..., Path], attack: str
+    idle_agent: Agent, go_loadtest: Builder, attack: str
 ) -> None:
     """During an attack by 256 and more connections jobs are cancelled and `/health` responds.
 

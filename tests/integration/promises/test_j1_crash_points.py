@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from peers.agent import OVER, Agent
 from peers.collector import Collector
 from peers.crashing import POINTS
 from peers.notes import Notes
-from peers.oracle import Comparison
+from peers.oracle import Comparing
 from twisted.internet.error import ConnectError, ConnectionLost
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived
 
@@ -40,11 +38,7 @@ FEW = {
     "point", [pytest.param(one, marks=[] if one in FEW else pytest.mark.full) for one in POINTS]
 )
 async def test_j1_killed_at(
-    idle_agent: Agent,
-    collector: Collector,
-    numbered: Notes,
-    compare_results: Callable[..., Comparison],
-    point: str,
+    idle_agent: Agent, collector: Collector, numbered: Notes, compare_results: Comparing, point: str
 ) -> None:
     """After a restart every answered job is over, none ran twice, and no written result is lost."""
     agent = idle_agent

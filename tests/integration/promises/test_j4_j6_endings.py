@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
-from peers.oracle import Comparison
+from peers.oracle import Comparing
 from twisted.internet import reactor
 
 from goloagent.service import STOP_SECONDS
@@ -16,9 +14,7 @@ from goloagent.service import STOP_SECONDS
 RESULTS = 1000
 
 
-async def test_j4_abort(
-    agent: Agent, numbered: Notes, compare_results: Callable[..., Comparison]
-) -> None:
+async def test_j4_abort(agent: Agent, numbered: Notes, compare_results: Comparing) -> None:
     """Results printed before abort() are delivered, and the reason names the signal."""
     job_id = await agent.queue("abort", numbered.script(count=RESULTS, abort=True), duration=30)
     job = await agent.settled(job_id)
@@ -36,7 +32,7 @@ async def test_j6_sigterm(
     agent: Agent,
     collector: Collector,
     numbered: Notes,
-    compare_results: Callable[..., Comparison],
+    compare_results: Comparing,
     stubborn: bool,
     up: bool,
 ) -> None:

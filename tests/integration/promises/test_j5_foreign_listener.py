@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_twisted
 from peers.agent import Agent
+from peers.programs import ANSWER_CALLS, Builder
 from peers.waiting import until
 from twisted.internet import defer, reactor
 from twisted.internet.protocol import Factory, Protocol
 
-import goloagent
-
-CHECKOUT = str(Path(goloagent.__file__).parents[1])
-IMPORTS = f"import os, signal, socket, sys\nsys.path.insert(0, {CHECKOUT!r})\n"
-
 # A load test that never listens.
-LATE = "import os, signal\nos.write(2, b'born\\n')\nsignal.pause()\n"
+LATE = "os.write(2, b'born\\n')\nsignal.pause()\n"
 
 # Serves calls; the text before it decides which process listens, and how.
-SERVE = """
-from goloagent.netrpc import Server
+LISTEN = """
 host, port = os.environ["GOLO_RPC_ADDR"].rsplit(":", 1)
 connection, _ = listener(host.strip("[]"), int(port)).accept()
-server = Server()
-while data := connection.recv(65536):
-    for call in server.receive(data):
-        connection.sendall(server.reply(call))
 """
+SERVE = LISTEN + ANSWER_CALLS
 PLAIN = "listener = lambda *at: socket.create_server(at)\n"
 SIX = "listener = lambda *at: socket.create_server(at, family=socket.AF_INET6)\n"
 DUAL = """
@@ -115,24 +107,24 @@ async def check_refused(agent: Agent, listener: Listener, loadtest: Path, host: 
 
 
 async def test_j5_after_the_check(
-    isolated_agent: Agent, listener: Listener, script: Callable[..., Path]
+    isolated_agent: Agent, listener: Listener, script: Builder
 ) -> None:
     """The agent looks up the listener before the first call: the job fails without a call."""
     await check_refused(isolated_agent, listener, script(LATE), "127.0.0.1")
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-async def test_j5_own_processes(idle_agent: Agent, script: Callable[..., Path], shape: str) -> None:
+async def test_j5_own_processes(idle_agent: Agent, script: Builder, shape: str) -> None:
     """A load test is driven whichever of its processes listens, even without isolation."""
     idle_agent.options["--containment"] = "process-group"
     await idle_agent.start()
-    job_id = await idle_agent.queue("own", script(IMPORTS + SHAPES[shape] + SERVE), duration=1)
+    job_id = await idle_agent.queue("own", script(SHAPES[shape] + SERVE), duration=1)
     job = await idle_agent.ended(job_id)
     print(f"J5: its own, {shape}: {job['state']}, calls {job['calls']['ok']}")
     assert (job["state"], job["calls"]["ok"] > 0) == ("finished", True), job
 
 
-async def test_j5_ipv6(idle_agent: Agent, listener: Listener, script: Callable[..., Path]) -> None:
+async def test_j5_ipv6(idle_agent: Agent, listener: Listener, script: Builder) -> None:
     """The same applies to IPv6."""
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
@@ -140,6 +132,6 @@ async def test_j5_ipv6(idle_agent: Agent, listener: Listener, script: Callable[.
         pytest.skip(f"no IPv6 here: {error}")
     idle_agent.options["--rpc"] = f"[::1]:{idle_agent.rpc_port}"
     await idle_agent.start()
-    job_id = await idle_agent.queue("own", script(IMPORTS + SIX + SERVE), duration=1)
+    job_id = await idle_agent.queue("own", script(SIX + SERVE), duration=1)
     assert (await idle_agent.ended(job_id))["state"] == "finished"
     await check_refused(idle_agent, listener, script(LATE), "::1")

@@ -10,18 +10,15 @@ from pathlib import Path
 import pytest
 from peers.agent import Agent
 from peers.collector import Collector
-
-import goloagent
+from peers.programs import Builder
 
 # Prints 300 results before it listens, and 200 at SIGTERM.
-PROGRAM = f"""
-import sys, time
-sys.path.insert(0, {str(Path(goloagent.__file__).parents[1])!r})
+PROGRAM = """
 from goloagent import sdk
 
 def report(first, last):
     for number in range(first, last):
-        print('{{"timestamp":"2026-01-02T03:04:05Z","sequenceID":"%d"}}' % number)
+        print('{"timestamp":"2026-01-02T03:04:05Z","sequenceID":"%d"}' % number)
     sys.stdout.flush()
 
 report(0, 300)
@@ -85,11 +82,7 @@ CUTS = {empty, cut_in_a_line}
 
 @pytest.mark.parametrize(("change", "left"), CHANGES, ids=[one.__name__ for one, _ in CHANGES])
 async def test_r14_a_log_that_others_change(
-    agent: Agent,
-    collector: Collector,
-    script: Callable[..., Path],
-    change: Callable[[Path], None],
-    left: int,
+    agent: Agent, collector: Collector, script: Builder, change: Callable[[Path], None], left: int
 ) -> None:
     """The remaining results are delivered, the others counted, and no invalid data is sent."""
     collector.answer = lambda name: 503

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from statistics import median
 
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
-from peers.oracle import Comparison
+from peers.oracle import Comparing
 from twisted.internet import reactor, task
 
 LINES_PER_SECOND = 25_000
@@ -18,11 +17,7 @@ LINE_BYTES = 140
 
 
 async def test_r1_kills_at_random_moments(
-    idle_agent: Agent,
-    collector: Collector,
-    numbered: Notes,
-    compare_results: Callable[..., Comparison],
-    soak: bool,
+    idle_agent: Agent, collector: Collector, numbered: Notes, compare_results: Comparing, soak: bool
 ) -> None:
     """The agent delivers each written result although it is killed repeatedly at full speed."""
     agent, kills, seed = idle_agent, 100 if soak else 12, random.randrange(10**6)

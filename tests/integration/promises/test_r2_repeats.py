@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import count
 
 from peers.agent import Agent
 from peers.collector import Collector, Misbehaviour
 from peers.notes import Notes
-from peers.oracle import Comparison
+from peers.oracle import Comparing
 
 RESULTS = 50_000
 
 
 async def test_r2_no_repeat_without_a_fault(
-    agent: Agent, collector: Collector, numbered: Notes, compare_results: Callable[..., Comparison]
+    agent: Agent, collector: Collector, numbered: Notes, compare_results: Comparing
 ) -> None:
     """Each result arrives once, and the keys cover the log without gaps."""
     job_id = await agent.queue("calm", numbered.script(count=RESULTS), duration=0)
@@ -29,7 +28,7 @@ async def test_r2_no_repeat_without_a_fault(
 
 
 async def test_r2_repeats_carry_a_key_that_was_seen(
-    agent: Agent, collector: Collector, numbered: Notes, compare_results: Callable[..., Comparison]
+    agent: Agent, collector: Collector, numbered: Notes, compare_results: Comparing
 ) -> None:
     """A repeat of a batch that was stored without a response is within keys seen before."""
     pushes = count()

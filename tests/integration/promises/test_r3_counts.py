@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
-from peers.oracle import Comparison
+from peers.oracle import Comparing
+from peers.programs import Builder
 
 COUNTS = [0, 1, 255, 256, 257, 511, 512, 513, 100_003]
 
 
 async def test_r3_as_many_are_delivered_as_were_printed(
-    agent: Agent, collector: Collector, numbered: Notes, compare_results: Callable[..., Comparison]
+    agent: Agent, collector: Collector, numbered: Notes, compare_results: Comparing
 ) -> None:
     """Two consecutive jobs of each size deliver their own results without an empty batch."""
     queued = []
@@ -36,3 +35,13 @@ async def test_r3_as_many_are_delivered_as_were_printed(
     assert {batch.headers["content-type"] for batch in collector.pushes} == {"application/json"}
     print(f"R3: two jobs each of {COUNTS} results: {wrong} with another number delivered")
     assert wrong == 0
+
+
+async def test_r3_results_do_not_wait_for_a_full_batch(
+    agent: Agent, collector: Collector, go_loadtest: Builder
+) -> None:
+    """A few results are delivered while their job runs."""
+    job_id = await agent.queue("few", go_loadtest("counter", count=3), duration=30)
+    await agent.reached(job_id, "running")
+    await collector.received("few", 3, timeout_seconds=5)
+    assert (await agent.job(job_id))["state"] == "running"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from peers.agent import Agent
 from peers.collector import Collector, Misbehaviour
 from peers.notes import Notes
-from peers.oracle import Comparison
+from peers.oracle import Comparing
 from twisted.internet import reactor, task
 
 LINES_PER_SECOND = 20_000
@@ -22,7 +20,7 @@ async def test_r4_outage(
     agent: Agent,
     collector: Collector,
     numbered: Notes,
-    compare_results: Callable[..., Comparison],
+    compare_results: Comparing,
     soak: bool,
     how: str,
 ) -> None:

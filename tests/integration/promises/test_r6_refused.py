@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
-from peers.oracle import Comparison
+from peers.oracle import Comparing
 
 BATCH = 256
 MAX_EXTRA_REQUESTS = 16
@@ -20,7 +19,7 @@ async def test_r6_refused_results(
     agent: Agent,
     collector: Collector,
     numbered: Notes,
-    compare_results: Callable[..., Comparison],
+    compare_results: Comparing,
     refused: set[str],
 ) -> None:
     """The other results are delivered; rejected.jsonl has the refused ones with the response."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
-from peers.oracle import Comparison
+from peers.oracle import Comparing
 from twisted.internet import reactor, task
 
 RESULTS = 1000
@@ -18,10 +16,7 @@ PROBE_SECONDS = 30
 
 @pytest.mark.soak
 async def test_r7_unauthorised_for_a_while(
-    agent: Agent,
-    collector: Collector,
-    numbered: Notes,
-    compare_results: Callable[..., Comparison],
+    agent: Agent, collector: Collector, numbered: Notes, compare_results: Comparing
 ) -> None:
     """Delivery pauses at 401, and a probe resumes it."""
     collector.answer = lambda name: 401

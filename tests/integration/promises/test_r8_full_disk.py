@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from peers.agent import Agent
 from peers.notes import Notes
-from peers.oracle import Comparison
+from peers.oracle import Comparing
 
 SIZE = 2 * 2**20
 
@@ -34,7 +34,7 @@ def fill(path: Path) -> None:
 
 
 async def test_r8_filled_by_a_run(
-    cramped: Agent, numbered: Notes, compare_results: Callable[..., Comparison]
+    cramped: Agent, numbered: Notes, compare_results: Comparing
 ) -> None:
     """Written results are delivered; requests get 507 until there is space."""
     await cramped.start()

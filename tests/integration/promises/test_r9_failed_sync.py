@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from peers.agent import Agent
 from peers.notes import Notes
-from peers.oracle import Comparison
+from peers.oracle import Comparing
 
 
 @pytest.mark.parametrize("fault", ["sync-of-log:2", "sync-of-offsets:3"])
 async def test_r9_a_failed_sync_ends_the_agent(
-    idle_agent: Agent, numbered: Notes, compare_results: Callable[..., Comparison], fault: str
+    idle_agent: Agent, numbered: Notes, compare_results: Comparing, fault: str
 ) -> None:
     """It exits with code 1 and one critical line; the next start continues from the disk."""
     agent = idle_agent

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from peers.agent import Agent
 from peers.collector import Collector, Misbehaviour
 from peers.crashing import HANGS, SHORT_STOP_SECONDS
+from peers.programs import Builder
 from twisted.internet import reactor, task
 
 from goloagent.service import GUARD_SECONDS, STOP_SECONDS
@@ -69,7 +68,7 @@ async def test_when_idle(idle_agent: Agent, point: str) -> None:
 
 
 @pytest.mark.parametrize("point", [*WITH_A_JOB, *AFTER_A_JOB])
-async def test_with_a_job(idle_agent: Agent, script: Callable[..., Path], point: str) -> None:
+async def test_with_a_job(idle_agent: Agent, script: Builder, point: str) -> None:
     """A hanging thread delays neither the end of the job nor that of the process."""
     # The first sync of a log is that of its creation.
     await idle_agent.start(crash_at=f"{point}:2" if point == "sync of logs" else point)
@@ -106,7 +105,7 @@ async def test_while_it_starts(idle_agent: Agent) -> None:
 
 @pytest.mark.full
 async def test_a_collector_that_never_responds(
-    agent: Agent, collector: Collector, go_loadtest: Callable[..., Path]
+    agent: Agent, collector: Collector, go_loadtest: Builder
 ) -> None:
     """A stop with a running job and a hanging delivery ends in time."""
     collector.answer = lambda name: Misbehaviour.HANG

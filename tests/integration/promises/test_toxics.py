@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.collector import Collector
 from peers.notes import Notes
-from peers.oracle import Comparison
+from peers.oracle import Comparing
 from peers.toxics import Proxy, Toxic
 from twisted.internet import reactor, task
 
@@ -37,11 +37,7 @@ async def proxy(collector: Collector, request: pytest.FixtureRequest) -> AsyncIt
 
 @pytest.mark.parametrize("proxy", Toxic, ids=lambda toxic: toxic.name.lower(), indirect=True)
 async def test_r1_nothing_is_lost_through(
-    proxy: Proxy,
-    idle_agent: Agent,
-    numbered: Notes,
-    compare_results: Callable[..., Comparison],
-    soak: bool,
+    proxy: Proxy, idle_agent: Agent, numbered: Notes, compare_results: Comparing, soak: bool
 ) -> None:
     """Every result is delivered, and repeats can be recognised."""
     agent = idle_agent
