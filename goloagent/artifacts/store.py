@@ -204,14 +204,10 @@ class ArtifactStore:
     def _restore(self, leftover: Path) -> bool:
         """Move back a file that was set aside if its row exists, after a loss of power."""
         name = leftover.name.partition(".")[0]
-        if leftover.suffix != _REMOVED:
+        is_id_needed = self.store.binary(name) is not None
+        if leftover.suffix != _REMOVED or not (is_id_needed or self.store.binaries(1, sha256=name)):
             return False
-        if self.store.binary(name) is not None:
-            place = self.ids / name
-        elif self.store.binaries(1, sha256=name):
-            place = self.contents / name
-        else:
-            return False
+        place = (self.ids if is_id_needed else self.contents) / name
         if place.is_symlink() or place.exists():
             return False
         leftover.rename(place)

@@ -9,7 +9,7 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from importlib.metadata import version
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
@@ -75,7 +75,8 @@ class PrometheusExporter:
         self._clock = clock
         self.counters = JobCounters(clock.seconds, now)
         self._registry = registry = CollectorRegistry(auto_describe=False)
-        Info("golo_agent_build", "Versions of the agent and its platform.", registry=registry).info(
+        common: dict[str, Any] = {"namespace": "golo_agent", "registry": registry}
+        Info("build", "Versions of the agent and its platform.", **common).info(
             {
                 "version": VERSION,
                 "python": platform.python_version(),
@@ -83,52 +84,27 @@ class PrometheusExporter:
             }
         )
         registry.register(_ScrapeCollector(self.counters, gauges))
-        self._pushes = Counter(
-            "golo_agent_pushes",
-            "Batches sent to the collector, by the classification of its response.",
-            ["outcome"],
-            registry=registry,
-        )
-        for verdict in Disposition:
-            self._pushes.labels(verdict.value)
+        text = "Batches sent to the collector, by the classification of its response."
+        self._pushes = Counter("pushes", text, ["outcome"], **common)
+        for disposition in Disposition:
+            self._pushes.labels(disposition.value)
+        text = "From sending a batch to the collector's response, or to the time-out."
         self._push_seconds = Histogram(
-            "golo_agent_push_duration_seconds",
-            "From sending a batch to the collector's response, or to the time-out.",
-            buckets=_PUSH_SECONDS,
-            registry=registry,
+            "push_duration_seconds", text, buckets=_PUSH_SECONDS, **common
         )
-        self._batch_bytes = Histogram(
-            "golo_agent_batch_size_bytes",
-            "The sizes of bodies sent to the collector.",
-            buckets=_BATCH_BYTES,
-            registry=registry,
-        )
-        self._batch_results = Histogram(
-            "golo_agent_batch_results",
-            "Results in a delivered batch.",
-            buckets=_BATCH_RESULTS,
-            registry=registry,
-        )
+        text = "The sizes of bodies sent to the collector."
+        self._batch_bytes = Histogram("batch_size_bytes", text, buckets=_BATCH_BYTES, **common)
+        text = "Results in a delivered batch."
+        self._batch_results = Histogram("batch_results", text, buckets=_BATCH_RESULTS, **common)
+        text = "The delay of the event loop, measured ten times a second."
         self._late_seconds = Histogram(
-            "golo_agent_event_loop_lag_seconds",
-            "The delay of the event loop, measured ten times a second.",
-            buckets=_LATE_SECONDS,
-            registry=registry,
+            "event_loop_lag_seconds", text, buckets=_LATE_SECONDS, **common
         )
-        self._upload_bytes = Counter(
-            "golo_agent_upload_bytes", "Received bytes of uploads.", registry=registry
-        )
-        self._refusals = Counter(
-            "golo_agent_refusals",
-            "Refused requests and connections, by status.",
-            ["status"],
-            registry=registry,
-        )
-        self._sync_failures = Counter(
-            "golo_agent_sync_failures",
-            "Failed syncs of the disk; the agent exits after the first.",
-            registry=registry,
-        )
+        self._upload_bytes = Counter("upload_bytes", "Received bytes of uploads.", **common)
+        text = "Refused requests and connections, by status."
+        self._refusals = Counter("refusals", text, ["status"], **common)
+        text = "Failed syncs of the disk; the agent exits after the first."
+        self._sync_failures = Counter("sync_failures", text, **common)
         ProcessCollector(registry=registry)
 
     def observe(self, job: Job) -> None:

@@ -15,6 +15,11 @@ import attrs
 from goloagent.jobs.job import Job, State
 from goloagent.metrics.delivery_lag import DeliveryLag
 
+_COUNTS = {
+    "calls": ("started", "ok", "failed"),
+    "results": ("read", "valid", "invalid", "delivered", "rejected", "abandoned"),
+}
+
 
 @attrs.define
 class _Tracked:
@@ -109,15 +114,9 @@ class JobCounters:
 
 
 def _counts(job: Job) -> Counter[str]:
-    calls, results = job.calls, job.results
-    return Counter(
-        calls_started=calls.started,
-        calls_ok=calls.ok,
-        calls_failed=calls.failed,
-        results_read=results.read,
-        results_valid=results.valid,
-        results_invalid=results.invalid,
-        results_delivered=results.delivered,
-        results_rejected=results.rejected,
-        results_abandoned=results.abandoned,
-    )
+    counts = {
+        f"{group}_{name}": getattr(getattr(job, group), name)
+        for group, names in _COUNTS.items()
+        for name in names
+    }
+    return Counter(counts)

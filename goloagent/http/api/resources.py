@@ -66,10 +66,7 @@ class JobSummary(Struct, frozen=True):
     duration: Count
     state: State
     reason: Annotated[str | None, Meta(description="for programs; null unless something is wrong")]
-    message: Annotated[
-        str | None,
-        Meta(description="the reason, or what it waits for, as a sentence"),
-    ]
+    message: Annotated[str | None, Meta(description="the reason, or what it waits for")]
     queued_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -96,10 +93,7 @@ class JobResource(JobSummary, frozen=True):
     invalid_line: Annotated[
         InvalidLineResource | None, Meta(description="the first invalid line of stdout")
     ]
-    warnings: Annotated[
-        list[str],
-        Meta(description="probable defects of the load test, once the job is over"),
-    ]
+    warnings: Annotated[list[str], Meta(description="probable defects, once the job is over")]
 
 
 class JobList(Struct, frozen=True):
@@ -122,15 +116,7 @@ def job_resource(job: Job, delivery: DeliveryStatus) -> JobResource:
 
 def results_resource(results: ResultCounts) -> ResultsResource:
     """Return the counts of a job's results."""
-    return ResultsResource(
-        read=results.read,
-        valid=results.valid,
-        invalid=results.invalid,
-        delivered=results.delivered,
-        rejected=results.rejected,
-        pending=results.pending,
-        abandoned=results.abandoned,
-    )
+    return ResultsResource(*(getattr(results, name) for name in ResultsResource.__struct_fields__))
 
 
 def job_summary(job: Job, delivery: DeliveryStatus) -> JobSummary:

@@ -59,15 +59,10 @@ def check(response: Response, results: int) -> None:
     assert statistics["rows"][0]["latency"]["p99"] == 2
 
 
-def test_a_queued_job(agent: Agent) -> None:
+@pytest.mark.parametrize("state", [State.QUEUED, State.CANCELLED])
+def test_a_job_that_never_ran(agent: Agent, state: State) -> None:
     """It has no results."""
-    put(agent, State.QUEUED)
-    assert json.loads(agent.request(STATS).body) == NOTHING
-
-
-def test_a_job_cancelled_in_the_queue(agent: Agent) -> None:
-    """It has no results."""
-    put(agent, State.QUEUED).state = State.CANCELLED
+    put(agent, State.QUEUED).state = state
     assert json.loads(agent.request(STATS).body) == NOTHING
 
 
