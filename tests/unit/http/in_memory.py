@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,10 @@ class Wire(StringTransport):
         self.room -= len(data) > 1024
         if self.room == 0 and self.producer is not None:
             self.producer.pauseProducing()
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """Write several pieces at once."""
+        self.write(b"".join(data))
 
 
 class Connection:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.http.in_memory import NOW, Agent, Response
+from unit.http.in_memory import NOW, Agent, Connection, Response
 
 from goloagent.http.server.channel import Channel
 from goloagent.http.streaming.log_stream import BLOCK_BYTES, POLL_SECONDS, STALL_SECONDS
@@ -117,12 +117,6 @@ def test_a_range_beyond_the_end(agent: Agent, written: Run) -> None:
     assert response.status == 416
     assert response.headers["Content-Range"] == "bytes */10"
     assert open_logs(agent) == []
-
-
-def test_several_ranges(agent: Agent, written: Run) -> None:
-    """The response is the complete log."""
-    response = ask(agent, Range="bytes=0-1,4-5")
-    assert (response.status, response.body) == (200, CONTENT)
 
 
 def test_the_etag(agent: Agent, written: Run) -> None:
@@ -290,31 +284,6 @@ def test_back_pressure(agent: Agent, written: Run) -> None:
     assert open_logs(agent) == []
 
 
-def test_a_client_that_does_not_read(agent: Agent, written: Run) -> None:
-    """Its connection is aborted after a minute."""
-    written.print(b"x" * 3 * BLOCK_BYTES)
-    connection = agent.connect()
-    connection.pause_after(1)
-    connection.send(request("/jobs/one/out.log"))
-    agent.clock.advance(STALL_SECONDS)
-    assert connection.aborted
-    connection.lose()
-    assert open_logs(agent) == []
-
-
-def test_a_log_that_is_truncated_during_a_response(agent: Agent, written: Run) -> None:
-    """The connection is aborted, so that the response is not taken for complete."""
-    written.print(b"x" * 3 * BLOCK_BYTES)
-    connection = agent.connect()
-    connection.pause_after(1)
-    connection.send(request("/jobs/one/out.log"))
-    os.truncate(agent.logs / "shop" / "one" / "out.log", 10)
-    connection.resume()
-    assert connection.aborted
-    connection.lose()
-    assert open_logs(agent) == []
-
-
 @pytest.fixture
 def broken_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Make reads fail once this list is not empty."""
@@ -330,17 +299,8 @@ def broken_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return broken
 
 
-@pytest.mark.parametrize("query", ["", "?follow=1"])
-def test_an_error_after_the_headers(
-    agent: Agent, written: Run, broken_disk: list[int], query: str
-) -> None:
-    """The connection is aborted, so that the response is not taken for complete."""
-    written.print(b"x" * 3 * BLOCK_BYTES)
-    connection = agent.connect()
-    connection.pause_after(1)
-    connection.send(request(f"/jobs/one/out.log{query}"))
-    broken_disk.append(errno.EIO)
-    connection.resume()
+def assert_aborted(agent: Agent, connection: Connection) -> None:
+    """Check that a response was aborted, so that it is not taken for complete."""
     assert connection.aborted
     assert not connection.received.endswith(b"0\r\n\r\n")
     connection.lose()
@@ -348,18 +308,40 @@ def test_an_error_after_the_headers(
     assert agent.clock.getDelayedCalls() == []
 
 
-def test_an_error_while_a_follower_waits(
-    agent: Agent, written: Run, broken_disk: list[int]
+@pytest.mark.parametrize("query", ["", "?follow=1"])
+@pytest.mark.parametrize("event", ["stall", "truncation", "error"])
+def test_an_aborted_response(
+    agent: Agent, written: Run, broken_disk: list[int], query: str, event: str
 ) -> None:
-    """The connection is aborted."""
+    """A client that does not read for a minute, a truncated log and an error abort it."""
+    written.print(b"x" * 3 * BLOCK_BYTES)
+    connection = agent.connect()
+    connection.pause_after(1)
+    connection.send(request(f"/jobs/one/out.log{query}"))
+    if event == "stall":
+        agent.clock.advance(STALL_SECONDS)
+    elif event == "truncation":
+        os.truncate(agent.logs / "shop" / "one" / "out.log", 10)
+        connection.resume()
+    else:
+        broken_disk.append(errno.EIO)
+        connection.resume()
+    assert_aborted(agent, connection)
+
+
+@pytest.mark.parametrize("event", ["truncation", "error"])
+def test_an_error_while_a_follower_waits(
+    agent: Agent, written: Run, broken_disk: list[int], event: str
+) -> None:
+    """It is aborted at the next poll."""
     connection = agent.connect()
     connection.send(request("/jobs/one/out.log?follow=1"))
-    broken_disk.append(errno.EIO)
+    if event == "truncation":
+        os.truncate(agent.logs / "shop" / "one" / "out.log", 0)
+    else:
+        broken_disk.append(errno.EIO)
     agent.clock.advance(POLL_SECONDS)
-    assert connection.aborted
-    connection.lose()
-    assert open_logs(agent) == []
-    assert agent.clock.getDelayedCalls() == []
+    assert_aborted(agent, connection)
 
 
 @pytest.mark.parametrize("query", ["", "?follow=1"])
@@ -375,17 +357,6 @@ def test_an_error_before_the_headers(
     assert response.body.endswith(b"Input/output error\n")
     assert not connection.aborted
     assert len(logged_errors.flush()) == 1
-    connection.lose()
-    assert open_logs(agent) == []
-
-
-def test_a_followed_log_that_is_truncated(agent: Agent, written: Run) -> None:
-    """The connection is aborted."""
-    connection = agent.connect()
-    connection.send(request("/jobs/one/out.log?follow=1"))
-    os.truncate(agent.logs / "shop" / "one" / "out.log", 0)
-    agent.clock.advance(POLL_SECONDS)
-    assert connection.aborted
     connection.lose()
     assert open_logs(agent) == []
 

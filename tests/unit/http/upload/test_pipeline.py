@@ -17,7 +17,7 @@ from unit.http.in_memory import MAX_UPLOAD_BYTES, Agent, Connection
 
 from goloagent.artifacts.pending_upload import PendingUpload
 from goloagent.http.upload.form import UploadBody
-from goloagent.http.upload.pipeline import BLOCK_BYTES, MAX_BUFFERED_BYTES, UploadPipeline
+from goloagent.http.upload.pipeline import MAX_BUFFERED_BYTES, UploadPipeline
 
 HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n#!/bin/sh\n'
 END = b"\r\n--b--\r\n"
@@ -146,13 +146,6 @@ def test_small_chunks_take_no_more_memory_than_large_ones(agent: Agent, thread: 
     assert held < 2 * MAX_BUFFERED_BYTES
     pipeline.discard()
     thread.work_off()
-
-
-def test_an_upload_is_read_in_large_blocks(agent: Agent) -> None:
-    """The read size of Twisted is increased."""
-    connection = begin(agent)
-    assert connection.transport.bufferSize == BLOCK_BYTES
-    connection.lose()
 
 
 @pytest.mark.parametrize("waiting", [b"", b"x", bytes(MAX_BUFFERED_BYTES)])
