@@ -1,4 +1,4 @@
-"""How much may be written before a job ends or is refused."""
+"""The free space at which jobs end or are refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GIB = 2**30
 
 
 def disk(free: int, size: int, inodes: int = 10**6, free_inodes: int = 10**6) -> os.statvfs_result:
-    """Return how a file system says that so many bytes and inodes are free."""
+    """Return the statvfs result for free bytes and inodes."""
     blocks = (4096, 4096, size // 4096, free // 4096, free // 4096)
     return os.statvfs_result((*blocks, inodes, free_inodes, free_inodes, 0, 255))
 
@@ -35,13 +35,13 @@ def disk(free: int, size: int, inodes: int = 10**6, free_inodes: int = 10**6) ->
     ],
 )
 def test_r8_the_floor(free: int, size: int, short: bool) -> None:
-    """So much stays free, but never more than a tenth of a disk."""
+    """The floor stays free, at most a tenth of the disk."""
     space = DiskSpaceGuard((Path("/logs"),), GIB, GIB, lambda _: disk(free, size))
     assert (space.check_free_space() is not None) is short
 
 
-def test_a_disk_that_cannot_be_looked_at() -> None:
-    """It is as good as full."""
+def test_an_unreadable_disk() -> None:
+    """It counts as a fault."""
 
     def look(_: Path) -> os.statvfs_result:
         raise OSError(errno.EIO, "Input/output error")
@@ -54,13 +54,13 @@ def test_a_disk_that_cannot_be_looked_at() -> None:
 @pytest.mark.parametrize(
     ("code", "full"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EIO, False)]
 )
-def test_which_errors_are_a_full_disks(code: int, full: bool) -> None:
-    """A quota that is used up is a full disk; a broken disk is not."""
+def test_errors_of_a_full_disk(code: int, full: bool) -> None:
+    """An exceeded quota is a full disk; an I/O error is not."""
     assert is_full(OSError(code, os.strerror(code))) is full
 
 
-def test_what_is_free_is_told() -> None:
-    """It is what others than root may write, as of the last look: to tell it waits for no disk."""
+def test_free_bytes() -> None:
+    """They are those of other users than root, as of the last check."""
     answers: list[os.statvfs_result | OSError] = [disk(3 * GIB, 100 * GIB), OSError(errno.EIO, "")]
 
     def look(_: Path) -> os.statvfs_result:
@@ -81,14 +81,14 @@ def test_what_is_free_is_told() -> None:
 
 
 def test_r8_the_limit_of_a_log() -> None:
-    """A log may be as long as it may be, and not a byte longer."""
+    """A log may have the maximum length, and no byte more."""
     space = DiskSpaceGuard((Path("/logs"),), 1, 1000, lambda _: disk(GIB, 100 * GIB))
     assert space.check_run(1000) is None
     assert space.check_run(1001) is not None
 
 
 def test_r8_a_run_ends_before_the_disk_is_full() -> None:
-    """It is looked at after a MiB, and the job says why it ends."""
+    """The disk is checked after each MiB, and the job has the reason."""
     run = OneRun().start()
     for happens in (run.prepared, run.launched, run.connected):
         happens()
@@ -105,8 +105,8 @@ def test_r8_a_run_ends_before_the_disk_is_full() -> None:
 @pytest.mark.parametrize(
     "phase", [phase for phase in Phase if phase not in (Phase.CONNECTION_LOST, Phase.KILLING)]
 )
-def test_a_look_at_any_moment(phase: Phase) -> None:
-    """The look that comes once a second finds an answer in every phase."""
+def test_a_check_in_every_phase(phase: Phase) -> None:
+    """The check once a second is handled in every phase."""
     run = OneRun().come_to(phase)
     run.excess = Excess("The disk is about to be full.", urgent=True)
     run.run.check_space()
@@ -127,15 +127,15 @@ def test_a_look_at_any_moment(phase: Phase) -> None:
     ],
 )
 def test_the_floor_of_inodes(inodes: int, free: int, status: str | None) -> None:
-    """Without inodes nothing new can be stored, and a run that has its files goes on."""
+    """Without inodes nothing new is accepted, and a running job continues."""
     space = DiskSpaceGuard((Path("/logs"),), 1, GIB, lambda _: disk(GIB, GIB, inodes, free))
     fault = space.fault()
     assert (fault and fault.status) == status
     assert space.check_run(0) is None
 
 
-def test_a_run_goes_on_where_the_disk_cannot_be_looked_at() -> None:
-    """That may pass, and what cannot be written shows when it is written."""
+def test_an_unreadable_disk_ends_no_run() -> None:
+    """The fault may pass, and failed writes are detected anyway."""
 
     def look(_: Path) -> os.statvfs_result:
         raise OSError(errno.EIO, "Input/output error")
@@ -144,8 +144,8 @@ def test_a_run_goes_on_where_the_disk_cannot_be_looked_at() -> None:
 
 
 @pytest.mark.parametrize(("free", "urgent"), [(GIB - 4096, False), (GIB // 2 - 4096, True)])
-def test_below_half_of_the_floor_there_is_no_time_to_lose(free: int, urgent: bool) -> None:
-    """Just below the floor there is, in which the shortage may pass."""
+def test_below_half_of_the_floor_the_end_is_urgent(free: int, urgent: bool) -> None:
+    """Just below the floor the shortage may pass."""
     excess = DiskSpaceGuard((Path("/logs"),), GIB, GIB, lambda _: disk(free, 100 * GIB)).check_run(
         0
     )
@@ -153,8 +153,8 @@ def test_below_half_of_the_floor_there_is_no_time_to_lose(free: int, urgent: boo
     assert excess.urgent is urgent
 
 
-def test_a_shortage_that_passes_ends_no_run() -> None:
-    """One that lasts does: the run is looked at once a second."""
+def test_a_short_shortage_ends_no_run() -> None:
+    """A lasting shortage ends it; the check is once a second."""
     run = OneRun(duration_seconds=60).come_to(Phase.RUNNING)
     for short in (True, True, False, True, True):
         run.excess = Excess("The disk is short of space.", urgent=False) if short else None

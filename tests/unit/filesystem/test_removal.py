@@ -1,4 +1,4 @@
-"""Trees of every shape are removed, without recursion, without following links."""
+"""Removal of trees of any shape, without recursion and without following links."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEPTH = 5000
 
 
 def dig(directory: Path, depth: int, name: str = "d") -> None:
-    """Make a directory in a directory, so often."""
+    """Make nested directories."""
     directory.mkdir()
     place = os.open(directory, os.O_RDONLY)
     for _ in range(depth):
@@ -34,7 +34,7 @@ def dig(directory: Path, depth: int, name: str = "d") -> None:
 
 
 def test_a_tree_deeper_than_stack_and_path(tmp_path: Path) -> None:
-    """Its depth costs neither stack nor descriptors."""
+    """Depth costs neither stack nor descriptors."""
     dig(tmp_path / "tree", DEPTH)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     open_now = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
@@ -47,7 +47,7 @@ def test_a_tree_deeper_than_stack_and_path(tmp_path: Path) -> None:
 
 
 def test_a_deep_tree_of_the_longest_names(tmp_path: Path) -> None:
-    """A name may have 255 bytes, and they need not be UTF-8."""
+    """Names have 255 bytes, also ones that are not UTF-8."""
     name = os.fsdecode(b"\xff" * 255)
     dig(tmp_path / "tree", 50, name)
     remove(tmp_path / "tree")
@@ -55,7 +55,7 @@ def test_a_deep_tree_of_the_longest_names(tmp_path: Path) -> None:
 
 
 def test_a_wide_tree(tmp_path: Path) -> None:
-    """Many entries, each a file or a directory with files."""
+    """Many files, and directories with files, are removed."""
     for number in range(300):
         (tmp_path / "tree" / f"d{number}" / "e").mkdir(parents=True)
         (tmp_path / "tree" / f"d{number}" / "e" / "f").write_text("")
@@ -65,7 +65,7 @@ def test_a_wide_tree(tmp_path: Path) -> None:
 
 
 def test_links_are_removed_and_not_followed(tmp_path: Path) -> None:
-    """What a link points to stays, whether the link is the tree or in it."""
+    """The target of a link stays, whether the link is the tree or in it."""
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "file").write_text("mine")
@@ -78,8 +78,8 @@ def test_links_are_removed_and_not_followed(tmp_path: Path) -> None:
     assert (kept / "file").read_text() == "mine"
 
 
-def test_what_is_no_directory(tmp_path: Path) -> None:
-    """A file, a FIFO and nothing at all are removed as well."""
+def test_other_than_directories(tmp_path: Path) -> None:
+    """A file and a FIFO are removed; a missing path is no error."""
     (tmp_path / "file").write_text("")
     os.mkfifo(tmp_path / "fifo")
     for name in ("file", "fifo", "nothing", "no/such/place"):
@@ -87,12 +87,10 @@ def test_what_is_no_directory(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_directories_of_mode_000_of_ones_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Modes do not keep the owner, who is not root, from removing what is his."""
+def test_directories_of_mode_000(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modes do not prevent the removal by an owner who is not root."""
     tmp_path.chmod(0o777)
-    monkeypatch.chdir(tmp_path)  # nobody may not enter pytest's directories above
+    monkeypatch.chdir(tmp_path)  # because the user cannot enter pytest's directories
     with nobody():
         for place in ("tree/a/b/c", "tree/x/y", "tree/readonly/z"):
             Path(place).mkdir(parents=True)
@@ -107,7 +105,7 @@ def test_directories_of_mode_000_of_ones_own(
 
 @contextmanager
 def nobody() -> Iterator[None]:
-    """Be a user without root's rights."""
+    """Run as the user `nobody`."""
     root = os.geteuid() == 0
     if root:
         os.seteuid(65534)
@@ -118,10 +116,8 @@ def nobody() -> Iterator[None]:
             os.seteuid(0)
 
 
-def test_what_cannot_be_removed_stays_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first error is raised, and all else is gone; it ends although entries stay."""
+def test_a_file_that_cannot_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first error is raised, and everything else is removed."""
     for name in ("a", "b", "c"):
         (tmp_path / "tree" / "d" / name).mkdir(parents=True)
         (tmp_path / "tree" / "d" / name / "file").write_text("")
@@ -141,7 +137,7 @@ def test_what_cannot_be_removed_stays_alone(
 
 
 def test_it_can_be_stopped_between_two_steps(tmp_path: Path) -> None:
-    """The rest is left, and a later removal goes on with it."""
+    """The rest stays for a later removal."""
     dig(tmp_path / "tree", 100)
     steps = iter([False] * 50)
     remove(tmp_path / "tree", lambda: next(steps, True))
@@ -179,7 +175,7 @@ def grow(path: Path, tree: object) -> None:
 
 @given(tree=TREES)
 def test_any_tree(tmp_path_factory: pytest.TempPathFactory, tree: object) -> None:
-    """Whatever a load test leaves is removed, and nothing beside it."""
+    """Any tree is removed, and nothing else."""
     place = tmp_path_factory.mktemp("any")
     (place / "beside").write_text("")
     grow(place / "tree", tree)

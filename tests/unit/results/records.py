@@ -237,7 +237,7 @@ _spaces = st.sampled_from(["", "", "", " ", "\t", "\r"])
 
 @st.composite
 def _records(draw: st.DrawFn) -> bytes:
-    """A JSON object of members that fit a record and members that nearly do, in any order."""
+    """Draw a JSON object with valid and nearly valid members in any order."""
     members = [("timestamp", f'"{draw(_timestamps)}"')] if draw(st.integers(0, 9)) else []
     members = draw(st.permutations(members + draw(st.lists(_members, max_size=5))))
     space = draw(_spaces)
@@ -247,7 +247,7 @@ def _records(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def _damaged(draw: st.DrawFn) -> bytes:
-    """A record with some of its bytes replaced."""
+    """Draw a record with some of its bytes replaced."""
     line = draw(_records())
     at = draw(st.integers(0, len(line)))
     until = draw(st.integers(at, min(len(line), at + 3)))

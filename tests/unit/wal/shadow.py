@@ -1,8 +1,8 @@
-"""A disk that loses at a power cut what was not synced: files, and the names in directories.
+"""A disk that loses unsynced data at a power cut: files, and names in directories.
 
-Files are really written. What an fsync has reached is copied aside, and a power cut makes a tree of
-the copies alone: the worst that a disk may do. SQLite syncs its main file itself, in a checkpoint,
-and never writes it otherwise; so that file is copied with each sync of its log.
+Files are really written. Each fsync copies its file, and a power cut leaves only the copies, which
+is the worst case. SQLite syncs its main file itself in a checkpoint, its only write to that file,
+so that file is copied with each sync of its log.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LOG = ".sqlite-wal"
 
 
 class ShadowDisk:
-    """Knows what is durable below `root`; `synced` is called after each sync."""
+    """Records the durable state below `root`; `synced` is called after each sync."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -30,7 +30,7 @@ class ShadowDisk:
         self.syncs = 0
 
     def fsync(self, descriptor: int) -> None:
-        """Stand in for `os.fsync`."""
+        """Replace `os.fsync`."""
         status = os.fstat(descriptor)
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         if not path.is_relative_to(self._root):
@@ -46,7 +46,7 @@ class ShadowDisk:
         self.synced()
 
     def cut_power(self, after: Path) -> None:
-        """Make the directory `after` what is left."""
+        """Write the durable state to the directory `after`."""
         self._make(self._root.stat().st_ino, after)
 
     def _entry(self, path: Path) -> tuple[str, int]:

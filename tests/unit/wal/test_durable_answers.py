@@ -1,4 +1,4 @@
-"""What was answered 200 or 201 survives a power cut, wherever it comes.
+"""A change answered 200 or 201 survives a power cut at any moment.
 
 The API, the store with SQLite, the binaries and the syncer are the real ones on real files. The
 power is cut after every sync and after every answer, and another agent starts on what is left.
@@ -37,7 +37,7 @@ def start(directory: Path) -> Agent:
 
 
 class World:
-    """An agent on a disk that loses what was not synced, and what it has answered."""
+    """An agent on a disk that loses unsynced data, and its responses."""
 
     def __init__(self, root: Path) -> None:
         self.state = root / "state"
@@ -52,7 +52,7 @@ class World:
         self.cuts = 0
 
     def ask(self, data: bytes) -> Response:
-        """Ask the agent, and cut the power behind its answer."""
+        """Send a request, and cut the power after the response."""
         return self.agent.request(data)
 
     def upload(self, content: bytes) -> None:
@@ -87,7 +87,7 @@ class World:
         self.check()
 
     def check(self) -> None:
-        """Cut the power, and see that another agent has what was answered."""
+        """Cut the power, and compare a new agent with the responses."""
         self.cuts += 1
         self.disk.cut_power(self.left)
         synced, self.disk.synced = self.disk.synced, lambda: None
@@ -128,7 +128,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def world_cancel(world: World, job_id: str) -> bool:
-    """Cancel a job that waits, as the supervisor does."""
+    """Cancel a queued job, as the scheduler does."""
     job = world.agent.store.get(job_id)
     assert job is not None
     job.state = State.CANCELLED
@@ -137,8 +137,8 @@ def world_cancel(world: World, job_id: str) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_was_answered_survives_a_power_cut(world: World, seed: int) -> None:
-    """Uploads, jobs, cancels and removals in any order, and the power is cut at each sync."""
+def test_answered_changes_survive_a_power_cut(world: World, seed: int) -> None:
+    """Uploads, jobs, cancels and removals in any order, with a cut at each sync."""
     chance = random.Random(seed)
     world.disk.synced = world.check
     world.check()
@@ -162,10 +162,10 @@ def test_what_was_answered_survives_a_power_cut(world: World, seed: int) -> None
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
-def test_no_success_is_answered_for_a_failed_sync(
+def test_a_failed_sync_is_no_success(
     world: World, monkeypatch: pytest.MonkeyPatch, logged_errors: LoggedErrors, number: int
 ) -> None:
-    """An upload and a job are 503 or 507, a cancel is 202, and the agent ends: its disk failed."""
+    """An upload and a job get 503 or 507, a cancel 202, and the agent ends."""
     world.upload(CONTENTS[0])
     [binary] = world.binaries
     world.queue(binary)

@@ -1,4 +1,4 @@
-"""What earlier runs left is found at once and removed later."""
+"""Leftovers of earlier runs are renamed at once, and removed later."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from goloagent.wal.leftovers import Remover, set_aside
 
 
 def test_only_directories_of_runs_are_set_aside(tmp_path: Path) -> None:
-    """What somebody else put there stays where it is, whatever its name and kind."""
+    """Other files stay, of any name and kind."""
     others = ["lost+found", "binaries", f"{uuid4()}.sav", os.fsdecode(b"\xff\xfe"), "fifo", "link"]
     for name in others[:-2]:
         (tmp_path / name).mkdir()
@@ -32,7 +32,7 @@ def test_only_directories_of_runs_are_set_aside(tmp_path: Path) -> None:
 
 
 def test_a_new_run_may_have_the_same_id(tmp_path: Path) -> None:
-    """What is removed in the background never is what a run uses."""
+    """The removal never touches the directory of a new run."""
     run = tmp_path / str(uuid4())
     run.mkdir()
     [found] = set_aside(tmp_path)
@@ -42,10 +42,8 @@ def test_a_new_run_may_have_the_same_id(tmp_path: Path) -> None:
     assert not found.exists()
 
 
-def test_what_cannot_be_renamed_prevents_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It may be a mount point or immutable: it stays, and everything else is found."""
+def test_a_failed_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mount point or an immutable directory stays, and all others are found."""
     stuck, run = tmp_path / str(uuid4()), tmp_path / str(uuid4())
     stuck.mkdir()
     run.mkdir()
@@ -66,7 +64,7 @@ def test_what_cannot_be_renamed_prevents_nothing(
 def test_a_failed_removal_is_followed_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One directory that cannot be removed keeps no other."""
+    """A directory that cannot be removed does not prevent the others' removal."""
     monkeypatch.setattr(leftovers, "remove", lambda path, _: removed.append(path) or fail())
     removed: list[Path] = []
 
@@ -79,7 +77,7 @@ def test_a_failed_removal_is_followed_by_the_next(
 
 
 def test_a_stop_ends_it(tmp_path: Path) -> None:
-    """The tree being removed is told, and no further one is begun."""
+    """The present removal ends, and no further one begins."""
     begun = []
 
     def in_thread(_: Any, path: Path, stopped: Any) -> Deferred[None]:

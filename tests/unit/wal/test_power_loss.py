@@ -50,7 +50,7 @@ PRINT_SECONDS = 0.1
 
 
 class Disk:
-    """Stands in for the functions of `os` that write; knows what of each file is durable."""
+    """Replaces the functions of `os` that write; records the durable part of each file."""
 
     def __init__(self) -> None:
         self.durable: dict[int, int] = {}
@@ -93,7 +93,7 @@ class Disk:
         self._rename(*arguments, **named)
 
     def cut_power(self, path: Path, kept: float) -> None:
-        """Take back what was not synced of the file, all but a part of it."""
+        """Remove unsynced data of the file, except a part of it."""
         if path.exists():
             status = path.stat()
             durable = self.durable.get(status.st_ino, 0)
@@ -113,10 +113,10 @@ class Disk:
 
 @attrs.define
 class Offsets:
-    """Keeps a job at once, and through a power cut if it was synced."""
+    """Saves a job, which survives a power cut if it was synced."""
 
     disk: Disk
-    kept: dict[str, Job] = attrs.Factory(dict)
+    saved: dict[str, Job] = attrs.Factory(dict)
     durable: dict[str, Job] = attrs.Factory(dict)
     changes: int = 0
     full: bool = False
@@ -127,7 +127,7 @@ class Offsets:
             return
         if self.full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self.kept[job.id] = copy.deepcopy(job)
+        self.saved[job.id] = copy.deepcopy(job)
         self.changes += 1
 
     def sync(self) -> None:
@@ -135,21 +135,21 @@ class Offsets:
             self.disk.rotten = True
             raise SyncFailed(errno.EIO, os.strerror(errno.EIO))
         if not self.disk.rotten:
-            self.durable = copy.deepcopy(self.kept)
+            self.durable = copy.deepcopy(self.saved)
 
     def check_writable(self) -> None:
         if self.frozen:
             raise OSError(errno.EIO, "the disk of the database has failed")
 
     def get(self, job_id: str) -> Job | None:
-        return copy.deepcopy(self.kept.get(job_id))
+        return copy.deepcopy(self.saved.get(job_id))
 
     def settled_runs(self) -> list[SettledRun]:
-        settled = [job for job in self.kept.values() if job.fully_delivered and job.has_log]
+        settled = [job for job in self.saved.values() if job.fully_delivered and job.has_log]
         return [SettledRun(job.id, job.spec.name, job.ended_at or NOW) for job in settled]
 
     def unsettled(self) -> list[Job]:
-        return [copy.deepcopy(job) for job in self.kept.values() if not job.fully_delivered]
+        return [copy.deepcopy(job) for job in self.saved.values() if not job.fully_delivered]
 
 
 class NoFiles:
@@ -165,7 +165,7 @@ class NoFiles:
 
 
 class World:
-    """One name's job in an agent's several lives; what was printed and what was taken is known."""
+    """Jobs of one name over several processes, with records of printed and accepted results."""
 
     def __init__(self) -> None:
         self.root = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
@@ -195,11 +195,11 @@ class World:
 
     @property
     def works(self) -> bool:
-        """Whether the agent lives and is not about to end for a failed sync."""
+        """Whether the agent runs, and no sync has failed."""
         return self.alive and not self.failures
 
     def live(self) -> None:
-        """Begin a life, with what the disk has."""
+        """Start an agent with the content of the disk."""
         self.clock = self._clock_from_now()
         self.alive, self.failures = True, []
         self.disk.rotten, self.offsets.frozen = False, False
@@ -237,7 +237,7 @@ class World:
         assert ensureDeferred(recovery.recover()).called
 
     def begin(self) -> bool:
-        """Have a new run begin."""
+        """Begin a run."""
         job = Job(f"job-{next(self.job_numbers)}", JobSpec("name", 1, 1, "b"), NOW, State.RUNNING)
         try:
             log = RunLogWriter.create(self.root, "name", job.id)
@@ -257,7 +257,7 @@ class World:
         return True
 
     def print(self, count: int) -> None:
-        """Have the run print results."""
+        """Print results."""
         assert self.job is not None
         assert self.recorder is not None
         numbers = list(itertools.islice(self.numbers, count))
@@ -275,7 +275,7 @@ class World:
         self.worker.on_appended(self.job)
 
     def end(self) -> None:
-        """Have the run end."""
+        """End the run."""
         assert self.job is not None
         assert self.recorder is not None
         self.recorder.close()
@@ -289,7 +289,7 @@ class World:
         self.job = self.recorder = None
 
     def die(self) -> None:
-        """End the life, as kill -9 does."""
+        """End the agent, as kill -9 does."""
         self.alive = False
         self.job = None
         if self.recorder is not None:
@@ -300,10 +300,10 @@ class World:
         for one in followed:
             one.sync.close()
         self.worker._delivery.queue.close()
-        self.clock = self._clock_from_now()  # what was waiting waits for ever
+        self.clock = self._clock_from_now()  # pending calls never run
 
     def lose_power(self, kept: float) -> list[int]:
-        """Cut the power; return the written results that are gone, with all later ones."""
+        """Cut the power; return the written results that are lost."""
         seconds = self.clock.seconds()
         self.die()
         lost = []
@@ -314,7 +314,7 @@ class World:
             gone = [(at, number) for at, number in self.written[job_id] if number not in left]
             self.written[job_id] = [pair for pair in self.written[job_id] if pair[1] in left]
             lost += [number for at, number in gone if at < seconds - SYNC_SECONDS]
-        self.offsets.kept = copy.deepcopy(self.offsets.durable)
+        self.offsets.saved = copy.deepcopy(self.offsets.durable)
         return lost
 
     def _clock_from_now(self) -> Clock:
@@ -339,7 +339,7 @@ class World:
         return self.waiting
 
     def answer(self, status: int | None, stored: bool) -> None:
-        """Have the collector answer, or not, after it has stored the batch, or not."""
+        """Let the collector store the batch or not, and respond or not."""
         if self.waiting is None:
             return
         key, body = self.pushed
@@ -356,18 +356,18 @@ class World:
         waiting, self.waiting = self.waiting, None
         waiting.callback(Response(status=status, error=None if status else "no answer"))
 
-    # What must hold.
+    # Checks.
 
     def check(self) -> None:
-        """Check every account."""
+        """Check all counts."""
         jobs = [self.job] if self.alive and self.job is not None else []
-        for job in [*jobs, *self.offsets.kept.values()]:
+        for job in [*jobs, *self.offsets.saved.values()]:
             results = job.results
             assert results.pending >= 0, job
             assert min(results.read, results.invalid, results.delivered, results.rejected) >= 0
 
     def drain(self) -> None:
-        """Live again with a collector that takes everything; what survived must be there."""
+        """Start an agent and a working collector; check that all surviving results arrive."""
         if self.alive:
             self.die()
         self.disk.failing, self.offsets.full = None, False
@@ -385,7 +385,7 @@ class World:
                 for _, number in written
                 if number not in self.taken[job_id] and b'\\"%d\\"' % number not in rejected
             ]
-            if job_id in self.offsets.kept:
+            if job_id in self.offsets.saved:
                 assert not lost, (job_id, lost)
         self.check()
         self.die()
@@ -397,7 +397,7 @@ class World:
 
 
 def _done(deferred: Deferred[None]) -> None:
-    """Raise what a Deferred that has fired has failed with."""
+    """Raise the failure of a fired Deferred."""
     failures: list[Failure] = []
     deferred.addErrback(failures.append)
     assert deferred.called
@@ -421,7 +421,7 @@ totals = {"histories": 0, "results written": 0, "power cuts": 0, "older results 
 
 
 class Histories(RuleBasedStateMachine):
-    """Everything that may happen, in any order."""
+    """All events, in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -430,7 +430,7 @@ class Histories(RuleBasedStateMachine):
 
     @initialize()
     def begin_and_print(self) -> None:
-        """Begin as most histories do: otherwise few of them come far."""
+        """Begin as most histories do, because few would get far otherwise."""
         self.world.begin()
         self.world.print(300)
 
@@ -487,7 +487,7 @@ class Histories(RuleBasedStateMachine):
     @rule(kept=st.sampled_from([0.0, 0.0, 0.3, 0.999, 1.0]), offsets_kept=st.booleans())
     def lose_power(self, kept: float, offsets_kept: bool) -> None:
         if offsets_kept:  # the system writes when it likes: an offset before what it covers
-            self.world.offsets.durable = copy.deepcopy(self.world.offsets.kept)
+            self.world.offsets.durable = copy.deepcopy(self.world.offsets.saved)
         lost = self.world.lose_power(kept)
         totals["power cuts"] += 1
         totals["older results lost"] += len(lost)
@@ -518,7 +518,7 @@ class Histories(RuleBasedStateMachine):
 
 
 def test_r9_histories(logged_errors: Any) -> None:
-    """No history loses what a sync has reached, sends what was not printed, or repeats unseen."""
+    """No history loses synced results, sends others, or repeats outside a known key."""
     from hypothesis.stateful import run_state_machine_as_test
 
     run_state_machine_as_test(
@@ -534,7 +534,7 @@ def test_r9_histories(logged_errors: Any) -> None:
 
 
 def test_r9_a_kill_between_delivery_and_sync(logged_errors: Any) -> None:
-    """A log that was delivered, but not synced before a kill, is synced by the next life."""
+    """A log that was delivered, but not synced before a kill, is synced by the next process."""
     world = World()
     try:
         world.begin()
@@ -552,7 +552,7 @@ def test_r9_a_kill_between_delivery_and_sync(logged_errors: Any) -> None:
 
 @pytest.mark.parametrize("call", ["pwrite", "fsync", "open", "rename"])
 def test_r8_every_call_fails_once(call: str, logged_errors: Any) -> None:
-    """Whichever call is the one to fail, accounts balance and what was written is delivered."""
+    """With any failed call the counts add up, and written results are delivered."""
     nth = 0
     fired = True
     while fired:

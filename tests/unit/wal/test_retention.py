@@ -1,4 +1,4 @@
-"""Which runs' logs are removed, and that nothing else is."""
+"""The runs whose logs are removed by retention, and the bound of the history."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RUNS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 50))).map(
 
 @given(RUNS, st.integers(0, 100), st.integers(0, 500))
 def test_the_oldest_go(runs: list[Aged], max_age: int, max_bytes: int) -> None:
-    """What stays is young enough, small enough in all, and younger than all that goes."""
+    """The rest is young and small enough, and younger than all removed runs."""
     gone = select_expired(runs, max_age, max_bytes)
     kept = [aged for aged in runs if aged.run not in gone]
     assert all(aged.age <= max_age for aged in kept)
@@ -40,7 +40,7 @@ def test_the_oldest_go(runs: list[Aged], max_age: int, max_bytes: int) -> None:
 
 
 class Time:
-    """A monotonic clock, and one of the day, that somebody may have `set` otherwise."""
+    """A monotonic clock, and a time of day that can be `set`."""
 
     def __init__(self) -> None:
         self.elapsed = timedelta()
@@ -51,7 +51,7 @@ class Time:
         return NOW + self.elapsed + self.set
 
     def ages(self) -> Ages:
-        """Return what knows the ages of runs by these clocks."""
+        """Return the ages of runs by these clocks."""
         return Ages(self.elapsed_seconds, self.now)
 
     def elapsed_seconds(self) -> float:
@@ -62,7 +62,7 @@ class Time:
 @pytest.mark.parametrize("step", [timedelta(hours=2), timedelta(days=40), timedelta(days=20000)])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_clock_that_is_set_makes_no_run_old(step: timedelta, sign: int) -> None:
-    """Neither one that was there, nor one that ended before, at, or after the step, or both."""
+    """Runs that ended before, at or after a step of the clock have their true age."""
     time, day = Time(), timedelta(days=1)
     ages = time.ages()
     runs = [SettledRun("old", "name", NOW - 10 * day)]
@@ -90,14 +90,14 @@ def sweep(ages: Ages, runs: list[SettledRun]) -> dict[str, float]:
 
 
 def test_a_run_that_ends_in_the_future_has_no_age() -> None:
-    """As the clock has it that was set back between two lives."""
+    """The clock may have been set back between two processes."""
     ages = Time().ages()
     assert sweep(ages, [SettledRun("run", "name", NOW + timedelta(days=9))]) == {"run": 0.0}
     assert sweep(ages, []) == {}
 
 
 def test_a_sweep_that_fails_changes_no_age() -> None:
-    """What it had not come to is as old as before in the next one."""
+    """Runs that it did not reach have the same age in the next one."""
     time = Time()
     ages = time.ages()
     ages.begin()
@@ -118,7 +118,7 @@ class Archive:
         self.store = Store(root / "agent.sqlite")
 
     def add(self, name: str, job_id: str, days: int, pending: int = 0) -> Path:
-        """Leave behind a run that ended so many days ago; return its directory."""
+        """Create a run that ended a number of days ago; return its directory."""
         log = RunLogWriter.create(self.logs, name, job_id)
         log.append_stdout(RESULT * 10)
         log.close()
@@ -130,7 +130,7 @@ class Archive:
         return self.logs / name / job_id
 
     def sweep(self, days: int = 30, most_bytes: int = 10**9, jobs: int = 1000) -> None:
-        """Remove what is overdue."""
+        """Make a sweep."""
         retention = Retention(
             self.store, self.logs, days, most_bytes, jobs, Time().ages(), maybeDeferred
         )
@@ -148,7 +148,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 
 
 def test_by_age(archive: Archive) -> None:
-    """A run's whole directory goes; the job stays in the history, and younger runs on disk."""
+    """The run's directory is removed; the job and younger runs stay."""
     old, young = archive.add("name", "old", 31), archive.add("name", "young", 29)
     archive.sweep()
     assert (old.exists(), young.exists()) == (False, True)
@@ -159,28 +159,28 @@ def test_by_age(archive: Archive) -> None:
 
 
 def test_by_size(archive: Archive) -> None:
-    """The oldest go until what is left is small enough."""
+    """The oldest are removed until the rest is small enough."""
     runs = [archive.add("name", f"job-{days}", days) for days in (3, 2, 1)]
     archive.sweep(most_bytes=2 * 10 * len(RESULT))
     assert [run.exists() for run in runs] == [False, True, True]
 
 
-def test_what_is_pending_stays(archive: Archive) -> None:
-    """No age and no size removes a result that was not delivered."""
+def test_pending_runs_stay(archive: Archive) -> None:
+    """Neither age nor size removes pending results."""
     run = archive.add("name", "pending", 1000, pending=1)
     archive.sweep(days=0, most_bytes=1)
     assert (run / "out.log").read_bytes() == RESULT * 10
 
 
 def test_the_last_run_of_a_name(archive: Archive) -> None:
-    """Its links and its directory go with it."""
+    """Its links and the directory of its name are removed too."""
     archive.add("name", "only", 31)
     archive.sweep()
     assert list(archive.logs.iterdir()) == []
 
 
 def test_a_log_that_is_gone_already(archive: Archive) -> None:
-    """It is forgotten, and prevents no other from going."""
+    """It is recorded as removed, and the others are removed."""
     (archive.add("gone", "job-1", 31)).rename(archive.logs / "elsewhere")
     other = archive.add("other", "job-2", 31)
     archive.sweep()
@@ -198,7 +198,7 @@ def test_a_link_in_a_logs_place(archive: Archive, tmp_path: Path) -> None:
 
 
 def test_the_history_is_bounded(archive: Archive) -> None:
-    """The oldest jobs go once their logs have gone; what has a log, or is pending, stays."""
+    """The oldest jobs without a log are removed; jobs with a log or pending results stay."""
     for number in range(250):
         archive.add("shop", f"job-{number}", days=40 if number % 2 else 1)
     archive.add("shop", "last", days=40, pending=1)

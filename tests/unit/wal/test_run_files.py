@@ -1,4 +1,4 @@
-"""The files of a run are never reached through a link, wherever on the way it was planted."""
+"""The files of a run are never opened through a link, at any place of the path."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ USES: dict[str, Callable[[RunFiles], object]] = {
 
 @pytest.fixture
 def logs(tmp_path: Path) -> RunFiles:
-    """The logs of a run, and the same elsewhere."""
+    """Create the logs of a run, and a copy elsewhere."""
     for root in ("logs", "elsewhere"):
         (tmp_path / root).mkdir()
         log = RunLogWriter.create(tmp_path / root, "shop", "id")
@@ -42,8 +42,8 @@ def logs(tmp_path: Path) -> RunFiles:
 
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
-def test_what_a_run_has_is_used(logs: RunFiles, use: Callable[[RunFiles], object]) -> None:
-    """Without links all is well."""
+def test_without_links(logs: RunFiles, use: Callable[[RunFiles], object]) -> None:
+    """Every method works."""
     use(logs)
     assert logs.size(JOB) == len(RESULT)
 
@@ -51,7 +51,7 @@ def test_what_a_run_has_is_used(logs: RunFiles, use: Callable[[RunFiles], object
 @pytest.mark.parametrize("place", ["shop", "shop/id", "shop/id/out.log"])
 @pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
 def test_no_link_is_followed(logs: RunFiles, use: Callable[[RunFiles], object], place: str) -> None:
-    """Neither in the last place nor on the way: nothing elsewhere is read or written."""
+    """Nothing elsewhere is read or written."""
     planted, elsewhere = logs.root / place, logs.root.parent / "elsewhere" / place
     planted.rename(logs.root / "aside")
     planted.symlink_to(elsewhere)
@@ -65,18 +65,18 @@ def test_no_link_is_followed(logs: RunFiles, use: Callable[[RunFiles], object], 
 
 
 @pytest.mark.parametrize("odd", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("../out.log")])
-def test_what_stands_in_the_place_of_the_refused_results(
+def test_other_files_in_the_place_of_rejected_results(
     logs: RunFiles, odd: Callable[[Path], object]
 ) -> None:
-    """It is an error, at once."""
+    """They are an error, at once."""
     odd(logs.root / "shop" / "id" / "rejected.jsonl")
     with pytest.raises(OSError, match=r"rejected.jsonl|directory"):
         open_for_delivery(logs, JOB).reject(BATCH, REFUSED)
 
 
 @pytest.mark.parametrize("place", ["shop", "shop/id", "shop/id/out.log"])
-def test_the_size_of_what_is_no_log_is_an_error_of_the_disk(logs: RunFiles, place: str) -> None:
-    """The metric of it is left out then, as for a log that is gone; the others are shown."""
+def test_the_size_of_another_file(logs: RunFiles, place: str) -> None:
+    """It is FileNotFoundError, as for a missing log, so that the metric is left out."""
     (logs.root / place).rename(logs.root / "aside")
     os.mkfifo(logs.root / place)
     with pytest.raises(FileNotFoundError):

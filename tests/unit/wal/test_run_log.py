@@ -14,7 +14,7 @@ from goloagent.wal.run_log import RunLogWriter, open_reader, open_sync, read_std
 
 
 def _tree(root: Path) -> dict[str, bytes | str | None]:
-    """Return everything below a directory: a file's bytes, where a link points, a directory."""
+    """Return everything below a directory: the bytes of files, the targets of links."""
     return {
         str(path.relative_to(root)): str(path.readlink())
         if path.is_symlink()
@@ -30,7 +30,7 @@ def _descriptors() -> int:
 
 
 def test_each_stream_has_its_file(tmp_path: Path) -> None:
-    """Every byte goes to its own file below the run, and the name's links point there."""
+    """Each stream has a file in the run's directory, and a link from the name's."""
     log = RunLogWriter.create(tmp_path, "shop", "job-1")
     assert log.append_stdout(b"one\n") == 4
     assert log.append_stdout(b"two") == 3
@@ -48,7 +48,7 @@ def test_each_stream_has_its_file(tmp_path: Path) -> None:
 
 
 def test_a_log_is_for_its_owner_and_group(tmp_path: Path) -> None:
-    """Others cannot look into a log."""
+    """Other users cannot read a log."""
     before = os.umask(0)
     try:
         RunLogWriter.create(tmp_path, "shop", "job-1").close()
@@ -61,8 +61,8 @@ def test_a_log_is_for_its_owner_and_group(tmp_path: Path) -> None:
     assert modes == {"shop": 0o750, "out.log": 0o640, "err.log": 0o640}
 
 
-def test_two_runs_of_a_name_do_not_touch_each_other(tmp_path: Path) -> None:
-    """A second run has its own files, and the links become its own while the first still writes."""
+def test_two_runs_of_a_name(tmp_path: Path) -> None:
+    """A second run has its own files and gets the links, also while the first writes."""
     first = RunLogWriter.create(tmp_path, "shop", "job-1")
     second = RunLogWriter.create(tmp_path, "shop", "job-2")
     first.append_stdout(b"first")
@@ -74,8 +74,8 @@ def test_two_runs_of_a_name_do_not_touch_each_other(tmp_path: Path) -> None:
     assert (tmp_path / "shop/out.log").read_bytes() == b"second"
 
 
-def test_an_older_agents_logs_are_kept(tmp_path: Path) -> None:
-    """Files where the links belong are set aside under the job's id."""
+def test_logs_of_the_2018_agent_are_renamed(tmp_path: Path) -> None:
+    """Files in the place of links are renamed with the job's id."""
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop/out.log").write_bytes(b"of 2018")
     RunLogWriter.create(tmp_path, "shop", "job-1").close()
@@ -84,15 +84,15 @@ def test_an_older_agents_logs_are_kept(tmp_path: Path) -> None:
 
 
 def test_logs_may_be_a_link_itself(tmp_path: Path) -> None:
-    """The operator may put the log directory elsewhere by a link."""
+    """The operator may replace the log directory by a link."""
     (tmp_path / "disk").mkdir()
     (tmp_path / "logs").symlink_to("disk")
     RunLogWriter.create(tmp_path / "logs", "shop", "job-1").close()
     assert (tmp_path / "disk/shop/job-1/out.log").is_file()
 
 
-def test_an_empty_log_of_the_run_is_made_anew(tmp_path: Path) -> None:
-    """An attempt to start the run may have ended behind it; what has a byte in it is kept."""
+def test_an_empty_log_of_the_run_is_replaced(tmp_path: Path) -> None:
+    """A failed attempt to start the run may have left it; a log with content stays."""
     first = RunLogWriter.create(tmp_path, "shop", "job-1")
     first.append_stderr(b"the launcher's")
     first.close()
@@ -130,8 +130,8 @@ def _in(directory: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("plant", PLANTED.values(), ids=PLANTED)
-def test_what_is_planted_is_refused(tmp_path: Path, plant: Callable[[Path, Path], object]) -> None:
-    """Whatever stands where a log belongs ends the attempt; nothing outside is written or kept."""
+def test_planted_files_are_refused(tmp_path: Path, plant: Callable[[Path, Path], object]) -> None:
+    """A file in the place of a log is an error; nothing outside is written, nothing stays open."""
     logs, outside = _in(tmp_path / "logs", "x").parent, _in(tmp_path / "outside", "file")
     outside.write_bytes(b"precious")
     plant(logs, outside.parent)
@@ -143,7 +143,7 @@ def test_what_is_planted_is_refused(tmp_path: Path, plant: Callable[[Path, Path]
 
 
 def test_a_planted_newest_link_is_replaced_not_followed(tmp_path: Path) -> None:
-    """The link to the newest run may point anywhere: it is replaced, and its target untouched."""
+    """The link to the newest run is replaced, and its target is unchanged."""
     outside = tmp_path / "precious"
     outside.write_bytes(b"precious")
     logs = tmp_path / "logs"
@@ -156,7 +156,7 @@ def test_a_planted_newest_link_is_replaced_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc", "a\0b"])
-def test_a_name_is_one_step_down(tmp_path: Path, name: str) -> None:
+def test_names_are_single_components(tmp_path: Path, name: str) -> None:
     """Neither a name nor a job id leads out of its directory."""
     for path in [(name, "job-1"), ("shop", name)]:
         with pytest.raises(LogPathError):
@@ -166,7 +166,7 @@ def test_a_name_is_one_step_down(tmp_path: Path, name: str) -> None:
 
 
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All bytes are written, in order, when the kernel takes three at a time."""
+    """All bytes are written in order if each write takes three."""
     log = RunLogWriter.create(tmp_path, "shop", "job-1")
     write, pwrite = os.write, os.pwrite
     monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
@@ -181,10 +181,8 @@ def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
-def test_a_failed_write_tells_how_far_it_came(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
-) -> None:
-    """The system's error comes through as it is, and the size counts what was written."""
+def test_a_failed_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """The system's error is raised, and the size counts the written bytes."""
     log = RunLogWriter.create(tmp_path, "shop", "job-1")
     log.append_stdout(b"ab\n")
     write, calls = os.pwrite, [2, 1]
@@ -205,11 +203,11 @@ def test_a_failed_write_tells_how_far_it_came(
 
 
 @pytest.mark.parametrize("left", [0, 3, 5, 7])
-def test_a_log_that_is_cut_keeps_the_place_of_every_line(tmp_path: Path, left: int) -> None:
-    """What is printed after a cut stands where it would have stood, on a line of its own."""
+def test_output_after_a_cut_has_its_place(tmp_path: Path, left: int) -> None:
+    """After a cut the output continues at its offset, on a new line."""
     log = RunLogWriter.create(tmp_path, "shop", "job-1")
-    told: list[int] = []
-    log.shrunk = told.append
+    reported: list[int] = []
+    log.shrunk = reported.append
     log.append_stdout(b"one\ntwo\n")
     path = tmp_path / "shop/job-1/out.log"
     os.truncate(path, left)
@@ -217,15 +215,15 @@ def test_a_log_that_is_cut_keeps_the_place_of_every_line(tmp_path: Path, left: i
     log.append_stdout(b"four\n")
     log.close()
     written = path.read_bytes()
-    assert told == [left]
+    assert reported == [left]
     assert log.intact_from == 8
     assert written[:left] == b"one\ntwo\n"[:left]
     assert written[left:7] == bytes(7 - left)
     assert written[7:] == b"\nthree\nfour\n"
 
 
-def test_what_another_hand_appends_moves_no_line(tmp_path: Path) -> None:
-    """A line of the run is whole at its place, whatever stood there."""
+def test_data_appended_by_another_program_moves_no_line(tmp_path: Path) -> None:
+    """Each line of the run is whole at its offset."""
     log = RunLogWriter.create(tmp_path, "shop", "job-1")
     log.append_stdout(b"one\n")
     with (tmp_path / "shop/job-1/out.log").open("ab") as other:
@@ -246,8 +244,8 @@ def test_output_after_a_rewrite_begins_a_line(tmp_path: Path) -> None:
     assert (tmp_path / "shop/out.log").read_bytes() == b"oth\ntwo\nta"
 
 
-def test_what_another_hand_has_changed_is_known(tmp_path: Path) -> None:
-    """Bytes that were overwritten at their places show by the time of change alone."""
+def test_changes_by_another_program_are_detected(tmp_path: Path) -> None:
+    """Overwritten bytes are detected by the time of change alone."""
     log = RunLogWriter.create(tmp_path, "shop", "job-1")
     log.append_stdout(b"one\n")
     log.append_stdout(b"two\n")
@@ -265,8 +263,8 @@ def test_what_another_hand_has_changed_is_known(tmp_path: Path) -> None:
     log.close()
 
 
-def test_a_failed_sync_comes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk's refusal is not kept back, nor tried again."""
+def test_a_failed_sync_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is raised, and not retried."""
     log = RunLogWriter.create(tmp_path, "shop", "job-1")
     sync = open_sync(tmp_path, "shop", "job-1")
     sync.sync()
@@ -285,7 +283,7 @@ def test_a_failed_sync_comes_through(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_closing_twice_closes_once(tmp_path: Path) -> None:
-    """A second close leaves descriptors alone that may be another's by now."""
+    """A second close does not close reused descriptors."""
     before = _descriptors()
     log = RunLogWriter.create(tmp_path, "shop", "job-1")
     reader = open_reader(tmp_path, "shop", "job-1")
@@ -312,7 +310,7 @@ def test_closing_twice_closes_once(tmp_path: Path) -> None:
     ],
 )
 def test_the_tail_of_a_log(tmp_path: Path, stderr: bytes, tail: str) -> None:
-    """The last lines are given, of bounded size, and whatever they hold as text."""
+    """It is the last lines, bounded in size, as text."""
     log = RunLogWriter.create(tmp_path, "shop", "job-1")
     log.append_stderr(stderr)
     reader = open_reader(tmp_path, "shop", "job-1", ERR)
@@ -322,7 +320,7 @@ def test_the_tail_of_a_log(tmp_path: Path, stderr: bytes, tail: str) -> None:
 
 
 def test_the_tail_of_stderr(tmp_path: Path) -> None:
-    """Twenty lines of stderr and 8 KiB are given, the same while the run lasts and afterwards."""
+    """It has 20 lines and 8 KiB, equal during and after the run."""
     log = RunLogWriter.create(tmp_path, "shop", "job-1")
     log.append_stdout(b"not this\n")
     for number in range(30):
@@ -340,7 +338,7 @@ def test_the_tail_of_stderr(tmp_path: Path) -> None:
 
 
 def test_a_reader_sees_the_log_grow(tmp_path: Path) -> None:
-    """Bytes are there to be read at any offset as soon as they are written."""
+    """Written bytes can be read at once at any offset."""
     log = RunLogWriter.create(tmp_path, "shop", "job-1")
     reader = open_reader(tmp_path, "shop", "job-1")
     assert (reader.size(), reader.read(0, 10)) == (0, b"")
@@ -353,8 +351,8 @@ def test_a_reader_sees_the_log_grow(tmp_path: Path) -> None:
         opened.close()
 
 
-def test_a_log_that_is_not_there_is_not_found(tmp_path: Path) -> None:
-    """Neither name nor run nor file is made by looking for it."""
+def test_a_missing_log(tmp_path: Path) -> None:
+    """A lookup creates neither a name nor a run nor a file."""
     for path in [("shop", "job-1"), ("shop", "job-2")]:
         with pytest.raises(FileNotFoundError):
             open_reader(tmp_path, *path)
@@ -363,7 +361,7 @@ def test_a_log_that_is_not_there_is_not_found(tmp_path: Path) -> None:
 
 
 def test_a_reader_follows_no_link_and_waits_for_no_pipe(tmp_path: Path) -> None:
-    """What is no log is not read, and opening it takes no time and leaves nothing open."""
+    """Other files are refused at once, and nothing stays open."""
     secret = tmp_path / "secret"
     secret.write_bytes(b"token")
     run = _in(tmp_path / "shop/job-1", "x").parent

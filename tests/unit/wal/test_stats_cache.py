@@ -1,4 +1,4 @@
-"""The statistics of runs that are over: kept beside the log, or made of it again, once."""
+"""The statistics of runs that are over, from their files or rebuilt once from their logs."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from goloagent.wal.stats_file import STATS, load_statistics, write_statistics
 
 
 class Threads:
-    """Runs what it is given when it is told to."""
+    """Worker threads that run when the test does it."""
 
     def __init__(self) -> None:
         self.waiting: list[tuple[Callable[[], Any], Deferred[Any]]] = []
         self.names: list[str] = []
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
-        """Keep a function for later."""
+        """Queue a function."""
         done: Deferred[Any] = Deferred()
         self.waiting.append((lambda: function(*arguments), done))
         self.names.append(function.__name__.strip("_"))
         return done
 
     def one(self) -> None:
-        """Run what has waited longest."""
+        """Run the first function."""
         function, done = self.waiting.pop(0)
         try:
             done.callback(function())
@@ -45,14 +45,14 @@ class Threads:
             done.errback()
 
     def all(self) -> None:
-        """Run all."""
+        """Run all functions."""
         while self.waiting:
             self.one()
 
 
 @pytest.fixture
 def threads() -> Threads:
-    """Return threads that wait."""
+    """Return threads."""
     return Threads()
 
 
@@ -63,7 +63,7 @@ def archive(tmp_path: Path, threads: Threads) -> SummaryCache:
 
 
 def ran(logs: Path, job_id: str = "one", results: int = 3) -> Job:
-    """Leave a run that printed results."""
+    """Create a run with results."""
     log = RunLogWriter.create(logs, "shop", job_id)
     log.append_stdout(RESULT * results)
     log.close()
@@ -71,35 +71,35 @@ def ran(logs: Path, job_id: str = "one", results: int = 3) -> Job:
 
 
 def outcome(deferred: Deferred[Summary]) -> list[Any]:
-    """Return a list that will have what comes."""
+    """Return a list that receives the outcome."""
     found: list[Any] = []
     deferred.addBoth(found.append)
     return found
 
 
-def test_what_was_kept(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:
-    """Statistics beside the log are told, the log left alone."""
+def test_stored_statistics(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:
+    """They are returned, without a read of the log."""
     job = ran(tmp_path)
     write_statistics(tmp_path, "shop", "one", RunStatistics().summary())
-    (summary,) = _told(archive, threads, job)
+    (summary,) = _outcomes(archive, threads, job)
     assert summary.results == 0
     assert threads.names == ["load_statistics"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"results": -1}', b"\xff"])
-def test_what_is_damaged(
+def test_damaged_statistics(
     tmp_path: Path, archive: SummaryCache, threads: Threads, damage: bytes
 ) -> None:
-    """It is made of the log again, and kept."""
+    """They are rebuilt from the log, and stored."""
     job = ran(tmp_path)
     (tmp_path / "shop" / "one" / STATS).write_bytes(damage)
-    (summary,) = _told(archive, threads, job)
+    (summary,) = _outcomes(archive, threads, job)
     assert summary.results == 3
     assert load_statistics(tmp_path, "shop", "one") == summary
 
 
-def test_many_who_ask_at_once(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:
-    """The log is read once for all of them, whoever goes away meanwhile."""
+def test_concurrent_requests(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:
+    """They share one rebuild, also if some are cancelled."""
     job = ran(tmp_path)
     asked = [archive.get(job) for _ in range(50)]
     asked[0].cancel()
@@ -112,7 +112,7 @@ def test_many_who_ask_at_once(tmp_path: Path, archive: SummaryCache, threads: Th
 
 
 def test_a_run_that_has_just_ended(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:
-    """Whoever asks while its statistics are written gets them; its log is not read for that."""
+    """Requests wait for its statistics to be written; its log is not read."""
     job, statistics = ran(tmp_path), RunStatistics()
     statistics.add(parse(RESULT * 3).results)
     kept, asked = outcome(archive.put(job, statistics)), outcome(archive.get(job))
@@ -124,7 +124,7 @@ def test_a_run_that_has_just_ended(tmp_path: Path, archive: SummaryCache, thread
 
 
 def test_one_log_at_a_time(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:
-    """Of several runs whose statistics are missing, one is read after the other."""
+    """Rebuilds of several runs are serialized."""
     found = [outcome(archive.get(ran(tmp_path, str(n), results=n))) for n in range(3)]
     for _ in range(3):
         threads.one()
@@ -133,27 +133,29 @@ def test_one_log_at_a_time(tmp_path: Path, archive: SummaryCache, threads: Threa
     assert [summary.results for (summary,) in found] == [0, 1, 2]
 
 
-def test_what_cannot_be_kept(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:
-    """It is told all the same."""
+def test_statistics_that_cannot_be_written(
+    tmp_path: Path, archive: SummaryCache, threads: Threads
+) -> None:
+    """They are returned all the same."""
     job = ran(tmp_path)
     (tmp_path / "shop" / "one" / STATS).symlink_to("/dev/null")
-    (summary,) = _told(archive, threads, job)
+    (summary,) = _outcomes(archive, threads, job)
     assert summary.results == 3
 
 
-def test_a_log_that_is_gone(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:
-    """All who asked are told so, and whoever asks later anew."""
+def test_a_missing_log(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:
+    """All requests fail, and a later one tries again."""
     (tmp_path / "shop" / "one").mkdir(parents=True)
     job = Job("one", JobSpec("shop", 1, 1, "b"), NOW, State.FINISHED, has_log=True)
     for _ in range(2):
-        (failure,) = _told(archive, threads, job)
+        (failure,) = _outcomes(archive, threads, job)
         assert failure.check(FileNotFoundError)
     (tmp_path / "shop" / "one" / "out.log").symlink_to("/etc/passwd")
-    (failure,) = _told(archive, threads, job)
+    (failure,) = _outcomes(archive, threads, job)
     assert failure.check(LogPathError)
 
 
-def _told(archive: SummaryCache, threads: Threads, job: Job) -> list[Any]:
+def _outcomes(archive: SummaryCache, threads: Threads, job: Job) -> list[Any]:
     found = outcome(archive.get(job))
     threads.all()
     return found
@@ -162,7 +164,7 @@ def _told(archive: SummaryCache, threads: Threads, job: Job) -> list[Any]:
 def test_a_stop_ends_a_rebuild_between_two_blocks(
     tmp_path: Path, archive: SummaryCache, threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever waits for it, or comes later, is told that the agent stops."""
+    """All requests fail with the reason that the agent stops."""
     blocks: list[int] = []
     read = RunLogReader.read
 
@@ -173,7 +175,7 @@ def test_a_stop_ends_a_rebuild_between_two_blocks(
 
     monkeypatch.setattr(RunLogReader, "read", counted)
     for job_id in ("one", "two"):
-        (failure,) = _told(archive, threads, ran(tmp_path, job_id))
+        (failure,) = _outcomes(archive, threads, ran(tmp_path, job_id))
         assert failure.check(OSError)
         assert "the agent stops" in failure.getErrorMessage()
     assert blocks == [0]

@@ -1,4 +1,4 @@
-"""Statistics in a file beside a run's log."""
+"""Statistics in a file next to a run's log."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def _summary(results: int) -> Summary:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """The directory of a run named ``name/id`` that is over."""
+    """Create the directory of a run named ``name/id`` that is over."""
     RunLogWriter.create(tmp_path, "name", "id").close()
     return tmp_path / "name" / "id"
 
 
-def test_what_is_written_is_loaded(run: Path, tmp_path: Path) -> None:
-    """The newest is there, however much longer the one before was."""
+def test_write_and_load(run: Path, tmp_path: Path) -> None:
+    """The newest are loaded, also after longer ones."""
     for summary in (_summary(10**6), _summary(1)):
         write_statistics(tmp_path, "name", "id", summary)
         assert load_statistics(tmp_path, "name", "id") == summary
@@ -38,19 +38,19 @@ def test_what_is_written_is_loaded(run: Path, tmp_path: Path) -> None:
     "damaged", [b"", b"{", b"{}", b"null", b"\xff", b"\0" * 100, b'{"results":1}']
 )
 def test_damaged(run: Path, tmp_path: Path, damaged: bytes) -> None:
-    """What cannot be read is as good as not there."""
+    """Damaged statistics are ignored."""
     (run / STATS).write_bytes(damaged)
     assert load_statistics(tmp_path, "name", "id") is None
 
 
 def test_missing(run: Path, tmp_path: Path) -> None:
-    """A run without statistics, and no run at all, have none."""
+    """A run without statistics, and a missing run, have none."""
     assert load_statistics(tmp_path, "name", "id") is None
     assert load_statistics(tmp_path, "name", "gone") is None
 
 
 def test_a_link_is_not_followed(run: Path, tmp_path: Path) -> None:
-    """Nothing is written or read elsewhere, whatever was planted."""
+    """Nothing elsewhere is read or written."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_bytes(b"mine")
     (run / STATS).symlink_to(elsewhere)
@@ -61,7 +61,7 @@ def test_a_link_is_not_followed(run: Path, tmp_path: Path) -> None:
 
 
 def test_it_goes_with_its_run(run: Path, tmp_path: Path) -> None:
-    """The file counts to the run's size, and is removed with it."""
+    """The file counts in the run's size, and is removed with it."""
     before = size_of_run(tmp_path, "name", "id")
     write_statistics(tmp_path, "name", "id", _summary(1))
     assert size_of_run(tmp_path, "name", "id") == before + (run / STATS).stat().st_size > before

@@ -1,4 +1,4 @@
-"""What is written reaches the disk: logs first, then offsets, never two syncs at once."""
+"""The syncer: logs first, then offsets, one sync at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from goloagent.wal.syncer import SYNC_SECONDS, WalSyncer
 
 @attrs.define
 class MemoryLog:
-    """A log of which only the size matters."""
+    """A log that only has a size."""
 
     size: int = 0
     closed: bool = False
@@ -42,7 +42,7 @@ class Files:
 
 @attrs.define
 class Disk:
-    """Offsets, and syncs that are done when the test says so."""
+    """Offsets, and threads that run when the test does it."""
 
     story: list[str] = attrs.Factory(list)
     changes: int = 0
@@ -67,8 +67,8 @@ class Disk:
     def sync(self) -> None:
         self._sync("offsets")
 
-    def log_sync(self, name: str) -> LogSync:
-        return LogSync(self, name)
+    def log_sync(self, name: str) -> MemorySync:
+        return MemorySync(self, name)
 
     def _sync(self, name: str) -> None:
         if self.error is not None:
@@ -83,7 +83,7 @@ class Disk:
         return done
 
     def finish(self) -> None:
-        """Do all that waits in threads."""
+        """Run everything that waits for a thread."""
         while self.waiting:
             function, done = self.waiting.pop(0)
             try:
@@ -95,7 +95,7 @@ class Disk:
 
 
 @attrs.frozen
-class LogSync:
+class MemorySync:
     """Syncs one log."""
 
     disk: Disk
@@ -109,7 +109,7 @@ class LogSync:
 
 
 class Syncing:
-    """A syncer that runs, on a clock and a disk."""
+    """A running syncer with a fake clock and disk."""
 
     def __init__(self) -> None:
         self.clock, self.disk, self.log = Clock(), Disk(), MemoryLog()
@@ -126,7 +126,7 @@ class Syncing:
         self.disk.finish()
 
     def tick(self) -> list[str]:
-        """Let the time for one sync pass; return what was done."""
+        """Advance the clock by one period; return the syncs."""
         self.disk.story.clear()
         self.clock.advance(SYNC_SECONDS)
         self.disk.finish()
@@ -148,8 +148,8 @@ def test_r9_the_log_goes_first(syncing: Syncing) -> None:
     assert syncing.tick() == ["sync log", "sync offsets"]
 
 
-def test_what_has_not_grown_is_not_synced(syncing: Syncing) -> None:
-    """An idle agent lets the disk sleep."""
+def test_unchanged_logs_are_not_synced(syncing: Syncing) -> None:
+    """An idle agent makes no syncs."""
     assert syncing.tick() == []
     syncing.log.size = 1
     assert syncing.tick() == ["sync log"]
@@ -159,7 +159,7 @@ def test_what_has_not_grown_is_not_synced(syncing: Syncing) -> None:
 
 
 def test_never_two_syncs_at_once(syncing: Syncing) -> None:
-    """A slow disk is waited for, however long it takes."""
+    """A slow sync delays the next one."""
     syncing.log.size = 1
     for _ in range(100):
         syncing.log.size += 1
@@ -167,8 +167,8 @@ def test_never_two_syncs_at_once(syncing: Syncing) -> None:
         assert len(syncing.disk.waiting) == 1
 
 
-def test_what_grows_during_a_sync_is_synced_again(syncing: Syncing) -> None:
-    """Bytes that came after a sync had begun may not be in it."""
+def test_growth_during_a_sync_is_synced_again(syncing: Syncing) -> None:
+    """Bytes written after the beginning of a sync need another one."""
     syncing.log.size = 1
     syncing.clock.advance(SYNC_SECONDS)
     syncing.log.size = 2
@@ -178,14 +178,14 @@ def test_what_grows_during_a_sync_is_synced_again(syncing: Syncing) -> None:
 
 
 def test_a_log_that_is_closed(syncing: Syncing) -> None:
-    """Its end is synced before it is let go of."""
+    """Its end is synced before it is closed."""
     syncing.log.size, syncing.log.closed = 10, True
     assert syncing.tick() == ["sync log", "close log"]
     assert syncing.tick() == []
 
 
-def test_the_end_syncs_what_there_is(syncing: Syncing) -> None:
-    """An agent that stops leaves nothing to chance."""
+def test_a_stop_syncs_everything(syncing: Syncing) -> None:
+    """The last sync includes all logs and offsets."""
     syncing.log.size = 10
     syncing.disk.save()
     syncing.disk.story.clear()
@@ -198,7 +198,7 @@ def test_the_end_syncs_what_there_is(syncing: Syncing) -> None:
 
 @pytest.mark.parametrize("of_log", [True, False])
 def test_r9_a_failed_sync_is_final(syncing: Syncing, of_log: bool) -> None:
-    """It is told once, and neither tried again nor followed by any other."""
+    """It is reported once, and no further sync is made."""
     if of_log:
         syncing.log.size = 10
     syncing.disk.save()
@@ -215,13 +215,13 @@ def test_r9_a_failed_sync_is_final(syncing: Syncing, of_log: bool) -> None:
 
 
 def commit(syncing: Syncing) -> Deferred[None]:
-    """Save something, and begin to commit it."""
+    """Save a change, and begin to commit it."""
     syncing.disk.save()
     return ensureDeferred(syncing.syncer.commit())
 
 
 def test_a_commit_does_not_wait_for_the_half_second(syncing: Syncing) -> None:
-    """It is synced at once, and done when the sync is."""
+    """It syncs at once, and returns after the sync."""
     done = commit(syncing)
     assert not done.called
     syncing.disk.finish()
@@ -230,7 +230,7 @@ def test_a_commit_does_not_wait_for_the_half_second(syncing: Syncing) -> None:
 
 
 def test_commits_share_a_sync(syncing: Syncing) -> None:
-    """All that come while one sync is under way share the next, which began after them."""
+    """Commits during one sync share the next."""
     syncing.disk.story.clear()
     first, *others = [commit(syncing) for _ in range(100)]
     [(sync, done)] = syncing.disk.waiting
@@ -244,14 +244,14 @@ def test_commits_share_a_sync(syncing: Syncing) -> None:
     assert syncing.disk.story == ["sync offsets"] * 2
 
 
-def test_a_commit_of_what_is_durable_is_done(syncing: Syncing) -> None:
-    """Nothing was saved since: no disk is asked."""
+def test_a_commit_without_changes(syncing: Syncing) -> None:
+    """It returns without a sync."""
     assert ensureDeferred(syncing.syncer.commit()).called
     assert syncing.disk.waiting == []
 
 
 def test_files_are_synced_before_their_rows(syncing: Syncing) -> None:
-    """One commit does both, and the files hear of what is durable; without a change they sleep."""
+    """A commit syncs both if both changed."""
     syncing.disk.files.changes += 1
     syncing.disk.story.clear()
     done = commit(syncing)
@@ -264,8 +264,8 @@ def test_files_are_synced_before_their_rows(syncing: Syncing) -> None:
     assert syncing.disk.story[0] == "sync offsets"
 
 
-def test_a_commit_that_nobody_waits_for_any_more(syncing: Syncing) -> None:
-    """A client that has gone takes the others' sync with it as little as its failure."""
+def test_a_cancelled_commit(syncing: Syncing) -> None:
+    """The others' sync continues, and its failure is handled."""
     gone, stays = commit(syncing), commit(syncing)
     gone.addErrback(lambda failure: failure.trap(CancelledError))
     gone.cancel()
@@ -281,7 +281,7 @@ def test_a_commit_that_nobody_waits_for_any_more(syncing: Syncing) -> None:
 
 
 def test_r9_a_commit_fails_with_its_sync(syncing: Syncing) -> None:
-    """Whoever waits hears of it, also who comes later; it is told once, and never tried again."""
+    """All present and later commits fail; it is reported once, and not retried."""
     commits = [commit(syncing) for _ in range(3)]
     syncing.disk.error = SyncFailed(errno.EIO, "Input/output error")
     syncing.disk.finish()
@@ -295,8 +295,8 @@ def test_r9_a_commit_fails_with_its_sync(syncing: Syncing) -> None:
     assert syncing.tick() == []
 
 
-def test_without_a_thread_it_is_synced_later(syncing: Syncing, logged_errors: LoggedErrors) -> None:
-    """Only what the disk did not take is final: a commit fails, and the next tick tries again."""
+def test_a_missing_thread_is_not_final(syncing: Syncing, logged_errors: LoggedErrors) -> None:
+    """If no thread can start a commit fails, and the next period retries."""
     syncing.disk.no_thread = True
     failed = commit(syncing)
     failed.addErrback(lambda failure: failure.trap(OSError))
@@ -308,8 +308,8 @@ def test_without_a_thread_it_is_synced_later(syncing: Syncing, logged_errors: Lo
     logged_errors.flush()
 
 
-def test_a_locked_database_is_waited_for_a_moment(syncing: Syncing) -> None:
-    """A change waits while another process holds it, and is refused when that takes too long."""
+def test_a_locked_database(syncing: Syncing) -> None:
+    """A change waits for the lock of another process, for a bounded time."""
     assert ensureDeferred(syncing.syncer.writable()).called
     syncing.disk.locked = True
     released, refused = (ensureDeferred(syncing.syncer.writable()) for _ in range(2))
@@ -327,8 +327,8 @@ def test_a_locked_database_is_waited_for_a_moment(syncing: Syncing) -> None:
     assert failures == [errno.EBUSY]
 
 
-def test_a_log_is_there_before_it_is_tracked(syncing: Syncing) -> None:
-    """Whoever starts a run waits until a power cut leaves its log."""
+def test_tracking_waits_for_the_first_sync(syncing: Syncing) -> None:
+    """It returns when the new log survives a power cut."""
     following = syncing.syncer.track(MemoryLog(), syncing.disk.log_sync("other"))
     assert not following.called
     syncing.disk.story.clear()
@@ -339,8 +339,8 @@ def test_a_log_is_there_before_it_is_tracked(syncing: Syncing) -> None:
 
 
 @pytest.mark.parametrize("how", ["failed", "no thread", "cancelled"])
-def test_a_log_that_cannot_be_tracked_is_let_go_of(syncing: Syncing, how: str) -> None:
-    """Its descriptors are closed when no thread uses them any more."""
+def test_a_log_whose_tracking_fails_is_closed(syncing: Syncing, how: str) -> None:
+    """Its descriptors are closed when no thread uses them."""
     error = SyncFailed(errno.EIO, "Input/output error")
     syncing.disk.error = error if how == "failed" else None
     syncing.disk.no_thread = how == "no thread"
@@ -358,7 +358,7 @@ def test_a_log_that_cannot_be_tracked_is_let_go_of(syncing: Syncing, how: str) -
 
 
 def test_a_change_is_saved_and_durable(syncing: Syncing) -> None:
-    """It waits for a locked database, is saved, and is done when the disk has it."""
+    """`save` waits for a locked database, saves, and syncs."""
     syncing.disk.locked = True
     saved = ensureDeferred(syncing.syncer.save(syncing.disk.save))
     syncing.disk.locked = False
