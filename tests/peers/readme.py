@@ -89,8 +89,8 @@ def upload(agent: str, program: bytes, token: str = "") -> str:
     """Upload a program and return the ID of the binary."""
     head = '--edge\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
     body = head.encode() + program + b"\r\n--edge--\r\n"
-    answer = ask(f"{agent}/upload", body, "multipart/form-data; boundary=edge", token)
-    binary = answer["binary"]
+    answer = fetch(f"{agent}/upload", body, "multipart/form-data; boundary=edge", token)
+    binary = json.loads(answer)["binary"]
     assert isinstance(binary, str)
     return binary
 
@@ -98,16 +98,10 @@ def upload(agent: str, program: bytes, token: str = "") -> str:
 def run(agent: str, binary: str, token: str = "") -> Any:
     """Run a job and return it after its end."""
     wanted = {"name": "readme", "users": USERS, "duration": SECONDS, "binary": binary}
-    job = f"{agent}/jobs/{ask(f'{agent}/queue', json.dumps(wanted).encode(), token=token)['id']}"
+    queued = json.loads(fetch(f"{agent}/queue", json.dumps(wanted).encode(), token=token))
+    job = f"{agent}/jobs/{queued['id']}"
     fetch(f"{job}/events", token=token)  # ends with the job
-    return ask(job, token=token)
-
-
-def ask(
-    url: str, body: bytes | None = None, media_type: str = "application/json", token: str = ""
-) -> Any:
-    """GET, or POST a body; return the decoded JSON."""
-    return json.loads(fetch(url, body, media_type, token))
+    return json.loads(fetch(job, token=token))
 
 
 def fetch(

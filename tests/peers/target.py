@@ -1,4 +1,4 @@
-"""The HTTP server that load tests send requests to."""
+"""HTTP servers on free ports of 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -11,24 +11,40 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 BODY = b"the target's answer\n"
 
 
-class Target(Resource):
-    """Responds to every GET after `delay_seconds`, and counts requests in `served`."""
+class _Server(Resource):
+    """A server that handles every path itself; `url` and `port` are set while it listens."""
 
     def __init__(self, reactor: Any) -> None:
         super().__init__()
         self.isLeaf = True
         self._reactor = reactor
-        self.delay_seconds = 0.0
-        self.served = 0
 
     def open(self) -> None:
-        """Listen on a free port of 127.0.0.1; `url` is its URL."""
+        """Listen on a free port."""
         self._port = self._reactor.listenTCP(0, Site(self), interface="127.0.0.1", backlog=1024)
-        self.url = f"http://127.0.0.1:{self._port.getHost().port}/"
+        self.port = self._port.getHost().port
+        self.url = f"http://127.0.0.1:{self.port}/"
 
     async def close(self) -> None:
         """Stop listening."""
         await defer.maybeDeferred(self._port.stopListening)
+
+
+class OtherSite(_Server):
+    """Another web site, from whose page a test attacks the agent."""
+
+    def render_GET(self, request: Request) -> bytes:
+        request.setHeader("Content-Type", "text/html")
+        return b"<!doctype html><title>another site</title>"
+
+
+class Target(_Server):
+    """Responds to every GET of load tests after `delay_seconds`, and counts them in `served`."""
+
+    def __init__(self, reactor: Any) -> None:
+        super().__init__(reactor)
+        self.delay_seconds = 0.0
+        self.served = 0
 
     def render_GET(self, request: Request) -> bytes | int:
         self.served += 1

@@ -12,8 +12,8 @@ import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.browser import Browser
-from peers.other_site import ForeignSite
 from peers.programs import Builder
+from peers.target import OtherSite
 from twisted.internet import reactor
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ SUBMITS = """([agent, type, text]) => {
 
 
 @pytest_twisted.async_yield_fixture
-async def site() -> AsyncIterator[ForeignSite]:
+async def site() -> AsyncIterator[OtherSite]:
     """Run another site."""
-    site = ForeignSite(reactor)
+    site = OtherSite(reactor)
     site.open()
     yield site
     await site.close()
@@ -99,7 +99,7 @@ def refused(agent: Agent) -> list[str]:
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "evil.example"])
 async def test_another_site_can_do_nothing(
-    agent: Agent, browser: Browser, site: ForeignSite, script: Builder, name: str
+    agent: Agent, browser: Browser, site: OtherSite, script: Builder, name: str
 ) -> None:
     """A page of another port, host or name cannot read a response or change anything."""
     binary = await agent.upload(script("", "/bin/sh"))
@@ -139,7 +139,7 @@ async def test_a_rebound_name_can_do_nothing(
 
 
 async def test_another_site_cannot_use_the_password(
-    idle_agent: Agent, browser: Browser, site: ForeignSite, script: Builder
+    idle_agent: Agent, browser: Browser, site: OtherSite, script: Builder
 ) -> None:
     """A browser that stores the password sends it for other sites too, and gets 403."""
     idle_agent.require_token()
