@@ -25,13 +25,13 @@ from goloagent.wal.run_log import RunLogWriter
 class Reader(ProcessProtocol):
     """Write a flood to the log."""
 
-    def __init__(self, recorder: ResultWriter) -> None:
-        self._recorder = recorder
+    def __init__(self, writer: ResultWriter) -> None:
+        self._writer = writer
 
     def outReceived(self, data: bytes) -> None:
         """Append to the log and count lines, as a run does."""
-        self._recorder.stdout(data)
-        take_turn(reactor, self._recorder.count())  # type: ignore[arg-type]
+        self._writer.stdout(data)
+        take_turn(reactor, self._writer.count())  # type: ignore[arg-type]
 
     def processEnded(self, reason: object) -> None:
         """Stop the reactor at the end."""
@@ -42,17 +42,17 @@ def main(logs: Path, seconds: str, with_statistics: bool) -> dict[str, Any]:
     """Read a flood to its end; return the number of lines, the seconds and the CPU time."""
     observe = RunStatistics().add if with_statistics else None
     logs.mkdir(exist_ok=True)
-    recorder = ResultWriter(RunLogWriter.create(logs, "bench", str(time.time_ns())), observe)
+    writer = ResultWriter(RunLogWriter.create(logs, "bench", str(time.time_ns())), observe)
     command = [str(peer.program()), "flood", seconds]
     cpu, begin = time.process_time(), time.perf_counter()
-    reader = Reader(recorder)
+    reader = Reader(writer)
     reactor.spawnProcess(reader, command[0], command)  # type: ignore[attr-defined]
     PipeReader(reader.transport, 1)
     reactor.run()  # type: ignore[attr-defined]
-    recorder.close()
-    assert not recorder.line_counter.invalid
+    writer.close()
+    assert not writer.line_counter.invalid
     return {
-        "done": recorder.line_counter.valid,
+        "done": writer.line_counter.valid,
         "seconds": time.perf_counter() - begin,
         "cpu": time.process_time() - cpu,
     }

@@ -18,7 +18,7 @@ def take_turn(clock: IReactorTime, steps: Iterator[None]) -> bool:
 
 
 async def cooperate(clock: IReactorTime, steps: Iterator[None]) -> None:
-    """Run all steps of a long computation, in as many turns as necessary."""
+    """Run all steps of a long computation, yielding to the reactor between turns."""
     while not take_turn(clock, steps):
         await deferLater(clock, 0.0)
 

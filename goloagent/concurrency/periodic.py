@@ -1,7 +1,6 @@
-"""Periodic tasks and long-running loops, supervised: failures are logged, shown, and survived.
+"""Periodic tasks, which continue after failures, and the registry that ``/health`` reads.
 
-`Periodic` calls its work at a fixed interval whatever the work does. `Tasks` is the registry that
-``/health`` reads: a failing task is a fault, a loop that has ended makes the agent unready.
+A failing task is a fault; one that has ended makes the agent unready.
 """
 
 from __future__ import annotations
@@ -15,21 +14,20 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-# A timer may fire a rounding error before its time; it still counts as on time.
+# A timer may fire early by a rounding error, and still counts as on time.
 _ROUNDING = 1e-6
 
 
 class Periodic:
-    """Calls `work` every `seconds` from `start` until `stop`, and never twice at once.
+    """Calls `work` every `seconds` from `start` until `stop`, never concurrently.
 
-    Calls fall on multiples of the interval after the start; those that are due while the work is
-    still running are skipped. An exception is logged at the first of consecutive failures and then
-    at each tenfold count, and the next call comes at its time.
+    Calls are at multiples of the interval after the start; those due while the work runs are
+    skipped. Of consecutive failures, the 1st, 10th, 100th and so on are logged.
 
     Args:
-        name: names the task in logs and in ``/health``.
+        name: the name in logs and in ``/health``.
         work: may return a Deferred or a coroutine.
-        max_seconds: work that takes longer is reported as a fault; None: it may take any time.
+        max_seconds: work that takes longer is a fault; None means no limit.
     """
 
     _log = Logger()
@@ -44,7 +42,7 @@ class Periodic:
     ) -> None:
         self.name = name
         self.late_seconds = 0.0
-        """By how much the reactor missed the time of the present call, or else the last one."""
+        """The delay of the latest call by the reactor."""
         self._clock = clock
         self._seconds = seconds
         self._work = work
@@ -69,7 +67,7 @@ class Periodic:
             self._schedule()
 
     def stop(self) -> Deferred[None]:
-        """Make no further call; fires when the work under way has ended. May be repeated."""
+        """Make no further call; fires when the running work has ended. Idempotent."""
         self._started_at = None
         if self._timer is not None and self._timer_is_set:
             self._timer.cancel()
@@ -81,25 +79,25 @@ class Periodic:
         return waiting
 
     def cancel(self) -> None:
-        """Stop, and cancel the work under way; a function in a thread runs on to its end."""
+        """Stop, and cancel the running work; a function in a thread is not interrupted."""
         self.stop()
         if self._working is not None:
             self._working.cancel()
 
     @property
     def running(self) -> bool:
-        """Whether it was started and not stopped."""
+        """Whether it is started and not stopped."""
         return self._started_at is not None
 
     @property
     def ended(self) -> bool:
-        """Whether it should run and never will again: a defect."""
+        """Whether it is started but will make no further call, which is a defect."""
         busy = self._calling or self._working is not None
         return self.running and not busy and not self._timer_is_set
 
     @property
     def fault(self) -> str | None:
-        """What is wrong with it, as a sentence, or None."""
+        """The fault as a sentence, or None."""
         if self._failures:
             times = "once" if self._failures == 1 else f"{self._failures} times in a row"
             return f"The task {self.name} has failed {times}: {self._error}."
@@ -164,7 +162,7 @@ class Periodic:
 
 
 class Tasks:
-    """The periodic tasks that must run for as long as the agent does, and faults of other loops."""
+    """The periodic tasks that must run as long as the agent, and the faults of other loops."""
 
     _log = Logger()
 
@@ -173,26 +171,26 @@ class Tasks:
         self._reported: dict[str, str] = {}
 
     def add(self, *tasks: Periodic) -> None:
-        """Watch periodic tasks; those that are not running are not expected to."""
+        """Watch periodic tasks, while they are running."""
         self._periodic += tasks
 
     def report(self, name: str, fault: str | None) -> None:
-        """Report what is wrong with a loop that begins again by itself, or None once it works."""
+        """Set the fault of a loop that restarts itself, or None when it works again."""
         self._reported.pop(name, None)
         if fault is not None:
             self._reported[name] = fault
 
     @property
     def reported(self) -> list[str]:
-        """What was reported as wrong, a sentence each."""
+        """The reported faults, a sentence each."""
         return list(self._reported.values())
 
     @property
     def faults(self) -> list[str]:
-        """What is wrong with tasks that run on, a sentence each."""
+        """The faults of periodic tasks, a sentence each."""
         return [fault for task in self._periodic if (fault := task.fault) is not None]
 
     @property
     def ended(self) -> list[str]:
-        """The names of the tasks that have ended though nothing has stopped them."""
+        """The names of the tasks that have ended without `stop`."""
         return [task.name for task in self._periodic if task.ended]

@@ -1,4 +1,4 @@
-"""Computes what several callers ask for at the same time once, as Go's ``singleflight`` does."""
+"""Concurrent calls that share one computation, like Go's ``singleflight``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Result = TypeVar("_Result")
 
 
 class SingleFlight(Generic[_Result]):
-    """Runs at most one computation for each key; all who ask meanwhile get its outcome."""
+    """Runs at most one computation for each key; concurrent callers get its outcome."""
 
     def __init__(self) -> None:
         self._waiting: dict[Hashable, list[Deferred[_Result]]] = {}
@@ -21,10 +21,7 @@ class SingleFlight(Generic[_Result]):
     def do(
         self, key: Hashable, compute: Callable[[], Coroutine[Deferred[Any], Any, _Result]]
     ) -> Deferred[_Result]:
-        """Join the computation for `key`, or begin it.
-
-        A caller may cancel its Deferred: the computation goes on for the others.
-        """
+        """Join the computation for `key`, or start it; cancelling the Deferred does not stop it."""
         waiting: Deferred[_Result] = Deferred()
         if key in self._waiting:
             self._waiting[key].append(waiting)

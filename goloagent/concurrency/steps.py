@@ -1,6 +1,6 @@
-"""Long computations in steps: generators that yield now and then and return a result.
+"""Long computations in steps: generators that yield between steps and return a result.
 
-Whoever drives one on the reactor thread lets others have their turn between two steps.
+On the reactor thread, `cooperation` runs them in turns with other events.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Steps = Generator[None, None, T]
 
 
 def finish(steps: Steps[T]) -> T:
-    """Take every step and return the result."""
+    """Run all steps and return the result."""
     while True:
         try:
             next(steps)

@@ -1,11 +1,10 @@
-"""Worker threads: two pools of a fixed size, all started before the agent listens.
+"""Worker threads: two pools of a fixed size, started before the agent listens.
 
-A load test that uses up the tasks of the machine can then no longer keep the agent from a thread.
-Durability and the running job have threads of their own, so that no number of uploads, rebuilds or
-removals delays them. Callers limit what waits: each of them has at most one call under way, or one
-for each connection.
+So a load test that exhausts the tasks of the host cannot deny the agent a thread, and uploads,
+rebuilds or removals do not delay durability and the running job. The queues are bounded by their
+callers: each has at most one call at a time, or one for each connection.
 
-Threads are daemons: one that hangs in a system call does not keep the process from ending.
+The threads are daemons, so one that hangs in a system call does not block the exit.
 """
 
 from __future__ import annotations
@@ -22,9 +21,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 CRITICAL_THREADS = 6
-"""One for each that may wait for a disk that hangs: the sync of logs, the commits of the database,
-the look at the free space, the checks of the host and the running job; and one for the looks at who
-holds a connection."""
+"""One for each call that may block on a hanging disk (the sync of logs, the commits of the
+database, the check of free space, the checks of the host, the running job), one for peer checks."""
 BULK_THREADS = 7
 
 P = ParamSpec("P")
@@ -40,10 +38,10 @@ class _Call:
 
 
 class Pool:
-    """`size` threads that take calls in order.
+    """`size` threads that run calls in order.
 
     Args:
-        make_thread: makes a thread that is not started yet.
+        make_thread: creates a thread without starting it.
     """
 
     _log = Logger()
@@ -64,7 +62,7 @@ class Pool:
         self._unfinished = 0
 
     def start(self) -> None:
-        """Start every thread.
+        """Start all threads.
 
         Raises:
             RuntimeError: the system allows no further thread.
@@ -74,27 +72,26 @@ class Pool:
             self._make_thread(target=self._work, name=name, daemon=True).start()
 
     def stop(self) -> None:
-        """End each thread once it has finished what was given to the pool before."""
+        """End all threads after the calls that are waiting."""
         for _ in range(self.size):
             self._calls.put(None)
 
     @property
     def unfinished(self) -> int:
-        """How many calls wait or run."""
+        """The number of calls that wait or run."""
         return self._unfinished
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """Call a function in a thread; the Deferred fires with its result on the reactor thread.
 
-        If it is cancelled while the call waits, the function is not called; one that runs already
-        runs to its end.
+        Cancelling it prevents a call that still waits, and does not interrupt one that runs.
         """
         cancelled = threading.Event()
         done: Deferred[T] = Deferred(lambda _: cancelled.set())
 
         def fire(result: Any) -> None:
             if not done.called:
-                done.callback(result)  # a Failure is passed on as one
+                done.callback(result)  # a Failure becomes an errback
 
         def on_result(_: bool, result: Any) -> None:
             self._reactor.callFromThread(fire, result)
@@ -105,7 +102,7 @@ class Pool:
     def callInThreadWithCallback(
         self, onResult: OnResult, func: Callable[..., Any], *args: Any, **kw: Any
     ) -> None:
-        """Call `func` in a thread and `onResult` there, as Twisted's thread pool does."""
+        """Call `func` and then `onResult` in a thread, like Twisted's thread pool."""
         self._put(_Call(lambda: func(*args, **kw), onResult))
 
     def _put(self, call: _Call) -> None:
@@ -116,21 +113,21 @@ class Pool:
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
             succeeded, result = True, None
-            made = not call.cancelled()
-            if made:
+            is_called = not call.cancelled()
+            if is_called:
                 try:
                     result = call.function()
                 except BaseException:
                     succeeded, result = False, Failure()
             with self._lock:
                 self._unfinished -= 1
-            if made:
+            if is_called:
                 self._report(call, succeeded, result)
-            # What a call holds must not live until the next one.
+            # Release its objects before the next call.
             del call, result
 
     def _report(self, call: _Call, succeeded: bool, result: Any) -> None:
-        """Pass a result on; what breaks there must not end the thread."""
+        """Report a result; an exception there must not end the thread."""
         try:
             call.on_result(succeeded, result)
         except Exception:
@@ -141,8 +138,8 @@ class Threads:
     """The agent's threads.
 
     Attributes:
-        critical: for syncs, the database and the running job: short calls that others wait for.
-        bulk: for everything else: uploads, statistics, removals, recovery, names of hosts.
+        critical: syncs, the database and the running job: short calls.
+        bulk: everything else: uploads, statistics, removals, recovery, name resolution.
     """
 
     def __init__(self, reactor: IReactorFromThreads) -> None:
@@ -150,7 +147,7 @@ class Threads:
         self.bulk = Pool(reactor, "bulk", BULK_THREADS)
 
     def start(self) -> None:
-        """Start all of them.
+        """Start all threads.
 
         Raises:
             RuntimeError: the system allows no further thread.
@@ -159,12 +156,12 @@ class Threads:
         self.bulk.start()
 
     def stop(self) -> None:
-        """End each thread once it has finished what it was given."""
+        """End all threads after the calls that are waiting."""
         self.critical.stop()
         self.bulk.stop()
 
     @property
     def unfinished(self) -> list[str]:
-        """Which pools have calls that wait or run, with their number."""
+        """The names of the pools with calls that wait or run, and their number."""
         pools = (self.critical, self.bulk)
         return [f"{pool.name} ({pool.unfinished})" for pool in pools if pool.unfinished]

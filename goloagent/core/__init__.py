@@ -1,1 +1,1 @@
-"""Values and rules without I/O, shared by the agent and its clients: no Twisted, files or clock."""
+"""Values and rules that the agent and its clients share: without Twisted, I/O and clock."""

@@ -1,7 +1,7 @@
-"""Addresses that a client can connect to: hosts, ports and HTTP URLs, checked as text. Pure.
+"""Addresses that a client can connect to: hosts, ports and HTTP URLs, checked as text.
 
-A host is returned in one form: lower case, ASCII (an international name as Punycode), an IPv6
-address without brackets. What no connection can be made to is refused with a sentence.
+Parsed hosts have one form: lower case, ASCII (an international name as Punycode), an IPv6 address
+without brackets.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _PORTS = {"http": 80, "https": 443}
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
 _ZONE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
-# What RFC 3986 allows in a path, and percent-escapes, which stay as they are.
+# The characters of a path in RFC 3986, and percent-escapes, which are not decoded.
 _PATH_CHARACTERS = "/%:@!$&'()*+,;=-._~"
 
 
 class AddressError(ValueError):
-    """A text is not an address that can be connected to; the message says why."""
+    """The text is not an address that a client can connect to; the message says why."""
 
 
 @attrs.frozen
@@ -31,7 +31,7 @@ class HttpUrl:
     """An ``http`` or ``https`` URL.
 
     Args:
-        userinfo: ``user:password`` as it was written, without percent-decoding.
+        userinfo: ``user:password`` as written, without percent-decoding.
         path: percent-encoded, empty or with a leading and without a final slash.
     """
 
@@ -43,10 +43,10 @@ class HttpUrl:
 
     @classmethod
     def parse(cls, text: str) -> HttpUrl:
-        """Read a URL without query and fragment.
+        """Parse a URL without query and fragment.
 
         Raises:
-            AddressError: it is something else, or its host or port cannot be connected to.
+            AddressError: it is something else, or has no host or port to connect to.
         """
         if re.search(r"[\s\x00-\x1f\x7f\\]", text):
             raise AddressError("it contains a space, a backslash or a control character")
@@ -68,22 +68,22 @@ class HttpUrl:
 
     @property
     def authority(self) -> str:
-        """The host and port as a ``Host`` header has them: without zone and default port."""
+        """The host and port for a ``Host`` header: without zone and default port."""
         host = bracketed(self.host.partition("%")[0])
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     def to_uri(self) -> str:
-        """Return the URL as a request line has it."""
+        """Return the URL for a request line."""
         return f"{self.scheme}://{self.authority}{self.path}"
 
     def __str__(self) -> str:
-        """Return the URL for people; without user and password."""
+        """Return the URL to show, without user and password."""
         zone = self.host.partition("%")[2]
         return self.to_uri().replace("]", f"%25{zone}]", 1) if zone else self.to_uri()
 
 
 def split(text: str) -> tuple[str, str | None]:
-    """Split ``host`` or ``host:port``; an IPv6 host stands in brackets and keeps them.
+    """Split ``host`` or ``host:port``; an IPv6 host has brackets and keeps them.
 
     Raises:
         AddressError: it is neither.
@@ -100,7 +100,7 @@ def split(text: str) -> tuple[str, str | None]:
 
 
 def parse_port(text: str) -> int:
-    """Read a port that can be connected to.
+    """Parse a port from 1 to 65535.
 
     Raises:
         AddressError: it is something else.
@@ -111,10 +111,10 @@ def parse_port(text: str) -> int:
 
 
 def parse_host(text: str) -> str:
-    """Read a host name, an IPv4 address, or an IPv6 address in brackets.
+    """Parse a host name, an IPv4 address, or an IPv6 address in brackets.
 
     Raises:
-        AddressError: it is something else, or an address that is not one host's.
+        AddressError: it is something else, or not a unicast address.
     """
     if text.startswith("["):
         return _ipv6(text[1:-1])
@@ -131,7 +131,7 @@ def parse_host(text: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a parsed host is this host's loopback by its name or address alone."""
+    """Return whether a parsed host is a loopback address or ``localhost``, without resolving it."""
     try:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
@@ -140,9 +140,9 @@ def is_loopback(host: str) -> bool:
 
 
 def is_idna(host: str) -> bool:
-    """Tell whether a parsed host is an address or a name by the strict rules of IDNA 2008.
+    """Return whether a parsed host is an address, or a name by the strict rules of IDNA 2008.
 
-    Certificates are for these alone: a name with an underscore, for example, has none.
+    Only these have certificates: a name with an underscore, for example, has none.
     """
     host = host.partition("%")[0].removesuffix(".")
     try:
@@ -156,7 +156,7 @@ def is_idna(host: str) -> bool:
 
 
 def bracketed(host: str) -> str:
-    """Return a parsed host as it stands before a colon and a port."""
+    """Return a parsed host for use before a colon and a port."""
     return f"[{host}]" if ":" in host else host
 
 
@@ -176,29 +176,29 @@ def _ipv4(text: str) -> str:
         raise AddressError(
             f'"{text}" ends in a number: write an IPv4 address in full, such as 127.0.0.1'
         ) from None
-    return _one_host(address)
+    return _unicast(address)
 
 
 def _ipv6(text: str) -> str:
     plain, percent, zone = text.partition("%")
-    # RFC 6874 has %25 for the percent sign; people also write it plainly.
+    # RFC 6874 requires %25 for the percent sign; a plain one is accepted too.
     zone = zone.removeprefix("25")
     try:
         address = ipaddress.IPv6Address(plain)
     except ValueError:
         raise AddressError(f'"{plain}" is not an IPv6 address') from None
     if address.ipv4_mapped is not None and not percent:
-        return _one_host(address.ipv4_mapped)
+        return _unicast(address.ipv4_mapped)
     if not percent:
         if address.is_link_local:
             raise AddressError(f"{plain} needs its interface: write [{plain}%25eth0]")
-        return _one_host(address)
+        return _unicast(address)
     if not address.is_link_local or not _ZONE.fullmatch(zone):
         raise AddressError("only a link-local IPv6 address has an interface, as [fe80::1%25eth0]")
-    return f"{_one_host(address)}%{zone}"
+    return f"{_unicast(address)}%{zone}"
 
 
-def _one_host(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+def _unicast(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     if address.is_unspecified:
         raise AddressError(f"{address} is every address: name one, such as 127.0.0.1 or [::1]")
     if address.is_multicast or str(address) == "255.255.255.255":
@@ -216,5 +216,5 @@ def _path(text: str) -> str:
         elif segment not in ("", "."):
             segments.append(segment)
     path = "/".join(segments)
-    # Bytes of the command line that are not UTF-8 are kept as they are.
+    # Bytes of the command line that are not UTF-8 are quoted too.
     return f"/{quote(path, _PATH_CHARACTERS, errors='surrogateescape')}" if path else ""

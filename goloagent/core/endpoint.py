@@ -1,6 +1,6 @@
-"""Descriptions of server endpoints (``--listen``), in the syntax of Twisted. Pure.
+"""Descriptions of server endpoints (``--listen``), in the syntax of Twisted.
 
-Checks what can be known without opening anything; Twisted parses the text once more.
+They are checked before anything is opened; Twisted parses the text again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import attrs
 
-# By kind: the arguments in the order in which they may stand without a name.
+# By kind: the arguments in their positional order.
 _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "tcp": ("port", "interface", "backlog"),
     "tcp6": ("port", "backlog", "interface"),
@@ -43,7 +43,7 @@ MAX_SOCKET_PATH_BYTES = 107  # unix(7)
 
 
 class EndpointError(ValueError):
-    """A text describes no endpoint that can be listened on; the message says why."""
+    """The text does not describe an endpoint to listen on; the message says why."""
 
 
 @attrs.frozen
@@ -55,7 +55,7 @@ class Endpoint:
 
     @classmethod
     def parse(cls, text: str) -> Endpoint:
-        """Read a description such as ``tcp:8081:interface=127.0.0.1``.
+        """Parse a description such as ``tcp:8081:interface=127.0.0.1``.
 
         Raises:
             EndpointError: it is something else.
@@ -80,9 +80,9 @@ class Endpoint:
 
     @property
     def is_private(self) -> bool:
-        """Whether it is reached from this host alone.
+        """Whether only this host can reach it.
 
-        A ``systemd`` socket has an address of another's choice, so it is not.
+        A ``systemd`` socket counts as public, because its address is unknown.
         """
         if self.kind == "unix":
             return True
@@ -133,7 +133,7 @@ class Endpoint:
 
 
 def _split(text: str) -> list[tuple[str | None, str]]:
-    """Split at colons into (name, value), the name None without an equals sign; undo escapes."""
+    """Split at colons into (name, value), unescaped; the name is None without an equals sign."""
     parts: list[tuple[str | None, str]] = []
     name: str | None = None
     value = ""

@@ -1,6 +1,6 @@
-"""Faults of the machine: what they are called, and which errors mean one.
+"""Faults of the host: their names, and the errors that indicate one.
 
-The machine's fault is no job's own: it pauses the queue, shows in ``/health`` and passes.
+A fault of the host does not fail a job: it pauses the queue and shows in ``/health`` until it ends.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ NO_DESCRIPTORS = "no-descriptors"
 NO_MEMORY = "no-memory"
 LAUNCHER_FAILED = "launcher-failed"
 
-OF_DISK = frozenset({DISK_FULL, NO_INODES, READ_ONLY, DISK_ERROR, SLOW_DISK})
-"""Those with which nothing new can be stored."""
+DISK_FAULTS = frozenset({DISK_FULL, NO_INODES, READ_ONLY, DISK_ERROR, SLOW_DISK})
+"""The faults during which nothing can be stored."""
 
-_OF_ERRORS = {
+_BY_ERRNO = {
     errno.ENOSPC: DISK_FULL,
     errno.EDQUOT: DISK_FULL,
     errno.EROFS: READ_ONLY,
@@ -44,14 +44,14 @@ _OF_ERRORS = {
 
 @attrs.frozen
 class HostFault:
-    """What is wrong with the machine: a `status` for programs and a sentence for people."""
+    """A fault of the host: its `status` for programs, and a sentence to show."""
 
     status: str
     sentence: str
 
 
 def status_of(error: BaseException) -> str | None:
-    """Return the status of the fault that an error means, or None: it is not the machine's."""
+    """Return the status of the fault that an error indicates, or None if it indicates none."""
     if isinstance(error, MemoryError):
         return NO_MEMORY
     if isinstance(error, OSError):
@@ -62,5 +62,5 @@ def status_of(error: BaseException) -> str | None:
 
 
 def status_of_errno(number: int | None) -> str | None:
-    """Return the status of the fault that an error number means, or None."""
-    return None if number is None else _OF_ERRORS.get(number)
+    """Return the status of the fault that an errno indicates, or None."""
+    return None if number is None else _BY_ERRNO.get(number)

@@ -1,4 +1,4 @@
-"""What a result says: the members of its JSON object, as a Go collector's record has them."""
+"""The members of a result's JSON object."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Record(Struct, gc=False):
-    """A result's members; None is a null, or none at all: Go's zero value.
-
-    Of a member that is there twice, the last counts. `timestamp` is as it was written.
-    """
+    """A result; None is a null or missing member. `timestamp` is the JSON text."""
 
     timestamp: Raw
     sequenceID: str | None = None

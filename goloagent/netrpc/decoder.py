@@ -1,8 +1,7 @@
-"""What a net/rpc peer sends: headers, each followed by a body; bytes in, headers out.
+"""Decodes the messages of a net/rpc peer: headers, each followed by a body that is skipped.
 
-Requests and responses have the same shape (a struct naming the method, the sequence number and,
-in a response, the error; then a value of any type), so client and server read with the same code.
-It refuses to know which calls are outstanding: that is `conversation`.
+Requests and responses have the same shape (a struct with the method, the sequence number and, in a
+response, the error; then a value of any type), so client and server share the code.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from goloagent.netrpc.headers import METHOD, SEQUENCE
 from goloagent.netrpc.value_skipper import ValueSkipper
 from goloagent.netrpc.wiretypes import Field, Struct
 
-# Longer ones are read the plain way; what is kept to recognise repetitions stays small.
+# Longer messages are not recognised as repetitions, which bounds the pattern.
 _MAX_REPEATED_BYTES = 4096
-# So many pairs are looked at together: what ends a repetition makes no more be looked at twice.
+# The number of pairs compared at once, and again if one of them is no repetition.
 _MAX_REPETITIONS = 512
-# From so many on it is quicker to take out their digits column by column.
-_MANY = 16
+# From this number of pairs on, column-wise decoding is faster.
+_MIN_FOR_COLUMNS = 16
 
 
 class ReplyRun(NamedTuple):
-    """Consecutive messages of the peer that differ in nothing but their sequence numbers."""
+    """Consecutive messages that differ in their sequence numbers only."""
 
     method: bytes
     error: bytes
@@ -36,18 +35,18 @@ class _Header(NamedTuple):
     method: bytes
     error: bytes
     sequence: int
-    # Where the sequence number's bytes are in the message; empty when it is not there (zero).
+    # The position of the sequence number's bytes in the message; empty for zero, which is omitted.
     sequence_start: int
     sequence_end: int
 
 
 class _Pattern(NamedTuple):
-    """The bytes of a header and its body, but for the digits of the sequence number."""
+    """The bytes of a header and its body around the digits of the sequence number."""
 
     before: bytes
     width: int
     after: bytes
-    # From one pair's digits to the next one's, and of all of a pair.
+    # The bytes from one pair's digits to the next one's, and the size of a pair.
     between: bytes
     size: int
     method: bytes
@@ -55,9 +54,9 @@ class _Pattern(NamedTuple):
 
 
 class MessageDecoder:
-    """Reads one direction of one connection; holds at most one incomplete message.
+    """Decodes one direction of one connection; buffers at most one incomplete message.
 
-    `members` are the header's members to read, if they are there; others are skipped.
+    `members` are the members of the header to decode; others are skipped.
     """
 
     def __init__(self, members: tuple[Field, ...]) -> None:
@@ -65,39 +64,39 @@ class MessageDecoder:
         self._source = Reader()
         self._values = ValueSkipper(self._source)
         self._pairs = self._read_pairs()
-        self._held = bytearray()
-        self._wanted_bytes = 0
-        # Of the pair under way: types known before it, messages so far, the newest when short.
+        self._buffer = bytearray()
+        self._needed_bytes = 0
+        # Of the present pair: the types known before it, its messages, the latest one if short.
         self._types_before = 0
         self._messages = 0
         self._newest = b""
         self._pattern: _Pattern | None = None
-        self._refusal: str | None = None
+        self._failure: str | None = None
 
     def receive(self, data: bytes) -> Iterator[ReplyRun]:
-        """Read a chunk, which may end anywhere; yield the headers whose bodies are complete.
+        """Decode a chunk, which may end anywhere; yield the headers whose bodies are complete.
 
-        The chunk is taken in as it is iterated over: to the end, or up to a refusal.
+        The chunk is decoded during the iteration, which the caller must complete.
 
         Raises:
-            ProtocolError: the stream is broken, now or since an earlier chunk.
+            ProtocolError: the stream is invalid, or was in an earlier chunk.
         """
-        if self._refusal is not None:
-            raise ProtocolError(self._refusal)
-        if self._held:
-            self._held += data
-            if len(self._held) < self._wanted_bytes:
+        if self._failure is not None:
+            raise ProtocolError(self._failure)
+        if self._buffer:
+            self._buffer += data
+            if len(self._buffer) < self._needed_bytes:
                 return
-            data = bytes(self._held)
-            self._held.clear()
+            data = bytes(self._buffer)
+            self._buffer.clear()
         try:
             yield from self._read(data)
         except ProtocolError as error:
             raise self.fail(str(error)) from None
 
     def fail(self, reason: str) -> ProtocolError:
-        """Read no more from this peer; return what to raise."""
-        self._refusal = reason
+        """Decode nothing more; return the exception to raise."""
+        self._failure = reason
         return ProtocolError(reason)
 
     def _read(self, data: bytes) -> Iterator[ReplyRun]:
@@ -116,11 +115,11 @@ class MessageDecoder:
             if header is not None:
                 yield ReplyRun(header.method, header.error, [header.sequence])
             position = span[1]
-        self._held += data[position:]
-        self._wanted_bytes = span[1] - position if span else len(self._held) + 1
+        self._buffer += data[position:]
+        self._needed_bytes = span[1] - position if span else len(self._buffer) + 1
 
     def _read_message(self, payload: bytes) -> _Header | None:
-        """Read one message the plain way; return the header of the pair that it completes."""
+        """Decode one message; return the header if it completes a pair."""
         self._source.load(payload)
         header = next(self._pairs)
         self._source.load(b"")
@@ -128,7 +127,7 @@ class MessageDecoder:
         if header is None:
             self._newest = payload if len(payload) <= _MAX_REPEATED_BYTES else b""
             return None
-        # One message each, and nothing defined in them: the same bytes will mean the same again.
+        # One message each, without definitions: the same bytes will have the same meaning.
         if self._messages == 2 and self._values.types_defined == self._types_before:
             self._pattern = _learn(self._newest, header, payload)
         self._types_before = self._values.types_defined
@@ -171,7 +170,7 @@ class MessageDecoder:
 
 
 def _learn(header_bytes: bytes, header: _Header, body: bytes) -> _Pattern | None:
-    """Make the pattern of a pair just read; None for zero to 127, whose digit is its own width."""
+    """Return the pattern of a pair; None for zero to 127, which have no width byte."""
     width = header.sequence_end - header.sequence_start - 1
     if width < 1 or not header_bytes or len(body) > _MAX_REPEATED_BYTES:
         return None
@@ -186,10 +185,10 @@ def _learn(header_bytes: bytes, header: _Header, body: bytes) -> _Pattern | None
 
 
 def _repetitions(pattern: _Pattern, data: bytes, position: int) -> list[int]:
-    """Read the sequence numbers of pairs from `position` on that repeat `pattern`: some, or none.
+    """Return the sequence numbers of the pairs at `position` that repeat `pattern`, if any.
 
-    The fast path beside `_read_message`: what has been understood once is recognised by its bytes.
-    It saves nine tenths of the time of a reply when replies differ in nothing but the number.
+    This fast path compares bytes in place of decoding them. It saves nine tenths of the time of
+    replies that differ in the number only.
     """
     if not data.startswith(pattern.before, position):
         return []
@@ -201,10 +200,9 @@ def _repetitions(pattern: _Pattern, data: bytes, position: int) -> list[int]:
         return [int.from_bytes(data[first:end], "big")] if whole else []
     count = min(count, _MAX_REPETITIONS)
     found = data[position : position + count * pattern.size]
-    if count >= _MANY and (numbers := _numbers_in_columns(pattern, found, count)):
+    if count >= _MIN_FOR_COLUMNS and (numbers := _numbers_in_columns(pattern, found, count)):
         return numbers
-    # What lies between two pairs' digits is found by its bytes, and is where it has to be if the
-    # digits before it are as many as they have to be.
+    # Splitting at the bytes between two numbers is right if each number has the right width.
     pieces = found[len(pattern.before) :].split(pattern.between)
     last = pieces.pop()
     if last.endswith(pattern.after):
@@ -218,10 +216,10 @@ def _repetitions(pattern: _Pattern, data: bytes, position: int) -> list[int]:
 
 
 def _numbers_in_columns(pattern: _Pattern, found: bytes, count: int) -> list[int]:
-    """Read the sequence numbers of `count` pairs, or none when one of them is no repetition.
+    """Return the sequence numbers of `count` pairs, or none if one of them is no repetition.
 
-    The fast path beside splitting: each column of digits is taken out of all pairs in one go, and
-    what is left is compared at once. It saves eight tenths of the time when there are hundreds.
+    This fast path extracts each column of digits from all pairs at once, then compares the rest at
+    once. It saves eight tenths of the time of splitting for hundreds of pairs.
     """
     rest, digits = bytearray(found), bytearray(8 * count)
     for column in range(pattern.width):

@@ -1,10 +1,7 @@
-"""The bytes below gob's types and values: numbers, strings and messages.
+"""The primitives of gob: integers, strings and messages, within bounds.
 
-A gob stream is a sequence of messages, each a length and that many bytes; inside are unsigned and
-signed integers and counted strings. This module reads and writes those within bounds. It refuses to
-know what they mean: types are `wiretypes`, values are `values`.
-
-The format is that of Go's package encoding/gob, section "Encoding Details".
+A gob stream is a sequence of messages, each a length and that many bytes. The format is that of
+Go's package encoding/gob, section "Encoding Details".
 """
 
 from __future__ import annotations
@@ -14,11 +11,11 @@ MAX_NAME_BYTES = 1024
 
 
 class ProtocolError(Exception):
-    """The peer sent what gob or net/rpc does not allow; the message says what, for people."""
+    """The peer sent bytes that gob or net/rpc does not allow; the message says which."""
 
 
 def uint(value: int) -> bytes:
-    """Encode an unsigned integer: itself below 128, else its width, negated, and its bytes."""
+    """Encode an unsigned integer: itself below 128, else its negated width and its bytes."""
     if value < 0x80:
         return bytes((value,))
     width = uint_width(value)
@@ -26,12 +23,12 @@ def uint(value: int) -> bytes:
 
 
 def uint_width(value: int) -> int:
-    """Count the bytes of `value` without leading zeros."""
+    """Return the number of bytes of `value` without leading zeros."""
     return (value.bit_length() + 7) // 8
 
 
 def integer(value: int) -> bytes:
-    """Encode a signed integer: the lowest bit says that the others are complemented."""
+    """Encode a signed integer: if the lowest bit is set, the others are complemented."""
     return uint(~value << 1 | 1 if value < 0 else value << 1)
 
 
@@ -41,7 +38,7 @@ def string(value: bytes) -> bytes:
 
 
 def struct(*members: bytes) -> bytes:
-    """Encode a struct from its encoded members; an empty one is a zero value and left out."""
+    """Encode a struct from its encoded members; an empty one is a zero value and omitted."""
     encoded, distance = b"", 1
     for member in members:
         if member:
@@ -53,17 +50,17 @@ def struct(*members: bytes) -> bytes:
 
 
 def message(payload: bytes) -> bytes:
-    """Put the length before a message's payload."""
+    """Encode a message: the length and the payload."""
     return uint(len(payload)) + payload
 
 
 def message_span(data: bytes, position: int) -> tuple[int, int] | None:
-    """Find where the payload of the message at `position` starts and ends; it may not be there yet.
+    """Return the start and end of the payload of the message at `position`, complete or not.
 
-    None means that the length itself has not arrived whole.
+    Returns None if the length itself is incomplete.
 
     Raises:
-        ProtocolError: by its length the message is empty or above `MAX_MESSAGE_BYTES`.
+        ProtocolError: the message is empty or longer than `MAX_MESSAGE_BYTES`.
     """
     if position >= len(data):
         return None
@@ -79,7 +76,7 @@ def message_span(data: bytes, position: int) -> tuple[int, int] | None:
 
 
 class Reader:
-    """Reads one message from the front; `load` gives it the next one."""
+    """Reads the values of one message after the other."""
 
     __slots__ = ("_data", "position")
 
@@ -88,7 +85,7 @@ class Reader:
         self.position = 0
 
     def load(self, payload: bytes) -> None:
-        """Go on with another message."""
+        """Start another message."""
         self._data = payload
         self.position = 0
 
@@ -98,7 +95,7 @@ class Reader:
         return self.position == len(self._data)
 
     def uint(self) -> int:
-        """Read an unsigned integer of at most 64 bits; leading zeros are allowed, as Go does."""
+        """Read an unsigned integer of at most 64 bits; like Go, allow leading zeros."""
         start = self.position + 1
         if start > len(self._data):
             raise ProtocolError("a message ends inside a value")
@@ -126,7 +123,7 @@ class Reader:
         return self._take(self.position, count)
 
     def skip_string(self) -> None:
-        """Pass over a string without copying it."""
+        """Skip a string without copying it."""
         count = self.uint()
         if count > len(self._data) - self.position:
             raise ProtocolError("a message ends inside a value")

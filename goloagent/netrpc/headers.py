@@ -1,8 +1,7 @@
-"""What net/rpc writes before each body: the request and the response header, as bytes.
+"""The headers of net/rpc's requests and responses, which precede each body.
 
-In Go: `type Request struct { ServiceMethod string; Seq uint64 }`; a Response has `Error string`
-too. The type ids are ours to choose: they are those that Go gave out when the test vectors were
-recorded. `decoder` reads them.
+In Go: `type Request struct { ServiceMethod string; Seq uint64 }`; a Response also has `Error
+string`. The type ids are arbitrary: those that Go chose when the test vectors were recorded.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _REQUEST_ID, _EMPTY_ID, _RESPONSE_ID, _INVALID_ID = 65, 66, 67, 68
 DEFINE_REQUEST = struct_definition(_REQUEST_ID, b"Request", REQUEST)
 DEFINE_RESPONSE = struct_definition(_RESPONSE_ID, b"Response", RESPONSE)
 
-# The body of a call and of a reply without values, and the one that Go sends beside an error.
+# The bodies of a call and of a reply without values, and the one that Go sends with an error.
 DEFINE_EMPTY = struct_definition(_EMPTY_ID, b"NullArg", ())
 DEFINE_INVALID = struct_definition(_INVALID_ID, b"", ())
 EMPTY = message(integer(_EMPTY_ID) + struct())
@@ -44,21 +43,20 @@ def response(method: bytes, sequence: int, error: bytes) -> bytes:
 def empty_calls(method: bytes, sequences: range) -> bytes:
     """Encode calls with an empty argument, one for each of `sequences`.
 
-    The fast path beside `request`: up to 256 calls in a row differ in nothing but the last digit,
-    so their bytes are repeated, and all last digits are put in at once. It saves 19 of 20 parts of
-    the time when there are many.
+    Up to 256 consecutive calls differ in their last digit only, so their bytes are repeated and the
+    last digits are set at once, which saves 95 % of the time for many calls.
     """
     encoded: list[bytes | bytearray] = []
     number, end = sequences.start, sequences.stop
     while number < end:
         if number < 0x80:
-            # Its own width, and zero is left out: one by one.
+            # Without a width byte, and zero is omitted: one by one.
             encoded.append(request(method, number) + EMPTY)
             number += 1
             continue
         high, last = divmod(number, len(_DIGITS))
         count = min(end - number, len(_DIGITS) - last)
-        before, after = _around_last_digit(method, high)
+        before, after = _split_at_last_digit(method, high)
         call = before + _DIGITS[last : last + 1] + after
         if count == 1:
             encoded.append(call)
@@ -74,9 +72,9 @@ _DIGITS = bytes(range(256))
 
 
 @lru_cache(maxsize=64)
-def _around_last_digit(method: bytes, high: int) -> tuple[bytes, bytes]:
-    """Give the bytes before and after the last digit of calls whose other digits are `high`."""
-    # Of those without other digits the first that has a width.
+def _split_at_last_digit(method: bytes, high: int) -> tuple[bytes, bytes]:
+    """Return the bytes before and after the last digit of calls whose other digits are `high`."""
+    # 0x80 is the first number with a width byte.
     header = request(method, high * len(_DIGITS) + 0x80)
     return header[:-2], header[-1:] + EMPTY
 

@@ -1,8 +1,7 @@
 """Skips gob values of any type, checking that they are well-formed, without building them.
 
-net/rpc lets a reply be a value of any type, and the agent needs none of them; but to find the end
-of one, and to trust what follows it, every byte has to be parsed. `ValueSkipper` walks values with
-an explicit stack, so their depth costs no recursion.
+A reply of net/rpc may be a value of any type. The agent needs none of them, but must parse each to
+find its end. An explicit stack replaces recursion.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _UINTS_IN = {BOOL: 1, INT: 1, UINT: 1, FLOAT: 1, COMPLEX: 2}
 
 
 class ValueSkipper:
-    """Walks the values that one peer sends, learning types as they are defined."""
+    """Skips the values of one peer, whose types it learns from their definitions."""
 
     def __init__(self, source: Reader) -> None:
         self._source = source
@@ -37,11 +36,11 @@ class ValueSkipper:
 
     @property
     def types_defined(self) -> int:
-        """How many types the peer has defined so far."""
+        """The number of types that the peer has defined."""
         return len(self._types)
 
     def begin_struct(self) -> Generator[None, None, Struct]:
-        """Go to the first field of the next value, which must be a struct."""
+        """Move to the first field of the next value, which must be a struct."""
         type_id = yield from self._type_of_next()
         struct = self._types.get(type_id)
         if not isinstance(struct, Struct):
@@ -49,18 +48,18 @@ class ValueSkipper:
         return struct
 
     def end(self) -> None:
-        """Check that a value ended where its message does."""
+        """Check that a value ends with its message."""
         if not self._source.exhausted:
             raise ProtocolError("a message goes on after its value")
 
     def skip_next(self) -> Iterator[None]:
-        """Pass over the next value, definitions before it included."""
+        """Skip the next value and the definitions before it."""
         type_id = yield from self._type_of_next()
-        yield from self._walk(self._standing_alone(type_id))
+        yield from self._walk(self._top_level(type_id))
         self.end()
 
     def skip(self, type_id: int) -> Iterator[None]:
-        """Pass over one value of a known type, such as a struct's field."""
+        """Skip one value of a known type, such as a struct's field."""
         yield from self._walk(iter((type_id,)))
 
     def _walk(self, parts: Iterator[int | None]) -> Iterator[None]:
@@ -98,16 +97,16 @@ class ValueSkipper:
         return wire_type.parts(self._source)
 
     def _parts_of_interface(self) -> Iterator[int | None]:
-        """Read a type's registered name (none: nil) and id, then a value as it stands alone."""
+        """Read a type's registered name (empty: nil) and id, then a top-level value."""
         if not self._source.name():
             return
         type_id = yield from self._type_of_next(in_interface=True)
-        # The value's length, or that of its first piece when definitions cut it: not needed.
+        # The length of the value, or of its first piece if definitions split it; not needed.
         self._source.uint()
-        yield from self._standing_alone(type_id)
+        yield from self._top_level(type_id)
 
-    def _standing_alone(self, type_id: int) -> Iterator[int | None]:
-        """Yield the parts of a value that no other contains: all but structs follow a zero."""
+    def _top_level(self, type_id: int) -> Iterator[int | None]:
+        """Yield the parts of a top-level value; all but structs follow a zero."""
         struct = self._types.get(type_id)
         if isinstance(struct, Struct):
             yield from struct.parts(self._source)
@@ -117,7 +116,7 @@ class ValueSkipper:
         yield type_id
 
     def _type_of_next(self, *, in_interface: bool = False) -> Generator[None, None, int]:
-        """Learn the types that are defined here, up to the id of the next value's type."""
+        """Read type definitions, up to the id of the next value's type."""
         while True:
             if self._source.exhausted:
                 yield
@@ -128,5 +127,5 @@ class ValueSkipper:
             if not self._source.exhausted:
                 if not in_interface:
                     raise ProtocolError("a message goes on after a type definition")
-                # An interface within an interface: here follows the length of its next piece.
+                # An interface within an interface: the length of its next piece follows.
                 self._source.uint()

@@ -1,8 +1,7 @@
-"""Gob's types as a connection describes them: learned from definitions, never assumed.
+"""The types of a gob connection, which the peer defines and numbers.
 
-A peer gives its types numbers of its own and sends a definition of each before the first value that
-needs it. `Types` keeps what was learned, within bounds; a wire type knows which values follow each
-other inside one of its own. The module refuses to know what the values are for.
+The peer sends the definition of each type before the first value that needs it. `Types` stores
+them, within bounds; a wire type knows the parts of its values.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ FIRST_USER_ID = 64
 
 MAX_TYPES = 1000
 MAX_FIELDS = 1000
-# Together, on one connection: bounds the memory that types can take, whatever their shapes.
+# In total on one connection, which bounds the memory of types of any shape.
 MAX_DEFINITION_BYTES = 256 * 1024
 
 
@@ -26,7 +25,7 @@ class WireType(Protocol):
     """A type that a peer has defined."""
 
     def parts(self, source: Reader) -> Iterator[int]:
-        """Read a value's own bytes; yield the type of each value in it when that is next."""
+        """Read a value's own bytes; yield the type of each part when the source is at it."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,12 @@ class Field:
 
 @dataclass(frozen=True)
 class Struct:
-    """Fields, each announced by its distance from the one before; a distance of zero ends them."""
+    """Fields, each preceded by its distance from the one before; a distance of zero ends them."""
 
     fields: tuple[Field, ...]
 
     def present(self, source: Reader) -> Iterator[Field]:
-        """Yield each field that the value has, when its bytes are next."""
+        """Yield each field of the value, when the source is at it."""
         index = -1
         while distance := source.uint():
             index += distance
@@ -53,13 +52,13 @@ class Struct:
             yield self.fields[index]
 
     def parts(self, source: Reader) -> Iterator[int]:
-        """Yield the types of the fields that the value has."""
+        """Yield the types of the fields of the value."""
         return (field.type_id for field in self.present(source))
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """A slice, or an array when it has a fixed `length`: a count and the elements."""
+    """A slice, or an array if `length` is given: a count and the elements."""
 
     element: int
     length: int | None = None
@@ -75,7 +74,7 @@ class Sequence:
 
 @dataclass(frozen=True)
 class Map:
-    """A count, and keys and elements in turn."""
+    """A map: a count, and alternating keys and elements."""
 
     key: int
     element: int
@@ -89,10 +88,10 @@ class Map:
 
 @dataclass(frozen=True)
 class Opaque:
-    """A type that encodes itself (GobEncoder, BinaryMarshaler, TextMarshaler): counted bytes."""
+    """A type with its own encoding (GobEncoder, BinaryMarshaler, TextMarshaler): counted bytes."""
 
     def parts(self, source: Reader) -> Iterator[int]:
-        """Pass over the bytes; what is in them only their type knows."""
+        """Skip the bytes."""
         source.skip_string()
         return iter(())
 
@@ -105,10 +104,10 @@ class Types:
         self._definition_bytes = 0
 
     def define(self, type_id: int, source: Reader) -> None:
-        """Read the definition of `type_id`, which `source` is at.
+        """Read the definition of `type_id` from `source`.
 
         Raises:
-            ProtocolError: the id is reserved or taken, or the definition is broken or too much.
+            ProtocolError: the id is reserved or taken, or the definition is invalid or too large.
         """
         if type_id < FIRST_USER_ID or type_id in self._types:
             raise ProtocolError(f"type {type_id} is defined, but its id is reserved or taken")
@@ -124,7 +123,7 @@ class Types:
         return len(self._types)
 
     def get(self, type_id: int) -> WireType | None:
-        """Look up what was defined as `type_id`; None for gob's own types and undefined ones."""
+        """Return the definition of `type_id`; None for predefined and undefined types."""
         return self._types.get(type_id)
 
 
@@ -136,8 +135,8 @@ def struct_definition(type_id: int, name: bytes, fields: tuple[Field, ...]) -> b
     return message(integer(-type_id) + struct(b"", b"", definition))
 
 
-# What follows reads a definition, which is itself a gob: a value of the struct type wireType, whose
-# make-up every gob decoder knows beforehand. Names are those of Go's documentation.
+# A definition is itself a gob: a value of the predefined struct type wireType. The names are those
+# of Go's documentation.
 
 _Read = Callable[[Reader], Any]
 
@@ -181,10 +180,10 @@ _WIRE_TYPE = _struct(
     TextMarshalerT=_OPAQUE,
 )
 _KINDS: dict[str, Callable[[dict[str, Any]], WireType]] = {
-    "ArrayT": lambda made: Sequence(made.get("Elem", 0), made.get("Len", 0)),
-    "SliceT": lambda made: Sequence(made.get("Elem", 0)),
-    "StructT": lambda made: Struct(made.get("Field", ())),
-    "MapT": lambda made: Map(made.get("Key", 0), made.get("Elem", 0)),
+    "ArrayT": lambda value: Sequence(value.get("Elem", 0), value.get("Len", 0)),
+    "SliceT": lambda value: Sequence(value.get("Elem", 0)),
+    "StructT": lambda value: Struct(value.get("Field", ())),
+    "MapT": lambda value: Map(value.get("Key", 0), value.get("Elem", 0)),
     "GobEncoderT": lambda _: Opaque(),
     "BinaryMarshalerT": lambda _: Opaque(),
     "TextMarshalerT": lambda _: Opaque(),
@@ -195,5 +194,5 @@ def _read_definition(source: Reader) -> WireType:
     definition = _WIRE_TYPE(source)
     if len(definition) != 1:
         raise ProtocolError(f"a type definition of {len(definition)} kinds; there must be one")
-    [(kind, made)] = definition.items()
-    return _KINDS[kind](made)
+    [(kind, value)] = definition.items()
+    return _KINDS[kind](value)

@@ -1,8 +1,8 @@
-"""What the author of a load test in Python imports: `serve` calls them, `report` tells of requests.
+"""The SDK for load tests in Python: `serve` runs a function, `report` prints a result.
 
-A load test is a program that calls `serve` with a function: one journey of one user. The agent
-calls it again and again, as many at once as it has users; for each request that it makes, the
-function calls `report`. This module refuses to know how requests are made.
+A load test is a program that calls `serve` with a function, which is one journey of one user. The
+agent calls it repeatedly, with as many concurrent calls as there are users. The function calls
+`report` for each request that it makes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from goloagent.sdk import reporting
 
 DEFAULT_ADDRESS = "127.0.0.1:9999"
 
-# Not sys.stdout: its buffer would delay lines, and split them where it is full.
+# Not sys.stdout, whose buffer would delay and split lines.
 _stdout = reporting.LineWriter(1)
 _journey: ContextVar[str] = ContextVar("journey", default="")
 
@@ -27,17 +27,17 @@ def serve(
 ) -> None:
     """Call `run` for each call of the agent's until SIGTERM or SIGINT, then return.
 
-    As many run at once as there are users: in threads of their own, reused, at most 10,000; or,
-    when `run` is a coroutine function, as tasks of one asyncio loop. What `run` raises is told to
-    the agent, which counts the call as failed and goes on. At the signal, calls under way have five
-    seconds to return. `address` is HOST:PORT; by default `GOLO_RPC_ADDR` of the environment, where
-    the agent says what it expects, else 127.0.0.1:9999. It must be called in the main thread.
+    Calls are concurrent, one for each user: in at most 10,000 threads or, if `run` is a coroutine
+    function, as tasks of one asyncio loop. An exception of `run` is reported to the agent, which
+    counts the call as failed and continues. After the signal, running calls have five seconds to
+    return. `address` is HOST:PORT; by default `GOLO_RPC_ADDR` of the environment, which the agent
+    sets, else 127.0.0.1:9999. It must be called in the main thread.
 
     Raises:
-        OSError: the address cannot be listened on.
+        OSError: it cannot listen on the address.
         ValueError: it is not HOST:PORT.
     """
-    # Not at the top: asyncio is slow to import, and a program that only reports needs none of it.
+    # Not at the top: asyncio is slow to import, and a program that only reports does not need it.
     from goloagent.sdk import server
 
     host, port = split_address(address or os.environ.get("GOLO_RPC_ADDR") or DEFAULT_ADDRESS)
@@ -70,10 +70,10 @@ def report(
 ) -> None:
     """Print the result of one request; it is written when this returns.
 
-    Lines of different threads never mix, also on a stdout that is non-blocking; lines of different
-    processes stay whole up to 4,096 bytes. `status` is 0 if there was no response; `size` is the
-    number of its bytes, -1 if unknown. `error` is an exception, reported by its type and the first
-    4,096 characters of its text, or anything that JSON has; None if there was no error.
+    Lines of different threads never mix, even on a non-blocking stdout; lines of different
+    processes do not mix up to 4,096 bytes. `status` is 0 without a response; `size` is the number
+    of its bytes, -1 if unknown. `error` is an exception, reported by its type and the first 4,096
+    characters of its text, or any JSON value; None if there was no error.
     `sequence_id` is the same for all requests of one journey: by default, one for each call of the
     function given to `serve`. `timestamp` is when the response was complete, by default now.
 
@@ -81,7 +81,7 @@ def report(
         ValueError: a number is not finite or beyond 64 bits, the time has no zone, or the line is
             longer than 1 MiB.
         TypeError: an argument is of another type, or `error` cannot be JSON.
-        OSError: stdout takes no more; it is `BrokenPipeError` after the agent has closed it.
+        OSError: stdout cannot be written; `BrokenPipeError` after the agent has closed it.
     """
     _stdout.write(
         reporting.result_line(
@@ -98,7 +98,7 @@ def report(
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Take HOST:PORT apart; an IPv6 host stands in brackets.
+    """Split HOST:PORT; an IPv6 host has brackets.
 
     Raises:
         ValueError: it is not HOST:PORT.

@@ -1,8 +1,7 @@
-"""The Python SDK as one zip file, which load tests find by their PYTHONPATH.
+"""The Python SDK as one zip file in the state directory, which load tests find by PYTHONPATH.
 
-A load test is run by whatever Python its first line names, in which the agent is not installed, and
-as a user who may not be able to read the agent's own packages. So the agent writes the modules of
-the SDK, which need the standard library alone, into a file in its state directory.
+A load test runs in the Python that its first line names, where the agent is not installed, and as a
+user who may be unable to read the agent's packages. The SDK needs the standard library only.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ def archive() -> bytes:
 
 
 def install(directory: Path) -> None:
-    """Write the zip file into `directory`, readable by everyone, unless it is there already.
+    """Write the zip file into `directory`, readable by all users, unless it is up to date.
 
     Raises:
-        OSError: it cannot be written; one that is there stays as it is.
+        OSError: it cannot be written; an existing file is unchanged.
     """
     path, content = directory / NAME, archive()
     with suppress(OSError):
-        status = path.stat()  # to read a FIFO would wait for ever
+        status = path.stat()  # reading a FIFO would block
         is_ours = stat.S_ISREG(status.st_mode) and status.st_mode & 0o777 == _MODE
         if is_ours and path.read_bytes() == content:
             return

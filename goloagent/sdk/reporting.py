@@ -1,6 +1,6 @@
 """The line that `sdk.report` prints for one request: its content, and the write to stdout.
 
-Runs in load tests: imports the standard library alone, and runs on Python 3.8.
+Load tests run it on Python 3.8 or later, with the standard library only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def result_line(
     sequence_id: str,
     timestamp: datetime,
 ) -> bytes:
-    """Return the result of one request as a line of JSON that the agent counts as valid.
+    """Return the result of one request as a valid line of JSON.
 
     Raises:
         ValueError: a number is not finite or beyond 64 bits, the time has no zone or does not exist
@@ -59,7 +59,7 @@ def result_line(
     try:
         text = json.dumps(result, allow_nan=False)
         if not (error is None or isinstance(error, str)):
-            # JSON allows any integer; the agent and collectors read numbers as 64-bit floats.
+            # JSON allows any integer; the agent and collectors decode numbers as 64-bit floats.
             json.loads(text, parse_int=_finite)
     except RecursionError:
         raise ValueError("error is nested too deep for JSON") from None
@@ -73,7 +73,7 @@ def result_line(
 
 
 def rfc3339(time: datetime) -> str:
-    """Return a time in RFC 3339, in its own zone, or in UTC if the offset has seconds.
+    """Format a time by RFC 3339, in its own zone, or in UTC if the offset has seconds.
 
     Raises:
         ValueError: the time has no zone, or does not exist in UTC.
@@ -93,10 +93,10 @@ def rfc3339(time: datetime) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """Return the text of an exception, or its type's name if it has none or fails to give it."""
+    """Return the text of an exception, or the name of its type if it has none or raises."""
     try:
         return str(error) or type(error).__name__
-    except BaseException:  # whatever it raises: the call still needs its answer
+    except BaseException:  # any: the call still needs a reply
         return type(error).__name__
 
 
@@ -120,14 +120,14 @@ def _finite(digits: str) -> float:
 class LineWriter:
     """Writes whole lines to a descriptor, from any thread, also if it is non-blocking.
 
-    A load test may have made its stdout non-blocking: asyncio's ``connect_write_pipe`` does, and
-    so does a child process that shares the pipe. Then a full pipe is waited for.
+    Stdout may be non-blocking: asyncio's ``connect_write_pipe`` and child processes that share the
+    pipe make it so. Then the writer waits while the pipe is full.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._reset()
-        # The line that a thread writes at a fork is the parent's, and so is its lock.
+        # A line that is being written at a fork, and its lock, belong to the parent.
         os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
@@ -135,12 +135,12 @@ class LineWriter:
         self._torn = b""
 
     def write(self, line: bytes) -> None:
-        """Write a line; return when the descriptor has all of it.
+        """Write a line completely.
 
         If the write fails after the first byte, the next call completes the line before its own.
 
         Raises:
-            OSError: the descriptor takes no more, such as `BrokenPipeError` without a reader.
+            OSError: it cannot be written, such as `BrokenPipeError` without a reader.
         """
         with self._lock:
             self._finish_torn_line()
@@ -161,7 +161,7 @@ class LineWriter:
                 self._torn = self._torn[written:]
 
     def _wait(self) -> None:
-        """Wait until the descriptor is writable, or its reader is gone."""
+        """Wait until the descriptor is writable or has no reader."""
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
         poll.poll()

@@ -1,8 +1,6 @@
-"""Serves net/rpc on a socket: the part of `sdk` that listens, and that runs calls side by side.
+"""The net/rpc server of a load test: sockets in an asyncio loop, calls in threads or as tasks.
 
-There is one service, `Server`, with one method, `Run`; other names get Go's own refusals. Sockets
-are in one asyncio loop, in the main thread; the calls run in threads or as tasks. It refuses to
-know what a call does.
+It has one service, `Server`, with one method, `Run`; other names get the errors of Go's server.
 """
 
 from __future__ import annotations
@@ -24,19 +22,19 @@ from goloagent.sdk.reporting import text_of
 MAX_THREADS = 10_000
 GRACE_SECONDS = 5.0
 
-# Told of a call's end: None, or the text of what it raised.
+# Called at the end of a call with None, or with the text of its exception.
 Done = Callable[[Optional[str]], None]
 
 
 class Runner(Protocol):
-    """Runs calls side by side."""
+    """Runs calls concurrently."""
 
     def start(self, done: Done) -> None:
-        """Start a call; tell `done`, in the loop's thread, when it has ended."""
+        """Start a call; call `done` in the loop's thread when it has ended."""
 
 
 class InThreads:
-    """Runs each call in a thread, made when none is idle; beyond the bound, calls wait."""
+    """Runs each call in an idle or a new thread; beyond the maximum, calls wait."""
 
     def __init__(self, run: Callable[[], object], max_threads: int = MAX_THREADS) -> None:
         self._run = run
@@ -46,8 +44,8 @@ class InThreads:
         self._waiting: SimpleQueue[Done] = SimpleQueue()
         self._ended: deque[tuple[Done, str | None]] = deque()
         self._loop: asyncio.AbstractEventLoop
-        self._loop_is_told = False
-        self._telling = threading.Lock()
+        self._loop_is_woken = False
+        self._wake_lock = threading.Lock()
 
     def start(self, done: Done) -> None:
         """Start a call in an idle thread, or a new one."""
@@ -57,11 +55,11 @@ class InThreads:
             self._add_thread()
 
     def _add_thread(self) -> None:
-        # A daemon: a call that never returns does not keep the program from ending.
+        # A daemon: a call that never returns does not block the exit.
         try:
             threading.Thread(target=self._work, daemon=True).start()
         except RuntimeError:
-            # The system gives no more: those there are will take what waits.
+            # The system allows no more threads: the existing ones run the waiting calls.
             if not self._threads:
                 raise
         else:
@@ -71,32 +69,31 @@ class InThreads:
         while True:
             done = self._waiting.get()
             error = None
-            # SystemExit too: a call without an answer would cost the agent a user for good.
+            # SystemExit too: without a reply the agent would lose a user.
             try:
                 self._run()
             except BaseException as raised:
                 error = text_of(raised)
             self._idle.release()
             self._ended.append((done, error))
-            self._tell_loop()
+            self._wake_loop()
 
-    def _tell_loop(self) -> None:
-        """Wake the loop once for all calls that end until it looks.
+    def _wake_loop(self) -> None:
+        """Wake the loop once for all calls that end before it runs.
 
-        It is woken through a pipe, and so it is told of signals: a pipe full of ended calls would
-        lose SIGTERM.
+        Wakeups and signals share a pipe, and one that is full would lose SIGTERM.
         """
-        with self._telling:
-            if self._loop_is_told:
+        with self._wake_lock:
+            if self._loop_is_woken:
                 return
-            self._loop_is_told = True
-        # The loop is closed when the call outlasted the grace at the end: nobody waits for it.
+            self._loop_is_woken = True
+        # The loop is closed if the call ends after the grace period.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._take_ended)
+            self._loop.call_soon_threadsafe(self._report_ended)
 
-    def _take_ended(self) -> None:
-        with self._telling:
-            self._loop_is_told = False
+    def _report_ended(self) -> None:
+        with self._wake_lock:
+            self._loop_is_woken = False
         while self._ended:
             done, error = self._ended.popleft()
             done(error)
@@ -112,7 +109,7 @@ class InTasks:
     def start(self, done: Done) -> None:
         """Start a task."""
         task = asyncio.get_running_loop().create_task(self._work(done))
-        # The loop itself holds tasks weakly.
+        # The loop has weak references only.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -120,39 +117,39 @@ class InTasks:
         error = None
         try:
             await self._run()
-        # CancelledError too: the client waits for an answer to every call.
+        # CancelledError too: the client needs a reply to every call.
         except BaseException as raised:
             error = text_of(raised)
         done(error)
 
 
 class Calls:
-    """The calls under way, over all connections."""
+    """The running calls of all connections."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self._under_way = 0
+        self._running = 0
         self._stopped = False
-        self.none_under_way = asyncio.Event()
-        self.none_under_way.set()
+        self.none_running = asyncio.Event()
+        self.none_running.set()
 
     def start(self, done: Done) -> None:
-        """Start a call; tell `done` when it has ended. After `stop`, calls go unanswered."""
+        """Start a call; call `done` when it has ended. After `stop`, calls get no reply."""
         if self._stopped:
             return
-        self._under_way += 1
-        self.none_under_way.clear()
+        self._running += 1
+        self.none_running.clear()
         self._runner.start(partial(self._ended, done))
 
     def stop(self) -> None:
-        """Start no more calls."""
+        """Start no further calls."""
         self._stopped = True
 
     def _ended(self, done: Done, error: str | None) -> None:
         done(error)
-        self._under_way -= 1
-        if not self._under_way:
-            self.none_under_way.set()
+        self._running -= 1
+        if not self._running:
+            self.none_running.set()
 
 
 class Connection(asyncio.Protocol):
@@ -164,12 +161,12 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Start the calls that the chunk completes; close at what is not net/rpc."""
+        """Start the calls that the chunk completes; close the connection on a protocol error."""
         try:
             calls = self._server.receive(data)
         except ProtocolError as error:
@@ -177,11 +174,11 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         for call in calls:
-            refused = refusal(call.method)
-            if refused is None:
+            failure = method_error(call.method)
+            if failure is None:
                 self._calls.start(partial(self._reply, call))
             else:
-                self._reply(call, refused)
+                self._reply(call, failure)
 
     def _reply(self, call: Call, error: str | None) -> None:
         if not self._transport.is_closing():
@@ -191,8 +188,8 @@ class Connection(asyncio.Protocol):
         return self._transport.get_extra_info("peername")
 
 
-def refusal(method: str) -> str | None:
-    """Give Go's words for a method that is not there; None for the one that is."""
+def method_error(method: str) -> str | None:
+    """Return the error of Go's server for an unknown method; None for the known one."""
     service, dot, name = method.rpartition(".")
     if not dot:
         return f"rpc: service/method request ill-formed: {method}"
@@ -204,10 +201,10 @@ def refusal(method: str) -> str | None:
 
 
 def serve(host: str, port: int, runner: Runner) -> None:
-    """Serve calls until SIGTERM or SIGINT, and those under way for `GRACE_SECONDS` more.
+    """Serve calls until SIGTERM or SIGINT; then wait `GRACE_SECONDS` for running calls.
 
     Raises:
-        OSError: the address cannot be listened on.
+        OSError: it cannot listen on the address.
     """
     asyncio.run(_serve(host, port, runner))
 
@@ -222,4 +219,4 @@ async def _serve(host: str, port: int, runner: Runner) -> None:
     await signalled.wait()
     listener.close()
     calls.stop()
-    await asyncio.wait([loop.create_task(calls.none_under_way.wait())], timeout=GRACE_SECONDS)
+    await asyncio.wait([loop.create_task(calls.none_running.wait())], timeout=GRACE_SECONDS)

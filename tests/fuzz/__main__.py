@@ -43,14 +43,14 @@ def fuzz(name: str, seconds: int, directory: Path) -> bool:
     )
     findings = sorted(directory.glob(f"{name}-*"))
     done = _DONE.search(ended.stderr)
-    stood = ended.returncode == 0 and done is not None and not findings
-    if stood and done is not None:
+    passed = ended.returncode == 0 and done is not None and not findings
+    if passed and done is not None:
         print(f"{name}: {int(done[1]):,} inputs in {done[2]} s: nothing found", flush=True)
     else:
         print(f"{name}: exit code {ended.returncode}\n{ended.stderr[-4000:]}", flush=True)
     for finding in findings:
         print(f"{finding}: {finding.read_bytes()!r}", flush=True)
-    return stood
+    return passed
 
 
 def main() -> int:
@@ -64,8 +64,8 @@ def main() -> int:
             parser.error(f"there is no target {name}")
     directory = Path(tempfile.mkdtemp(prefix="golo-fuzz-"))
     print(f"corpus and findings: {directory}", flush=True)
-    stood = [fuzz(name, arguments.seconds, directory) for name in arguments.targets or TARGETS]
-    return 0 if all(stood) else 1
+    passed = [fuzz(name, arguments.seconds, directory) for name in arguments.targets or TARGETS]
+    return 0 if all(passed) else 1
 
 
 if __name__ == "__main__":

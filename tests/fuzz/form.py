@@ -16,38 +16,38 @@ from goloagent.http.upload.form import UploadBody
 BOUNDARY = b"b"
 
 
-class Incoming:
+class MemoryUpload:
     """An upload in memory, with the checks of the agent."""
 
     def __init__(self) -> None:
         self.id = str(UUID(int=0))
         self.content = b""
-        self.over = False
+        self.is_closed = False
 
     def write(self, data: bytes) -> None:
-        assert not self.over
+        assert not self.is_closed
         self.content += data
 
-    def commit(self) -> Incoming:
-        self.over = True
+    def commit(self) -> MemoryUpload:
+        self.is_closed = True
         if not self.content.startswith((b"\x7fELF", b"#!")):
             raise NotExecutable("not an executable")
         return self
 
     def discard(self) -> None:
-        self.over = True
+        self.is_closed = True
 
 
-class Binaries:
+class MemoryStore:
     """Receives uploads in memory."""
 
     incoming = "incoming"
 
     def __init__(self) -> None:
-        self.received: list[Incoming] = []
+        self.received: list[MemoryUpload] = []
 
-    def receive(self) -> Incoming:
-        self.received.append(Incoming())
+    def receive(self) -> MemoryUpload:
+        self.received.append(MemoryUpload())
         return self.received[-1]
 
 
@@ -69,7 +69,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def check(data: bytes) -> None:
-    """Parse it whole and in pieces: both yield the same file or refusal, and leave nothing open."""
+    """Parse it whole and in pieces: both give the same file or status, and close every upload."""
     body, size = cut(data)
     whole = upload(body, len(body) + 1)
     assert whole == upload(body, size), (whole, upload(body, size))
@@ -78,19 +78,19 @@ def check(data: bytes) -> None:
 
 
 def upload(body: bytes, size: int) -> bytes | int:
-    """Return the file, or the status of the refusal."""
-    binaries: Any = Binaries()
-    reading = UploadBody(f"multipart/form-data; boundary={BOUNDARY.decode()}", binaries)
+    """Return the file, or the status of the problem."""
+    store: Any = MemoryStore()
+    body_parser = UploadBody(f"multipart/form-data; boundary={BOUNDARY.decode()}", store)
     try:
         for piece in pieces(body, size):
-            reading.feed(piece)
-        kept: Any = reading.finish()
+            body_parser.feed(piece)
+        stored: Any = body_parser.finish()
     except Problem as problem:
-        refusal = problem
+        status = problem.status
     else:
-        assert [kept] == binaries.received
-        content: bytes = kept.content
+        assert [stored] == store.received
+        content: bytes = stored.content
         return content
-    assert refusal.status == 400
-    assert all(incoming.over for incoming in binaries.received)
-    return refusal.status
+    assert status == 400
+    assert all(upload.is_closed for upload in store.received)
+    return status

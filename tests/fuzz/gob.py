@@ -44,7 +44,7 @@ def _replies(stream: bytes, size: int) -> tuple[int, list[str], bool]:
             return 0, [], True
         ok += replies.ok
         errors += replies.errors
-        _check_held(client)
+        _check_buffer(client)
     assert client.in_flight == CALLS - ok - len(errors)
     return ok, errors, False
 
@@ -57,9 +57,9 @@ def _calls(stream: bytes, size: int) -> tuple[list[object], bool]:
             calls += server.receive(piece)
         except ProtocolError:
             return [], True
-        _check_held(server)
+        _check_buffer(server)
     return calls, False
 
 
-def _check_held(end: Client | Server) -> None:
-    assert len(end._decoder._held) <= MAX_MESSAGE_BYTES + 9
+def _check_buffer(end: Client | Server) -> None:
+    assert len(end._decoder._buffer) <= MAX_MESSAGE_BYTES + 9

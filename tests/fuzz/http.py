@@ -44,14 +44,14 @@ def seeds() -> Iterator[bytes]:
 
 
 def check(data: bytes) -> None:
-    """Serve it whole and in pieces: the same answers, none 5xx, nothing logged, no timer left."""
+    """Serve it whole and in pieces: the same responses, none 5xx, nothing logged, no timer left."""
     stream, size = cut(data)
-    whole = _answers(stream, len(stream) + 1)
-    assert whole == _answers(stream, size)
+    whole = _statuses(stream, len(stream) + 1)
+    assert whole == _statuses(stream, size)
     assert all(status < 500 for status in whole), whole
 
 
-def _answers(stream: bytes, size: int) -> list[int]:
+def _statuses(stream: bytes, size: int) -> list[int]:
     agent, factory = _agent()
     connection = Connection(factory, IPv4Address("TCP", "127.0.0.1", 40000))
     for piece in pieces(stream, size):
@@ -63,7 +63,7 @@ def _answers(stream: bytes, size: int) -> list[int]:
     for binary in agent.artifacts.ids.iterdir():
         binary.unlink()
     assert not _errors, _errors
-    # Bodies of answers to HEAD are not there: count the status lines alone.
+    # Responses to HEAD have no body, so only the status lines count.
     return [int(status) for status in _STATUS.findall(received) if status != b"100"]
 
 

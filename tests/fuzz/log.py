@@ -30,27 +30,27 @@ def seeds() -> Iterator[bytes]:
 
 
 def check(data: bytes) -> None:
-    """Give every line once, in order and within batches that join, however the log grows."""
+    """Yield every line once, in order and in contiguous batches, as the log grows in any steps."""
     if len(data) < 2:
         return
-    most, growth, log = data[0] % 7 + 1, data[1] + 1, data[2:]
-    there = 0
-    taken, end = list[bytes](), 0
+    max_results, growth, log = data[0] % 7 + 1, data[1] + 1, data[2:]
+    size = 0
+    lines, end = list[bytes](), 0
     with mock.patch.object(cursor_module, "WINDOW_BYTES", WINDOW_BYTES):
-        cursor = Cursor(lambda offset, count: log[:there][offset : offset + count], 0)
+        cursor = Cursor(lambda offset, count: log[:size][offset : offset + count], 0)
         while True:
-            there = min(there + growth, len(log))
-            complete = there == len(log)
-            while (batch := cursor.next(most, complete)) is not None:
-                assert batch.first == end < batch.end <= there
-                assert batch.results == len(batch.lines) <= most
+            size = min(size + growth, len(log))
+            complete = size == len(log)
+            while (batch := cursor.next(max_results, complete)) is not None:
+                assert batch.first == end < batch.end <= size
+                assert batch.results == len(batch.lines) <= max_results
                 end = batch.end
-                taken += batch.lines
+                lines += batch.lines
             if complete:
                 break
     assert end == len(log)
     # This cursor skips lines longer than its window, which is the size of the longest result.
     expected = [line for _, line in model(log, 0, True) if line is not None]
     assert [line for line in expected if len(line) < WINDOW_BYTES] == [
-        line for line in taken if len(line) < WINDOW_BYTES
+        line for line in lines if len(line) < WINDOW_BYTES
     ]

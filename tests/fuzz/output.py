@@ -23,7 +23,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def check(data: bytes) -> None:
-    """Compare which lines are results, alone and in their block, with the rule."""
+    """Compare the lines that are results, alone and in a block, with the rule."""
     lines = data.split(b"\n")
     expected = [line if records.is_result(line) else None for line in lines]
     assert select(data + b"\n") == expected

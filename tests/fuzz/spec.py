@@ -29,7 +29,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def check(data: bytes) -> None:
-    """Read a job within all limits, or refuse it with one sentence that can be sent."""
+    """Parse a job within all limits, or raise an error of one line that can be encoded."""
     try:
         spec, ignored = parse(data)
     except InvalidSpec as error:
@@ -42,10 +42,10 @@ def check(data: bytes) -> None:
     assert 1 <= spec.users <= MAX_USERS
     assert 0 <= spec.duration_seconds <= MAX_DURATION_SECONDS
     spec.binary.encode()
-    asked = None
+    body = None
     with suppress(ValueError):
-        asked = json.loads(data)
-    assert isinstance(asked, dict)
-    assert set(ignored) <= set(asked)
-    if {name.casefold() for name in asked} == set(asked):
-        assert spec.users == (asked.get("users") or DEFAULT_USERS)
+        body = json.loads(data)
+    assert isinstance(body, dict)
+    assert set(ignored) <= set(body)
+    if {name.casefold() for name in body} == set(body):
+        assert spec.users == (body.get("users") or DEFAULT_USERS)

@@ -93,7 +93,7 @@ class Launch:
         text: str,
         user: str | None = None,
         interpreter: str = sys.executable,
-        closed: Path | None = None,
+        protected: Path | None = None,
     ) -> Recording:
         """Launch a script with `text`."""
         path = self.directory / "loadtest"
@@ -107,7 +107,7 @@ class Launch:
             "state/job",
             user,
             self.isolation,
-            None if closed is None else {"paths": [str(closed)], "readable": []},
+            None if protected is None else {"paths": [str(protected)], "readable": []},
         )
         self.process: LoadTestProcess = spawn(reactor, program, recording)
         return recording
@@ -223,7 +223,7 @@ async def test_an_unknown_user(launch: Launch) -> None:
 async def test_an_unexpected_failure(launch: Launch, tmp_path: Path) -> None:
     """An unexpected failure is reported too, and is not the end of a load test."""
     (tmp_path / "link").symlink_to(tmp_path / "link")
-    recording = await launch.start("print('ran')", closed=tmp_path / "link").over
+    recording = await launch.start("print('ran')", protected=tmp_path / "link").over
     assert recording.failure is not None
     assert "protect the agent's files: " in recording.failure
     assert (recording.is_launched, recording.out, recording.err) == (False, b"", b"")
@@ -370,13 +370,13 @@ async def test_with_landlock(launch: Launch, tmp_path: Path) -> None:
         pytest.skip(f"no Landlock here: {error}")
     launch.directory = tmp_path / "job"
     launch.directory.mkdir()
-    (tmp_path / "closed").write_text("secret")
-    recording = await launch.start(USUAL.read_text(), closed=tmp_path).over
+    (tmp_path / "protected").write_text("secret")
+    recording = await launch.start(USUAL.read_text(), protected=tmp_path).over
     assert (recording.failure, recording.err) == (None, b"by a script\n")
-    assert recording.out == b"symlink\nall but what is closed\n"
+    assert recording.out == b"symlink\nall but the protected file\n"
     assert recording.exit == (None, signal.SIGTERM)
     launch.clear()
-    recording = launch.start("exec sleep 600\n", None, "/bin/sh", closed=tmp_path)
+    recording = launch.start("exec sleep 600\n", None, "/bin/sh", protected=tmp_path)
     await recording.launching
     launch.process.terminate()
     await recording.over

@@ -1,4 +1,4 @@
-"""A load test that uses files, programs and processes in a directory below a closed one."""
+"""A load test that uses files, programs and processes in a directory below a protected one."""
 
 import mmap
 import os
@@ -60,7 +60,7 @@ os.kill(child, signal.SIGTERM)
 os.waitpid(child, 0)
 
 try:
-    Path("../closed").read_text()
+    Path("../protected").read_text()
 except PermissionError:
-    print("all but what is closed", flush=True)
+    print("all but the protected file", flush=True)
 os.kill(0, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The Python SDK without sockets: what is printed, what runs side by side, what is answered."""
+"""The Python SDK without sockets: printed lines, concurrent calls and replies."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ Capture = pytest.CaptureFixture[bytes]
 
 
 def printed(capture: Capture) -> list[dict[str, object]]:
-    """Give the lines on stdout, decoded; each is what the agent takes for a result."""
+    """Return the decoded lines on stdout, each of which is a valid result."""
     lines = capture.readouterr().out.split(b"\n")
     assert lines.pop() == b"", "the last line has no end"
     assert all(is_result(line) for line in lines)
     return [json.loads(line) for line in lines]
 
 
-def test_a_report_is_a_line_of_the_contract(capfdbinary: Capture) -> None:
-    """All members are there, the duration in nanoseconds, the time with its zone."""
+def test_a_report_is_a_line_of_json(capfdbinary: Capture) -> None:
+    """It has all members, the duration in nanoseconds and the time with its zone."""
     when = datetime(2018, 5, 4, 3, 2, 1, 9, tzinfo=timezone(timedelta(hours=2)))
     sdk.report(
         method="GET",
@@ -58,8 +58,8 @@ def test_a_report_is_a_line_of_the_contract(capfdbinary: Capture) -> None:
     }
 
 
-def test_what_need_not_be_given(capfdbinary: Capture) -> None:
-    """Size is unknown, the time is now in UTC, and an exception is told by type and text."""
+def test_defaults_of_a_report(capfdbinary: Capture) -> None:
+    """The size is unknown and the time is now, in UTC; an exception is reported as text."""
     before = datetime.now(timezone.utc)
     sdk.report(method="GET", url="u", status=0, duration_seconds=1, error=OSError("gone"))
     [line] = printed(capfdbinary)
@@ -69,8 +69,8 @@ def test_what_need_not_be_given(capfdbinary: Capture) -> None:
     assert before <= when <= datetime.now(timezone.utc)
 
 
-class Unspeakable(Exception):
-    """An exception that raises another when its text is asked for."""
+class Textless(Exception):
+    """An exception whose `__str__` raises another."""
 
     def __str__(self) -> str:
         raise RuntimeError("no text")
@@ -100,8 +100,8 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_reports_are_refused(name: str, capfdbinary: Capture) -> None:
-    """The author gets one clear error about what the agent would refuse; nothing is printed."""
+def test_wrong_reports_are_errors(name: str, capfdbinary: Capture) -> None:
+    """The error names the argument that the agent would reject; nothing is printed."""
     wrong, error, match = WRONG[name]
     right = {"method": "GET", "url": "u", "status": 1, "duration_seconds": 1}
     with pytest.raises(error, match=match):
@@ -109,7 +109,7 @@ def test_wrong_reports_are_refused(name: str, capfdbinary: Capture) -> None:
     assert printed(capfdbinary) == []
 
 
-def test_an_error_nested_too_deep_is_refused(capfdbinary: Capture) -> None:
+def test_an_error_nested_too_deep(capfdbinary: Capture) -> None:
     """It is a ValueError, not a RecursionError."""
     nested: list[Any] = []
     for _ in range(100_000):
@@ -120,7 +120,7 @@ def test_an_error_nested_too_deep_is_refused(capfdbinary: Capture) -> None:
 
 
 def test_a_time_zone_with_seconds_is_reported_in_utc(capfdbinary: Capture) -> None:
-    """RFC 3339 has no seconds in an offset, as the local mean times of old have them."""
+    """RFC 3339 has no seconds in an offset, which old local times have."""
     when = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(minutes=-5, seconds=-17)))
     sdk.report(method="GET", url="u", status=200, duration_seconds=1, timestamp=when)
     [line] = printed(capfdbinary)
@@ -128,11 +128,11 @@ def test_a_time_zone_with_seconds_is_reported_in_utc(capfdbinary: Capture) -> No
 
 
 def test_an_exception_without_a_text_is_reported_by_its_type(capfdbinary: Capture) -> None:
-    """Also when its __str__ raises; a very long text is cut."""
-    for error in (Unspeakable(), OSError(), OSError("x" * 10_000)):
+    """So is one whose `__str__` raises; a long text is cut."""
+    for error in (Textless(), OSError(), OSError("x" * 10_000)):
         sdk.report(method="GET", url="u", status=0, duration_seconds=1, error=error)
     first, second, third = (str(line["error"]) for line in printed(capfdbinary))
-    assert (first, second) == ("Unspeakable: Unspeakable", "OSError: OSError")
+    assert (first, second) == ("Textless: Textless", "OSError: OSError")
     assert third == ("OSError: " + "x" * 10_000)[: reporting.MAX_ERROR_TEXT]
 
 
@@ -162,7 +162,7 @@ def test_every_line_that_is_printed_is_a_result(
     sequence_id: str,
     timestamp: datetime,
 ) -> None:
-    """Whatever is reported is refused with a ValueError, or is a line that the agent accepts."""
+    """Any report is a ValueError or a valid result."""
     with suppress(ValueError):
         line = reporting.result_line(
             method=method,
@@ -178,13 +178,13 @@ def test_every_line_that_is_printed_is_a_result(
         assert is_result(line[:-1]), line
 
 
-def test_the_longest_line_is_what_the_agent_accepts() -> None:
-    """The SDK and the agent agree; the SDK cannot import the agent's own constant."""
+def test_the_maximum_line_equals_the_agents() -> None:
+    """The SDK cannot import the agent's constant."""
     assert reporting.MAX_LINE_BYTES == MAX_LINE_BYTES
 
 
 def test_lines_of_threads_are_never_torn(capfdbinary: Capture) -> None:
-    """Threads that report at once print whole lines, even when each write takes a few bytes."""
+    """Concurrent reports are whole lines, even if each write accepts a few bytes only."""
     real_write, start = os.write, threading.Barrier(8)
 
     def work(number: int) -> None:
@@ -209,30 +209,30 @@ def test_lines_of_threads_are_never_torn(capfdbinary: Capture) -> None:
     [("127.0.0.1:9999", ("127.0.0.1", 9999)), ("[::1]:80", ("::1", 80)), ("host:0", ("host", 0))],
 )
 def test_addresses(address: str, parts: tuple[str, int]) -> None:
-    """HOST:PORT is taken apart, also with an IPv6 host."""
+    """HOST:PORT is split, also with an IPv6 host."""
     assert sdk.split_address(address) == parts
 
 
 @pytest.mark.parametrize("address", ["", "9999", ":9999", "host:", "host:http", "host:65536"])
 def test_wrong_addresses(address: str) -> None:
-    """What is not HOST:PORT is refused by name."""
+    """Other texts are a ValueError."""
     with pytest.raises(ValueError, match="not HOST:PORT"):
         sdk.split_address(address)
 
 
-class HeldRunner:
-    """A runner whose calls end when the test says so."""
+class ManualRunner:
+    """A runner whose calls the test ends."""
 
     def __init__(self) -> None:
-        self.held: list[server.Done] = []
+        self.waiting: list[server.Done] = []
 
     def start(self, done: server.Done) -> None:
-        """Hold a call."""
-        self.held.append(done)
+        """Store the call."""
+        self.waiting.append(done)
 
 
 def connected(runner: server.Runner) -> tuple[server.Connection, mock.Mock, server.Calls]:
-    """Give a connection on a transport that keeps what is written."""
+    """Return a connection on a transport that records its writes."""
     transport = mock.Mock(spec=asyncio.Transport)
     transport.is_closing.return_value = False
     calls = server.Calls(runner)
@@ -242,82 +242,82 @@ def connected(runner: server.Runner) -> tuple[server.Connection, mock.Mock, serv
 
 
 def written(transport: mock.Mock) -> bytes:
-    """Give all that was written to a transport since the last time."""
+    """Return the bytes written to a transport since the last call."""
     data = b"".join(call.args[0] for call in transport.write.call_args_list)
     transport.write.reset_mock()
     return data
 
 
-def test_calls_are_answered_as_they_end() -> None:
-    """Replies go out in the order in which calls end, with the error of those that failed."""
-    client, runner = Client(), HeldRunner()
+def test_replies_are_sent_as_calls_end() -> None:
+    """Replies are in the order in which calls end, with the errors of failed ones."""
+    client, runner = Client(), ManualRunner()
     connection, transport, calls = connected(runner)
     connection.data_received(client.calls("Server.Run", 3))
-    assert len(runner.held) == 3
+    assert len(runner.waiting) == 3
     assert written(transport) == b""
-    runner.held[2]("boom")
+    runner.waiting[2]("boom")
     assert client.receive(written(transport)) == Replies(0, ("boom",))
-    assert not calls.none_under_way.is_set()
-    runner.held[0](None)
-    runner.held[1](None)
+    assert not calls.none_running.is_set()
+    runner.waiting[0](None)
+    runner.waiting[1](None)
     assert client.receive(written(transport)) == Replies(2, ())
-    assert calls.none_under_way.is_set()
+    assert calls.none_running.is_set()
 
 
-def test_other_methods_are_refused_in_gos_words() -> None:
-    """Only Server.Run is served; the refusals are those of Go's server."""
-    client, runner = Client(), HeldRunner()
+def test_errors_of_unknown_methods() -> None:
+    """Methods other than Server.Run get the errors of Go's server."""
+    client, runner = Client(), ManualRunner()
     connection, transport, _ = connected(runner)
-    for method, refused in (
+    for method, error in (
         ("Server.Stop", "rpc: can't find method Server.Stop"),
         ("Nope.Run", "rpc: can't find service Nope.Run"),
         ("Server.Run.Run", "rpc: can't find service Server.Run.Run"),
         ("Run", "rpc: service/method request ill-formed: Run"),
     ):
         connection.data_received(client.calls(method, 1))
-        assert client.receive(written(transport)) == Replies(0, (refused,))
-    assert runner.held == []
+        assert client.receive(written(transport)) == Replies(0, (error,))
+    assert runner.waiting == []
 
 
-def test_a_client_of_another_protocol_is_sent_away(capfdbinary: Capture) -> None:
-    """What is not net/rpc closes the connection and is told on stderr."""
-    connection, transport, _ = connected(HeldRunner())
+def test_a_protocol_error_closes_the_connection(capfdbinary: Capture) -> None:
+    """The error is printed on stderr."""
+    connection, transport, _ = connected(ManualRunner())
     connection.data_received(b"GET / HTTP/1.1\r\n\r\n" * 100)
     transport.close.assert_called_once_with()
     assert b"net/rpc client at" in capfdbinary.readouterr().err
 
 
-def test_the_end_leaves_new_calls_alone() -> None:
-    """After stop, calls under way are answered and new ones are not started."""
-    client, runner = Client(), HeldRunner()
+def test_no_call_starts_after_stop() -> None:
+    """After `stop`, running calls get a reply and new ones do not start."""
+    client, runner = Client(), ManualRunner()
     connection, transport, calls = connected(runner)
     connection.data_received(client.calls("Server.Run", 1))
     calls.stop()
     connection.data_received(client.calls("Server.Run", 1))
-    runner.held.pop()(None)
-    assert runner.held == []
+    runner.waiting.pop()(None)
+    assert runner.waiting == []
     assert client.receive(written(transport)) == Replies(1, ())
-    assert calls.none_under_way.is_set()
+    assert calls.none_running.is_set()
 
 
 def outcomes(make: Callable[[], server.Runner], counts: list[int]) -> list[list[str | None]]:
-    """Start as many calls at once as each of `counts` says; give what each ended with."""
+    """Run each number of calls concurrently; return the errors of all."""
 
     async def main() -> list[list[str | None]]:
         runner, loop = make(), asyncio.get_running_loop()
-        told = []
+        errors = []
         for count in counts:
             ends = [loop.create_future() for _ in range(count)]
             for end in ends:
                 runner.start(end.set_result)
-            told.append(list(await asyncio.gather(*ends)))
-        return told
+            errors.append(list(await asyncio.gather(*ends)))
+        return errors
 
     return asyncio.run(main())
 
 
 def test_threads_run_at_once_and_are_reused() -> None:
-    """Calls outstanding together run together; later ones find the threads of the first."""
+    """Concurrent calls have a thread each, which later calls reuse."""
     together, threads = threading.Barrier(30), set()
 
     def run() -> None:
@@ -329,15 +329,15 @@ def test_threads_run_at_once_and_are_reused() -> None:
 
 
 def test_threads_are_bounded() -> None:
-    """Beyond the bound, calls wait for a thread and are answered all the same."""
+    """Beyond the maximum, calls wait for a thread."""
     threads = set()
     runner = server.InThreads(lambda: threads.add(threading.get_ident()), max_threads=2)
     assert outcomes(lambda: runner, [20]) == [[None] * 20]
     assert 1 <= len(threads) <= 2
 
 
-def test_threads_that_the_system_refuses() -> None:
-    """When no further thread is to be had, those there are do the work; without any it is told."""
+def test_threads_that_cannot_be_started() -> None:
+    """The existing threads run all calls; without any it is an error."""
     real_start, started = threading.Thread.start, []
 
     def start(thread: threading.Thread) -> None:
@@ -352,8 +352,8 @@ def test_threads_that_the_system_refuses() -> None:
             outcomes(lambda: server.InThreads(lambda: None), [1])
 
 
-def test_ended_calls_do_not_crowd_out_signals() -> None:
-    """However many calls end while the loop is busy, it is woken once: its pipe has room."""
+def test_ended_calls_leave_room_for_signals() -> None:
+    """Any number of calls that end while the loop is busy wake it once."""
     returned = threading.Semaphore(0)
 
     async def main() -> tuple[int, int]:
@@ -375,10 +375,10 @@ def test_ended_calls_do_not_crowd_out_signals() -> None:
 
 
 @pytest.mark.parametrize("kind", ["threads", "tasks"])
-def test_what_a_call_raises_is_its_error(kind: str) -> None:
-    """A call's error is the exception's text, or its type when it has none; the next call works."""
+def test_the_exception_of_a_call_is_its_error(kind: str) -> None:
+    """The error is the exception's text, or its type without one; the next call works."""
     raised = iter(
-        [ValueError("no"), KeyError(), SystemExit(3), Unspeakable(), asyncio.CancelledError(), None]
+        [ValueError("no"), KeyError(), SystemExit(3), Textless(), asyncio.CancelledError(), None]
     )
 
     def run() -> None:
@@ -389,30 +389,30 @@ def test_what_a_call_raises_is_its_error(kind: str) -> None:
     async def task() -> None:
         run()
 
-    told = outcomes(
+    errors = outcomes(
         lambda: server.InThreads(run) if kind == "threads" else server.InTasks(task), [1] * 6
     )
-    assert told == [["no"], ["KeyError"], ["3"], ["Unspeakable"], ["CancelledError"], [None]]
+    assert errors == [["no"], ["KeyError"], ["3"], ["Textless"], ["CancelledError"], [None]]
 
 
 def test_tasks_run_at_once() -> None:
-    """Coroutine calls outstanding together run together, in one thread."""
+    """Coroutine calls run concurrently, in one thread."""
     entered = []
-    everyone = asyncio.Event()
+    all_entered = asyncio.Event()
 
     async def run() -> None:
         entered.append(threading.get_ident())
         if len(entered) == 40:
-            everyone.set()
-        await everyone.wait()
+            all_entered.set()
+        await all_entered.wait()
 
     assert outcomes(lambda: server.InTasks(run), [40]) == [[None] * 40]
     assert set(entered) == {threading.get_ident()}
 
 
 @pytest.mark.parametrize("coroutine", [False, True])
-def test_a_journey_has_an_id_of_its_own(capfdbinary: Capture, coroutine: bool) -> None:
-    """Requests reported in one call of `run` share a sequenceID, those of another have another."""
+def test_each_journey_has_an_id(capfdbinary: Capture, coroutine: bool) -> None:
+    """The requests of one call of `run` share a sequenceID, which no other call has."""
 
     def run() -> None:
         for _ in range(2):
@@ -438,7 +438,7 @@ def test_a_journey_has_an_id_of_its_own(capfdbinary: Capture, coroutine: bool) -
 def test_the_address_comes_from_the_environment(
     environment: dict[str, str], expected: tuple[str, int]
 ) -> None:
-    """Without an address, GOLO_RPC_ADDR says where to serve, else the port of go-lo."""
+    """The default is GOLO_RPC_ADDR, else the address of go-lo."""
     with (
         mock.patch.dict(os.environ, environment, clear=True),
         mock.patch.object(server, "serve") as served,

@@ -1,11 +1,10 @@
-"""A histogram of durations that tells percentiles within 0.1 %, whatever their range.
+"""A histogram of durations of any range, whose percentiles are accurate within 0.1 %.
 
-Buckets are logarithmic: each octave (from a power of two to the next) is cut into 512 of equal
-width, and a value is told as the middle of its bucket, so it is wrong by 1/1024 of itself at most.
-An octave costs 1 KiB, and so do those between two that have values: 8 to 10 KiB for latencies of 1
-to 500 ms. Kept libraries do the same with some 270 (hdrhistogram) and 80 KiB (ddsketch) and take
-1 µs and more a value, which is too much for a thousand rows and a million values; numpy would save
-0.2 µs a value and cost 12 MiB. Refuses to know whose durations they are, and any clock.
+Buckets are logarithmic: each octave (from a power of two to the next) has 512 of equal width. A
+value is returned as the middle of its bucket, with an error of at most 1/1024 of itself. The
+octaves between the minimum and the maximum cost 1 KiB each: 8 to 10 KiB for latencies of 1 to
+500 ms. Maintained libraries take 270 KiB (hdrhistogram) or 80 KiB (ddsketch) and 1 µs or more a
+value, too much for a thousand rows and a million values.
 """
 
 from __future__ import annotations
@@ -20,62 +19,62 @@ from operator import add
 BUCKETS = 512
 """Buckets in an octave."""
 
-# Of a double's bits: its exponent, and as much of its fraction as tells the bucket.
+# The bits of a double: its exponent, and the part of its fraction that is the bucket.
 _FRACTION_BITS = 52
 _BUCKET_BITS = BUCKETS.bit_length() - 1
 _SHIFT = _FRACTION_BITS - _BUCKET_BITS
 _EXPONENT_BIAS = 1023
 
-_MOST = {"H": 2**16 - 1, "I": 2**32 - 1, "Q": 2**64 - 1}
-"""The types of counts, each with the largest that it holds."""
+_MAX_COUNTS = {"H": 2**16 - 1, "I": 2**32 - 1, "Q": 2**64 - 1}
+"""The types of counts, each with its maximum."""
 
-# The bucket of zero, which has no logarithm, is next to that of one.
+# Zero, which has no logarithm, gets the bucket below that of one.
 _ZERO = 0.5
 
 
 class Histogram:
-    """Counts of integers; `count`, `total`, `least` and `most` are exact, and 0 without values.
+    """Counts of integers; `count`, `total`, `minimum`, `maximum` are exact, and 0 without values.
 
-    A value below zero, as of a clock that was set back, counts as zero.
+    A negative value, as after a step of the clock, counts as zero.
     """
 
-    __slots__ = ("_bound", "_counts", "_first", "count", "least", "most", "total")
+    __slots__ = ("_bound", "_counts", "_first", "count", "maximum", "minimum", "total")
 
     def __init__(self) -> None:
-        # Of the buckets from `_first` on, where an octave begins; none is above `_bound`.
+        # The counts of the buckets from `_first`, the start of an octave; none exceeds `_bound`.
         self._counts = array("H")
         self._first = 0
         self._bound = 0
-        self.count = self.total = self.least = self.most = 0
+        self.count = self.total = self.minimum = self.maximum = 0
 
     def record(self, values: Sequence[int], also: Histogram | None = None) -> None:
-        """Count values, here and in another histogram: 64 at a time take 0.3 µs each."""
+        """Add values to this histogram and to another one: 64 at a time take 0.3 µs each."""
         if not values:
             return
-        least, most = min(values), max(values)
-        if least < 0:
+        low, high = min(values), max(values)
+        if low < 0:
             values = [max(0, value) for value in values]
-            least, most = max(0, least), max(0, most)
+            low, high = max(0, low), max(0, high)
         total = sum(values)
-        doubles = _bits(values if least else [value or _ZERO for value in values])
-        counts, first = self._extend(len(values), total, least, most)
+        doubles = _bits(values if low else [value or _ZERO for value in values])
+        counts, first = self._extend(len(values), total, low, high)
         if also is None:
             for double in doubles:
                 counts[(double >> _SHIFT) - first] += 1
         else:
-            # The fast path for two: a bucket is found once, which is most of the work.
-            others, start = also._extend(len(values), total, least, most)
+            # Each bucket is found once for both, which is most of the work.
+            others, start = also._extend(len(values), total, low, high)
             for double in doubles:
                 bucket = double >> _SHIFT
                 counts[bucket - first] += 1
                 others[bucket - start] += 1
 
     def merge(self, other: Histogram) -> None:
-        """Count every value of another histogram too."""
+        """Add all values of another histogram."""
         if not other.count:
             return
         theirs = other._counts
-        counts, first = self._extend(other.count, other.total, other.least, other.most)
+        counts, first = self._extend(other.count, other.total, other.minimum, other.maximum)
         start = other._first - first
         end = start + len(theirs)
         counts[start:end] = array(counts.typecode, map(add, counts[start:end], theirs))
@@ -83,8 +82,8 @@ class Histogram:
     def quantiles(self, *thousandths: int) -> list[int]:
         """Return the value at each quantile, given in ascending order, or 0 without values.
 
-        By nearest rank: the quantile `q` of `n` values in order is the one at place
-        `ceil(q / 1000 * n)`, counted from one. None is below the least value or above the largest.
+        By nearest rank: the quantile `q` of `n` values in order is the one at position
+        `ceil(q / 1000 * n)`, counted from one.
         """
         if not self.count:
             return [0] * len(thousandths)
@@ -98,28 +97,28 @@ class Histogram:
                 ends = list(accumulate(counts, initial=before))
                 while ranks and ranks[0] <= end:
                     bucket = self._first + start + bisect_left(ends, ranks.popleft()) - 1
-                    values.append(min(max(_middle(bucket), self.least), self.most))
+                    values.append(min(max(_middle(bucket), self.minimum), self.maximum))
             before = end
         return values
 
-    def _extend(self, count: int, total: int, least: int, most: int) -> tuple[array[int], int]:
-        """Take values into account; return counts with room for them, and whose is the first."""
+    def _extend(self, count: int, total: int, low: int, high: int) -> tuple[array[int], int]:
+        """Account for new values; return counts that cover them, and the bucket of the first."""
         if not self.count:
-            self.least, self.most = least, most
-            self._reach(least, most)
-        elif least < self.least or most > self.most:
-            self.least, self.most = min(self.least, least), max(self.most, most)
-            self._reach(self.least, self.most)
+            self.minimum, self.maximum = low, high
+            self._cover(low, high)
+        elif low < self.minimum or high > self.maximum:
+            self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
+            self._cover(self.minimum, self.maximum)
         self.count += count
         self.total += total
         self._bound += count
-        if self._bound > _MOST[self._counts.typecode]:
+        if self._bound > _MAX_COUNTS[self._counts.typecode]:
             self._widen(count)
         return self._counts, self._first
 
-    def _reach(self, least: int, most: int) -> None:
-        """Have buckets for all values from the least to the most."""
-        first, last = (double >> _SHIFT for double in _bits([least or _ZERO, most or _ZERO]))
+    def _cover(self, low: int, high: int) -> None:
+        """Extend the buckets to all values from the minimum to the maximum."""
+        first, last = (double >> _SHIFT for double in _bits([low or _ZERO, high or _ZERO]))
         first -= first % BUCKETS
         counts = self._counts
         before = self._first - first if counts else 0
@@ -129,23 +128,23 @@ class Histogram:
         self._first = first
 
     def _widen(self, count: int) -> None:
-        """Have a type of counts that holds so much more in any."""
-        self._bound = count + max(self._counts)  # the bound was of values in many buckets
-        typecode = next(code for code, most in _MOST.items() if self._bound <= most)
+        """Change to a type of counts that can hold `count` more in any bucket."""
+        self._bound = count + max(self._counts)  # the exact bound
+        typecode = next(code for code, high in _MAX_COUNTS.items() if self._bound <= high)
         self._counts = array(typecode, self._counts)
 
 
 def _bits(values: Sequence[float]) -> memoryview:
-    """Return the bits of each value, none of them negative, as a double.
+    """Return the bits of non-negative values as doubles.
 
-    The leading bits of a double are the octave and, behind it, the place in it: a double is a
-    logarithm already. All in one go this takes 30 ns a value.
+    The leading bits of a double are its octave and the position in it. In one conversion, this
+    takes 30 ns a value.
     """
     return memoryview(array("d", values)).cast("B").cast("Q")
 
 
 def _middle(bucket: int) -> int:
-    """Return the value for which a bucket stands; below 1024 a bucket has one value only."""
+    """Return the middle of a bucket; below 1024 a bucket has a single value."""
     exponent = (bucket >> _BUCKET_BITS) - _EXPONENT_BIAS
     if exponent < 0:
         return 0

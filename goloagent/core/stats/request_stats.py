@@ -1,7 +1,6 @@
-"""The results of a run by method, URL and status: how many, how many errors, bytes and latency.
+"""The results of a run by method, URL and status: their number, errors, bytes and latency.
 
-Bounded whatever a load test prints: in rows, and in what is kept of each one's name. Refuses to
-know what time it is.
+The number of rows and the length of their names are bounded, whatever a load test prints.
 """
 
 from __future__ import annotations
@@ -13,28 +12,28 @@ from goloagent.core.stats.histogram import Histogram
 from goloagent.core.stats.summary import Latency, OtherSummary, RowSummary
 
 MAX_ROWS = 1000
-"""With 10 KiB of latencies each, rows stay near 10 MiB, and a page with them can still be read.
+"""At 10 KiB of latencies each, rows take about 10 MiB.
 
-Rows that each have both zero and centuries take 64 KiB, and twice that beyond 65,535 of a bucket.
+A row with durations from zero to centuries takes 64 KiB, or twice that beyond 65,535 in a bucket.
 """
 
 MAX_URL_CHARS = 2048
-"""Longer URLs share a row when they begin alike. Most servers refuse what is much longer."""
+"""Longer URLs with the same start share a row. Most servers reject much longer ones."""
 
 MAX_METHOD_CHARS = 32
-"""The longest method that is registered with IANA has 16."""
+"""The longest method registered with IANA has 16."""
 
-# Durations go into histograms many at a time, as each time costs some microseconds: so many in all,
-# which is some 3 ms of work, or so many a row when there are many.
-_PENDING = 16_384
-_PENDING_OF_A_ROW = 64
+# Durations are added to histograms in bulk, because each addition costs some microseconds: at this
+# number in total, about 3 ms of work, or at this number a row if there are many rows.
+_MAX_PENDING = 16_384
+_MAX_PENDING_PER_ROW = 64
 
-# Sizes are int64, and so is their sum: beyond it lies only what a broken load test prints.
+# Sizes and their sum are int64; only a broken load test exceeds the sum.
 _MAX_BYTES = 2**63 - 1
 
 
 class StatsEntry:
-    """The results of one kind; durations are pending on their way to the histogram."""
+    """The results of one row; `pending` durations are not in the histogram yet."""
 
     __slots__ = ("bytes", "durations", "errors", "pending")
 
@@ -46,14 +45,15 @@ class StatsEntry:
 
     @property
     def results(self) -> int:
-        """How many results there are."""
+        """The number of results."""
         return self.durations.count + len(self.pending)
 
 
 class RequestStats:
-    """Rows by method, URL and status, at most `max_rows`, and one for all else.
+    """Rows by method, URL and status, at most `max_rows`, and one for all others.
 
-    Who comes first has the rows, so that the same results in the same order make the same table.
+    The first kinds of results get the rows, so the same results in the same order give the same
+    statistics.
     """
 
     def __init__(self, max_rows: int = MAX_ROWS) -> None:
@@ -64,10 +64,10 @@ class RequestStats:
         self._recent = Histogram()
 
     def add(self, records: Collection[Record]) -> None:
-        """Count results.
+        """Add results.
 
         An error is a result with an `error` that is not null, or with a status that is not from 1
-        to 399. A size below zero is not known, and adds nothing.
+        to 399. A negative size is unknown and adds nothing.
         """
         find = self._rows.get
         for record in records:
@@ -81,12 +81,12 @@ class RequestStats:
             if size and size > 0:
                 row.bytes += size
         self._pending += len(records)
-        if self._pending >= max(_PENDING, _PENDING_OF_A_ROW * len(self._rows)):
+        if self._pending >= max(_MAX_PENDING, _MAX_PENDING_PER_ROW * len(self._rows)):
             self.flush()
 
     @property
     def errors(self) -> int:
-        """How many of all results are errors."""
+        """The number of errors."""
         return sum(row.errors for row in self._all())
 
     @property
@@ -95,21 +95,21 @@ class RequestStats:
         return min(sum(row.bytes for row in self._all()), _MAX_BYTES)
 
     def flush(self) -> Histogram:
-        """Leave nothing pending; until more comes, any thread may read.
+        """Add pending durations, so that any thread may read until the next `add`.
 
         Returns the durations since `reset_window`.
         """
         for row in self._all():
-            self._settle(row)
+            self._flush(row)
         self._pending = 0
         return self._recent
 
     def reset_window(self) -> None:
-        """Have `settle` return later durations only."""
+        """Start a window: `flush` returns later durations only."""
         self._recent = Histogram()
 
     def rows(self) -> Iterator[RowSummary]:
-        """Summarise row by row, each when it is asked for; those with the most results first."""
+        """Yield the summary of each row, those with the most results first."""
         by_results = sorted(self._rows.items(), key=lambda item: (-item[1].results, item[0]))
         for (method, url, status), row in by_results:
             yield RowSummary(
@@ -123,7 +123,7 @@ class RequestStats:
             )
 
     def other(self) -> OtherSummary | None:
-        """Summarise all for which there was no row left, if there is any."""
+        """Return the summary of the results beyond `max_rows`, or None if there are none."""
         row = self._other
         if not row.results:
             return None
@@ -135,7 +135,7 @@ class RequestStats:
         )
 
     def _row(self, key: tuple[str, str, int]) -> StatsEntry:
-        """Return the row of a key that is not there under its whole name."""
+        """Return the row of a new or truncated key."""
         method, url, status = key
         key = (method[:MAX_METHOD_CHARS], url[:MAX_URL_CHARS], status)
         row = self._rows.get(key)
@@ -146,10 +146,10 @@ class RequestStats:
         return self._rows.setdefault(key, StatsEntry())
 
     def _latency(self, row: StatsEntry) -> Latency | None:
-        self._settle(row)
+        self._flush(row)
         return Latency.of(row.durations)
 
-    def _settle(self, row: StatsEntry) -> None:
+    def _flush(self, row: StatsEntry) -> None:
         row.durations.record(row.pending, self._recent)
         row.pending.clear()
 

@@ -1,7 +1,7 @@
-"""The statistics of one run: of all its results, and of those of the last full second.
+"""The statistics of one run: of all its results, and of the last full second.
 
-Has no clock: whoever shows them tells when a second is over. Made live from what is written to the
-log, or from the log itself, with the same outcome.
+They have no clock: the caller ends each second. Live results and those read from the log give the
+same statistics.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from goloagent.core.stats.summary import Latency, Progress, Summary
 
 
 class RunStatistics:
-    """Statistics that grow with `add`; `tick` ends a second."""
+    """The statistics of the results added so far."""
 
     def __init__(self) -> None:
         self._table = RequestStats()
-        self._before = Histogram()  # up to the last tick
+        self._earlier = Histogram()  # the windows before the present one
         self.results = 0
         self._errors_before = 0
         self._second = 0, 0, 0.0
         self._last_second: Latency | None = None
 
     def add(self, records: list[Record]) -> None:
-        """Count results."""
+        """Add results."""
         self._table.add(records)
         self.results += len(records)
 
     def rotate_window(self, seconds: float) -> None:
-        """End the second that began with the last tick and took so long by the caller's clock."""
+        """End the present window, which took `seconds` by the caller's clock."""
         since = self._table.flush()
         errors = self._table.errors
         self._second = since.count, errors - self._errors_before, seconds
         self._last_second = Latency.of(since)
         self._errors_before = errors
-        self._before.merge(since)
+        self._earlier.merge(since)
         self._table.reset_window()
 
     def progress(self) -> Progress:
-        """Tell how the run goes: totals as of now, rates of the second that ended last."""
+        """Return the present totals, and the rates of the last window."""
         results, errors, seconds = self._second
         return Progress(
             results=self.results,
@@ -53,20 +53,19 @@ class RunStatistics:
         )
 
     def flush(self) -> None:
-        """Settle everything, so that until more comes any thread may ask for the summary."""
+        """Add pending results, so that any thread may call `summary` until the next `add`."""
         self._table.flush()
 
     def summary(self) -> Summary:
-        """Summarise the run; a thousand rows take some 0.1 s."""
+        """Return the summary; a thousand rows take about 0.1 s."""
         *_, summary = self.iter_summary()
         assert summary is not None
         return summary
 
     def iter_summary(self) -> Iterator[Summary | None]:
-        """Summarise the run a row at a time: yield None after each, and the summary at last.
+        """Yield None after each row, which takes 0.1 ms, and the summary at the end.
 
-        So nobody is held up for longer than a row takes, 0.1 ms. The totals are those of the end;
-        what was added meanwhile is in the rows that came later.
+        The totals are those of the end; results added meanwhile are in the later rows only.
         """
         rows = []
         for row in self._table.rows():
@@ -84,8 +83,8 @@ class RunStatistics:
     def _latency(self) -> Latency | None:
         since = self._table.flush()
         if not since.count:
-            return Latency.of(self._before)
+            return Latency.of(self._earlier)
         whole = Histogram()
-        whole.merge(self._before)
+        whole.merge(self._earlier)
         whole.merge(since)
         return Latency.of(whole)

@@ -1,7 +1,4 @@
-"""The shapes in which statistics are told: to clients, and in the file beside a run's log.
-
-Durations are in seconds, here as in all of our resources. Plain data.
-"""
+"""Statistics as clients and the file next to a run's log get them; durations are in seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from msgspec import Struct
 
 from goloagent.core.stats.histogram import Histogram
 
-# By the histogram's unit, which is that of a result's `duration`.
+# The unit of histograms and of a result's `duration`.
 NANOSECONDS = 1_000_000_000
 
 
@@ -30,19 +27,19 @@ class Latency(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, histogram: Histogram) -> Latency | None:
-        """Summarise a histogram of nanoseconds; one without values has no latency."""
+        """Summarise a histogram of nanoseconds; return None if it is empty."""
         if not histogram.count:
             return None
         p50, p90, p95, p99, p999 = histogram.quantiles(500, 900, 950, 990, 999)
         return cls(
-            min=histogram.least / NANOSECONDS,
+            min=histogram.minimum / NANOSECONDS,
             mean=histogram.total / histogram.count / NANOSECONDS,
             p50=p50 / NANOSECONDS,
             p90=p90 / NANOSECONDS,
             p95=p95 / NANOSECONDS,
             p99=p99 / NANOSECONDS,
             p999=p999 / NANOSECONDS,
-            max=histogram.most / NANOSECONDS,
+            max=histogram.maximum / NANOSECONDS,
         )
 
 
@@ -59,7 +56,7 @@ class RowSummary(Struct, frozen=True, kw_only=True):
 
 
 class OtherSummary(Struct, frozen=True, kw_only=True):
-    """The results for which there was no row left."""
+    """The results beyond the maximum number of rows."""
 
     results: int
     errors: int
@@ -70,8 +67,8 @@ class OtherSummary(Struct, frozen=True, kw_only=True):
 class Summary(Struct, frozen=True, kw_only=True):
     """The statistics of a run: all its results, and the same by method, URL and status.
 
-    `rows` has those with the most results first; `other` is all for which there was no row left,
-    and null while there is none such.
+    `rows` are ordered by their number of results, the highest first; `other` has the results beyond
+    the maximum number of rows, and is null if there are none.
     """
 
     results: int
@@ -83,9 +80,9 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 
 class Progress(Struct, frozen=True, kw_only=True):
-    """How a run goes: its totals, the rates of the last full second, and the latency of both.
+    """The progress of a run: totals, the rates of the last full second, and the latency of both.
 
-    `last_second` is null when no result came in it, `whole_run` when none ever came.
+    `last_second` is null without a result in that second, `whole_run` without any result.
     """
 
     results: int

@@ -10,7 +10,7 @@ from uuid import uuid4
 import attrs
 from msgspec import Meta, Struct
 
-from goloagent.core.host_fault import OF_DISK
+from goloagent.core.host_fault import DISK_FAULTS
 from goloagent.host.readiness import STARTING, Health
 from goloagent.http.api.committer import Committer
 from goloagent.http.api.endpoint import Body, Response, endpoint
@@ -104,7 +104,7 @@ class JobRoutes:
                 {"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
         health = self.health()
-        if health.status in OF_DISK:
+        if health.status in DISK_FAULTS:
             raise disk_fault(health.status)
         job = Job(id=str(uuid4()), spec=spec, queued_at=self.now())
         self.jobs.add(job)

@@ -1,4 +1,4 @@
-"""Long computations leave turns to others."""
+"""Long computations yield to the reactor."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from goloagent.concurrency.cooperation import TURN_SECONDS, cooperate, take_turn
 
 
 def steps(clock: Clock, count: int, seconds: float) -> Iterator[None]:
-    """Take so many steps, of so many seconds each."""
+    """Yield `count` steps of some seconds each."""
     for _ in range(count):
         clock.rightNow += seconds
         yield
 
 
 def test_a_turn_ends_after_its_time() -> None:
-    """A computation is left where its turn ends, and goes on from there."""
+    """A computation is suspended at the end of its turn, and resumed."""
     clock = Clock()
     computation = steps(clock, 10, TURN_SECONDS / 4)
     assert not take_turn(clock, computation)
@@ -28,16 +28,16 @@ def test_a_turn_ends_after_its_time() -> None:
     assert list(computation) == []
 
 
-def test_what_is_short_is_done_at_once() -> None:
-    """No turn of the reactor passes."""
+def test_a_short_computation_ends_at_once() -> None:
+    """It does not wait for the reactor."""
     clock = Clock()
     done = ensureDeferred(cooperate(clock, steps(clock, 3, TURN_SECONDS / 4)))
     assert done.called
     assert clock.getDelayedCalls() == []
 
 
-def test_others_have_their_turn() -> None:
-    """Whatever else is due is handled between two turns."""
+def test_other_events_are_handled() -> None:
+    """Due events are handled between two turns."""
     clock = Clock()
     handled: list[float] = []
     done = ensureDeferred(cooperate(clock, steps(clock, 100, TURN_SECONDS)))
@@ -49,8 +49,8 @@ def test_others_have_their_turn() -> None:
     assert [round(seconds, 1) for seconds in handled] == [0.1, 0.5]
 
 
-def test_to_cancel_ends_it() -> None:
-    """It takes no further step."""
+def test_cancel() -> None:
+    """A cancelled computation runs no further step."""
     clock = Clock()
     computation = steps(clock, 100, TURN_SECONDS)
     done = ensureDeferred(cooperate(clock, computation))

@@ -1,4 +1,4 @@
-"""Periodic tasks: an exception never ends one, no two calls overlap, and what is wrong is shown."""
+"""Periodic tasks: they survive exceptions, never overlap, and report their faults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from goloagent.host.systemd import SystemdNotifier
 
 
 class Work:
-    """Work that a test decides about; `times` are those of its calls."""
+    """Work that the test controls; `times` are those of its calls."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -56,7 +56,7 @@ async def broken_later() -> None:
 def test_an_exception_is_logged_and_the_task_runs_again(
     clock: Clock, work: Work, logged_errors: LoggedErrors, how: Callable[[], Any]
 ) -> None:
-    """However it fails: the next call comes at its time, and /health says so until it succeeds."""
+    """The next call is on time, and the fault lasts until a call succeeds."""
     task = Periodic(clock, 1.0, "task", work)
     work.do = how
     task.start()
@@ -75,10 +75,10 @@ def test_an_exception_is_logged_and_the_task_runs_again(
     task.stop()
 
 
-def test_a_task_that_fails_for_ever_is_logged_at_each_tenfold_count(
+def test_failures_are_logged_at_powers_of_ten(
     clock: Clock, work: Work, logged_errors: LoggedErrors
 ) -> None:
-    """A thousand failures are four lines."""
+    """A thousand failures are four log lines."""
     task = Periodic(clock, 1.0, "task", work)
     work.do = broken
     task.start(now=True)
@@ -88,7 +88,7 @@ def test_a_task_that_fails_for_ever_is_logged_at_each_tenfold_count(
 
 
 def test_calls_fall_on_multiples_and_missed_ones_are_skipped(clock: Clock, work: Work) -> None:
-    """What was missed while the reactor was busy is not made up for."""
+    """Calls that were missed while the reactor was busy are not repeated."""
     task = Periodic(clock, 1.0, "task", work)
     task.start()
     clock.advance(1.0)
@@ -102,7 +102,7 @@ def test_calls_fall_on_multiples_and_missed_ones_are_skipped(clock: Clock, work:
 
 @given(st.floats(0.001, 10), st.floats(0, 1e6), st.integers(1, 50))
 def test_each_interval_has_one_call(seconds: float, begin: float, calls: int) -> None:
-    """Rounding neither doubles a call nor leaves one out."""
+    """Rounding neither repeats nor skips a call."""
     clock = Clock()
     clock.advance(begin)
     work = Work(clock)
@@ -117,7 +117,7 @@ def test_each_interval_has_one_call(seconds: float, begin: float, calls: int) ->
 
 
 def test_no_two_calls_at_once(clock: Clock, work: Work) -> None:
-    """While work is under way no other call is made; afterwards at the next multiple."""
+    """While the work runs no other call is made; then one at the next multiple."""
     task = Periodic(clock, 1.0, "task", work, max_seconds=3.0)
     working: Deferred[None] = Deferred()
     work.do = lambda: working
@@ -134,8 +134,8 @@ def test_no_two_calls_at_once(clock: Clock, work: Work) -> None:
     task.stop()
 
 
-def test_a_stop_waits_for_the_work_under_way(clock: Clock, work: Work) -> None:
-    """It fires once the work has ended, and at once when none is under way; again and again."""
+def test_stop_waits_for_running_work(clock: Clock, work: Work) -> None:
+    """It fires at the end of the work, or at once if none runs; it is idempotent."""
     task = Periodic(clock, 1.0, "task", work)
     task.start()
     assert task.stop().called
@@ -150,7 +150,7 @@ def test_a_stop_waits_for_the_work_under_way(clock: Clock, work: Work) -> None:
 
 
 def test_a_cancelled_task_ends_without_an_error(clock: Clock, work: Work) -> None:
-    """Its work is cancelled, and that is no failure."""
+    """Cancelled work is no failure."""
     task = Periodic(clock, 1.0, "task", work)
     work.do = Deferred
     task.start(now=True)
@@ -160,7 +160,7 @@ def test_a_cancelled_task_ends_without_an_error(clock: Clock, work: Work) -> Non
 
 
 def test_work_may_stop_its_own_task(clock: Clock, work: Work) -> None:
-    """The call is the last one."""
+    """No further call follows."""
     task = Periodic(clock, 1.0, "task", work)
     work.do = task.stop
     task.start()
@@ -169,7 +169,7 @@ def test_work_may_stop_its_own_task(clock: Clock, work: Work) -> None:
 
 
 def test_health_shows_a_failing_task(clock: Clock, work: Work, logged_errors: LoggedErrors) -> None:
-    """It is a notice: jobs are taken all the same."""
+    """It is a notice: the agent stays ready."""
     condition = HealthState(SystemdNotifier(lambda _: None))
     condition.ready()
     task = Periodic(clock, 1.0, "retention", work)
@@ -187,7 +187,7 @@ def test_health_shows_a_failing_task(clock: Clock, work: Work, logged_errors: Lo
 
 
 def test_a_task_that_has_ended_makes_the_agent_unready(clock: Clock, work: Work) -> None:
-    """It has lost its timer."""
+    """A task without a timer has ended."""
     condition = HealthState(SystemdNotifier(lambda _: None))
     condition.ready()
     task = Periodic(clock, 1.0, "sync", work)
@@ -201,8 +201,8 @@ def test_a_task_that_has_ended_makes_the_agent_unready(clock: Clock, work: Work)
     assert health.reason == "Restart the agent: a task has ended that must always run (sync)."
 
 
-def test_a_task_has_not_ended_while_it_looks(clock: Clock, work: Work) -> None:
-    """A task may ask how all tasks are, itself among them."""
+def test_a_running_task_has_not_ended(clock: Clock, work: Work) -> None:
+    """A task may check all tasks, itself included."""
     tasks = Tasks()
     task = Periodic(clock, 1.0, "status", work)
     tasks.add(task)
@@ -214,8 +214,8 @@ def test_a_task_has_not_ended_while_it_looks(clock: Clock, work: Work) -> None:
     task.stop()
 
 
-def test_what_is_stopped_has_not_ended(clock: Clock, work: Work) -> None:
-    """A task that was never started, or was stopped, is not expected to run."""
+def test_a_stopped_task_has_not_ended(clock: Clock, work: Work) -> None:
+    """A task that is not started, or is stopped, is no defect."""
     tasks = Tasks()
     task = Periodic(clock, 1.0, "task", work)
     tasks.add(task)

@@ -1,4 +1,4 @@
-"""Worker threads: started at the start, in two pools of which none delays the other."""
+"""Worker threads: started with the agent, in two pools that do not delay each other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from goloagent.wal.syncer import SYNC_SECONDS, WalSyncer
 
 @pytest.fixture
 def threads() -> Iterator[Threads]:
-    """Return threads that have been started."""
+    """Started threads."""
     from twisted.internet import reactor
 
     threads = Threads(reactor)  # type: ignore[arg-type]
@@ -27,17 +27,17 @@ def threads() -> Iterator[Threads]:
 
 
 def running(pool: str) -> int:
-    """Return how many threads of a pool there are."""
+    """Return the number of threads of a pool."""
     return sum(thread.name.startswith(f"{pool}-") for thread in threading.enumerate())
 
 
 def test_all_threads_are_started_at_the_start(threads: Threads) -> None:
-    """None is left to be started when the machine may have no room for it."""
+    """No thread is started later, when the host may have no task left."""
     assert (running("critical"), running("bulk")) == (CRITICAL_THREADS, BULK_THREADS)
 
 
 def test_a_thread_that_cannot_be_started_is_an_error_at_the_start() -> None:
-    """It is known before anything listens."""
+    """The start fails if the system allows no further thread."""
 
     def make_thread(**_: Any) -> threading.Thread:
         raise RuntimeError("can't start new thread")
@@ -48,7 +48,7 @@ def test_a_thread_that_cannot_be_started_is_an_error_at_the_start() -> None:
 
 
 async def test_a_call_returns_or_raises_on_the_reactor_thread(threads: Threads) -> None:
-    """With its arguments, and from another thread."""
+    """The function runs with its arguments in another thread."""
     name = await threads.bulk.run(lambda: threading.current_thread().name)
     assert name.startswith("bulk-")
     assert await threads.critical.run(divmod, 7, 2) == (3, 1)
@@ -57,8 +57,8 @@ async def test_a_call_returns_or_raises_on_the_reactor_thread(threads: Threads) 
     assert threads.unfinished == []
 
 
-async def test_a_call_that_was_cancelled_while_it_waited_is_not_made(threads: Threads) -> None:
-    """One that runs goes on, and its result is dropped."""
+async def test_a_call_that_is_cancelled_while_it_waits_is_not_made(threads: Threads) -> None:
+    """A running call continues, and its result is dropped."""
     go_on, made = threading.Event(), list[str]()
     pool = threads.critical
     blocking = [pool.run(go_on.wait) for _ in range(pool.size)]
@@ -73,10 +73,10 @@ async def test_a_call_that_was_cancelled_while_it_waited_is_not_made(threads: Th
     assert made == ["last"]
 
 
-async def test_what_breaks_with_a_result_ends_no_thread(
+async def test_an_error_with_a_result_ends_no_thread(
     threads: Threads, logged_errors: LoggedErrors
 ) -> None:
-    """It is logged, and the pool is as large as before."""
+    """It is logged, and the pool keeps its size."""
 
     def broken(succeeded: bool, result: object) -> None:
         raise ZeroDivisionError
@@ -92,7 +92,7 @@ async def test_what_breaks_with_a_result_ends_no_thread(
 
 
 class Offsets:
-    """A database, or files, that always change; `synced` is called by the thread that syncs."""
+    """A database or files with a change at all times; the sync thread calls `synced`."""
 
     def __init__(self, synced: Callable[[], None]) -> None:
         self.synced = synced
@@ -109,7 +109,7 @@ class Offsets:
 
 
 async def test_ten_uploads_on_a_disk_that_hangs_do_not_delay_the_sync(threads: Threads) -> None:
-    """Their threads are others: with more writes hanging than threads, syncs go on.
+    """With more writes hanging than bulk threads, syncs continue.
 
     So they do while whatever else waits for that disk hangs: the sync of a log, the look at the
     free space, the checks of the host, and the preparation of a run.

@@ -1,4 +1,4 @@
-"""Addresses as text: each kind has one form that can be connected to, or is refused."""
+"""Addresses as text: each has one form to connect to, or is rejected."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from goloagent.core.address import AddressError, HttpUrl, is_loopback, parse_hos
     ],
 )
 def test_url(text: str, host: str, port: int, uri: str | None) -> None:
-    """Each kind of URL has a host and port to connect to, and one form on the wire."""
+    """A URL has a host and port to connect to, and one form on the wire."""
     url = HttpUrl.parse(text)
     assert (url.host, url.port) == (host, port)
     assert url.to_uri() == (uri or text)
@@ -47,7 +47,7 @@ def test_url(text: str, host: str, port: int, uri: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "reason"),
     [
         ("", "not an http"),
         ("localhost:8082", "not an http"),
@@ -106,16 +106,16 @@ def test_url(text: str, host: str, port: int, uri: str | None) -> None:
         ("http://h/#top", "query"),
     ],
 )
-def test_unusable_url(text: str, says: str) -> None:
-    """What no connection can be made to is refused in one line that says what is wrong."""
+def test_unusable_url(text: str, reason: str) -> None:
+    """An address without a host to connect to is rejected with one line that has the reason."""
     with pytest.raises(AddressError) as wrong:
         HttpUrl.parse(text)
-    assert says in str(wrong.value)
+    assert reason in str(wrong.value)
     assert "\n" not in str(wrong.value)
 
 
-def test_the_password_of_a_url_is_shown_nowhere() -> None:
-    """It is kept for the proxy that it is meant for, and in no text."""
+def test_the_password_of_a_url_is_not_shown() -> None:
+    """It is available to the proxy's client only."""
     url = HttpUrl.parse("http://user:secret@proxy:3128")
     assert url.userinfo == "user:secret"
     assert "secret" not in f"{url} {url!r} {url.to_uri()}"
@@ -135,13 +135,13 @@ def test_the_password_of_a_url_is_shown_nowhere() -> None:
     ],
 )
 def test_loopback(host: str, loopback: bool) -> None:
-    """Names that mean this host and its loopback addresses are told from the rest."""
+    """Names and addresses of the loopback interface are recognised."""
     assert is_loopback(host) is loopback
 
 
 @given(st.text(max_size=40) | st.from_regex(r"https?://[\w\[\]:./=\\%?#@-]{0,40}"))
 def test_any_text(text: str) -> None:
-    """Whatever is written, it is refused, or has an ASCII form that means the same."""
+    """Any text is rejected, or has an ASCII form that parses to the same URL."""
     with suppress(AddressError):
         url = HttpUrl.parse(text)
         assert url.to_uri().isascii()
@@ -149,13 +149,13 @@ def test_any_text(text: str) -> None:
 
 
 def attrs_without_user(url: HttpUrl) -> HttpUrl:
-    """Return the URL without what its text does not show."""
+    """Return the URL without user and password."""
     return HttpUrl(url.scheme, url.host, url.port, url.path)
 
 
 @given(st.text(max_size=20))
 def test_any_host(text: str) -> None:
-    """A host reads back as itself."""
+    """A parsed host parses to itself."""
     with suppress(AddressError):
         host = parse_host(text)
         assert parse_host(f"[{host}]" if ":" in host else host) == host

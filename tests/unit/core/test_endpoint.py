@@ -43,12 +43,12 @@ from goloagent.core.endpoint import Endpoint, EndpointError
     ],
 )
 def test_private(description: str, private: bool) -> None:
-    """Only what certainly is reached from this host alone passes for private."""
+    """Only an endpoint that no other host can reach is private."""
     assert Endpoint.parse(description).is_private is private
 
 
 @pytest.mark.parametrize(
-    ("description", "says"),
+    ("description", "reason"),
     [
         ("", "not one of tcp:"),
         ("8081", "not one of tcp:"),
@@ -81,11 +81,11 @@ def test_private(description: str, private: bool) -> None:
         ("unix:/x\\", "backslash"),
     ],
 )
-def test_unusable(description: str, says: str) -> None:
-    """What Twisted could not listen on is refused in one line that says why."""
+def test_unusable(description: str, reason: str) -> None:
+    """A description that Twisted cannot listen on is rejected with one line that has the reason."""
     with pytest.raises(EndpointError) as wrong:
         Endpoint.parse(description)
-    assert says in str(wrong.value)
+    assert reason in str(wrong.value)
     assert "\n" not in str(wrong.value)
 
 
@@ -102,7 +102,7 @@ def test_unusable(description: str, says: str) -> None:
     ],
 )
 def test_private_key(description: str, key: str | None) -> None:
-    """It is the file that Twisted would read, which has a default."""
+    """It is the file that Twisted reads, also by default."""
     assert Endpoint.parse(description).private_key == (None if key is None else Path(key))
 
 
@@ -110,8 +110,8 @@ def test_private_key(description: str, key: str | None) -> None:
     st.text(max_size=40)
     | st.from_regex(r"(tcp|tcp6|ssl|unix|systemd)(:[a-z=\\:.0-9/]{0,12}){0,3}", fullmatch=True)
 )
-def test_twisted_reads_the_same(text: str) -> None:
-    """What is taken means to Twisted what it means here."""
+def test_twisted_parses_the_same(text: str) -> None:
+    """Twisted parses an accepted description to the same endpoint."""
     with suppress(EndpointError):
         endpoint = Endpoint.parse(text)
         places, named = _parse(text)

@@ -1,4 +1,4 @@
-"""What a hostile peer may not do: every bound, and every rule that a broken stream breaks."""
+"""The bounds on a hostile peer, and the rules of gob that invalid streams break."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ HEADER = headers.DEFINE_RESPONSE + headers.response(b"Server.Run", 1, b"")
 SHORT_HEADER = headers.response(b"Server.Run", 2, b"")
 LEAF = integer(70)
 
-# Places of the kinds of type in wireType.
+# The positions of the kinds of types in wireType.
 ARRAY, SLICE, STRUCT, MAP, GOB, BINARY, TEXT = range(7)
 
 
 def definition(kind: int, type_id: int, *members: bytes, name: bytes = b"T") -> bytes:
-    """Encode the definition of a type: common part, then what its kind has besides."""
+    """Encode the definition of a type: the common part, then the members of its kind."""
     common = struct(string(name), integer(type_id))
     before = [b""] * kind
     return message(integer(-type_id) + struct(*before, struct(common, *members)))
 
 
 def value(type_id: int, encoded: bytes) -> bytes:
-    """Encode a message that holds a value."""
+    """Encode a message with a value."""
     return message(integer(type_id) + encoded)
 
 
 def receive(*messages: bytes, replies: int = 1) -> int:
-    """Give a client that waits for calls 0 to 4 a stream; return how many succeeded."""
+    """Feed a client with outstanding calls 0 to 4; return the number of successes."""
     client = Client()
     client.calls("Server.Run", 5)
     return client.receive(b"".join(messages)).ok
 
 
 def test_a_gigabyte_is_refused_by_its_length() -> None:
-    """A message said to have 1 GiB is refused before any of it comes."""
+    """A message of 1 GiB is rejected by its length."""
     with pytest.raises(ProtocolError, match="1073741824 bytes"):
         receive(uint(1 << 30))
 
 
 @pytest.mark.parametrize("step", [100, 4096])
-def test_at_most_a_mebibyte_is_held(step: int) -> None:
-    """An unfinished message of the largest size holds 1 MiB and little more, however it comes."""
+def test_at_most_a_mebibyte_is_buffered(step: int) -> None:
+    """An incomplete message of the maximum size takes little more than 1 MiB, in any chunks."""
     client = Client()
     client.calls("Server.Run", 5)
     client.receive(HEADER)
@@ -74,15 +74,15 @@ def test_at_most_a_mebibyte_is_held(step: int) -> None:
     assert client.receive(body[-1:]).ok == 1
 
 
-def test_an_endless_value_is_not_kept() -> None:
-    """A value that new types keep cutting into messages is not held and ends at their bound."""
+def test_an_endless_value_is_not_buffered() -> None:
+    """A value that new types split into messages without end stops at the maximum of types."""
     client = Client()
     client.calls("Server.Run", 5)
     client.receive(HEADER + definition(SLICE, 70, integer(INTERFACE)))
     client.receive(message(integer(70) + b"\0" + uint(1 << 40) + b"\1T" + _late(100)))
 
     def piece(type_id: int) -> bytes:
-        """Give the value that is due, an int beside it, and one of another new type."""
+        """Return the next value, ints, and a value of another new type."""
         whole = string(b"int") + integer(INT) + b"\2\0\2"
         return message(integer(type_id - 1) + b"\1\0" + whole * 2000 + b"\1T" + _late(type_id))
 
@@ -108,7 +108,7 @@ def _late(type_id: int) -> bytes:
 
 @pytest.mark.parametrize(("depth", "allowed"), [(MAX_DEPTH - 1, True), (MAX_DEPTH + 1, False)])
 def test_depth_is_bounded(depth: int, allowed: bool) -> None:
-    """A recursive type's value may be nested to a bound, without recursion of ours."""
+    """A value of a recursive type may be nested up to the maximum."""
     chain = struct_definition(70, b"Chain", (Field(b"Next", 70),))
     body = value(70, b"\1" * depth + b"\0" * (depth + 1))
     if allowed:
@@ -119,7 +119,7 @@ def test_depth_is_bounded(depth: int, allowed: bool) -> None:
 
 
 def test_types_are_bounded_in_number() -> None:
-    """One connection may define a number of types and not one more."""
+    """One connection may define the maximum number of types and no more."""
     types = [struct_definition(100 + n, b"", ()) for n in range(MAX_TYPES)]
     # The header's own type is one of them.
     assert receive(HEADER, *types[:-1], value(100, b"\0")) == 1
@@ -128,7 +128,7 @@ def test_types_are_bounded_in_number() -> None:
 
 
 def test_fields_are_bounded_in_number() -> None:
-    """A struct type may have a number of fields and not one more."""
+    """A struct type may have the maximum number of fields and no more."""
     fields = tuple(Field(b"F", INT) for _ in range(MAX_FIELDS + 1))
     assert receive(HEADER, struct_definition(70, b"", fields[1:]), value(70, b"\0")) == 1
     with pytest.raises(ProtocolError, match=f"{MAX_FIELDS + 1} fields"):
@@ -150,7 +150,7 @@ def test_names_are_bounded() -> None:
 
 
 def test_definitions_are_bounded_together() -> None:
-    """All definitions of a connection share a bound, so that types cannot fill the memory."""
+    """The definitions of a connection have a maximum size together."""
     fields = tuple(Field(b"n" * 1000, INT) for _ in range(100))
     types = [
         struct_definition(100 + n, b"", fields) for n in range(MAX_DEFINITION_BYTES // 100_000 + 1)
@@ -161,7 +161,7 @@ def test_definitions_are_bounded_together() -> None:
 
 @pytest.mark.parametrize("kind", [GOB, BINARY, TEXT])
 def test_types_that_encode_themselves(kind: int) -> None:
-    """A GobEncoder, BinaryMarshaler or TextMarshaler is counted bytes of which nothing is known."""
+    """A GobEncoder, BinaryMarshaler or TextMarshaler is skipped as counted bytes."""
     body = value(70, b"\0" + string(b"\xff" * 300))
     assert receive(HEADER, definition(kind, 70), body, SHORT_HEADER, body) == 2
 
@@ -174,7 +174,7 @@ def test_types_may_be_defined_late() -> None:
 
 
 def test_header_members_are_found_by_name() -> None:
-    """A Response with its members in another order, and others between, is understood."""
+    """A Response may have its members in another order, and others between."""
     fields = (
         Field(b"Extra", 71),
         Field(b"Seq", UINT),
@@ -231,14 +231,14 @@ def test_header_members_are_found_by_name() -> None:
         ([HEADER, value(INTERFACE, b"\0\1T" + integer(INT) + b"\2\1\2")], "no zero before"),
     ],
 )
-def test_broken_streams_are_refused(broken: list[bytes], reason: str) -> None:
-    """Each rule of gob that a stream breaks is named in the refusal."""
+def test_invalid_streams(broken: list[bytes], reason: str) -> None:
+    """The error names the rule of gob that the stream breaks."""
     with pytest.raises(ProtocolError, match=reason):
         receive(*broken)
 
 
-def test_bodies_that_define_types_are_not_taken_for_repetitions() -> None:
-    """A body with a definition inside it cannot come twice, though its bytes are the same."""
+def test_bodies_that_define_types_are_no_repetitions() -> None:
+    """A body with a definition in it is an error the second time, although its bytes are equal."""
     outer = struct_definition(70, b"Outer", (Field(b"Any", INTERFACE),))
     nested = b"\1T" + _late(80)
     piece = b"\1" + nested

@@ -1,4 +1,4 @@
-"""Client and Server in memory: any chunks, any order, any bytes."""
+"""Client and server in memory: any chunks, any order, any bytes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ first_numbers = st.sampled_from([0, 100, 250, 65_500, 2**24 - 20])
 
 
 def chunks(data: bytes, sizes: st.DataObject) -> Iterator[bytes]:
-    """Cut data at places of the test's choice."""
+    """Yield data in chunks of any sizes."""
     cuts = sizes.draw(st.lists(st.integers(0, len(data)), max_size=12).map(sorted))
     for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
         yield data[start:end]
 
 
 def outcome_of(client: Client, pieces: Iterator[bytes]) -> tuple[int, list[str], str | None]:
-    """Feed all pieces; give what was answered and why the client refused to go on."""
+    """Feed all pieces; return the replies and the text of the protocol error."""
     ok, errors = 0, []
     for piece in pieces:
         try:
@@ -37,7 +37,7 @@ def outcome_of(client: Client, pieces: Iterator[bytes]) -> tuple[int, list[str],
 
 
 def client_at(number: int, count: int) -> Client:
-    """Make a client that waits for `count` replies, numbered from `number` on."""
+    """Return a client with `count` outstanding calls, numbered from `number`."""
     client = Client()
     client._next_sequence = number
     client.calls("Server.Run", count)
@@ -46,7 +46,7 @@ def client_at(number: int, count: int) -> Client:
 
 @st.composite
 def reply_streams(draw: st.DrawFn) -> tuple[int, int, bytes]:
-    """Draw what a server may send: first number, how many calls, their replies in any order."""
+    """Draw the first number, the number of calls, and their replies in any order."""
     number, errors = draw(first_numbers), draw(outcomes)
     server = Server()
     replies = draw(st.permutations(list(enumerate(errors, number))))
@@ -57,7 +57,7 @@ def reply_streams(draw: st.DrawFn) -> tuple[int, int, bytes]:
 
 @st.composite
 def damaged(draw: st.DrawFn, streams: st.SearchStrategy[bytes]) -> bytes:
-    """Draw a stream and change some of its bytes, cut some out, or put some in."""
+    """Draw a stream with some of its bytes changed, removed or inserted."""
     stream = bytearray(draw(streams))
     for _ in range(draw(st.integers(1, 4))):
         place = draw(st.integers(0, len(stream)))
@@ -65,9 +65,7 @@ def damaged(draw: st.DrawFn, streams: st.SearchStrategy[bytes]) -> bytes:
     return bytes(stream)
 
 
-# How long an example takes depends on the machine.
-
-# The streams that the fast paths are for, and all the others.
+# Streams for the fast paths, and others.
 any_streams = st.one_of(
     reply_streams().map(lambda drawn: drawn[2]),
     damaged(reply_streams().map(lambda drawn: drawn[2])),
@@ -77,8 +75,8 @@ any_streams = st.one_of(
 
 
 @given(reply_streams(), st.data())
-def test_chunks_make_no_difference(drawn: tuple[int, int, bytes], data: st.DataObject) -> None:
-    """A stream means the same whole, byte by byte, and cut anywhere."""
+def test_chunk_boundaries_do_not_matter(drawn: tuple[int, int, bytes], data: st.DataObject) -> None:
+    """A stream gives the same replies whole, byte by byte, and cut anywhere."""
     number, count, stream = drawn
     whole = outcome_of(client_at(number, count), iter([stream]))
     assert whole[0] + len(whole[1]) == count
@@ -90,7 +88,7 @@ def test_chunks_make_no_difference(drawn: tuple[int, int, bytes], data: st.DataO
 
 @given(any_streams, st.data())
 def test_any_bytes_give_results_or_protocol_errors(stream: bytes, data: st.DataObject) -> None:
-    """Whatever comes, cut anywhere, the client refuses it for one reason or not at all."""
+    """The chunks of any stream do not change the protocol error, which repeats."""
     client = client_at(0, 1000)
     whole = outcome_of(client, iter([stream]))
     assert outcome_of(client_at(0, 1000), chunks(stream, data))[2] == whole[2]
@@ -102,7 +100,7 @@ def test_any_bytes_give_results_or_protocol_errors(stream: bytes, data: st.DataO
 
 @given(any_streams)
 def test_any_bytes_at_the_server(stream: bytes) -> None:
-    """The server too gives calls or a ProtocolError, and nothing more after that."""
+    """The server returns calls, or raises a ProtocolError from then on."""
     server = Server()
     try:
         calls = server.receive(stream)
@@ -115,7 +113,7 @@ def test_any_bytes_at_the_server(stream: bytes) -> None:
 
 @st.composite
 def long_streams(draw: st.DrawFn) -> tuple[int, bytes]:
-    """Draw a first number and hundreds of replies, of which one or another is not like the rest."""
+    """Draw a first number and hundreds of replies, a few of them different."""
     number, count = draw(first_numbers), draw(st.integers(1, 1000))
     server = Server()
     replies = [server.reply(Call("Server.Run", number + n)) for n in range(count)]
@@ -134,7 +132,7 @@ def long_streams(draw: st.DrawFn) -> tuple[int, bytes]:
 def test_recognising_repetitions_changes_nothing(
     drawn: tuple[int, bytes], fast_path: str, data: st.DataObject
 ) -> None:
-    """Either fast path for replies gives what the plain one gives, also for damaged streams."""
+    """Both fast paths give the same result as decoding, also for damaged streams."""
     number, stream = drawn
     pieces = list(chunks(stream, data))
     fast = outcome_of(client_at(number, 1000), iter(pieces))
@@ -143,8 +141,8 @@ def test_recognising_repetitions_changes_nothing(
     assert fast == plain
 
 
-def test_the_first_breach_is_the_reason() -> None:
-    """What comes after a reply that nobody waits for, in its chunk, does not matter."""
+def test_the_first_error_is_reported() -> None:
+    """Bytes after an unexpected reply in the same chunk do not matter."""
     client, server = client_at(200, 1), Server()
     reply = server.reply(Call("Server.Run", 200))
     with pytest.raises(ProtocolError, match="not outstanding"):
@@ -152,7 +150,7 @@ def test_the_first_breach_is_the_reason() -> None:
 
 
 def test_repetitions_are_recognised() -> None:
-    """In a run of equal replies only the first few are read the plain way."""
+    """In a run of equal replies only the first few are decoded."""
     client, server = client_at(128, 1000), Server()
     stream = b"".join(server.reply(Call("Server.Run", 128 + n)) for n in range(1000))
     plain = decoder.MessageDecoder._read_message
@@ -164,8 +162,8 @@ def test_repetitions_are_recognised() -> None:
 
 
 @given(first_numbers, st.lists(st.integers(0, 300), max_size=5), st.text(min_size=1, max_size=40))
-def test_calls_in_a_row_are_calls_one_by_one(number: int, counts: list[int], method: str) -> None:
-    """The fast path for calls gives the bytes of the plain one, at every width of number."""
+def test_many_calls_equal_single_calls(number: int, counts: list[int], method: str) -> None:
+    """Many calls at once have the same bytes as single ones, at every width of number."""
     name = method.encode(errors="replace")
     client = Client()
     client._next_sequence = number
@@ -182,15 +180,15 @@ def test_calls_in_a_row_are_calls_one_by_one(number: int, counts: list[int], met
 def test_client_and_server_understand_each_other(
     errors: list[str | None], data: st.DataObject
 ) -> None:
-    """Calls reach the server in order; its replies, in any order, settle each call once."""
+    """Calls reach the server in order; replies in any order complete each call once."""
     client, server = Client(), Server()
     calls: list[Call] = []
     for piece in chunks(client.calls("Server.Run", len(errors)), data):
         calls += server.receive(piece)
     assert calls == [Call("Server.Run", n) for n in range(len(errors))]
     assert client.in_flight == len(errors)
-    answers = data.draw(st.permutations(list(zip(calls, errors, strict=True))))
-    for call, error in answers:
+    replies = data.draw(st.permutations(list(zip(calls, errors, strict=True))))
+    for call, error in replies:
         assert client.receive(server.reply(call, error)) == (
             Replies(1, ()) if error is None else Replies(0, (error,))
         )
@@ -198,8 +196,8 @@ def test_client_and_server_understand_each_other(
 
 
 @pytest.mark.parametrize("sequence", [0, 1, 200, 70_000])
-def test_a_reply_must_be_awaited(sequence: int) -> None:
-    """A reply to a call never made, or answered before, ends the conversation."""
+def test_an_unexpected_reply(sequence: int) -> None:
+    """A reply to a call that was not made, or had a reply, is a protocol error."""
     with pytest.raises(ProtocolError, match="not outstanding"):
         Client().receive(Server().reply(Call("Server.Run", sequence)))
     client, server = client_at(sequence, 3), Server()
@@ -210,8 +208,8 @@ def test_a_reply_must_be_awaited(sequence: int) -> None:
         client.receive(b"")
 
 
-def test_our_own_mistakes_are_value_errors() -> None:
-    """What the caller does wrong is told as ValueError, and changes nothing."""
+def test_wrong_arguments_are_value_errors() -> None:
+    """A ValueError changes no state."""
     client = Client()
     for method, count in (("", 1), ("m" * 1025, 1), ("Server.Run", -1)):
         with pytest.raises(ValueError, match=r"method|calls"):
@@ -224,7 +222,7 @@ def test_our_own_mistakes_are_value_errors() -> None:
 
 
 def test_error_texts_are_cut() -> None:
-    """Of an error's text 1,024 bytes are kept and sent; broken UTF-8 is replaced."""
+    """An error's text is cut at 1,024 bytes in both directions; invalid UTF-8 is replaced."""
     text = headers.response(b"M", 1, b"\xff" + b"x" * 5000)
     client = client_at(1, 1)
     stream = headers.DEFINE_RESPONSE + text + headers.DEFINE_INVALID + headers.INVALID

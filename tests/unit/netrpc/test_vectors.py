@@ -1,36 +1,34 @@
-"""Our bytes against those that Go's own net/rpc wrote."""
+"""The codec, compared with recorded bytes of Go's net/rpc."""
 
 from __future__ import annotations
 
 import pytest
-
-# pytest puts tests/ on the path; these modules are found from there.
 from unit.netrpc.vectors import Exchange, exchanges, shapes
 
 from goloagent.netrpc import Call, Client, Replies, Server
 
 
 def replies_of(exchange: Exchange) -> Replies:
-    """Give what a client makes of a recorded reply."""
+    """Return the decoded form of a recorded reply."""
     return Replies(1, ()) if exchange.error is None else Replies(0, (exchange.error,))
 
 
-def test_the_vectors_are_all_read() -> None:
-    """The recording has seven calls, three of them failing; none escapes the pattern."""
+def test_all_vectors_are_parsed() -> None:
+    """The recording has seven calls, of which three fail."""
     assert [exchange.sequence for exchange in exchanges()] == list(range(7))
     assert sum(exchange.error is not None for exchange in exchanges()) == 3
     assert len(shapes()) == 24
 
 
-def test_client_writes_what_gos_client_wrote() -> None:
-    """For the same calls our client's bytes are Go's, descriptors included."""
+def test_client_bytes_equal_gos() -> None:
+    """The same calls have the same bytes, definitions included."""
     client = Client()
     for exchange in exchanges():
         assert client.calls(exchange.method, 1) == exchange.request
 
 
-def test_server_writes_what_gos_server_wrote() -> None:
-    """For the same outcomes our server's bytes are Go's, down to the type ids it gave out."""
+def test_server_bytes_equal_gos() -> None:
+    """The same replies have the same bytes, type ids included."""
     server = Server()
     for exchange in exchanges():
         [call] = server.receive(exchange.request)
@@ -38,8 +36,8 @@ def test_server_writes_what_gos_server_wrote() -> None:
         assert server.reply(call, exchange.error) == exchange.reply
 
 
-def test_client_reads_gos_replies() -> None:
-    """The recorded replies mean what Go's Call returned."""
+def test_client_decodes_gos_replies() -> None:
+    """Recorded replies decode to the results of Go's Call."""
     client = Client()
     for exchange in exchanges():
         client.calls(exchange.method, 1)
@@ -48,11 +46,11 @@ def test_client_reads_gos_replies() -> None:
 
 
 def test_type_ids_are_learned() -> None:
-    """The same replies with other type ids, as another binary gives them out, mean the same."""
+    """Replies with the type ids of another binary decode to the same."""
     client = Client()
     for exchange in exchanges():
         client.calls(exchange.method, 1)
-        # 67, 66 and 68 become 100, 99 and 101 wherever they stand.
+        # Ids 67, 66 and 68 become 100, 99 and 101.
         other = exchange.reply
         for here, there in (("ff85", "ffc7"), ("ff86", "ffc8"), ("ff83", "ffc5"), ("ff84", "ffc6")):
             other = other.replace(bytes.fromhex(here), bytes.fromhex(there))
@@ -62,8 +60,8 @@ def test_type_ids_are_learned() -> None:
 
 @pytest.mark.parametrize("method", shapes())
 @pytest.mark.parametrize("step", [1, 2, 7, 100_000])
-def test_replies_of_any_type_are_passed_over(method: str, step: int) -> None:
-    """Go's replies of every shape are read to their end, in chunks of any size."""
+def test_replies_of_any_type_are_skipped(method: str, step: int) -> None:
+    """Go's replies of every shape are skipped, in chunks of any size."""
     client, stream = Client(), shapes()[method]
     client.calls("Server." + method, 3)
     ok, errors = 0, []

@@ -1,4 +1,4 @@
-"""Reads tests/vectors/netrpc.txt: what Go's own client and server wrote to each other."""
+"""Recorded bytes of Go's client and server, in tests/vectors/netrpc.txt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BLOCK = re.compile(
 
 @attrs.frozen
 class Exchange:
-    """One call: what the client wrote, what the server wrote, the error that Call returned."""
+    """The bytes of one call and its reply, and the error that Call returned."""
 
     method: str
     sequence: int
@@ -26,7 +26,7 @@ class Exchange:
 
 
 def exchanges() -> list[Exchange]:
-    """Read all recorded calls, in order, of one connection."""
+    """Return the recorded calls of one connection, in order."""
     return [
         Exchange(
             block["method"],
@@ -40,7 +40,7 @@ def exchanges() -> list[Exchange]:
 
 
 def shapes() -> dict[str, bytes]:
-    """Read Go's replies of every shape: by method, three replies as one connection had them."""
+    """Return Go's replies of every shape: by method, three replies of one connection."""
     lines = _FILE.with_name("netrpc_replies.txt").read_text(encoding="utf-8").splitlines()
     fields = [line.split(" ") for line in lines if line and not line.startswith("#")]
     return {method: bytes.fromhex(digits) for method, digits in fields}

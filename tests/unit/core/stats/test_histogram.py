@@ -1,4 +1,4 @@
-"""The histogram, against exact percentiles of the same values in order."""
+"""The histogram, compared with exact percentiles of the same values."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ def _facts(histogram: Histogram) -> tuple[object, ...]:
     return (
         histogram.count,
         histogram.total,
-        histogram.least,
-        histogram.most,
+        histogram.minimum,
+        histogram.maximum,
         histogram.quantiles(*range(1001)),
     )
 
 
 @given(values=st.lists(durations, min_size=1))
 def test_quantiles_are_within_a_thousandth(values: list[int]) -> None:
-    """Each is near the value at the nearest rank, and never outside of what there is."""
+    """Each is within 0.1 % of the value at the nearest rank, and between minimum and maximum."""
     histogram = _of(values)
     exact = sorted(max(0, value) for value in values)
     assert (histogram.count, histogram.total) == (len(exact), sum(exact))
-    assert (histogram.least, histogram.most) == (exact[0], exact[-1])
-    for thousandth, told in zip(THOUSANDTHS, histogram.quantiles(*THOUSANDTHS), strict=True):
+    assert (histogram.minimum, histogram.maximum) == (exact[0], exact[-1])
+    for thousandth, quantile in zip(THOUSANDTHS, histogram.quantiles(*THOUSANDTHS), strict=True):
         rank = max(1, -(-thousandth * len(exact) // 1000))
         value = exact[rank - 1]
-        assert abs(told - value) <= Fraction(value, 1000)
-        assert exact[0] <= told <= exact[-1]
+        assert abs(quantile - value) <= Fraction(value, 1000)
+        assert exact[0] <= quantile <= exact[-1]
 
 
 @given(values=st.lists(st.integers(0, 2 * BUCKETS - 1), min_size=1))
 def test_small_values_are_exact(values: list[int]) -> None:
-    """Up to twice the buckets of an octave, each value has a bucket of its own."""
+    """Below twice the buckets of an octave, each value has its own bucket."""
     exact = sorted(values)
     ranks = [max(1, -(-thousandth * len(exact) // 1000)) for thousandth in range(1001)]
     assert _of(values).quantiles(*range(1001)) == [exact[rank - 1] for rank in ranks]
@@ -59,7 +59,7 @@ def test_small_values_are_exact(values: list[int]) -> None:
 
 @given(value=st.integers(1, 2**53))
 def test_a_bucket_is_the_leading_bits(value: int) -> None:
-    """The fast path finds what shifting a value to its first ten bits finds."""
+    """The bucket is the same as by shifting a value to its first ten bits."""
     octave = value.bit_length() - 1
     place = (value << 9 >> octave) - BUCKETS
     (double,) = _bits([value])
@@ -67,8 +67,8 @@ def test_a_bucket_is_the_leading_bits(value: int) -> None:
 
 
 @given(parts=st.lists(st.lists(durations)))
-def test_merged_is_all_together(parts: list[list[int]]) -> None:
-    """Histograms merged are the histogram of all values, however they were divided."""
+def test_merge(parts: list[list[int]]) -> None:
+    """Merged histograms equal the histogram of all values."""
     merged, in_turn = Histogram(), Histogram()
     for part in parts:
         merged.merge(_of(part))
@@ -78,8 +78,8 @@ def test_merged_is_all_together(parts: list[list[int]]) -> None:
 
 
 @given(values=st.lists(durations), before=st.lists(durations))
-def test_recorded_in_two_is_recorded_in_each(values: list[int], before: list[int]) -> None:
-    """The fast path for two histograms does what recording in one and in the other does."""
+def test_record_in_two_histograms(values: list[int], before: list[int]) -> None:
+    """Recording in two at once equals recording in each."""
     one, two, plain = Histogram(), _of(before), _of(before)
     one.record(values, two)
     plain.record(values)
@@ -87,8 +87,8 @@ def test_recorded_in_two_is_recorded_in_each(values: list[int], before: list[int
     assert _facts(two) == _facts(plain)
 
 
-def test_merging_leaves_the_other_as_it_was() -> None:
-    """What is recorded after a merge is in one of the two only."""
+def test_merge_copies_the_counts() -> None:
+    """A value recorded after a merge is in one of the two only."""
     one, other = Histogram(), _of([1000])
     one.merge(other)
     one.record([1000])
@@ -98,13 +98,13 @@ def test_merging_leaves_the_other_as_it_was() -> None:
 
 
 def test_without_values() -> None:
-    """There is nothing to tell, and that is zero."""
+    """Every quantile is zero."""
     assert _facts(Histogram()) == (0, 0, 0, 0, [0] * 1001)
     assert _facts(_of([])) == _facts(Histogram())
 
 
-def test_more_values_in_a_bucket_than_two_bytes_can_count() -> None:
-    """Counts grow wider when they must, recorded and merged."""
+def test_more_than_65535_values_in_a_bucket() -> None:
+    """Counts are widened, by recording and by merging."""
     many = _of([5] * 70_000)
     many.record([5] * 70_000)
     merged = _of([5] * 40_000 + [4])
@@ -114,8 +114,8 @@ def test_more_values_in_a_bucket_than_two_bytes_can_count() -> None:
     assert merged.quantiles(0, 500, 501) == [4, 5, 9]
 
 
-def test_more_values_in_a_bucket_than_four_bytes_can_count() -> None:
-    """Merging many times over comes to billions."""
+def test_more_than_4294967295_values_in_a_bucket() -> None:
+    """Repeated merging reaches billions."""
     histogram = _of([5] * 65_536 + [9])
     for _ in range(17):
         histogram.merge(histogram)

@@ -44,7 +44,7 @@ def _is_error(record: Record) -> bool:
 
 @given(records=st.lists(results), max_rows=st.integers(1, 40))
 def test_rows_are_the_results_of_their_kind(records: list[Record], max_rows: int) -> None:
-    """Each row has what the results of its kind add up to, and the rest is in the other."""
+    """Each row has the sums of its results, and `other` those of all further kinds."""
     kinds: dict[tuple[str, str, int], list[Record]] = {}
     rest = []
     for record in records:
@@ -59,11 +59,11 @@ def test_rows_are_the_results_of_their_kind(records: list[Record], max_rows: int
         return len(those), sum(map(_is_error, those)), sum(size for size in sizes if size > 0)
 
     table = _table(records, max_rows)
-    told = {
+    actual = {
         (row.method, row.url, row.status): (row.results, row.errors, row.bytes)
         for row in table.rows()
     }
-    assert told == {kind: facts(those) for kind, those in kinds.items()}
+    assert actual == {kind: facts(those) for kind, those in kinds.items()}
     other = table.other()
     if rest:
         assert other is not None
@@ -74,8 +74,8 @@ def test_rows_are_the_results_of_their_kind(records: list[Record], max_rows: int
 
 
 @given(blocks=st.lists(st.lists(results)), max_rows=st.integers(1, 10))
-def test_blocks_are_their_results(blocks: list[list[Record]], max_rows: int) -> None:
-    """However results come in blocks, the table is the same."""
+def test_blocks_do_not_matter(blocks: list[list[Record]], max_rows: int) -> None:
+    """Results in any blocks give the same statistics."""
     table = RequestStats(max_rows)
     for block in blocks:
         table.add(block)
@@ -84,8 +84,8 @@ def test_blocks_are_their_results(blocks: list[list[Record]], max_rows: int) -> 
     assert table.other() == whole.other()
 
 
-def test_a_thousand_rows_and_the_rest() -> None:
-    """The rows end at the bound, and a row that is there goes on."""
+def test_the_maximum_number_of_rows() -> None:
+    """No row is added beyond it; existing rows still count."""
     records = [result(url=f"http://localhost/{number}") for number in range(MAX_ROWS + 500)]
     table = _table([*records, *records])
     rows = list(table.rows())
@@ -97,7 +97,7 @@ def test_a_thousand_rows_and_the_rest() -> None:
 
 
 def test_names_are_cut() -> None:
-    """Of a long name only so much is kept, and what begins alike shares a row."""
+    """Names are cut at the maximum; those with the same start share a row."""
     long_name = "m" * MAX_METHOD_CHARS, "u" * MAX_URL_CHARS
     table = _table([result(method=long_name[0] + end, url=long_name[1] + end) for end in "xy "])
     row = _row(table)
@@ -105,7 +105,7 @@ def test_names_are_cut() -> None:
 
 
 def test_rows_with_the_most_results_come_first() -> None:
-    """The order is by results, and by name among equals."""
+    """Equal rows are ordered by name."""
     table = _table([result(url=url) for url in "cbbaddd"])
     assert [row.url for row in table.rows()] == ["d", "b", "a", "c"]
 
@@ -128,19 +128,19 @@ def test_rows_with_the_most_results_come_first() -> None:
     ],
 )
 def test_an_error(record: Record, errors: int) -> None:
-    """It has an error that is not null, or a status that says no success."""
+    """An error has an `error` that is not null, or a status that is no success."""
     assert _table([record]).errors == errors
 
 
 def test_more_durations_than_are_pending() -> None:
-    """What is in the histogram and what is on its way to it are told together."""
+    """Pending durations and those in the histogram are summed."""
     for count in (63, 64, 65, 1000):
         row = _row(_table([result(duration=number) for number in range(1, count + 1)]))
         assert row.latency is not None
         assert (row.results, row.latency.max) == (count, count / 1e9)
 
 
-def test_sizes_without_a_bound() -> None:
-    """Sizes that no request has add up to the largest number that JSON readers take."""
+def test_the_maximum_sum_of_sizes() -> None:
+    """The sum of sizes is at most 2**63 - 1, so that JSON readers accept it."""
     table = _table([result(size=2**63 - 1)] * 3)
     assert _row(table).bytes == table.bytes == 2**63 - 1

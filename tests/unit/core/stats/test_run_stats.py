@@ -26,24 +26,24 @@ def _lines(durations: list[int]) -> bytes:
 
 def _live(pieces: list[bytes]) -> tuple[LineCounter, RunStatistics]:
     statistics = RunStatistics()
-    tally = LineCounter(observe=statistics.add)
+    counter = LineCounter(observe=statistics.add)
     for piece in pieces:
-        tally.feed(piece)
-    tally.close()
-    return tally, statistics
+        counter.feed(piece)
+    counter.close()
+    return counter, statistics
 
 
 @given(items=st.lists(lines, max_size=8), ended=st.booleans(), data=st.data())
 def test_any_split_of_the_stream(items: list[bytes], ended: bool, data: st.DataObject) -> None:
-    """In pieces of any size, whole, and from the log, the same stream makes the same statistics."""
+    """The same stream, whole, in pieces or from the log, gives the same statistics."""
     stdout = b"\n".join(items) + b"\n" * ended
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stdout)), max_size=8)))
     ends = [*cuts, len(stdout)]
     pieces = [stdout[a:b] for a, b in zip([0, *cuts], ends, strict=True)]
-    tally, statistics = _live(pieces)
+    counter, statistics = _live(pieces)
     summary = statistics.summary()
-    assert summary.results == tally.valid
-    assert sum(row.results for row in summary.rows) == tally.valid
+    assert summary.results == counter.valid
+    assert sum(row.results for row in summary.rows) == counter.valid
     assert _live([stdout])[1].summary() == summary
     assert rebuild(lambda offset, count: stdout[offset : offset + min(count, 100)]).summary() == (
         summary
@@ -51,8 +51,8 @@ def test_any_split_of_the_stream(items: list[bytes], ended: bool, data: st.DataO
 
 
 @given(parts=st.lists(st.lists(st.integers(0, 10**10), max_size=20), max_size=6))
-def test_ticks_do_not_change_the_whole(parts: list[list[int]]) -> None:
-    """Seconds that end make no difference to the run."""
+def test_windows_do_not_change_the_totals(parts: list[list[int]]) -> None:
+    """Ending a window does not change the summary of the run."""
     ticked, whole = RunStatistics(), RunStatistics()
     for part in parts:
         records = [result(duration=duration) for duration in part]
@@ -63,7 +63,7 @@ def test_ticks_do_not_change_the_whole(parts: list[list[int]]) -> None:
 
 
 def test_progress() -> None:
-    """Rates and percentiles are those of the second that ended last; totals are of all."""
+    """Rates are those of the last full second; totals are those of the run."""
     statistics = RunStatistics()
     statistics.add([result(duration=5_000_000_000)] * 10)
     statistics.rotate_window(1.0)
@@ -80,7 +80,7 @@ def test_progress() -> None:
 
 
 def test_progress_of_a_run_without_results() -> None:
-    """There is no latency to tell, and a second in which nothing came has none."""
+    """A run or a second without results has no latency."""
     statistics = RunStatistics()
     assert statistics.progress().whole_run is None
     statistics.add([result()])
@@ -92,7 +92,7 @@ def test_progress_of_a_run_without_results() -> None:
 
 
 def test_a_summary() -> None:
-    """Latency is in seconds, and the percentiles are those of nearest rank."""
+    """Latency is in seconds, with percentiles by nearest rank."""
     statistics = _live([_lines([number * 1_000_000 for number in range(1, 1001)])])[1]
     latency = statistics.summary().latency
     assert latency is not None
@@ -101,21 +101,21 @@ def test_a_summary() -> None:
     assert percentiles == pytest.approx((0.5, 0.9, 0.95, 0.99, 0.999), rel=0.001)
 
 
-def test_a_summary_in_turns() -> None:
-    """Results that come between two rows break nothing, and the totals have them."""
+def test_iter_summary() -> None:
+    """Results added between two rows are in the totals."""
     statistics = RunStatistics()
     statistics.add([result(url=url) for url in "abc"])
-    turns = statistics.iter_summary()
-    assert next(turns) is None
+    steps = statistics.iter_summary()
+    assert next(steps) is None
     statistics.add([result(url=url) for url in "abcd"])
-    *nothing, summary = turns
+    *nothing, summary = steps
     assert nothing == [None, None]
     assert summary is not None
     assert (summary.results, [row.results for row in summary.rows]) == (7, [1, 2, 2])
 
 
 def test_a_summary_is_json() -> None:
-    """It is written as documented and read back as it was, also where there is nothing."""
+    """It is encoded as documented and decodes to itself, also without results."""
     statistics = _live([ORDINARY])[1]
     summary = statistics.summary()
     latency = dict.fromkeys(Latency.__struct_fields__, 0.001234567)
@@ -144,7 +144,7 @@ def test_a_summary_is_json() -> None:
 
 
 def test_odd_members() -> None:
-    """The last of a member that is there twice counts; a null is as if it were missing."""
+    """The last of duplicate members counts; a null counts as missing."""
     odd = (
         b'{"timestamp":"2024-01-01T00:00:00Z","status":500,"status":201,"STATUS":404,'
         b'"url":"\\ud800","method":null,"size":3,"size":7,"duration":2000,"error":{"a":[null]}}'
