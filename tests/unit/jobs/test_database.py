@@ -1,4 +1,4 @@
-"""What the store was told is there in the next life, and live jobs are one object each."""
+"""The database saves jobs and binaries durably, and live jobs are one object each."""
 
 from __future__ import annotations
 
@@ -75,39 +75,32 @@ def store(path: Path) -> Iterator[Store]:
 @settings(max_examples=50)
 @given(JOBS)
 def test_a_job_is_kept_whole(kept: Job) -> None:
-    """Everything about a job but the collector's mood is there in the next life."""
+    """All saved members of a job are read again after a restart."""
     with TemporaryDirectory() as directory:
-        for life in range(2):
+        for start in range(2):
             store = Store(Path(directory, "agent.sqlite"))
-            if not life:
+            if not start:
                 store.add(kept)
             assert store.get(kept.id) == kept
             store.close()
 
 
-def test_added_is_kept(store: Store, path: Path) -> None:
-    """A job is in the file once `add` returns, without a save or a close: a 201 may follow."""
-    store.add(job(1))
-    other = Store(path)
-    assert other.get("job-1") == job(1)
-    other.close()
-
-
-def test_saved_is_kept(store: Store, path: Path) -> None:
-    """A change is in the file once `save` returns."""
+def test_changes_are_in_the_file_at_once(store: Store, path: Path) -> None:
+    """`add`, `save` and `add_binary` write before they return, because a 201 may follow."""
     running = job(1)
     store.add(running)
+    store.add(job(2))
+    store.add_binary(BINARY)
     running.state, running.checkpoint.committed = State.RUNNING, 77
     store.save(running)
-    other = Store(path)
-    kept = other.get("job-1")
-    assert kept == running
-    assert kept is not running
-    other.close()
+    with closing(Store(path)) as other:
+        assert [other.get("job-1"), other.get("job-2")] == [running, job(2)]
+        assert other.get("job-1") is not running
+        assert other.binary("b") == BINARY
 
 
 def test_jobs_saved_in_turn_are_each_kept(store: Store, path: Path) -> None:
-    """What one job has saved says nothing of what another has, nor does a save that failed."""
+    """Changed columns are tracked per job, also after a save that failed."""
     one, two = job(1), job(2)
     for added in (one, two):
         store.add(added)
@@ -125,7 +118,7 @@ def test_jobs_saved_in_turn_are_each_kept(store: Store, path: Path) -> None:
 
 
 def test_a_live_job_is_one_object(store: Store) -> None:
-    """Who asks for a job that is not settled gets the object that others update."""
+    """All readers of a job that is not settled get the same object."""
     queued = job(1)
     store.add(queued)
     assert store.get("job-1") is queued
@@ -133,8 +126,8 @@ def test_a_live_job_is_one_object(store: Store) -> None:
     assert store.queued()[0] is next(store.unsettled()) is queued
 
 
-def test_a_settled_job_is_let_go_of(store: Store) -> None:
-    """History costs no memory: a settled job is read from its row, as it was saved."""
+def test_a_settled_job_is_read_from_its_row(store: Store) -> None:
+    """A settled job is not in memory, and can still be saved."""
     over = job(1)
     store.add(over)
     over.state, over.lines.read, over.checkpoint.delivered = State.FINISHED, 2, 1
@@ -145,22 +138,13 @@ def test_a_settled_job_is_let_go_of(store: Store) -> None:
     assert list(store.unsettled()) == []
     assert store.get("job-1") == over
     assert store.get("job-1") is not over
-
-
-def test_a_settled_job_may_be_saved_again(store: Store) -> None:
-    """Delivery's last word comes after the account is settled, and is kept too."""
-    over = job(1, State.FINISHED)
-    store.add(over)
-    store.save(over)
     over.checkpoint.committed = 99
     store.save(over)
-    kept = store.get("job-1")
-    assert kept is not None
-    assert kept.results.committed == 99
+    assert store.get("job-1") == over
 
 
 def test_the_queue_keeps_its_order(store: Store, path: Path) -> None:
-    """Jobs wait in the order they came, in this life and the next, whatever their ids."""
+    """Jobs are queued in order of arrival, also after a restart."""
     for number in (3, 1, 2):
         store.add(job(number))
     store.add(job(9, State.FINISHED))
@@ -171,8 +155,8 @@ def test_the_queue_keeps_its_order(store: Store, path: Path) -> None:
     other.close()
 
 
-def test_unsettled_may_be_saved_while_they_are_gone_through(store: Store) -> None:
-    """Recovery settles jobs as it goes through them."""
+def test_live_jobs_may_be_saved_during_iteration(store: Store) -> None:
+    """Recovery settles jobs while it iterates."""
     for number in range(3):
         store.add(job(number, State.RUNNING))
     for running in store.unsettled():
@@ -181,15 +165,15 @@ def test_unsettled_may_be_saved_while_they_are_gone_through(store: Store) -> Non
     assert list(store.unsettled()) == []
 
 
-def test_what_is_not_there_is_none(store: Store) -> None:
-    """An id that nobody has is no job and no binary, however it looks."""
-    for nobody in ("", "job-1", "' OR 1=1 --", "../x", "\x00"):
-        assert store.get(nobody) is None
-        assert store.binary(nobody) is None
+def test_unknown_ids(store: Store) -> None:
+    """An unknown id is neither a job nor a binary."""
+    for unknown in ("", "job-1", "' OR 1=1 --", "../x", "\x00"):
+        assert store.get(unknown) is None
+        assert store.binary(unknown) is None
 
 
-def test_an_id_is_taken_once(store: Store) -> None:
-    """A second job or binary with an id is refused and leaves the first as it is."""
+def test_ids_are_unique(store: Store) -> None:
+    """A second job or binary with the same id is rejected."""
     store.add(job(1))
     store.add_binary(BINARY)
     with pytest.raises(sqlite3.IntegrityError):
@@ -200,16 +184,8 @@ def test_an_id_is_taken_once(store: Store) -> None:
     assert store.binary("b") == BINARY
 
 
-def test_a_binary_is_kept(store: Store, path: Path) -> None:
-    """A binary's record is in the file once `add_binary` returns."""
-    store.add_binary(BINARY)
-    other = Store(path)
-    assert other.binary("b") == BINARY
-    other.close()
-
-
 def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
-    """A damaged file is told apart at the start, not later."""
+    """A damaged file is detected when it is opened."""
     path.write_bytes(b"not a database, whatever its name says" * 100)
     with pytest.raises(Damaged):
         Store(path)
@@ -223,7 +199,7 @@ def _used(path: Path) -> None:
 
 
 def test_r10_a_damaged_database(path: Path) -> None:
-    """Flipped, cut or zeroed anywhere, it opens with whole rows or is known to be damaged."""
+    """Flipped, cut or zeroed anywhere, it opens with whole rows or raises Damaged."""
     _used(path)
     whole = path.read_bytes()
     places = [*range(0, 200, 7), *range(4096, len(whole), 509)]
@@ -244,14 +220,14 @@ def test_r10_a_damaged_database(path: Path) -> None:
                 found["opened"] += 1
                 store.queued()
                 store.close()
-            for beside in ("-wal", "-shm"):
-                Path(f"{path}{beside}").unlink(missing_ok=True)
+            for suffix in ("-wal", "-shm"):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
     print(f"R10: {sum(found.values())} damaged databases: {found}, other ends 0")
     assert found["damaged"] > 0
 
 
 def test_r8_a_full_database(tmp_path: Path, path: Path, store: Store) -> None:
-    """A database that cannot grow is a full disk, and keeps what it has."""
+    """A database that cannot grow raises ENOSPC and keeps its rows."""
     store.add(job(1))
     (pages,) = store._database.execute("PRAGMA page_count").fetchone()
     store._database.execute(f"PRAGMA max_page_count = {pages}")
@@ -262,8 +238,8 @@ def test_r8_a_full_database(tmp_path: Path, path: Path, store: Store) -> None:
     assert store.get("job-1") == job(1)
 
 
-def test_a_frozen_store_keeps_nothing(store: Store, path: Path) -> None:
-    """After a failed sync nothing more is written, and none believes that it was."""
+def test_a_frozen_store_rejects_changes(store: Store, path: Path) -> None:
+    """After a failed sync all writes raise OSError."""
     kept = job(1)
     store.add(kept)
     store.freeze()
@@ -277,7 +253,7 @@ def test_a_frozen_store_keeps_nothing(store: Store, path: Path) -> None:
 
 
 def test_a_long_wal_goes_into_the_database(store: Store, path: Path) -> None:
-    """A sync checkpoints, so that the WAL does not grow for ever and no commit waits for it."""
+    """A sync checkpoints, so that the WAL does not grow without limit."""
     wal = Path(f"{path}-wal")
     kept = job(1)
     store.add(kept)
@@ -289,12 +265,12 @@ def test_a_long_wal_goes_into_the_database(store: Store, path: Path) -> None:
     assert path.stat().st_size > empty
     kept.checkpoint.committed += 1
     store.save(kept)
-    assert wal.stat().st_size < 2**16, "the WAL begins anew after a checkpoint"
+    assert wal.stat().st_size < 2**16, "the WAL restarts after a checkpoint"
     assert store.get("job-1") == kept
 
 
 def test_settled_runs_come_oldest_first(store: Store) -> None:
-    """Only runs with a log of which nothing is pending are named, until their log is forgotten."""
+    """Runs with a log and without pending results are listed until the log is removed."""
     for number, minutes in ((1, 5), (2, 3), (3, 4)):
         over = job(number)
         store.add(over)
@@ -305,16 +281,6 @@ def test_settled_runs_come_oldest_first(store: Store) -> None:
     assert [run.job_id for run in store.settled_runs()] == ["job-2", "job-1"]
     store.forget_log("job-2")
     assert [run.job_id for run in store.settled_runs()] == ["job-1"]
-
-
-def test_jobs_are_counted_by_state(store: Store) -> None:
-    """Settled or not, each job counts once, and a state that no job is in is left out."""
-    for number, state in enumerate([State.QUEUED, State.FAILED, State.FAILED]):
-        one = job(number)
-        store.add(one)
-        one.state = state
-        store.save(one)
-    assert store.count() == {State.QUEUED: 1, State.FAILED: 2}
 
 
 FIRST_SCHEMA = """
@@ -340,7 +306,7 @@ INSERT INTO jobs VALUES
 
 
 def test_a_database_of_the_first_version(path: Path) -> None:
-    """It opens with all that it has, gains what was added since, and opens again."""
+    """It opens with all rows and gets the later columns."""
     database = sqlite3.connect(path)
     database.executescript(FIRST_SCHEMA)
     database.close()
@@ -363,7 +329,7 @@ def test_a_database_of_the_first_version(path: Path) -> None:
 
 
 def test_a_database_of_a_later_version(path: Path) -> None:
-    """An agent that was set back to an earlier version goes on with what it knows."""
+    """An older agent uses the columns that it knows."""
     store = Store(path)
     store.add(job(1))
     store._database.executescript(
@@ -384,7 +350,7 @@ def binary(number: int, sha256: str, size: int = 1) -> Binary:
 
 
 def test_binaries_are_listed(store: Store) -> None:
-    """The one that came last is first, whatever its id; a page goes on behind a binary."""
+    """The newest is first; a page continues after a binary."""
     kept = [binary(3, "a"), binary(1, "b"), binary(2, "a")]
     for one in kept:
         store.add_binary(one)
@@ -392,18 +358,18 @@ def test_binaries_are_listed(store: Store) -> None:
     assert store.binaries(limit=2) == [kept[2], kept[1]]
     assert store.binaries(limit=2, before="binary-1") == [kept[0]]
     assert store.binaries(sha256="a") == [kept[2], kept[0]]
-    assert store.binaries(sha256="A") == store.binaries(before="nobody") == []
+    assert store.binaries(sha256="A") == store.binaries(before="unknown") == []
 
 
 def test_contents_are_those_of_the_newest(store: Store) -> None:
-    """A content is there once, and is as old as the binary that brought it last."""
+    """Each content is listed once, at the place of its newest binary."""
     for one in (binary(1, "a", 10), binary(2, "b", 20), binary(3, "a", 10)):
         store.add_binary(one)
     assert store.contents() == [Content("b", 20), Content("a", 10)]
 
 
 def test_a_removed_binary(store: Store, path: Path) -> None:
-    """It is gone from the file, and what ran it still says so."""
+    """It is removed from the file; jobs keep its id."""
     store.add_binary(BINARY)
     store.add(job(1, State.FINISHED))
     store.remove_binary("b")
@@ -420,8 +386,8 @@ def test_a_removed_binary(store: Store, path: Path) -> None:
 
 
 @pytest.mark.parametrize("state", State)
-def test_what_jobs_need(store: Store, state: State) -> None:
-    """A binary is needed until its job is over, whether or not results are pending then."""
+def test_needed_binaries(store: Store, state: State) -> None:
+    """A binary is needed until its job is over, even with pending results."""
     wanted = job(1)
     store.add(wanted)
     wanted.state, wanted.lines.read = state, 1
@@ -444,8 +410,8 @@ DAMAGES = [
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("live", [True, False])
-def test_a_damaged_row_of_a_job_costs_only_itself(path: Path, damage: str, live: bool) -> None:
-    """Every reader leaves it out, and it is reported once, whenever it is found."""
+def test_a_damaged_row_of_a_job_is_skipped(path: Path, damage: str, live: bool) -> None:
+    """All queries skip it, and it is reported once."""
     with closing(Store(path)) as store:
         for number in range(3):
             over = job(number)
@@ -462,12 +428,8 @@ def test_a_damaged_row_of_a_job_costs_only_itself(path: Path, damage: str, live:
         for _ in range(2):
             shown = [one.id for one in store.newest(3, None, None, None)]
             assert set(shown) >= {"job-0", "job-2"}
-            assert [
-                one.id for one in store.newest(1, None, None, "job-2") if one.id != "job-1"
-            ] in (
-                ["job-0"],
-                [],
-            )
+            older = [one.id for one in store.newest(1, None, None, "job-2")]
+            assert older in (["job-0"], ["job-1"])
             runs = [run.job_id for run in store.settled_runs()]
             assert runs in (["job-0", "job-2"], ["job-0", "job-1", "job-2"])
             assert (store.get("job-1") is None) == ("job-1" not in shown)
@@ -480,8 +442,8 @@ def test_a_damaged_row_of_a_job_costs_only_itself(path: Path, damage: str, live:
         assert store.queued()[-1].id == "job-7"
 
 
-def test_a_page_goes_on_behind_damaged_rows(store: Store) -> None:
-    """However many of them there are, a page is as long as it was asked for."""
+def test_a_page_continues_after_damaged_rows(store: Store) -> None:
+    """A page has the requested length despite them."""
     for number in range(20):
         over = job(number)
         store.add(over)
@@ -494,8 +456,8 @@ def test_a_page_goes_on_behind_damaged_rows(store: Store) -> None:
 
 
 @pytest.mark.parametrize("damage", ["uploaded_at = 'x'", "uploaded_at = CAST(X'ff' AS TEXT)"])
-def test_a_damaged_row_of_a_binary_costs_only_itself(store: Store, damage: str) -> None:
-    """It is reported once and left out wherever binaries are read."""
+def test_a_damaged_row_of_a_binary_is_skipped(store: Store, damage: str) -> None:
+    """All queries skip it, and it is reported once."""
     for number in range(3):
         store.add_binary(binary(number, f"content-{number}"))
     store._database.execute(f"UPDATE binaries SET {damage} WHERE id = 'binary-1'")
@@ -508,7 +470,7 @@ def test_a_damaged_row_of_a_binary_costs_only_itself(store: Store, damage: str) 
     assert len(found) == 1
 
 
-def test_a_negative_size_costs_only_its_content(store: Store) -> None:
+def test_a_negative_size_is_skipped(store: Store) -> None:
     """It does not count against the quota."""
     for number in range(2):
         store.add_binary(binary(number, f"content-{number}"))
@@ -519,15 +481,15 @@ def test_a_negative_size_costs_only_its_content(store: Store) -> None:
 
 @pytest.fixture
 def locked(path: Path, store: Store) -> Iterator[sqlite3.Connection]:
-    """Have another process's connection hold the database locked."""
+    """Lock the database by another connection."""
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         store.add(job(1))
         other.execute("BEGIN EXCLUSIVE")
         yield other
 
 
-def test_a_foreign_lock_is_not_waited_for(store: Store, locked: sqlite3.Connection) -> None:
-    """Writes fail at once with EBUSY, reads go on, and afterwards all is as before."""
+def test_a_locked_database(store: Store, locked: sqlite3.Connection) -> None:
+    """Writes fail at once with EBUSY, reads succeed, and later writes succeed."""
     before = time.monotonic()
     waiting = store.queued()[0]
     writes: list[Callable[[], object]] = [
@@ -553,10 +515,8 @@ def test_a_foreign_lock_is_not_waited_for(store: Store, locked: sqlite3.Connecti
     assert store.count() == {State.QUEUED: 2}
 
 
-def test_a_checkpoint_that_cannot_be_made_is_no_failed_sync(
-    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is in the WAL is durable; without descriptors or room the next sync tries again."""
+def test_a_failed_checkpoint(store: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The WAL is durable without one, so only an I/O error fails the sync."""
     kept = job(1)
     store.add(kept)
     while Path(f"{path}-wal").stat().st_size < 2**20:
@@ -579,8 +539,8 @@ def test_a_checkpoint_that_cannot_be_made_is_no_failed_sync(
             store.sync()
 
 
-def test_old_jobs_are_forgotten(store: Store, path: Path) -> None:
-    """The oldest settled jobs without a log go, some at a time; the newest always stay."""
+def test_old_jobs_are_removed(store: Store, path: Path) -> None:
+    """The oldest settled jobs without a log are removed; the newest stay."""
     for number in range(20):
         over = job(number)
         store.add(over)
@@ -601,7 +561,7 @@ def test_old_jobs_are_forgotten(store: Store, path: Path) -> None:
 
 
 def test_settled_runs_come_in_pages(store: Store) -> None:
-    """A page goes on behind a run, also among those that ended at the same moment."""
+    """A page continues after a run, also among runs with the same end."""
     for number in range(10):
         over = job(number)
         store.add(over)
@@ -616,7 +576,7 @@ def test_settled_runs_come_in_pages(store: Store) -> None:
 
 
 def test_no_query_scans_the_history(store: Store) -> None:
-    """Each is answered by an index, so that its time does not grow with the jobs there were."""
+    """Each query uses an index, so its time does not grow with the history."""
     scanned: list[str] = []
     original = store._some
 
@@ -642,8 +602,8 @@ def test_no_query_scans_the_history(store: Store) -> None:
     assert scanned == []
 
 
-def test_the_bytes_of_all_contents_are_known_without_a_look(store: Store, path: Path) -> None:
-    """Each content counts once, from its first binary to its last, in the next life too."""
+def test_the_bytes_of_all_contents(store: Store, path: Path) -> None:
+    """Each content counts once while a binary has it, also after a restart."""
     for one in (binary(1, "a", 10), binary(2, "b", 20), binary(3, "a", 10)):
         store.add_binary(one)
     assert store.bytes_with(Content("a", 10)) == 30

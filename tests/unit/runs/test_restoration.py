@@ -1,4 +1,4 @@
-"""What the disk holds and the database does not know is restored at every start."""
+"""Every start restores the rows of files that the database misses."""
 
 from __future__ import annotations
 
@@ -24,45 +24,45 @@ from goloagent.wal.run_files import RunFiles
 from goloagent.wal.run_log import RunLogWriter
 
 
-class Life:
-    """An agent's database and disk; what is pending is handed on."""
+class Agent:
+    """The database and files of an agent, and its output."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.store = Store(root / "agent.sqlite")
         self.logs = RunFiles(root / "logs")
         self.logs.root.mkdir()
-        self.remains = RunScanner(root / "binaries", self.logs.root, root / "queue")
-        self.remains.queue.mkdir()
+        self.scanner = RunScanner(root / "binaries", self.logs.root, root / "queue")
+        self.scanner.queue.mkdir()
         ArtifactStore(root, self.store, lambda: NOW).open()
         self.notices: list[str] = []
         self.pending: list[str] = []
         self.in_thread: Callable[..., Deferred[Any]] = maybeDeferred
 
     def lose_database(self) -> None:
-        """Begin with a new one."""
+        """Replace it by an empty one."""
         self.store.close()
         for path in self.root.glob("agent.sqlite*"):
             path.unlink()
         self.store = Store(self.root / "agent.sqlite")
 
     def upload(self) -> str:
-        """Keep a binary."""
+        """Upload a binary."""
         upload = ArtifactStore(self.root, self.store, lambda: NOW).receive()
         upload.write(b"#!/bin/sh\n")
         upload.sync()
         return upload.commit().id
 
     def run(self, job: Job, results: int) -> None:
-        """Leave a log with so many results."""
+        """Create a log with a number of results."""
         log = RunLogWriter.create(self.logs.root, job.spec.name, job.id)
         log.append_stdout(RESULT * results)
         log.close()
 
     def restore(self, damage: str | None = None) -> bool:
-        """Restore as a start does."""
+        """Recover and restore, like a start."""
         self.notices.clear()
-        self.queued = QueuedJobs(self.remains.queue)
+        self.queued = QueuedJobs(self.scanner.queue)
         recovery = Recovery(
             self.store,
             self.logs.open,
@@ -77,7 +77,7 @@ class Life:
         )
         restoration = Restoration(
             self.store,
-            self.remains,
+            self.scanner,
             self.queued,
             recovery,
             self.store.save,
@@ -105,11 +105,11 @@ class Life:
 
 
 @pytest.fixture
-def life(tmp_path: Path) -> Iterator[Life]:
-    """The agent's life of the test."""
-    life = Life(tmp_path)
-    yield life
-    life.store.close()
+def agent(tmp_path: Path) -> Iterator[Agent]:
+    """Return an agent with an empty database."""
+    agent = Agent(tmp_path)
+    yield agent
+    agent.store.close()
 
 
 def new_job(binary: str = "b", after_seconds: float = 0) -> Job:
@@ -119,125 +119,125 @@ def new_job(binary: str = "b", after_seconds: float = 0) -> Job:
 
 
 @pytest.mark.parametrize("damage", [None, "the database was missing"])
-def test_a_new_database_gets_all_that_the_disk_has(life: Life, damage: str | None) -> None:
-    """Whether it was found to be new or is one without rows: binaries, runs and the queue."""
-    binary = life.upload()
+def test_a_new_database_is_restored_from_the_disk(agent: Agent, damage: str | None) -> None:
+    """All rows are restored, whether the database was replaced or is only empty."""
+    binary = agent.upload()
     ran, first, second = new_job(binary), new_job(binary, 1), new_job(binary, 2)
-    life.run(ran, 5)
+    agent.run(ran, 5)
     for job in (second, first):
-        QueuedJobs(life.remains.queue).observe(job)
-    life.lose_database()
-    assert life.restore(damage)
-    assert life.store.binary(binary) is not None
-    assert life.pending == [ran.id]
-    assert life.store.queued() == [first, second]
-    assert life.notices[0] == damage or "older than the disk" in life.notices[0]
-    assert "1 binaries and 1 runs, of which 1 have no account" in life.notices[-1]
-    assert "2 queued jobs" in life.notices[-1]
+        QueuedJobs(agent.scanner.queue).observe(job)
+    agent.lose_database()
+    assert agent.restore(damage)
+    assert agent.store.binary(binary) is not None
+    assert agent.pending == [ran.id]
+    assert agent.store.queued() == [first, second]
+    assert agent.notices[0] == damage or "older than the disk" in agent.notices[0]
+    assert "1 binaries and 1 runs, of which 1 have no account" in agent.notices[-1]
+    assert "2 queued jobs" in agent.notices[-1]
 
 
-def test_a_database_that_knows_all_says_nothing(life: Life) -> None:
-    """An ordinary start restores nothing, and a second one after a restoration neither."""
-    binary = life.upload()
+def test_a_complete_database_needs_no_notice(agent: Agent) -> None:
+    """A second start after a restoration restores nothing."""
+    binary = agent.upload()
     ran = new_job(binary)
-    life.run(ran, 1)
-    life.lose_database()
-    assert life.restore("lost")
-    assert life.restore()
-    assert life.notices == []
+    agent.run(ran, 1)
+    agent.lose_database()
+    assert agent.restore("lost")
+    assert agent.restore()
+    assert agent.notices == []
 
 
-def test_an_old_database_runs_nothing_twice(life: Life) -> None:
-    """A job that a copy has queued, and that has a log, has run: it is delivered and not run."""
+def test_an_old_database_runs_nothing_twice(agent: Agent) -> None:
+    """A job that is queued in an old copy and has a log is delivered and not run."""
     job = new_job()
-    life.store.add(job)
-    life.run(job, 4)
-    assert life.restore()
-    assert life.store.queued() == []
-    [found] = life.store.unsettled()
+    agent.store.add(job)
+    agent.run(job, 4)
+    assert agent.restore()
+    assert agent.store.queued() == []
+    [found] = agent.store.unsettled()
     assert (found.state, found.cause and found.cause.reason) == (State.INTERRUPTED, "state-lost")
     assert found.results.pending == 4
-    assert life.pending == [job.id]
+    assert agent.pending == [job.id]
 
 
 @pytest.mark.parametrize("is_lost", [False, True])
-def test_a_job_that_was_about_to_start_stays_queued(life: Life, is_lost: bool) -> None:
-    """A kill between the making of its log and the commit leaves an empty log and its file."""
+def test_a_job_that_was_about_to_start_stays_queued(agent: Agent, is_lost: bool) -> None:
+    """A kill between the creation of the log and the commit leaves an empty log and the file."""
     job = new_job()
-    life.store.add(job)
-    QueuedJobs(life.remains.queue).observe(job)
-    life.run(job, 0)
+    agent.store.add(job)
+    QueuedJobs(agent.scanner.queue).observe(job)
+    agent.run(job, 0)
     if is_lost:
-        life.lose_database()
-    assert life.restore()
-    assert [queued.id for queued in life.store.queued()] == [job.id]
-    assert bool(life.notices) is is_lost
-    assert life.pending == []
+        agent.lose_database()
+    assert agent.restore()
+    assert [queued.id for queued in agent.store.queued()] == [job.id]
+    assert bool(agent.notices) is is_lost
+    assert agent.pending == []
 
 
-def test_a_run_that_has_printed_nothing_is_not_run_twice(life: Life) -> None:
-    """Its file is gone since before the load test was started."""
+def test_a_run_that_has_printed_nothing_is_not_run_twice(agent: Agent) -> None:
+    """Its file was removed before the load test was started."""
     job = new_job()
-    life.store.add(job)
-    life.run(job, 0)
-    assert life.restore()
-    assert life.store.queued() == []
+    agent.store.add(job)
+    agent.run(job, 0)
+    assert agent.restore()
+    assert agent.store.queued() == []
 
 
-def test_a_job_that_is_queued_meanwhile(life: Life) -> None:
-    """A client comes while the disk is read: its job has a row and a file, and is queued once."""
+def test_a_job_that_is_queued_meanwhile(agent: Agent) -> None:
+    """A job queued while the disk is read has a row and a file, and is queued once."""
     job = new_job()
 
     def in_thread(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
-        if not life.store.queued():
-            life.store.add(job)
-            life.queued.observe(job)
+        if not agent.store.queued():
+            agent.store.add(job)
+            agent.queued.observe(job)
         return maybeDeferred(function, *arguments)
 
-    life.in_thread = in_thread
-    assert life.restore()
-    assert life.store.queued() == [job]
-    assert life.notices == []
+    agent.in_thread = in_thread
+    assert agent.restore()
+    assert agent.store.queued() == [job]
+    assert agent.notices == []
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.FINISHED])
-def test_an_old_database_sends_nothing_twice(life: Life, state: State) -> None:
-    """The account beside the log says that all is delivered, whatever a copy has of it."""
+def test_an_old_database_sends_nothing_twice(agent: Agent, state: State) -> None:
+    """The manifest next to the log is newer than the old copy."""
     job = new_job()
-    life.store.add(job)
-    life.run(job, 4)
+    agent.store.add(job)
+    agent.run(job, 4)
     job.has_log, job.started_at, job.ended_at = True, NOW, NOW
     job.restore_results(ResultCounts(read=4, delivered=4, committed=4 * len(RESULT)))
-    life.logs.write_manifest(job)
+    agent.logs.write_manifest(job)
     job.state = state
     job.restore_results(ResultCounts(read=2, delivered=1, committed=len(RESULT)))
-    life.store.save(job)
-    assert life.restore()
-    assert life.pending == []
-    found = life.store.get(job.id)
+    agent.store.save(job)
+    assert agent.restore()
+    assert agent.pending == []
+    found = agent.store.get(job.id)
     assert found is not None
     assert (found.results.delivered, found.results.pending) == (4, 0)
 
 
-def test_a_disk_that_takes_no_rows_is_said_and_tried_again(life: Life) -> None:
-    """The agent starts, and the next start restores the rest."""
-    binary = life.upload()
-    life.lose_database()
-    life.store.freeze()
-    assert not life.restore("lost")
-    assert "the next start continues" in life.notices[-1]
-    life.store.close()
-    life.store = Store(life.root / "agent.sqlite")
-    assert life.restore()
-    assert life.store.binary(binary) is not None
+def test_rows_that_cannot_be_written(agent: Agent) -> None:
+    """The agent starts with a notice, and the next start restores the rest."""
+    binary = agent.upload()
+    agent.lose_database()
+    agent.store.freeze()
+    assert not agent.restore("lost")
+    assert "the next start continues" in agent.notices[-1]
+    agent.store.close()
+    agent.store = Store(agent.root / "agent.sqlite")
+    assert agent.restore()
+    assert agent.store.binary(binary) is not None
 
 
-def test_files_of_jobs_that_are_not_queued_go(life: Life) -> None:
-    """What a kill left between the run's log and the file's removal."""
+def test_files_of_jobs_not_queued_are_removed(agent: Agent) -> None:
+    """A kill can leave them between the creation of the log and the removal."""
     job = new_job()
-    QueuedJobs(life.remains.queue).observe(job)
+    QueuedJobs(agent.scanner.queue).observe(job)
     job.state = State.CANCELLED
-    life.store.add(job)
-    life.store.save(job)
-    assert life.restore()
-    assert list(life.remains.queue.iterdir()) == []
+    agent.store.add(job)
+    agent.store.save(job)
+    assert agent.restore()
+    assert list(agent.scanner.queue.iterdir()) == []
