@@ -1,4 +1,4 @@
-"""What is checked of the machine, and what a check that hangs is taken for."""
+"""Checks of the host, and checks that hang."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_who_listens(
 
 
 def test_the_rpc_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is taken, and a name that is none, are told with the address."""
+    """A port in use and an unknown name are faults that name the address."""
     asked: list[peer_check.Endpoint] = []
 
     def has_listener(end: peer_check.Endpoint) -> bool:
@@ -132,7 +132,7 @@ def test_the_rpc_port(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Checked:
-    """Checks that find what they are told."""
+    """Checks with a given outcome."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -148,9 +148,9 @@ class Checked:
         return self.found
 
     def check(self) -> list[HostFault | None]:
-        told: list[HostFault | None] = []
-        self.checks.check().addCallback(told.append)
-        return told
+        outcomes: list[HostFault | None] = []
+        self.checks.check().addCallback(outcomes.append)
+        return outcomes
 
 
 def test_what_is_found_is_kept_until_the_next_check() -> None:
@@ -167,7 +167,7 @@ def test_what_is_found_is_kept_until_the_next_check() -> None:
 
 
 def test_checks_under_way_are_waited_for() -> None:
-    """There is never a second one beside them; whoever gives up waiting is not told."""
+    """Calls share the current checks; a cancelled call gets no outcome."""
     checked = Checked()
     thread: Deferred[None] = Deferred()
     checked.in_thread = lambda function: thread.addCallback(lambda _: function())
@@ -196,7 +196,7 @@ def test_checks_that_hang() -> None:
 
 
 def test_checks_that_cannot_be_made() -> None:
-    """Without a thread to be had it is known what is wrong."""
+    """If no thread can be started, that is the fault."""
     checked = Checked()
 
     def fail(_: object) -> Deferred[HostFault | None]:

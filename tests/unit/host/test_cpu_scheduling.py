@@ -1,4 +1,4 @@
-"""The agent gives way where it may, and starts where it may not."""
+"""The agent uses SCHED_BATCH where it is allowed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def kernel_of(monkeypatch: pytest.MonkeyPatch, policy: int, error: int | None = 
 def test_a_policy(
     monkeypatch: pytest.MonkeyPatch, before: int, agents: int, load_tests: int
 ) -> None:
-    """The agent gives way, a load test does not, and what somebody else chose is kept."""
+    """The agent uses SCHED_BATCH, load tests do not, and another policy is kept."""
     kernel = kernel_of(monkeypatch, before)
     use_batch_scheduling()
     assert kernel.policy == agents

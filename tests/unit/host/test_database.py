@@ -1,4 +1,4 @@
-"""What a start does about the database that it finds."""
+"""The decision of a start about the database."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_plan(found: Found, expected: Plan) -> None:
     )
 )
 def test_the_plan_for_whatever_is_found(found: Found) -> None:
-    """A whole database is never replaced, and nothing is replaced without a word."""
+    """A whole database is never replaced, and a replacement is always a notice."""
     decided = plan(found, ASIDE)
     assert not (decided.replace and found.condition is Database.WHOLE)
     assert decided.sentence or not decided.replace

@@ -68,7 +68,7 @@ def test_the_state_may_be_a_link(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_the_state_may_be_a_link(tmp_path: Path) -> None:
-    """What the agent uses lies where the link leads."""
+    """Links are followed to the directories of the agent."""
     (tmp_path / "S").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "S" / "work").symlink_to(tmp_path / "elsewhere")
@@ -78,7 +78,7 @@ def test_a_folder_of_the_state_may_be_a_link(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lock", [lock_state, lock_logs])
 def test_one_agent_has_a_directory(tmp_path: Path, lock: Callable[[Path], int]) -> None:
-    """Another is told which option to change; after the first it may have it."""
+    """The error names the option; after the first agent the lock is free."""
     first = lock(tmp_path)
     with pytest.raises(StartupError, match="another agent is using it; stop it or choose another"):
         lock(tmp_path)

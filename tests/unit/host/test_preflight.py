@@ -1,4 +1,4 @@
-"""What the agent needs of the machine, made with the right modes or refused with one sentence."""
+"""Preflight creates everything with the right modes, or fails with one sentence."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def mode(path: Path) -> int:
 
 @pytest.mark.usefixtures("narrow_umask")
 def test_another_user_can_come_to_its_directory(settings: Settings) -> None:
-    """Whatever the umask, load tests of another user can enter below the state directory."""
+    """Load tests of another user can enter below the state directory, with any umask."""
     preflight.acquire(settings, now).release()
     assert mode(settings.state) == mode(settings.state / "work") == 0o711
     assert mode(settings.logs) == 0o750
@@ -54,7 +54,7 @@ def test_another_user_can_come_to_its_directory(settings: Settings) -> None:
 
 
 def test_modes_that_are_there_stay(settings: Settings) -> None:
-    """What an operator has set up is not opened wider."""
+    """The mode of an existing directory is kept."""
     settings.state.mkdir(mode=0o700)
     preflight.acquire(settings, now).release()
     assert mode(settings.state) == 0o700

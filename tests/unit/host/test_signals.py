@@ -1,4 +1,4 @@
-"""What each signal does: none that is not meant to ends the process."""
+"""No signal ends the process unless it should."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_handler_that_twistd_has_installed_stays(taken: Taken) -> None:
 
 
 def test_the_reactor_does_not_keep_sigterm(taken: Taken) -> None:
-    """It takes it when it begins to run, before the agent is told that it does."""
+    """The reactor installs its handler before the agent is notified of its start."""
     taken.signals.install()
     taken.signals.hold()
     signal.signal(signal.SIGTERM, lambda *_: pytest.fail("the reactor's own handler"))

@@ -31,13 +31,13 @@ def test_the_line(health: Health, line: str) -> None:
     assert summary(health) == line
 
 
-def test_it_is_told_when_it_changes() -> None:
+def test_only_changes_are_reported() -> None:
     """Once for each change, not for each number in a sentence, and not during the stop."""
-    told: list[bytes] = []
-    condition = HealthState(SystemdNotifier(told.append))
+    reports: list[bytes] = []
+    condition = HealthState(SystemdNotifier(reports.append))
     condition.show(Health("disk-full", "at the start"))
     condition.ready()
-    told.clear()
+    reports.clear()
     health = condition.health
     for number in range(3):
         condition.show(
@@ -47,7 +47,7 @@ def test_it_is_told_when_it_changes() -> None:
     condition.show(health)
     condition.set_status("stopping", "why")
     condition.show(Health("disk-full", "late"))
-    assert told == [
+    assert reports == [
         b"STATUS=disk-full: 0 bytes are free.",
         b"STATUS=ready",
         b"STOPPING=1\nSTATUS=stopping",
@@ -56,6 +56,6 @@ def test_it_is_told_when_it_changes() -> None:
 
 def test_a_long_line_is_cut() -> None:
     """A manager takes datagrams, and people lines."""
-    told: list[bytes] = []
-    SystemdNotifier(told.append).status("ä" * 1000)
-    assert told == [b"STATUS=" + "ä".encode() * 240]
+    reports: list[bytes] = []
+    SystemdNotifier(reports.append).status("ä" * 1000)
+    assert reports == [b"STATUS=" + "ä".encode() * 240]

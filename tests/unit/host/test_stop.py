@@ -43,7 +43,7 @@ def stopping(
 
 
 def test_phases_that_end_take_no_longer() -> None:
-    """Whatever they return; nothing is left, neither a timer."""
+    """Phases run in order with any return value, and no timer is left."""
     clock = Clock()
     stop, ends = stopping(clock, lambda _: None, lambda _: succeed(None), lambda _: 1)
     assert (ends, stop.left, clock.getDelayedCalls()) == ([True] * 3, [], [])

@@ -1,4 +1,4 @@
-"""What the service manager is told, and whether it asked."""
+"""Reports to the service manager."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 from goloagent.host.systemd import SystemdNotifier, notifier
 
 
-def test_what_is_told() -> None:
+def test_reports() -> None:
     """Each message is that of sd_notify(3)."""
-    told: list[bytes] = []
-    tell = SystemdNotifier(told.append)
-    tell.ready()
-    tell.watchdog()
-    tell.starting(1.5)
-    tell.stopping()
-    assert told == [
+    reports: list[bytes] = []
+    systemd = SystemdNotifier(reports.append)
+    systemd.ready()
+    systemd.watchdog()
+    systemd.starting(1.5)
+    systemd.stopping()
+    assert reports == [
         b"READY=1\nSTATUS=ready",
         b"WATCHDOG=1",
         b"EXTEND_TIMEOUT_USEC=1500000\nSTATUS=starting",
@@ -46,8 +46,8 @@ def test_how_often_the_watchdog_wants_to_hear(
 
 
 @pytest.mark.parametrize("environment", [{}, {"NOTIFY_SOCKET": "relative"}])
-def test_nobody_asked(environment: dict[str, str]) -> None:
-    """Without a socket nothing is told, and there is no watchdog."""
+def test_no_service_manager(environment: dict[str, str]) -> None:
+    """Without a socket there are no reports and no watchdog."""
     silent = notifier({**environment, "WATCHDOG_USEC": "1000"}, pid=7)
     silent.ready()
     assert silent.watchdog_seconds is None

@@ -43,7 +43,7 @@ def test_one_line(tmp_path: Path, content: bytes, token: bytes) -> None:
 
 
 @pytest.mark.parametrize(("content", "fault"), BAD.items(), ids=range(len(BAD)))
-def test_what_nobody_could_send(tmp_path: Path, content: bytes, fault: str) -> None:
+def test_invalid_tokens(tmp_path: Path, content: bytes, fault: str) -> None:
     """The sentence says what is wrong and what to write, and shows nothing of the token."""
     (tmp_path / "token").write_bytes(content)
     with pytest.raises(StartupError) as refused:
@@ -68,7 +68,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 
 @given(content=st.binary(max_size=40))
 def test_whatever_is_in_it(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    """What is accepted fits into a header as it is."""
+    """An accepted token fits into a header unchanged."""
     path = tmp_path_factory.getbasetemp() / "any-token"
     path.write_bytes(content)
     try:

@@ -51,7 +51,7 @@ def test_a_job_that_has_run_is_not(tmp_path: Path, how: str) -> None:
 
 
 def test_what_is_no_job_is_skipped_and_stays(tmp_path: Path) -> None:
-    """Whatever stands there, and however deep its JSON is."""
+    """Other files, invalid JSON and deep JSON are skipped."""
     made = {
         f"{uuid4()}.json": text
         for text in ("", "{", "[" * 5000, '{"spec": 1}', '{"spec":{"name":"../x"}}')

@@ -17,7 +17,7 @@ from goloagent.jobs.spec import JobSpec
 
 
 class Jobs:
-    """A repository on a real store, and what it told of which job."""
+    """A repository on a real store, and its notifications."""
 
     def __init__(self, path: Path) -> None:
         self.store = Store(path)
@@ -66,7 +66,7 @@ def jobs(tmp_path: Path) -> Iterator[Jobs]:
 
 
 def test_a_job_is_saved_and_then_published(jobs: Jobs) -> None:
-    """Whoever hears of a state finds it in the database."""
+    """A published state is in the database."""
     job = jobs.over()
     jobs.repository.save(job)
     assert jobs.story == ["account", "finished is saved"]
@@ -125,7 +125,7 @@ def test_an_account_that_cannot_be_written_is_written_later(jobs: Jobs) -> None:
 
 
 def test_an_account_without_a_log_is_not_tried_again(jobs: Jobs) -> None:
-    """A log that somebody has removed does not come back."""
+    """A removed log is not created again."""
     job = jobs.over()
     jobs.no_account = FileNotFoundError
     jobs.repository.save(job)

@@ -1,4 +1,4 @@
-"""What a job may be asked to be, and the words for what it may not."""
+"""Valid jobs, and the errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_names_that_are_taken(name: str) -> None:
     ],
 )
 def test_names_that_are_refused(name: str) -> None:
-    """What cannot be a directory or a part of a URL without escapes cannot be a name."""
+    """A name must be a directory and a part of a URL without escapes."""
     with pytest.raises(InvalidSpec, match=r"^invalid name "):
         parse(body(name=name))
 
@@ -201,7 +201,7 @@ def test_a_name_is_taken_or_refused_by_its_pattern(name: str) -> None:
     st.binary() | st.text().map(str.encode) | st.builds(nested, st.integers(1, 50)).map(str.encode)
 )
 def test_no_bytes_end_in_another_error(text: bytes) -> None:
-    """Whatever comes is a job within its bounds or an `InvalidSpec`."""
+    """Any body is a job within its bounds or an `InvalidSpec`."""
     try:
         job, _ = parse(text)
     except InvalidSpec:

@@ -1,4 +1,4 @@
-"""One run with everything around it in memory, for tests to have things happen to it."""
+"""One run with all its dependencies in memory, and methods for its events."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class MemoryLog:
 
 
 class OneRun:
-    """A run of a job, its clock, and all its tools; `story` keeps what they were told, in order."""
+    """A run of a job with its clock and dependencies; `story` lists their calls in order."""
 
     def __init__(self, users: int = 2, duration_seconds: int = 10) -> None:
         self.clock = Clock()
@@ -158,7 +158,7 @@ class OneRun:
                 break
         return self
 
-    # What happens.
+    # Events.
 
     def prepared(self) -> None:
         """Have everything be there."""
@@ -203,11 +203,11 @@ class OneRun:
 
     @property
     def watching(self) -> Watcher:
-        """Whoever watches the process."""
+        """The watcher of the process."""
         assert self.watcher is not None
         return self.watcher
 
-    # What is done, as the run's tools: a store, the next stage, the stage before, a process.
+    # The dependencies: store, delivery, prepared run and process.
 
     def touch(self, tool: str) -> None:
         """Break, when this tool is to."""
@@ -305,7 +305,7 @@ class OneRun:
         self.ended_seconds = self.clock.seconds()
         self.story.append("over")
 
-    # What must hold when it is over.
+    # Checks after the end.
 
     def check(self, state: State, reason: str | None = None) -> FailureReason | None:
         """Check that the run is over in `state` for `reason` and has left nothing; return why."""
@@ -331,10 +331,10 @@ class OneRun:
             assert self.connecting.called
         if self.peer is not None:
             assert self.peer.wire.is_closed
-        tally = LineCounter()
-        tally.feed(self.log.out)
-        tally.close()
-        assert (self.job.results.read, self.job.results.invalid) == (tally.read, tally.invalid)
+        counter = LineCounter()
+        counter.feed(self.log.out)
+        counter.close()
+        assert (self.job.results.read, self.job.results.invalid) == (counter.read, counter.invalid)
         return cause
 
     def check_requeued(self, status: str | None) -> None:

@@ -17,7 +17,7 @@ def a_job(state: State = State.QUEUED) -> Job:
 
 
 def test_a_job_that_starts() -> None:
-    """What was asked for is said as it was asked for."""
+    """The message has the request."""
     assert messages.starts(a_job()) == 'job 1 starts: "checkout", 25 users for 60 s, binary b'
 
 

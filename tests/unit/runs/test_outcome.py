@@ -40,7 +40,7 @@ def reason_of(phase: Phase, event: Event, exit_: Exit | None = None) -> str | No
     ("exit_", "reason"), [(CLEAN, "exited"), (CODE, "exited"), (KILLED, "signalled")]
 )
 def test_an_exit_while_there_is_work_is_early(phase: Phase, exit_: Exit, reason: str) -> None:
-    """A load test that ends by itself before it is told to has failed, even with code 0."""
+    """A load test that exits without SIGTERM has failed, even with code 0."""
     assert reason_of(phase, Event.EXITED, exit_) == reason
 
 
@@ -128,7 +128,7 @@ def test_one_good_call_finishes_a_job() -> None:
 
 
 def test_only_failed_calls_fail_a_job() -> None:
-    """When every call failed, the job has failed and tells the last error."""
+    """If every call failed, the job has failed with the last error."""
     state, cause = final_state(None, CallCounts(started=3, failed=2), "boom")
     assert (state, cause and cause.reason) == (State.FAILED, "calls-failed")
     assert cause is not None

@@ -1,4 +1,4 @@
-"""What a run needs before it starts: made whole, or refused with a reason and nothing left."""
+"""Preparation succeeds completely, or fails with a reason and leaves nothing."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from goloagent.wal.syncer import WalSyncer
 PROGRAM = b"#!/bin/sh\n"
 
 
-class Rooms:
-    """A stage on directories of its own."""
+class Setup:
+    """A preparer with directories of its own."""
 
     def __init__(self, root: Path) -> None:
         self.work, self.logs = root / "work", root / "logs"
@@ -41,7 +41,7 @@ class Rooms:
         self.binaries = ArtifactStore(root, self.store, lambda: NOW)
         self.binaries.open()
         self.fault: HostFault | None = None
-        self.stage: RunPreparer | None = None
+        self.preparer: RunPreparer | None = None
         self.in_thread: Callable[..., Deferred[Any]] = maybeDeferred
         self.followed: list[RunLogWriter] = []
         incoming = self.binaries.receive()
@@ -55,8 +55,8 @@ class Rooms:
         async def fault() -> HostFault | None:
             return self.fault
 
-        if self.stage is None:
-            self.stage = RunPreparer(
+        if self.preparer is None:
+            self.preparer = RunPreparer(
                 self.work,
                 self.logs,
                 self.binaries,
@@ -65,7 +65,7 @@ class Rooms:
                 lambda *call: self.in_thread(*call),
                 lambda job, log: self.follow(job, log),
             )
-        return ensureDeferred(self.stage.prepare(self.job))
+        return ensureDeferred(self.preparer.prepare(self.job))
 
     async def follow(self, job: Job, log: RunLogWriter) -> None:
         """Note that a log is followed."""
@@ -88,68 +88,68 @@ class Rooms:
 
 
 @pytest.fixture
-def rooms(tmp_path: Path) -> Iterator[Rooms]:
-    """The stage of the test."""
-    rooms = Rooms(tmp_path)
-    yield rooms
-    rooms.store.close()
+def setup(tmp_path: Path) -> Iterator[Setup]:
+    """Return a setup."""
+    setup = Setup(tmp_path)
+    yield setup
+    setup.store.close()
 
 
-def test_staged(rooms: Rooms) -> None:
-    """A run gets the uploaded bytes, a directory nobody else enters, and an empty log."""
-    told: list[PreparedRun] = []
-    rooms.prepare().addCallback(told.append)
-    (staged,) = told
-    assert staged.program.read_bytes() == PROGRAM
-    assert os.access(staged.program, os.X_OK)
-    assert staged.program.parent == staged.directory == rooms.work / "job-1"
-    assert staged.directory.stat().st_mode & 0o777 == 0o700
-    assert staged.log.size == 0
-    assert (rooms.logs / "name" / "job-1" / "out.log").read_bytes() == b""
-    (staged.directory / "left").mkdir()
-    (staged.directory / "left" / "behind").write_bytes(b"x")
-    staged.cleanup()
-    staged.log.close()
-    staged.discard_log()
-    assert list(rooms.work.iterdir()) == list(rooms.logs.iterdir()) == []
-    assert (rooms.binaries.ids / rooms.binary.id).read_bytes() == PROGRAM
+def test_prepared(setup: Setup) -> None:
+    """A run gets the uploaded bytes, a private directory, and an empty log."""
+    outcomes: list[PreparedRun] = []
+    setup.prepare().addCallback(outcomes.append)
+    (prepared,) = outcomes
+    assert prepared.program.read_bytes() == PROGRAM
+    assert os.access(prepared.program, os.X_OK)
+    assert prepared.program.parent == prepared.directory == setup.work / "job-1"
+    assert prepared.directory.stat().st_mode & 0o777 == 0o700
+    assert prepared.log.size == 0
+    assert (setup.logs / "name" / "job-1" / "out.log").read_bytes() == b""
+    (prepared.directory / "left").mkdir()
+    (prepared.directory / "left" / "behind").write_bytes(b"x")
+    prepared.cleanup()
+    prepared.log.close()
+    prepared.discard_log()
+    assert list(setup.work.iterdir()) == list(setup.logs.iterdir()) == []
+    assert (setup.binaries.ids / setup.binary.id).read_bytes() == PROGRAM
 
 
-def test_the_hosts_fault_refuses_the_job_for_now(rooms: Rooms) -> None:
-    """What keeps every job from running is no job's fault; nothing is made."""
-    rooms.fault = HostFault("rpc-port-busy", "Another program listens.")
-    assert rooms.refusal(requeue=True) == "rpc-port-busy"
-    assert list(rooms.logs.iterdir()) == []
-    rooms.fault = None
-    told: list[PreparedRun] = []
-    rooms.prepare().addCallback(told.append)
-    assert told[0].program.read_bytes() == PROGRAM
-    told[0].log.close()
+def test_the_hosts_fault_requeues_the_job(setup: Setup) -> None:
+    """A fault of the host requeues the job, and no file is created."""
+    setup.fault = HostFault("rpc-port-busy", "Another program listens.")
+    assert setup.refusal(requeue=True) == "rpc-port-busy"
+    assert list(setup.logs.iterdir()) == []
+    setup.fault = None
+    outcomes: list[PreparedRun] = []
+    setup.prepare().addCallback(outcomes.append)
+    assert outcomes[0].program.read_bytes() == PROGRAM
+    outcomes[0].log.close()
 
 
-def test_an_unknown_binary(rooms: Rooms) -> None:
-    """A binary that was deleted since the job was queued is told as changed."""
-    rooms.job.spec = JobSpec("name", 1, 1, "deleted")
-    assert rooms.refusal() == "binary-changed"
+def test_an_unknown_binary(setup: Setup) -> None:
+    """A binary deleted after the job was queued counts as changed."""
+    setup.job.spec = JobSpec("name", 1, 1, "deleted")
+    assert setup.refusal() == "binary-changed"
 
 
 @pytest.mark.parametrize("content", [None, b"#!/bin/other\n"], ids=["gone", "other"])
-def test_other_bytes(rooms: Rooms, content: bytes | None) -> None:
+def test_other_bytes(setup: Setup, content: bytes | None) -> None:
     """Bytes that are not those that were uploaded are not run."""
-    kept = rooms.binaries.ids / rooms.binary.id
+    kept = setup.binaries.ids / setup.binary.id
     kept.unlink()
     if content is not None:
         kept.write_bytes(content)
-        assert hashlib.sha256(content).hexdigest() != rooms.binary.sha256
-    assert rooms.refusal() == "binary-changed"
+        assert hashlib.sha256(content).hexdigest() != setup.binary.sha256
+    assert setup.refusal() == "binary-changed"
 
 
-def test_a_link_where_a_log_belongs(rooms: Rooms, tmp_path: Path) -> None:
+def test_a_link_where_a_log_belongs(setup: Setup, tmp_path: Path) -> None:
     """A planted link refuses the job, and nothing is written where it points."""
     outside = tmp_path / "outside"
     outside.mkdir()
-    (rooms.logs / "name").symlink_to(outside)
-    assert rooms.refusal() == "log-path"
+    (setup.logs / "name").symlink_to(outside)
+    assert setup.refusal() == "log-path"
     assert list(outside.iterdir()) == []
 
 
@@ -169,7 +169,7 @@ def test_a_link_where_a_log_belongs(rooms: Rooms, tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("where", ["copy", "log"])
 def test_only_the_jobs_own_fault_fails_it(
-    rooms: Rooms,
+    setup: Setup,
     monkeypatch: pytest.MonkeyPatch,
     where: str,
     number: int,
@@ -183,75 +183,75 @@ def test_only_the_jobs_own_fault_fails_it(
 
     with monkeypatch.context() as patch:
         if where == "copy":
-            patch.setattr(rooms, "in_thread", failing)
+            patch.setattr(setup, "in_thread", failing)
         else:
             patch.setattr(RunLogWriter, "create", failing)
-        assert rooms.refusal(requeue) == reason
-    told: list[PreparedRun] = []
-    rooms.prepare().addCallback(told.append)
-    assert told[0].program.read_bytes() == PROGRAM
-    told[0].log.close()
+        assert setup.refusal(requeue) == reason
+    outcomes: list[PreparedRun] = []
+    setup.prepare().addCallback(outcomes.append)
+    assert outcomes[0].program.read_bytes() == PROGRAM
+    outcomes[0].log.close()
 
 
-def test_a_thread_that_cannot_be_started(rooms: Rooms) -> None:
+def test_a_thread_that_cannot_be_started(setup: Setup) -> None:
     """It is the machine that is out of tasks."""
 
     def failing(*_: object) -> Deferred[None]:
         raise RuntimeError("can't start new thread")
 
-    rooms.in_thread = failing
-    assert rooms.refusal(requeue=True) == "no-tasks"
+    setup.in_thread = failing
+    assert setup.refusal(requeue=True) == "no-tasks"
 
 
-def test_a_second_attempt_finds_what_the_first_has_left(rooms: Rooms) -> None:
+def test_a_second_attempt_finds_what_the_first_has_left(setup: Setup) -> None:
     """A directory that could not be removed, and a log without a byte, are made anew."""
-    told: list[PreparedRun] = []
-    rooms.prepare().addCallback(told.append)
-    told[0].log.close()
-    (told[0].directory / "left").mkdir()
-    rooms.prepare().addCallback(told.append)
-    assert [path.name for path in told[1].directory.iterdir()] == ["loadtest"]
-    told[1].log.close()
+    outcomes: list[PreparedRun] = []
+    setup.prepare().addCallback(outcomes.append)
+    outcomes[0].log.close()
+    (outcomes[0].directory / "left").mkdir()
+    setup.prepare().addCallback(outcomes.append)
+    assert [path.name for path in outcomes[1].directory.iterdir()] == ["loadtest"]
+    outcomes[1].log.close()
 
 
-def test_a_copy_that_hangs_is_not_begun_again(rooms: Rooms) -> None:
+def test_a_copy_that_hangs_is_not_begun_again(setup: Setup) -> None:
     """Each attempt would take another thread from a disk that hangs; a later one waits its turn."""
     hanging: Deferred[None] = Deferred()
-    rooms.in_thread = lambda *_: hanging
+    setup.in_thread = lambda *_: hanging
     failures: list[Failure] = []
-    preparing = rooms.prepare().addErrback(failures.append)
+    preparing = setup.prepare().addErrback(failures.append)
     preparing.cancel()
-    rooms.in_thread = maybeDeferred
-    impatient = rooms.prepare().addErrback(failures.append)
+    setup.in_thread = maybeDeferred
+    impatient = setup.prepare().addErrback(failures.append)
     impatient.cancel()
     assert [failure.type for failure in failures] == [CancelledError, CancelledError]
-    told: list[PreparedRun] = []
-    rooms.prepare().addCallback(told.append)
-    assert told == []
+    outcomes: list[PreparedRun] = []
+    setup.prepare().addCallback(outcomes.append)
+    assert outcomes == []
     hanging.callback(None)
-    assert told[0].program.read_bytes() == PROGRAM
-    told[0].log.close()
+    assert outcomes[0].program.read_bytes() == PROGRAM
+    outcomes[0].log.close()
 
 
-def test_cancelled(rooms: Rooms) -> None:
+def test_cancelled(setup: Setup) -> None:
     """A cancel while the bytes are checked leaves no directory."""
-    rooms.in_thread = lambda *_: Deferred()
+    setup.in_thread = lambda *_: Deferred()
     failures: list[Failure] = []
-    preparing = rooms.prepare().addErrback(failures.append)
-    assert [path.name for path in rooms.work.iterdir()] == ["job-1"]
+    preparing = setup.prepare().addErrback(failures.append)
+    assert [path.name for path in setup.work.iterdir()] == ["job-1"]
     preparing.cancel()
     assert len(failures) == 1
-    assert list(rooms.work.iterdir()) == []
+    assert list(setup.work.iterdir()) == []
 
 
-def test_work_is_gone(rooms: Rooms) -> None:
-    """Somebody's removal of the work directory costs nothing: it is made again."""
-    shutil.rmtree(rooms.work)
-    told: list[PreparedRun] = []
-    rooms.prepare().addCallback(told.append)
-    assert told[0].program.read_bytes() == PROGRAM
-    assert rooms.work.stat().st_mode & 0o777 == 0o711
-    told[0].log.close()
+def test_work_is_gone(setup: Setup) -> None:
+    """A removed work directory is created again."""
+    shutil.rmtree(setup.work)
+    outcomes: list[PreparedRun] = []
+    setup.prepare().addCallback(outcomes.append)
+    assert outcomes[0].program.read_bytes() == PROGRAM
+    assert setup.work.stat().st_mode & 0o777 == 0o711
+    outcomes[0].log.close()
 
 
 def open_descriptors() -> int:
@@ -259,14 +259,14 @@ def open_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def make_real(rooms: Rooms) -> WalSyncer:
-    """Have the logs of the rooms followed by a real syncer."""
-    logs = RunFiles(rooms.logs)
+def make_real(setup: Setup) -> WalSyncer:
+    """Have the logs of the setup followed by a real syncer."""
+    logs = RunFiles(setup.logs)
     syncer = WalSyncer(
         Clock(),
         maybeDeferred,
-        rooms.store,
-        rooms.binaries,
+        setup.store,
+        setup.binaries,
         lambda: None,
         lambda sentence: None,
     )
@@ -274,12 +274,12 @@ def make_real(rooms: Rooms) -> WalSyncer:
     async def follow(job: Job, log: RunLogWriter) -> None:
         await syncer.track(log, logs.open_sync(job))
 
-    rooms.follow = follow  # type: ignore[method-assign]
+    setup.follow = follow  # type: ignore[method-assign]
     return syncer
 
 
 def test_nothing_leaks_whichever_call_of_the_preparation_fails(
-    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every open, mkdir, symlink, rename and fsync fails once; no descriptor or file is left."""
     descriptors, tried = open_descriptors(), 0
@@ -296,25 +296,25 @@ def test_nothing_leaks_whichever_call_of_the_preparation_fails(
                     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
                 return original(*arguments, **named)  # noqa: B023
 
-            told: list[Any] = []
+            outcomes: list[Any] = []
             # Failures of the syncer end it: each attempt has one of its own.
-            syncer = make_real(rooms)
+            syncer = make_real(setup)
             with monkeypatch.context() as patch:
                 patch.setattr(os, call, failing)
-                rooms.stage = None
-                rooms.prepare().addBoth(told.append)
-            [outcome] = told
+                setup.preparer = None
+                setup.prepare().addBoth(outcomes.append)
+            [outcome] = outcomes
             if isinstance(outcome, PreparedRun):
                 outcome.log.close()
                 outcome.cleanup()
-                remove_run(rooms.logs, "name", "job-1")
+                remove_run(setup.logs, "name", "job-1")
             else:
                 outcome.trap(PreparationError, OSError)
                 tried += 1
             assert ensureDeferred(syncer.stop()).called
-            assert list(rooms.work.iterdir()) == [], (call, nth)
+            assert list(setup.work.iterdir()) == [], (call, nth)
             if fired:
-                left = {path.name for path in rooms.logs.glob("name/*")}
+                left = {path.name for path in setup.logs.glob("name/*")}
                 assert left <= {"out.log", "err.log"}, (call, nth, left)
             assert open_descriptors() == descriptors, (call, nth)
     print(f"nothing leaks: {tried} calls failed once each")

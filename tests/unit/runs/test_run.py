@@ -39,7 +39,7 @@ DISK_FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def end_by_sigterm(one: OneRun) -> None:
-    """Have the load test do what SIGTERM tells it."""
+    """End the load test after SIGTERM."""
     assert one.story[-1] == "SIGTERM"
     one.exit(None, signal.SIGTERM)
     one.close()
@@ -90,7 +90,7 @@ def test_duration_zero() -> None:
 
 
 def test_the_last_line_has_no_newline() -> None:
-    """What follows the last newline is a line too, counted when the pipes are closed."""
+    """Text after the last newline is a line, counted when the pipes are closed."""
     one = OneRun().come_to(Phase.RUNNING)
     one.watching.stdout(RESULT + RESULT[:-1])
     assert one.job.results.read == 1
@@ -114,7 +114,7 @@ def test_output_before_the_launch_is_known() -> None:
 
 
 def test_output_after_the_exit() -> None:
-    """What is still in the pipes when the process ends is read to its end."""
+    """Pipes are read to their end after the exit."""
     one = OneRun().come_to(Phase.CLOSING_PIPES)
     one.print_results(5)
     one.close()
@@ -122,8 +122,8 @@ def test_output_after_the_exit() -> None:
     assert one.job.results.valid == 5
 
 
-def test_stdout_never_falls_quiet() -> None:
-    """A load test that prints for ever is ended after a bound, and all it printed is kept."""
+def test_stdout_is_never_idle() -> None:
+    """A load test that always prints gets SIGTERM after the timeout, and its output is kept."""
     one = OneRun().come_to(Phase.WAITING_FOR_OUTPUT)
     seconds = 0.0
     while "SIGTERM" not in one.story:
@@ -159,7 +159,7 @@ def test_a_grandchild_holds_the_pipes() -> None:
 
 
 def test_an_exit_in_the_ordered_end() -> None:
-    """A load test may end by itself once its calls have returned; what it started is told to."""
+    """A load test may exit when its calls have returned; its children get SIGTERM."""
     one = OneRun().come_to(Phase.WAITING_FOR_OUTPUT)
     one.exit(0)
     assert one.story[-1] == "SIGTERM"
@@ -206,7 +206,7 @@ def test_some_calls_never_return() -> None:
 
 
 def test_refused() -> None:
-    """What is missing before the start is the reason: here the port is taken."""
+    """A preparation error is the reason: here the port is in use."""
     one = OneRun().start()
     cause = FailureReason("rpc-port-busy", "Another program listens.")
     one.preparing.errback(PreparationError(cause))
@@ -227,7 +227,7 @@ def test_prepared_at_once() -> None:
 
 
 def test_preparing_breaks(logged_errors: LoggedErrors) -> None:
-    """An error nobody foresaw is logged and ends the job, and the queue goes on."""
+    """An unexpected error is logged and ends the job."""
     one = OneRun().start()
     one.preparing.errback(ZeroDivisionError("a bug"))
     one.check(State.FAILED, "internal-error")
@@ -243,7 +243,7 @@ def test_preparing_takes_too_long() -> None:
 
 
 def test_no_process_can_be_made() -> None:
-    """The system's reason is told."""
+    """The reason of the system is in the message."""
     one = OneRun().start()
     one.spawn_error = OSError(errno.EPERM, os.strerror(errno.EPERM))
     one.prepared()
@@ -282,7 +282,7 @@ def test_the_hosts_fault_puts_the_job_back(where: str, error: Exception, status:
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])
 def test_a_job_that_cannot_be_kept_as_started_is_not_started(code: int) -> None:
-    """What the disk does not know to have started would be run again after a restart."""
+    """Otherwise it would run again after a restart."""
     one = OneRun()
     one.store_error = OSError(code, os.strerror(code))
     one.prepared()
@@ -303,7 +303,7 @@ def test_the_machine_does_not_let_the_launcher_come_further() -> None:
 
 
 def test_a_cancel_of_a_job_that_would_go_back() -> None:
-    """Somebody's wish counts more than the machine's fault."""
+    """A cancel counts more than a fault of the host."""
     one = OneRun().come_to(Phase.LAUNCHING)
     one.watching.launch_failed("make a PID namespace: no", "no-tasks")
     one.run.cancel(outcome.CANCELLED)
@@ -313,7 +313,7 @@ def test_a_cancel_of_a_job_that_would_go_back() -> None:
 
 
 def test_the_peer_cannot_be_looked_up_for_a_while() -> None:
-    """Without a thread or a descriptor to be had it is tried again, as long as a start may last."""
+    """Without threads or descriptors the check is repeated until the start timeout."""
     one = OneRun().come_to(Phase.LAUNCHING)
     one.looking = fail(RuntimeError("can't start new thread"))
     one.launched()
@@ -330,8 +330,8 @@ def test_the_peer_cannot_be_looked_up_for_a_while() -> None:
     one.check(State.FINISHED)
 
 
-def test_a_stranger_took_the_port() -> None:
-    """It is hung up on, and not one call is made; the load test is told to end."""
+def test_another_program_took_the_port() -> None:
+    """The connection is closed without a call, and the load test gets SIGTERM."""
     one = OneRun().come_to(Phase.LAUNCHING)
     one.looking = succeed(True)
     one.launched()
@@ -345,7 +345,7 @@ def test_a_stranger_took_the_port() -> None:
     assert one.calls.started == 0
 
 
-def test_no_call_before_it_is_known_whom_to() -> None:
+def test_no_call_before_the_peer_is_verified() -> None:
     """The look takes its time; what ends the run meanwhile is the reason, and the look is over."""
     one = OneRun().come_to(Phase.LAUNCHING)
     one.looking = Deferred()
@@ -391,7 +391,7 @@ def test_cannot_be_connected_to() -> None:
 
 @pytest.mark.parametrize("phase", [Phase.LAUNCHING, Phase.CONNECTING, Phase.RUNNING])
 @pytest.mark.parametrize(
-    ("code", "number", "reason", "told"),
+    ("code", "number", "reason", "expected"),
     [
         (0, None, "exited", "code 0"),
         (3, None, "exited", "code 3"),
@@ -400,7 +400,7 @@ def test_cannot_be_connected_to() -> None:
     ],
 )
 def test_ends_early(
-    phase: Phase, code: int | None, number: int | None, reason: str, told: str
+    phase: Phase, code: int | None, number: int | None, reason: str, expected: str
 ) -> None:
     """An end while there is work is named by its code or signal, and what it printed is kept."""
     one = OneRun().come_to(phase)
@@ -410,7 +410,7 @@ def test_ends_early(
     one.close()
     cause = one.check(State.FAILED, reason)
     assert cause is not None
-    assert told in cause.message
+    assert expected in cause.message
     assert one.job.results.valid == 8
 
 
@@ -438,7 +438,7 @@ def test_the_connection_is_lost_in_an_exit() -> None:
 
 
 def test_garbage() -> None:
-    """A peer that does not speak net/rpc is told as such, even when it then exits."""
+    """A violation of the protocol is the reason, even if the load test exits next."""
     one = OneRun().come_to(Phase.RUNNING)
     assert one.peer is not None
     one.peer.send(b"\xfc\x40\0\0\0")
@@ -504,7 +504,7 @@ def test_how_stderr_ended_is_kept() -> None:
 
 
 def test_a_stderr_that_cannot_be_read() -> None:
-    """The job comes to its end without it."""
+    """The job ends without it."""
     one = OneRun().come_to(Phase.RUNNING)
     one.watching.stderr(b"lost")
     one.log.tail_error = OSError(errno.EIO, "Input/output error")
@@ -594,7 +594,7 @@ def test_the_first_cause_stands() -> None:
 
 
 def test_late_events_change_nothing() -> None:
-    """What happens after the end, such as an exit that even SIGKILL did not bring, is too late."""
+    """Events after the end, such as a late exit, are ignored."""
     one = OneRun().come_to(Phase.TERMINATING)
     one.pass_all_time()
     one.check(State.FINISHED)
@@ -703,11 +703,11 @@ def possible(one: OneRun, launched: list[bool]) -> dict[str, Callable[[], object
 @settings(max_examples=500)
 @given(data=st.data(), users=st.integers(1, 5), duration=st.sampled_from([0, 1, 20]))
 def test_every_history_ends(data: st.DataObject, users: int, duration: int) -> None:
-    """Whatever happens, the run ends once, in bounded time, and leaves nothing behind."""
+    """With any events, the run ends once in bounded time and leaves nothing behind."""
     one, launched = OneRun(users, duration).start(), list[bool]()
     for _ in range(data.draw(st.integers(0, 40), label="count")):
         things = possible(one, launched)
-        # What a run needs to come far is likelier than what ends it.
+        # Events that let a run continue are more likely than those that end it.
         ordinary = [t for t in ("prepared", "launched", "accepts", "answers") if t in things]
         names = sorted(things) + ordinary * 8
         things[data.draw(st.sampled_from(names))]()
@@ -780,7 +780,7 @@ def silent_log(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_history_ends_whatever_breaks(
     data: st.DataObject, duration: int, failing: dict[str, Exception]
 ) -> None:
-    """Whichever tools raise whatever, from the beginning or later, the run ends in bounded time."""
+    """With any failing dependencies, the run ends in bounded time."""
     one, launched = OneRun(2, duration), list[bool]()
     one.failing = {} if data.draw(st.booleans(), label="later") else failing
     one.start()
@@ -788,7 +788,7 @@ def test_every_history_ends_whatever_breaks(
         things = possible(one, launched)
         ordinary = [t for t in ("prepared", "launched", "accepts", "answers") if t in things]
         things["breaks"] = lambda: one.failing.update(failing)
-        things["is mended"] = one.failing.clear
+        things["is repaired"] = one.failing.clear
         things[data.draw(st.sampled_from(sorted(things) + ordinary * 8))]()
     one.failing.update(failing)
     one.run.cancel(outcome.CANCELLED)
@@ -831,11 +831,11 @@ def slow_counting(monkeypatch: pytest.MonkeyPatch) -> Callable[[OneRun, int], No
     feeding = LineCounter.feed_steps
 
     def slow(one: OneRun, turns: int) -> None:
-        def slowly(tally: LineCounter, data: bytes) -> Iterator[None]:
-            for _ in range(turns if tally is one.writer.line_counter else 0):
+        def slowly(counter: LineCounter, data: bytes) -> Iterator[None]:
+            for _ in range(turns if counter is one.writer.line_counter else 0):
                 one.clock.rightNow += TURN_SECONDS
                 yield
-            yield from feeding(tally, data)
+            yield from feeding(counter, data)
 
         monkeypatch.setattr(LineCounter, "feed_steps", slowly)
 
@@ -845,7 +845,7 @@ def slow_counting(monkeypatch: pytest.MonkeyPatch) -> Callable[[OneRun, int], No
 def test_what_takes_long_to_count_stops_the_reading(
     slow_counting: Callable[[OneRun, int], None],
 ) -> None:
-    """What is printed is written at once; while it is counted no more is read, and time passes."""
+    """Output is written at once; while it is counted, stdout is paused."""
     one = OneRun(duration_seconds=100).come_to(Phase.RUNNING)
     slow_counting(one, 3)
     one.print_results(2)
@@ -858,7 +858,7 @@ def test_what_takes_long_to_count_stops_the_reading(
 def test_stdout_is_not_quiet_while_it_is_counted(
     slow_counting: Callable[[OneRun, int], None],
 ) -> None:
-    """What waits in the pipe meanwhile is not lost on an end that comes too early."""
+    """The quiet period does not elapse while output is counted."""
     one = OneRun().come_to(Phase.WAITING_FOR_OUTPUT)
     slow_counting(one, 150)  # of which 100 are a second
     one.print_results(1)
@@ -893,7 +893,7 @@ def test_counting_that_breaks(logged_errors: LoggedErrors, monkeypatch: pytest.M
     """It ends the job, as a bug, and nothing hangs."""
     one = OneRun().come_to(Phase.RUNNING)
 
-    def broken(tally: LineCounter, data: bytes) -> Iterator[None]:
+    def broken(counter: LineCounter, data: bytes) -> Iterator[None]:
         raise ZeroDivisionError
         yield
 

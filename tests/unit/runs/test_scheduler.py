@@ -27,7 +27,7 @@ FAULT = HostFault("no-tasks", "No process can be started.")
 
 
 class FakeRun:
-    """A run that ends when it is told."""
+    """A run that ends on request."""
 
     def __init__(self, job: Job, at_once: bool) -> None:
         self.job = job
@@ -221,7 +221,7 @@ def test_cancelling_a_job_that_waits(queue: Queue) -> None:
 
 
 def test_cancelling_the_job_that_runs(queue: Queue) -> None:
-    """Its run is told, and it is over when the run says so."""
+    """The run is cancelled, and the job is over when the run is."""
     queue.supervisor.start()
     queue.add("one")
     queue.supervisor.cancel(queue.runs[0].job)
@@ -230,7 +230,7 @@ def test_cancelling_the_job_that_runs(queue: Queue) -> None:
 
 
 def test_a_cancel_that_cannot_be_kept(queue: Queue) -> None:
-    """The job is over at once all the same, and whoever wants that hears that it is not kept."""
+    """The job is over at once, and the caller learns that it is not saved."""
     queue.add("one")
     [job] = queue.store.queued()
     queue.full = True

@@ -21,7 +21,7 @@ def test_every_phase_has_an_end(phase: Phase) -> None:
 
 @pytest.mark.parametrize("phase", TIMED, ids=lambda phase: phase.name)
 def test_nothing_lasts_longer_for_a_cancel(phase: Phase) -> None:
-    """Somebody who waits never waits longer."""
+    """A cancel never lengthens a timeout."""
     assert BOUNDS.for_phase(phase, 9, cancelled=True) <= BOUNDS.for_phase(phase, 9, cancelled=False)
 
 

@@ -92,11 +92,11 @@ def test_anybody_may_cancel_at_any_time(phase: Phase) -> None:
 
 @pytest.mark.parametrize("phase", LIVE, ids=lambda phase: phase.name)
 def test_a_fault_is_possible_while_there_is_a_process(phase: Phase) -> None:
-    """Whatever breaks while a process lives has a row: a full disk does not choose its moment."""
+    """FAILED has a row in each of these phases."""
     assert (phase, Event.FAILED) in TRANSITIONS
 
 
-def test_the_end_is_told_once() -> None:
+def test_the_run_ends_once() -> None:
     """END comes with the last phase, as the last action, and nowhere else."""
     for then in TRANSITIONS.values():
         assert then.actions.count(Action.END) == (then.phase is Phase.OVER)
