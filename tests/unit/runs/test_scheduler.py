@@ -60,7 +60,7 @@ class FakeRun:
 
 
 class Queue:
-    """A store with a queue, and the runs a supervisor made of it."""
+    """A store with a queue, and the runs that the scheduler made."""
 
     def __init__(self, path: Path) -> None:
         self.store = Store(path)
@@ -69,15 +69,15 @@ class Queue:
         self.clearing: Deferred[None] = succeed(None)
         self.clock = Clock()
         self.full = False
-        self.supervisor = JobScheduler(
-            self.store, self._make_run, self._end_survivors, lambda: NOW, self.clock, self._save
+        self.scheduler = JobScheduler(
+            self.store, self._make_run, self._reap_leftovers, lambda: NOW, self.clock, self._save
         )
 
     def add(self, *names: str) -> None:
-        """Queue jobs, telling the supervisor of each."""
+        """Queue jobs, and start the next."""
         for name in names:
             self.store.add(Job(name, JobSpec(name, 1, 1, "binary"), NOW))
-            self.supervisor.start_next()
+            self.scheduler.start_next()
 
     @property
     def ran(self) -> list[str]:
@@ -93,7 +93,7 @@ class Queue:
         self.runs.append(FakeRun(job, self.at_once))
         return self.runs[-1]
 
-    def _end_survivors(self, job: Job) -> Deferred[None]:
+    def _reap_leftovers(self, job: Job) -> Deferred[None]:
         return self.clearing
 
 
@@ -109,13 +109,13 @@ def test_nothing_before_the_start(queue: Queue) -> None:
     """Jobs that are queued while the agent recovers wait."""
     queue.add("a")
     assert queue.ran == []
-    queue.supervisor.start()
+    queue.scheduler.start()
     assert queue.ran == ["a"]
 
 
 def test_one_at_a_time_in_order(queue: Queue) -> None:
     """The next job starts when the last is over, and the one queued first is next."""
-    queue.supervisor.start()
+    queue.scheduler.start()
     queue.add("a", "b", "c")
     assert queue.ran == ["a"]
     queue.runs[0].end()
@@ -134,13 +134,13 @@ def test_jobs_that_end_at_once(queue: Queue) -> None:
     names = [f"job-{number}" for number in range(32)]
     queue.at_once = True
     queue.add(*names)
-    queue.supervisor.start()
+    queue.scheduler.start()
     assert queue.ran == names
 
 
 def test_a_run_that_breaks(queue: Queue, logged_errors: LoggedErrors) -> None:
     """It is logged, and the next job runs."""
-    queue.supervisor.start()
+    queue.scheduler.start()
     queue.add("a", "b")
     queue.runs[0].over.errback(ZeroDivisionError("a bug"))
     assert queue.ran == ["a", "b"]
@@ -151,7 +151,7 @@ def test_a_run_that_breaks(queue: Queue, logged_errors: LoggedErrors) -> None:
 
 def test_survivors_are_ended_first(queue: Queue) -> None:
     """The next job starts, and the agent may end, when nothing of the last one is left."""
-    queue.supervisor.start()
+    queue.scheduler.start()
     queue.add("a", "b", "c")
     queue.clearing = Deferred()
     queue.runs[0].end()
@@ -160,7 +160,7 @@ def test_survivors_are_ended_first(queue: Queue) -> None:
     assert queue.ran == ["a", "b"]
     queue.clearing = Deferred()
     queue.runs[1].end()
-    stopped = queue.supervisor.stop()
+    stopped = queue.scheduler.stop()
     assert not stopped.called
     queue.clearing.callback(None)
     assert stopped.called
@@ -168,7 +168,7 @@ def test_survivors_are_ended_first(queue: Queue) -> None:
 
 def test_survivors_that_cannot_be_ended(queue: Queue, logged_errors: LoggedErrors) -> None:
     """It is logged, and the next job runs."""
-    queue.supervisor.start()
+    queue.scheduler.start()
     queue.add("a", "b")
     queue.clearing.addCallback(lambda _: 1 / 0)
     queue.runs[0].end()
@@ -177,18 +177,18 @@ def test_survivors_that_cannot_be_ended(queue: Queue, logged_errors: LoggedError
 
 
 def test_stop_without_a_run(queue: Queue) -> None:
-    """An idle supervisor has stopped at once, and starts nothing any more."""
-    queue.supervisor.start()
-    assert queue.supervisor.stop().called
+    """An idle scheduler stops at once, and starts no job."""
+    queue.scheduler.start()
+    assert queue.scheduler.stop().called
     queue.add("a")
     assert queue.ran == []
 
 
 def test_stop_waits_for_the_run(queue: Queue) -> None:
     """The running job is brought to its end, and those that wait are left for the next life."""
-    queue.supervisor.start()
+    queue.scheduler.start()
     queue.add("a", "b")
-    stopped = queue.supervisor.stop()
+    stopped = queue.scheduler.stop()
     assert queue.runs[0].cancelled == [outcome.AGENT_STOPPED]
     assert not stopped.called
     queue.runs[0].end()
@@ -199,9 +199,9 @@ def test_stop_waits_for_the_run(queue: Queue) -> None:
 
 def test_stop_when_the_run_breaks(queue: Queue, logged_errors: LoggedErrors) -> None:
     """A run that breaks in its end does not keep the agent from its own."""
-    queue.supervisor.start()
+    queue.scheduler.start()
     queue.add("a")
-    stopped = queue.supervisor.stop()
+    stopped = queue.scheduler.stop()
     queue.runs[0].over.errback(ZeroDivisionError("a bug"))
     assert stopped.called
     assert logged_errors.flush(ZeroDivisionError)
@@ -209,11 +209,11 @@ def test_stop_when_the_run_breaks(queue: Queue, logged_errors: LoggedErrors) -> 
 
 def test_cancelling_a_job_that_waits(queue: Queue) -> None:
     """It is over at once and never runs; the one that runs goes on."""
-    queue.supervisor.start()
+    queue.scheduler.start()
     queue.add("one", "two")
     two = queue.store.get("two")
     assert two is not None
-    queue.supervisor.cancel(two)
+    queue.scheduler.cancel(two)
     assert (two.state, two.cause, two.ended_at) == (State.CANCELLED, outcome.CANCELLED, NOW)
     assert queue.runs[0].cancelled == []
     queue.runs[0].end()
@@ -222,9 +222,9 @@ def test_cancelling_a_job_that_waits(queue: Queue) -> None:
 
 def test_cancelling_the_job_that_runs(queue: Queue) -> None:
     """The run is cancelled, and the job is over when the run is."""
-    queue.supervisor.start()
+    queue.scheduler.start()
     queue.add("one")
-    queue.supervisor.cancel(queue.runs[0].job)
+    queue.scheduler.cancel(queue.runs[0].job)
     assert queue.runs[0].cancelled == [outcome.CANCELLED]
     assert queue.runs[0].job.state is State.STARTING
 
@@ -234,9 +234,9 @@ def test_a_cancel_that_cannot_be_kept(queue: Queue) -> None:
     queue.add("one")
     [job] = queue.store.queued()
     queue.full = True
-    assert queue.supervisor.cancel(job) is False
+    assert queue.scheduler.cancel(job) is False
     assert job.state is State.CANCELLED
-    queue.supervisor.start()
+    queue.scheduler.start()
     assert queue.ran == []
 
 
@@ -244,17 +244,17 @@ def test_a_job_of_an_earlier_life_is_left_to_the_recovery(queue: Queue) -> None:
     """To cancel what a kill left running, before it is counted, settles nothing."""
     left = Job("left", JobSpec("left", 1, 1, "binary"), NOW, state=State.RUNNING)
     queue.store.add(left)
-    queue.supervisor.cancel(left)
+    queue.scheduler.cancel(left)
     assert left.state is State.RUNNING
     assert queue.store.get("left") is left
 
 
 def test_a_job_without_a_run_is_over_by_a_cancel(queue: Queue) -> None:
     """However it came to be so: a cancel always has an effect."""
-    queue.supervisor.start()
+    queue.scheduler.start()
     left = Job("left", JobSpec("left", 1, 1, "binary"), NOW, state=State.STOPPING)
     queue.store.add(left)
-    assert queue.supervisor.cancel(left)
+    assert queue.scheduler.cancel(left)
     assert (left.state, left.cause) == (State.CANCELLED, outcome.CANCELLED)
 
 
@@ -263,21 +263,21 @@ def test_a_job_without_a_run_is_over_by_a_cancel(queue: Queue) -> None:
 
 def test_the_hosts_fault_pauses_the_queue(queue: Queue) -> None:
     """No job fails by it: the first one is tried again, at doubling intervals, until it runs."""
-    queue.supervisor.start()
+    queue.scheduler.start()
     queue.add("a", "b")
     delay = FIRST_RETRY_SECONDS
     for attempt in range(1, 10):
         queue.runs[-1].put_back()
-        assert queue.supervisor.fault == FAULT
+        assert queue.scheduler.fault == FAULT
         queue.add(f"another {attempt}")
         queue.clock.advance(delay - 0.01)
         assert queue.ran == ["a"] * attempt
         queue.clock.advance(0.01)
         assert queue.ran == ["a"] * (attempt + 1)
         delay = min(2 * delay, MAX_RETRY_SECONDS)
-    assert queue.supervisor.fault == FAULT
+    assert queue.scheduler.fault == FAULT
     queue.runs[-1].has_launched = True
-    assert queue.supervisor.fault is None
+    assert queue.scheduler.fault is None
     queue.runs[-1].end()
     assert queue.ran[-1] == "b"
     queue.runs[-1].put_back()
@@ -287,27 +287,27 @@ def test_the_hosts_fault_pauses_the_queue(queue: Queue) -> None:
 
 def test_a_cancel_while_the_queue_is_paused(queue: Queue) -> None:
     """The job is over at once, and the next one is tried at once; without one there is no fault."""
-    queue.supervisor.start()
+    queue.scheduler.start()
     queue.add("a", "b")
     queue.runs[0].put_back()
     [first, second] = queue.store.queued()
-    assert queue.supervisor.cancel(first)
+    assert queue.scheduler.cancel(first)
     assert first.state is State.CANCELLED
     assert queue.ran == ["a", "b"]
     queue.runs[1].put_back()
-    queue.supervisor.cancel(second)
-    assert queue.supervisor.fault is None
+    queue.scheduler.cancel(second)
+    assert queue.scheduler.fault is None
     assert queue.clock.getDelayedCalls() == []
 
 
 def test_a_cancel_while_a_job_that_went_back_is_cleared_up(queue: Queue) -> None:
     """It is not lost on a run that is over: the job does not run again."""
-    queue.supervisor.start()
+    queue.scheduler.start()
     queue.add("a", "b")
     queue.clearing = Deferred()
     queue.runs[0].put_back()
     [first, second] = queue.store.queued()
-    assert queue.supervisor.cancel(first)
+    assert queue.scheduler.cancel(first)
     assert (first.state, first.cause) == (State.CANCELLED, outcome.CANCELLED)
     queue.clearing.callback(None)
     queue.clock.advance(FIRST_RETRY_SECONDS)
@@ -317,38 +317,38 @@ def test_a_cancel_while_a_job_that_went_back_is_cleared_up(queue: Queue) -> None
 
 def test_a_cancel_of_a_later_job_while_the_queue_is_paused(queue: Queue) -> None:
     """The pause of the first one goes on."""
-    queue.supervisor.start()
+    queue.scheduler.start()
     queue.add("a", "b")
     queue.runs[0].put_back()
     [_, second] = queue.store.queued()
-    queue.supervisor.cancel(second)
-    assert (queue.ran, queue.supervisor.fault) == (["a"], FAULT)
+    queue.scheduler.cancel(second)
+    assert (queue.ran, queue.scheduler.fault) == (["a"], FAULT)
 
 
 def test_stop_while_the_queue_is_paused(queue: Queue) -> None:
     """The agent ends at once, and every job stays in the queue."""
-    queue.supervisor.start()
+    queue.scheduler.start()
     queue.add("a", "b")
     queue.runs[0].put_back()
-    assert queue.supervisor.stop().called
+    assert queue.scheduler.stop().called
     assert queue.clock.getDelayedCalls() == []
     assert [job.id for job in queue.store.queued()] == ["a", "b"]
 
 
 def test_a_job_that_goes_back_as_the_agent_stops(queue: Queue) -> None:
     """It stays in the queue, and there is nothing wrong with the machine."""
-    queue.supervisor.start()
+    queue.scheduler.start()
     queue.add("a")
-    stopped = queue.supervisor.stop()
+    stopped = queue.scheduler.stop()
     queue.runs[0].put_back(fault=None)
     assert stopped.called
-    assert queue.supervisor.fault is None
+    assert queue.scheduler.fault is None
     assert queue.ran == ["a"]
 
 
 def test_a_clearing_up_that_hangs(queue: Queue, logged_errors: LoggedErrors) -> None:
     """The next job waits for it no longer than its bound."""
-    queue.supervisor.start()
+    queue.scheduler.start()
     queue.add("a", "b")
     queue.clearing = Deferred()
     queue.runs[0].end()
@@ -366,13 +366,13 @@ def test_whatever_breaks_the_queue_goes_on(
     def broken(job: Job) -> None:
         raise RuntimeError("can't start new thread")
 
-    usual = getattr(queue.supervisor, what)
-    setattr(queue.supervisor, what, broken)
+    usual = getattr(queue.scheduler, what)
+    setattr(queue.scheduler, what, broken)
     queue.at_once = True
-    queue.supervisor.start()
+    queue.scheduler.start()
     queue.add("a")
     assert {job.id for job in queue.store.queued()} == set()
-    setattr(queue.supervisor, what, usual)
+    setattr(queue.scheduler, what, usual)
     queue.add("b")
     assert queue.ran[-1] == "b"
     assert logged_errors.flush(RuntimeError)
