@@ -49,7 +49,7 @@ def end_by_sigterm(one: OneRun) -> None:
 
 
 def test_a_whole_run() -> None:
-    """Prepared, launched, driven, ended in order: `finished`, and everything accounted for."""
+    """A run in order is `finished`, and all calls and results are counted."""
     one = OneRun(users=3, duration_seconds=10).come_to(Phase.RUNNING)
     one.print_results(2)
     one.answer(3)
@@ -101,7 +101,7 @@ def test_the_last_line_has_no_newline() -> None:
 
 
 def test_output_before_the_launch_is_known() -> None:
-    """A program that prints at once loses nothing, whichever pipe is read first."""
+    """Output is recorded even if it is read before the launch is reported."""
     one = OneRun().come_to(Phase.LAUNCHING)
     one.print_results(3)
     one.watching.stderr(b"hello")
@@ -137,7 +137,7 @@ def test_stdout_is_never_idle() -> None:
 
 
 def test_sigterm_is_ignored() -> None:
-    """After the grace period comes SIGKILL; an ordered run is finished all the same."""
+    """After the grace period comes SIGKILL; the run is finished nevertheless."""
     one = OneRun().come_to(Phase.TERMINATING)
     one.clock.advance(one.bounds.grace_seconds)
     assert one.story[-2:] == ["SIGTERM", "SIGKILL"]
@@ -148,7 +148,7 @@ def test_sigterm_is_ignored() -> None:
 
 
 def test_a_grandchild_holds_the_pipes() -> None:
-    """Pipes that stay open after the exit are given up: SIGKILL to the group, then abandoned."""
+    """Pipes that stay open after the exit are abandoned after SIGKILL to the group."""
     one = OneRun().come_to(Phase.CLOSING_PIPES)
     one.clock.advance(one.bounds.pipes_seconds)
     assert one.story[-1] == "SIGKILL"
@@ -169,7 +169,7 @@ def test_an_exit_in_the_ordered_end() -> None:
 
 @pytest.mark.parametrize("phase", [Phase.DRAINING_CALLS, Phase.WAITING_FOR_OUTPUT])
 def test_a_crash_in_the_ordered_end(phase: Phase) -> None:
-    """A crash is no end in order, however late."""
+    """A late crash fails the job too."""
     one = OneRun().come_to(Phase.RUNNING)
     one.answer()
     one.clock.advance(10)
@@ -181,7 +181,7 @@ def test_a_crash_in_the_ordered_end(phase: Phase) -> None:
 
 
 def test_a_connection_closed_in_the_ordered_end() -> None:
-    """Once no call is made, the connection may end: what has returned counts."""
+    """The connection may end when no more calls are made."""
     one = OneRun().come_to(Phase.RUNNING)
     one.answer()
     one.clock.advance(10)
@@ -192,7 +192,7 @@ def test_a_connection_closed_in_the_ordered_end() -> None:
 
 
 def test_some_calls_never_return() -> None:
-    """They are waited for within a bound and stay counted as in flight."""
+    """They are in flight until the timeout and at the end."""
     one = OneRun(users=4).come_to(Phase.RUNNING)
     one.answer(1)
     one.clock.advance(10)
@@ -205,7 +205,7 @@ def test_some_calls_never_return() -> None:
 # The other endings, each with its reason.
 
 
-def test_refused() -> None:
+def test_a_preparation_error() -> None:
     """A preparation error is the reason: here the port is in use."""
     one = OneRun().start()
     cause = FailureReason("rpc-port-busy", "Another program listens.")
@@ -226,7 +226,7 @@ def test_prepared_at_once() -> None:
     other.start().check(State.FAILED, "log-path")
 
 
-def test_preparing_breaks(logged_errors: LoggedErrors) -> None:
+def test_an_unexpected_error_of_the_preparation(logged_errors: LoggedErrors) -> None:
     """An unexpected error is logged and ends the job."""
     one = OneRun().start()
     one.preparing.errback(ZeroDivisionError("a bug"))
@@ -235,7 +235,7 @@ def test_preparing_breaks(logged_errors: LoggedErrors) -> None:
 
 
 def test_preparing_takes_too_long() -> None:
-    """It is cancelled, and the job waits for a machine that is quicker."""
+    """It is cancelled, and the job is requeued."""
     one = OneRun().start()
     one.clock.advance(one.bounds.prepare_seconds)
     one.check_requeued("slow-disk")
@@ -268,8 +268,8 @@ def test_no_process_can_be_made() -> None:
     ],
 )
 @pytest.mark.parametrize("where", ["prepare", "spawn"])
-def test_the_hosts_fault_puts_the_job_back(where: str, error: Exception, status: str) -> None:
-    """Wherever it is met before the load test runs, the job is in the queue as before."""
+def test_a_fault_of_the_host_requeues_the_job(where: str, error: Exception, status: str) -> None:
+    """Before the load test runs, any fault of the host requeues the job."""
     one = OneRun()
     one.start()
     if where == "prepare":
@@ -281,7 +281,7 @@ def test_the_hosts_fault_puts_the_job_back(where: str, error: Exception, status:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])
-def test_a_job_that_cannot_be_kept_as_started_is_not_started(code: int) -> None:
+def test_a_start_that_cannot_be_saved(code: int) -> None:
     """Otherwise it would run again after a restart."""
     one = OneRun()
     one.store_error = OSError(code, os.strerror(code))
@@ -291,8 +291,8 @@ def test_a_job_that_cannot_be_kept_as_started_is_not_started(code: int) -> None:
     assert "spawn" not in one.story
 
 
-def test_the_machine_does_not_let_the_launcher_come_further() -> None:
-    """The job waits again as soon as nothing of it is left."""
+def test_a_fault_of_the_host_in_the_launcher() -> None:
+    """The job is requeued when its processes have ended."""
     one = OneRun().come_to(Phase.LAUNCHING)
     one.watching.launch_failed("make a PID namespace: no", "no-tasks")
     one.exit(127)
@@ -302,7 +302,7 @@ def test_the_machine_does_not_let_the_launcher_come_further() -> None:
     assert "begin" not in one.story
 
 
-def test_a_cancel_of_a_job_that_would_go_back() -> None:
+def test_a_cancel_of_a_job_to_be_requeued() -> None:
     """A cancel counts more than a fault of the host."""
     one = OneRun().come_to(Phase.LAUNCHING)
     one.watching.launch_failed("make a PID namespace: no", "no-tasks")
@@ -312,7 +312,7 @@ def test_a_cancel_of_a_job_that_would_go_back() -> None:
     one.check(State.CANCELLED, "cancelled")
 
 
-def test_the_peer_cannot_be_looked_up_for_a_while() -> None:
+def test_the_peer_cannot_be_verified_for_a_while() -> None:
     """Without threads or descriptors the check is repeated until the start timeout."""
     one = OneRun().come_to(Phase.LAUNCHING)
     one.looking = fail(RuntimeError("can't start new thread"))
@@ -346,7 +346,7 @@ def test_another_program_took_the_port() -> None:
 
 
 def test_no_call_before_the_peer_is_verified() -> None:
-    """The look takes its time; what ends the run meanwhile is the reason, and the look is over."""
+    """An event that ends the run meanwhile is the reason, and the check is cancelled."""
     one = OneRun().come_to(Phase.LAUNCHING)
     one.looking = Deferred()
     one.launched()
@@ -381,7 +381,7 @@ def test_never_listens(phase: Phase) -> None:
 
 
 def test_cannot_be_connected_to() -> None:
-    """An address no patience makes reachable ends the job at once."""
+    """An address that can never be reached ends the job at once."""
     one = OneRun().come_to(Phase.CONNECTING)
     assert one.connecting is not None
     one.connecting.errback(DNSLookupError("no such host"))
@@ -402,7 +402,7 @@ def test_cannot_be_connected_to() -> None:
 def test_ends_early(
     phase: Phase, code: int | None, number: int | None, reason: str, expected: str
 ) -> None:
-    """An end while there is work is named by its code or signal, and what it printed is kept."""
+    """The reason has the code or signal, and the output is kept."""
     one = OneRun().come_to(phase)
     one.print_results(7)
     one.exit(code, number)
@@ -415,7 +415,7 @@ def test_ends_early(
 
 
 def test_the_connection_is_lost() -> None:
-    """A load test that closes the connection and lives is ended, without a further call."""
+    """A load test that closes the connection and runs on is ended without another call."""
     one = OneRun().come_to(Phase.RUNNING)
     assert one.peer is not None
     one.answer()
@@ -469,7 +469,7 @@ def test_no_call_returns() -> None:
 
 @pytest.mark.parametrize("phase", RUNNING)
 def test_the_disk_fills_up(phase: Phase) -> None:
-    """Whenever the log cannot be written the run is ended; what the log took is counted."""
+    """The run ends in any phase, and the written part of the log is counted."""
     one = OneRun().come_to(phase)
     one.log.room = len(RESULT) * 2 + 5
     one.print_results(5)
@@ -484,7 +484,7 @@ def test_the_disk_fills_up(phase: Phase) -> None:
 
 
 def test_the_log_fails() -> None:
-    """Any other failure of the log has a reason of its own; stderr's counts as well."""
+    """Other errors of stdout's or stderr's log have a reason of their own."""
     one = OneRun().come_to(Phase.RUNNING)
     one.log.room, one.log.errno = 0, errno.EIO
     one.watching.stderr(b"lost")
@@ -492,8 +492,8 @@ def test_the_log_fails() -> None:
     one.check(State.FAILED, "log-failed")
 
 
-def test_how_stderr_ended_is_kept() -> None:
-    """The job has it in every end state; `check` asserts it after each test here."""
+def test_the_end_of_stderr() -> None:
+    """The job has it in every final state; `check` asserts it after each test."""
     one = OneRun().come_to(Phase.CONNECTING)
     one.watching.stderr(b"no such host")
     one.exit(1)
@@ -527,7 +527,7 @@ def test_a_stderr_that_cannot_be_read() -> None:
 )
 @pytest.mark.parametrize("phase", [Phase.PREPARING, *RUNNING])
 def test_cancel(phase: Phase, cause: FailureReason, state: State) -> None:
-    """In any phase a cancel brings the job to its end soon, even if nothing else happens."""
+    """In any phase a cancel ends the job in bounded time without another event."""
     one = OneRun().come_to(phase)
     one.run.cancel(cause)
     assert one.pass_all_time() <= one.bounds.cancel_seconds
@@ -546,7 +546,7 @@ def test_cancel(phase: Phase, cause: FailureReason, state: State) -> None:
     "error", [CancelledError(), ConnectingCancelledError(REMOTE)], ids=["deferred", "endpoint"]
 )
 def test_cancel_while_preparing(error: Exception) -> None:
-    """Preparing is abandoned, in whichever way Twisted then says so, and nothing is logged."""
+    """The preparation is cancelled without an error in the log."""
     one = OneRun()
     one.preparing = Deferred(lambda preparing: preparing.errback(error))
     one.start()
@@ -556,7 +556,7 @@ def test_cancel_while_preparing(error: Exception) -> None:
 
 
 def test_cancel_keeps_the_order() -> None:
-    """Calls that return soon after a cancel are counted, and their results are waited for."""
+    """Calls that return soon after a cancel are counted, and their results are read."""
     one = OneRun().come_to(Phase.RUNNING)
     one.run.cancel(outcome.CANCELLED)
     assert one.job.state is State.STOPPING
@@ -571,7 +571,7 @@ def test_cancel_keeps_the_order() -> None:
 
 
 def test_cancel_shortens_the_wait() -> None:
-    """A cancel while calls return leaves them less time, and a second one no more."""
+    """A cancel shortens the timeout of returning calls, and a second one changes nothing."""
     one = OneRun().come_to(Phase.DRAINING_CALLS)
     one.run.cancel(outcome.CANCELLED)
     one.clock.advance(2)
@@ -582,7 +582,7 @@ def test_cancel_shortens_the_wait() -> None:
 
 
 def test_the_first_cause_stands() -> None:
-    """A cancel of a job that fails already does not hide why."""
+    """A cancel does not replace an earlier cause."""
     one = OneRun().come_to(Phase.CONNECTING)
     one.exit(3)
     one.run.cancel(outcome.CANCELLED)
@@ -606,7 +606,7 @@ def test_late_events_change_nothing() -> None:
 
 
 def test_the_store_fails_in_mid_run(logged_errors: LoggedErrors) -> None:
-    """A job that cannot be saved still goes through all its phases and ends."""
+    """A job that cannot be saved goes through all phases."""
     one = OneRun().come_to(Phase.CONNECTING)
     one.store_error = sqlite3.OperationalError("database or disk is full")
     one.connected()
@@ -621,7 +621,7 @@ def test_the_store_fails_in_mid_run(logged_errors: LoggedErrors) -> None:
 
 
 def test_the_store_fails_before_the_start(logged_errors: LoggedErrors) -> None:
-    """A job that the store does not know to be started is not: it would be run again."""
+    """A job whose start is not saved is not started."""
     one = OneRun()
     one.store_error = sqlite3.OperationalError("database or disk is full")
     one.prepared()
@@ -633,8 +633,8 @@ def test_the_store_fails_before_the_start(logged_errors: LoggedErrors) -> None:
     assert logged_errors.flush(sqlite3.OperationalError)
 
 
-def test_the_end_breaks(logged_errors: LoggedErrors) -> None:
-    """An error in one step of the end keeps the job from no other, and it is over."""
+def test_errors_in_the_end(logged_errors: LoggedErrors) -> None:
+    """An error in one step of the end prevents no other step."""
     one = OneRun().come_to(Phase.TERMINATING)
 
     def broken(*_: object) -> None:
@@ -653,7 +653,7 @@ def test_the_end_breaks(logged_errors: LoggedErrors) -> None:
 
 
 def possible(one: OneRun, launched: list[bool]) -> dict[str, Callable[[], object]]:
-    """Return what can happen to a run outside of it, at this moment."""
+    """Return the external events that are possible now."""
     things: dict[str, Callable[[], object]] = {
         "time": lambda: one.clock.advance(0.7),
         "much time": lambda: one.clock.advance(15),
@@ -777,7 +777,7 @@ def silent_log(monkeypatch: pytest.MonkeyPatch) -> None:
     duration=st.sampled_from([0, 1, 20]),
     failing=st.dictionaries(st.sampled_from(TOOLS), st.sampled_from(ERRORS), max_size=4),
 )
-def test_every_history_ends_whatever_breaks(
+def test_every_history_ends_despite_errors(
     data: st.DataObject, duration: int, failing: dict[str, Exception]
 ) -> None:
     """With any failing dependencies, the run ends in bounded time."""
@@ -802,7 +802,7 @@ def test_every_history_ends_whatever_breaks(
 
 
 def test_the_statistics_of_a_run() -> None:
-    """They grow with what is printed, and are kept once at the end with all of it."""
+    """They grow with the output, and are stored once at the end."""
     one = OneRun().come_to(Phase.CLOSING_PIPES)
     one.print_results(3)
     assert one.run.statistics.results == 3
@@ -814,8 +814,8 @@ def test_the_statistics_of_a_run() -> None:
     assert summary.results == one.job.results.valid == 4
 
 
-def test_statistics_that_cannot_be_kept() -> None:
-    """A full disk costs a run its statistics, and no more."""
+def test_statistics_that_cannot_be_stored() -> None:
+    """The job is finished without them."""
     one = OneRun()
     one.statistics_error = OSError(errno.ENOSPC, "full")
     one.come_to(Phase.OVER)
@@ -827,7 +827,7 @@ def test_statistics_that_cannot_be_kept() -> None:
 
 @pytest.fixture
 def slow_counting(monkeypatch: pytest.MonkeyPatch) -> Callable[[OneRun, int], None]:
-    """Have each piece of a run's stdout take so many turns to be counted."""
+    """Make the count of each block of stdout take a number of turns."""
     feeding = LineCounter.feed_steps
 
     def slow(one: OneRun, turns: int) -> None:
@@ -842,7 +842,7 @@ def slow_counting(monkeypatch: pytest.MonkeyPatch) -> Callable[[OneRun, int], No
     return slow
 
 
-def test_what_takes_long_to_count_stops_the_reading(
+def test_slow_counting_pauses_stdout(
     slow_counting: Callable[[OneRun, int], None],
 ) -> None:
     """Output is written at once; while it is counted, stdout is paused."""
@@ -855,7 +855,7 @@ def test_what_takes_long_to_count_stops_the_reading(
     assert (one.job.results.read, one.story[-1]) == (2, "resume")
 
 
-def test_stdout_is_not_quiet_while_it_is_counted(
+def test_stdout_is_not_idle_while_it_is_counted(
     slow_counting: Callable[[OneRun, int], None],
 ) -> None:
     """The quiet period does not elapse while output is counted."""
@@ -873,7 +873,7 @@ def test_stdout_is_not_quiet_while_it_is_counted(
 def test_all_is_counted_before_the_job_is_over(
     slow_counting: Callable[[OneRun, int], None], phase: Phase
 ) -> None:
-    """Also what is in the pipe at the very end, and a last line without a newline."""
+    """The last output in the pipe and a line without a newline are counted too."""
     one = OneRun().come_to(phase)
     slow_counting(one, 5)
     one.print_results(3)
@@ -889,8 +889,8 @@ def test_all_is_counted_before_the_job_is_over(
     assert one.job.results.valid == 5
 
 
-def test_counting_that_breaks(logged_errors: LoggedErrors, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends the job, as a bug, and nothing hangs."""
+def test_an_error_in_counting(logged_errors: LoggedErrors, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends the job as `internal-error`."""
     one = OneRun().come_to(Phase.RUNNING)
 
     def broken(counter: LineCounter, data: bytes) -> Iterator[None]:

@@ -99,14 +99,14 @@ class Queue:
 
 @pytest.fixture
 def queue(tmp_path: Path) -> Iterator[Queue]:
-    """The queue of the test."""
+    """Return an empty queue."""
     queue = Queue(tmp_path / "agent.sqlite")
     yield queue
     queue.store.close()
 
 
 def test_nothing_before_the_start(queue: Queue) -> None:
-    """Jobs that are queued while the agent recovers wait."""
+    """Jobs that are queued during recovery wait."""
     queue.add("a")
     assert queue.ran == []
     queue.scheduler.start()
@@ -114,7 +114,7 @@ def test_nothing_before_the_start(queue: Queue) -> None:
 
 
 def test_one_at_a_time_in_order(queue: Queue) -> None:
-    """The next job starts when the last is over, and the one queued first is next."""
+    """The first queued job starts when the previous one is over."""
     queue.scheduler.start()
     queue.add("a", "b", "c")
     assert queue.ran == ["a"]
@@ -130,7 +130,7 @@ def test_one_at_a_time_in_order(queue: Queue) -> None:
 
 
 def test_jobs_that_end_at_once(queue: Queue) -> None:
-    """A whole queue of jobs that are refused at once is gone through, each once."""
+    """A queue of jobs that end at once runs each of them once."""
     names = [f"job-{number}" for number in range(32)]
     queue.at_once = True
     queue.add(*names)
@@ -138,7 +138,7 @@ def test_jobs_that_end_at_once(queue: Queue) -> None:
     assert queue.ran == names
 
 
-def test_a_run_that_breaks(queue: Queue, logged_errors: LoggedErrors) -> None:
+def test_a_run_that_fails(queue: Queue, logged_errors: LoggedErrors) -> None:
     """It is logged, and the next job runs."""
     queue.scheduler.start()
     queue.add("a", "b")
@@ -149,8 +149,8 @@ def test_a_run_that_breaks(queue: Queue, logged_errors: LoggedErrors) -> None:
     assert len(logged_errors.flush(ZeroDivisionError)) == 1
 
 
-def test_survivors_are_ended_first(queue: Queue) -> None:
-    """The next job starts, and the agent may end, when nothing of the last one is left."""
+def test_leftovers_are_ended_first(queue: Queue) -> None:
+    """The next job and the stop wait for the end of leftover processes."""
     queue.scheduler.start()
     queue.add("a", "b", "c")
     queue.clearing = Deferred()
@@ -166,7 +166,7 @@ def test_survivors_are_ended_first(queue: Queue) -> None:
     assert stopped.called
 
 
-def test_survivors_that_cannot_be_ended(queue: Queue, logged_errors: LoggedErrors) -> None:
+def test_leftovers_that_cannot_be_ended(queue: Queue, logged_errors: LoggedErrors) -> None:
     """It is logged, and the next job runs."""
     queue.scheduler.start()
     queue.add("a", "b")
@@ -185,7 +185,7 @@ def test_stop_without_a_run(queue: Queue) -> None:
 
 
 def test_stop_waits_for_the_run(queue: Queue) -> None:
-    """The running job is brought to its end, and those that wait are left for the next life."""
+    """The running job is ended, and queued jobs stay queued."""
     queue.scheduler.start()
     queue.add("a", "b")
     stopped = queue.scheduler.stop()
@@ -197,8 +197,8 @@ def test_stop_waits_for_the_run(queue: Queue) -> None:
     assert [job.id for job in queue.store.queued()] == ["b"]
 
 
-def test_stop_when_the_run_breaks(queue: Queue, logged_errors: LoggedErrors) -> None:
-    """A run that breaks in its end does not keep the agent from its own."""
+def test_stop_when_the_run_fails(queue: Queue, logged_errors: LoggedErrors) -> None:
+    """A run that fails in its end does not block the stop."""
     queue.scheduler.start()
     queue.add("a")
     stopped = queue.scheduler.stop()
@@ -207,8 +207,8 @@ def test_stop_when_the_run_breaks(queue: Queue, logged_errors: LoggedErrors) -> 
     assert logged_errors.flush(ZeroDivisionError)
 
 
-def test_cancelling_a_job_that_waits(queue: Queue) -> None:
-    """It is over at once and never runs; the one that runs goes on."""
+def test_cancel_a_queued_job(queue: Queue) -> None:
+    """It is over at once and never runs; the running job continues."""
     queue.scheduler.start()
     queue.add("one", "two")
     two = queue.store.get("two")
@@ -220,7 +220,7 @@ def test_cancelling_a_job_that_waits(queue: Queue) -> None:
     assert queue.ran == ["one"]
 
 
-def test_cancelling_the_job_that_runs(queue: Queue) -> None:
+def test_cancel_the_running_job(queue: Queue) -> None:
     """The run is cancelled, and the job is over when the run is."""
     queue.scheduler.start()
     queue.add("one")
@@ -229,7 +229,7 @@ def test_cancelling_the_job_that_runs(queue: Queue) -> None:
     assert queue.runs[0].job.state is State.STARTING
 
 
-def test_a_cancel_that_cannot_be_kept(queue: Queue) -> None:
+def test_a_cancel_that_cannot_be_saved(queue: Queue) -> None:
     """The job is over at once, and the caller learns that it is not saved."""
     queue.add("one")
     [job] = queue.store.queued()
@@ -240,8 +240,8 @@ def test_a_cancel_that_cannot_be_kept(queue: Queue) -> None:
     assert queue.ran == []
 
 
-def test_a_job_of_an_earlier_life_is_left_to_the_recovery(queue: Queue) -> None:
-    """To cancel what a kill left running, before it is counted, settles nothing."""
+def test_recovery_ends_interrupted_jobs(queue: Queue) -> None:
+    """A cancel before recovery changes nothing."""
     left = Job("left", JobSpec("left", 1, 1, "binary"), NOW, state=State.RUNNING)
     queue.store.add(left)
     queue.scheduler.cancel(left)
@@ -249,8 +249,8 @@ def test_a_job_of_an_earlier_life_is_left_to_the_recovery(queue: Queue) -> None:
     assert queue.store.get("left") is left
 
 
-def test_a_job_without_a_run_is_over_by_a_cancel(queue: Queue) -> None:
-    """However it came to be so: a cancel always has an effect."""
+def test_cancel_a_job_without_a_run(queue: Queue) -> None:
+    """A cancel ends it, because there is no run to end it."""
     queue.scheduler.start()
     left = Job("left", JobSpec("left", 1, 1, "binary"), NOW, state=State.STOPPING)
     queue.store.add(left)
@@ -261,8 +261,8 @@ def test_a_job_without_a_run_is_over_by_a_cancel(queue: Queue) -> None:
 # The machine's fault.
 
 
-def test_the_hosts_fault_pauses_the_queue(queue: Queue) -> None:
-    """No job fails by it: the first one is tried again, at doubling intervals, until it runs."""
+def test_a_fault_of_the_host_pauses_the_queue(queue: Queue) -> None:
+    """The first job is tried again at doubling intervals, and no job fails."""
     queue.scheduler.start()
     queue.add("a", "b")
     delay = FIRST_RETRY_SECONDS
@@ -286,7 +286,7 @@ def test_the_hosts_fault_pauses_the_queue(queue: Queue) -> None:
 
 
 def test_a_cancel_while_the_queue_is_paused(queue: Queue) -> None:
-    """The job is over at once, and the next one is tried at once; without one there is no fault."""
+    """The job is over and the next one is tried at once; without a job there is no fault."""
     queue.scheduler.start()
     queue.add("a", "b")
     queue.runs[0].put_back()
@@ -300,8 +300,8 @@ def test_a_cancel_while_the_queue_is_paused(queue: Queue) -> None:
     assert queue.clock.getDelayedCalls() == []
 
 
-def test_a_cancel_while_a_job_that_went_back_is_cleared_up(queue: Queue) -> None:
-    """It is not lost on a run that is over: the job does not run again."""
+def test_a_cancel_while_a_requeued_job_is_cleaned_up(queue: Queue) -> None:
+    """The job is cancelled though its run is over, and does not run again."""
     queue.scheduler.start()
     queue.add("a", "b")
     queue.clearing = Deferred()
@@ -316,7 +316,7 @@ def test_a_cancel_while_a_job_that_went_back_is_cleared_up(queue: Queue) -> None
 
 
 def test_a_cancel_of_a_later_job_while_the_queue_is_paused(queue: Queue) -> None:
-    """The pause of the first one goes on."""
+    """The pause continues."""
     queue.scheduler.start()
     queue.add("a", "b")
     queue.runs[0].put_back()
@@ -326,7 +326,7 @@ def test_a_cancel_of_a_later_job_while_the_queue_is_paused(queue: Queue) -> None
 
 
 def test_stop_while_the_queue_is_paused(queue: Queue) -> None:
-    """The agent ends at once, and every job stays in the queue."""
+    """The agent stops at once, and all jobs stay queued."""
     queue.scheduler.start()
     queue.add("a", "b")
     queue.runs[0].put_back()
@@ -335,8 +335,8 @@ def test_stop_while_the_queue_is_paused(queue: Queue) -> None:
     assert [job.id for job in queue.store.queued()] == ["a", "b"]
 
 
-def test_a_job_that_goes_back_as_the_agent_stops(queue: Queue) -> None:
-    """It stays in the queue, and there is nothing wrong with the machine."""
+def test_a_job_requeued_by_the_stop(queue: Queue) -> None:
+    """It is queued, and there is no fault of the host."""
     queue.scheduler.start()
     queue.add("a")
     stopped = queue.scheduler.stop()
@@ -346,8 +346,8 @@ def test_a_job_that_goes_back_as_the_agent_stops(queue: Queue) -> None:
     assert queue.ran == ["a"]
 
 
-def test_a_clearing_up_that_hangs(queue: Queue, logged_errors: LoggedErrors) -> None:
-    """The next job waits for it no longer than its bound."""
+def test_leftovers_that_never_end(queue: Queue, logged_errors: LoggedErrors) -> None:
+    """The next job starts after the timeout."""
     queue.scheduler.start()
     queue.add("a", "b")
     queue.clearing = Deferred()
@@ -358,10 +358,10 @@ def test_a_clearing_up_that_hangs(queue: Queue, logged_errors: LoggedErrors) -> 
 
 
 @pytest.mark.parametrize("what", ["_make_run", "_reap"])
-def test_whatever_breaks_the_queue_goes_on(
+def test_the_queue_continues_after_errors(
     queue: Queue, logged_errors: LoggedErrors, what: str
 ) -> None:
-    """A run that cannot even be made is over; what cannot be cleared up is left."""
+    """The queue continues after an error in creating a run or ending its leftovers."""
 
     def broken(job: Job) -> None:
         raise RuntimeError("can't start new thread")

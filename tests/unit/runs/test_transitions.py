@@ -1,4 +1,4 @@
-"""The table of a job's life is total, bounded, and never leaves a process behind."""
+"""The table of transitions is complete and bounded, and leaves no process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def reachable(start: Phase) -> set[Phase]:
 def paths(
     phase: Phase, steps: tuple[tuple[Event, Transition], ...]
 ) -> Iterator[list[tuple[Event, Transition]]]:
-    """Yield every way from `phase` to the end that goes through no phase twice."""
+    """Yield every path from `phase` to the end without a repeated phase."""
     if phase is Phase.OVER:
         yield list(steps)
     been = {Phase.PREPARING, *(then.phase for _, then in steps)}
@@ -45,11 +45,11 @@ def paths(
             yield from paths(then.phase, (*steps, (event, then)))
 
 
-LIVES = list(paths(Phase.PREPARING, ()))
+PATHS = list(paths(Phase.PREPARING, ()))
 
 
 def test_every_pair_is_in_the_table_or_impossible() -> None:
-    """A pair has exactly the table's step, or says what cannot happen when."""
+    """A pair has the transition of the table, or raises an error that names it."""
     for phase in Phase:
         for event in Event:
             if (phase, event) in TRANSITIONS:
@@ -61,7 +61,7 @@ def test_every_pair_is_in_the_table_or_impossible() -> None:
 
 @pytest.mark.parametrize("phase", list(Phase), ids=lambda phase: phase.name)
 def test_every_phase_is_reached_and_ends(phase: Phase) -> None:
-    """No phase is there for nothing, and from each there is a way to the end."""
+    """Each phase is reachable and leads to the end."""
     assert phase in reachable(Phase.PREPARING)
     assert Phase.OVER in reachable(phase)
 
@@ -73,7 +73,7 @@ def test_nothing_follows_the_end() -> None:
 
 @pytest.mark.parametrize("phase", [p for p in Phase if p is not Phase.OVER], ids=lambda p: p.name)
 def test_time_alone_ends_a_run(phase: Phase) -> None:
-    """From every phase time-outs lead to the end through no phase twice: a run is bounded."""
+    """Timeouts alone lead from every phase to the end without a repeated phase."""
     been = []
     while phase is not Phase.OVER:
         been.append(phase)
@@ -82,7 +82,7 @@ def test_time_alone_ends_a_run(phase: Phase) -> None:
 
 
 @pytest.mark.parametrize("phase", [p for p in Phase if p is not Phase.OVER], ids=lambda p: p.name)
-def test_anybody_may_cancel_at_any_time(phase: Phase) -> None:
+def test_a_cancel_is_possible_in_every_phase(phase: Phase) -> None:
     """A cancel is possible in every phase, and never leads to one with more work."""
     after = next_transition(phase, Event.CANCEL).phase
     order = list(Phase)
@@ -104,11 +104,11 @@ def test_the_run_ends_once() -> None:
 
 
 def test_no_process_outlives_its_job() -> None:
-    """On every way from SPAWN to the end its group is killed, or there never was a process."""
+    """On every path from SPAWN to the end the process group is killed."""
     spawned = 0
-    for life in LIVES:
-        events = [event for event, _ in life]
-        actions = [action for _, then in life for action in then.actions]
+    for path in PATHS:
+        events = [event for event, _ in path]
+        actions = [action for _, then in path for action in then.actions]
         if Action.SPAWN in actions and Event.PREPARATION_FAILED not in events:
             spawned += 1
             assert Action.KILL in actions, events
@@ -117,15 +117,15 @@ def test_no_process_outlives_its_job() -> None:
 
 
 def test_a_sigterm_comes_before_the_sigkill() -> None:
-    """Nothing is killed that was not asked to end before, so it can flush what it has."""
-    for life in LIVES:
-        actions = [action for _, then in life for action in then.actions]
+    """A process can flush its output before SIGKILL."""
+    for path in PATHS:
+        actions = [action for _, then in path for action in then.actions]
         if Action.KILL in actions:
             assert actions.index(Action.TERMINATE) < actions.index(Action.KILL)
 
 
 def test_an_ordered_end_lets_calls_return_before_it_hangs_up() -> None:
-    """Calling stops, stdout falls quiet, and only then the connection ends and comes SIGTERM."""
+    """Calls stop and stdout is idle before the connection ends and SIGTERM is sent."""
     events = [Event.TIMEOUT, Event.CALLS_DRAINED, Event.OUTPUT_IDLE, Event.EXITED, Event.CLOSED]
     phase, actions = Phase.RUNNING, []
     for event in events:
@@ -144,15 +144,15 @@ def test_an_ordered_end_lets_calls_return_before_it_hangs_up() -> None:
 
 
 def test_a_driven_connection_is_dropped_in_the_end() -> None:
-    """Every way that connects hangs up before it is over."""
-    for life in LIVES:
-        actions = [action for _, then in life for action in then.actions]
+    """Every path that connects also hangs up."""
+    for path in PATHS:
+        actions = [action for _, then in path for action in then.actions]
         if Action.CONNECT in actions:
             assert Action.HANG_UP in actions[actions.index(Action.CONNECT) :]
 
 
 def test_every_state_of_the_api_is_reached() -> None:
-    """Phases, outcomes and the queue together show each state that the API knows."""
+    """Phases, outcomes and the queue together have all states of the API."""
     shown = {phase.state for phase in Phase} - {None} | {State.QUEUED}
     ended = {
         outcome.final_state(cause, CallCounts(started=1, ok=1), None)[0]
@@ -167,6 +167,6 @@ def test_every_state_of_the_api_is_reached() -> None:
 
 
 def test_every_event_and_action_is_used() -> None:
-    """Nothing stands in the language of the table that the table does not say."""
+    """The table has each event and each action."""
     assert {event for _, event in TRANSITIONS} == set(Event)
     assert {action for then in TRANSITIONS.values() for action in then.actions} == set(Action)
