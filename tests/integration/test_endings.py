@@ -248,7 +248,7 @@ async def test_closes_stdout_and_breaks(failing_job: FailingJob, script: Builder
     job = await failing_job(
         script(text),
         "exited",
-        message="exited with code 1 before",
+        message="exited with code 1 while the job ran",
         process_exit={"code": 1},
         stderr="OSError: [Errno 9] Bad file descriptor",
     )
