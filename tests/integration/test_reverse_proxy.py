@@ -110,6 +110,7 @@ async def test_the_documented_block(
 ) -> None:
     """Below /golo/ uploads, jobs, events and logs work, and a page of another site gets 403."""
     agent = idle_agent
+    agent.require_token()
     await agent.start()
     location = documented_location().replace("127.0.0.1:8081", f"127.0.0.1:{agent.port}")
     proxy = nginx(location)
@@ -169,7 +170,6 @@ async def test_any_host(idle_agent: Agent, nginx: Callable[[str], Proxy], host: 
 async def test_an_early_refusal(idle_agent: Agent, nginx: Callable[[str], Proxy]) -> None:
     """An early refusal of an upload arrives through nginx."""
     idle_agent.options["--max-upload"] = "1MiB"
-    idle_agent.require_token()
     await idle_agent.start()
     location = f"""location / {{
         proxy_pass http://127.0.0.1:{idle_agent.port}; proxy_set_header Host localhost;
