@@ -40,8 +40,11 @@ sdk.serve(run)
 
 
 @pytest.mark.parametrize("line", ODD.values(), ids=[name.replace(" ", "-") for name in ODD])
-async def test_odd_lines_delay_nothing(agent: Agent, script: Builder, line: str) -> None:
+async def test_odd_lines_delay_nothing(idle_agent: Agent, script: Builder, line: str) -> None:
     """`/health` responds as fast as without them, and every line is counted."""
+    agent = idle_agent
+    agent.options["--output-timeout"] = "1"  # because the load test prints without a pause
+    await agent.start()
     text = LOAD_TEST.format(checkout=str(Path(__file__).parents[2]), line=line)
     job_id = await agent.queue("odd", script(text), duration=2, users=1)
     await agent.reached(job_id, "running")
