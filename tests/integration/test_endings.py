@@ -244,7 +244,9 @@ sys.exit(5)
 
 async def test_closes_stdout_and_breaks(failing_job: FailingJob, script: Builder) -> None:
     """A closed stdout ends no job; the exit that follows does, and stderr has the reason."""
-    text = f"{WITHOUT_STDOUT}        os.write(1, b'x')\n"
+    # Exits at once after the traceback, together with the loss of the connection.
+    at_once = "import atexit\natexit.register(os._exit, 1)\n"
+    text = f"{at_once}{WITHOUT_STDOUT}        os.write(1, b'x')\n"
     job = await failing_job(
         script(text),
         "exited",
