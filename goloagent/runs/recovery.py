@@ -165,9 +165,13 @@ class Recovery:
             await self._keep_statistics(job, statistics)
         lost = results.pending - pending.valid
         if lost > 0:
-            self.notice(f"the log of job {job.id} is damaged: {lost} results in it are lost")
+            self.notice(
+                f"the log of job {job.id} has {lost} results fewer than were counted; they are lost"
+            )
         finished = results.delivered + results.rejected + results.abandoned
-        job.lines.invalid = done.invalid + pending.invalid
+        # A line that was delivered counts as a result, even if it is none now: the log was damaged,
+        # or an older version of the agent had another rule.
+        job.lines.invalid = min(done.invalid, results.invalid) + pending.invalid
         job.lines.read = finished + job.lines.invalid + pending.valid
         job.verified_range = pending.verified_range
         job.log_version = version

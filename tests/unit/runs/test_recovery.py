@@ -201,13 +201,16 @@ def test_r9_a_log_cut_before_the_counted_end(agent: Agent) -> None:
     agent.recover()
     results = agent.job("one").results
     assert (results.read, results.delivered, results.pending) == (3, 1, 2)
-    assert agent.notices == ["the log of job one is damaged: 2 results in it are lost"]
+    assert agent.notices == [
+        "the log of job one has 2 results fewer than were counted; they are lost"
+    ]
 
 
 def test_r9_a_log_cut_before_what_was_delivered(agent: Agent) -> None:
     """An offset behind the end leaves no result pending, and the counts add up."""
     job = agent.add("one", State.RUNNING, RESULT + b"chatter\n")
-    job.lines.read, job.checkpoint.delivered, job.checkpoint.committed = 4, 3, 4 * len(RESULT)
+    job.lines.read, job.lines.invalid = 5, 1
+    job.checkpoint.delivered, job.checkpoint.committed = 3, 4 * len(RESULT)
     agent.store.save(job)
     agent.recover()
     results = agent.job("one").results
@@ -226,6 +229,20 @@ def test_r10_zeros_in_a_log(agent: Agent) -> None:
     agent.recover()
     results = agent.job("one").results
     assert (results.read, results.invalid, results.pending) == (3, 1, 2)
+    assert len(agent.notices) == 1
+
+
+def test_results_of_a_version_with_another_rule(agent: Agent) -> None:
+    """A delivered line that is no result now is counted once, and a pending one is invalid."""
+    line = RESULT.replace(b"timestamp", b"Timestamp")
+    job = agent.add("one", State.FINISHED, b"chatter\n" + line * 3)
+    job.lines.read, job.lines.invalid = 4, 1
+    job.checkpoint.delivered, job.checkpoint.committed = 2, len(b"chatter\n" + line * 2)
+    agent.store.save(job)
+    agent.recover()
+    results = agent.job("one").results
+    assert (results.read, results.invalid, results.valid) == (4, 2, 2)
+    assert (results.delivered, results.pending) == (2, 0)
     assert len(agent.notices) == 1
 
 
