@@ -99,7 +99,7 @@ class Delivery:
     def fail(self, feed: RunFeed, error: str, now: float) -> None:
         """Pause a run because its log cannot be read, or because of a defect."""
         feed.attempts.forget_failures()
-        self._pause(feed, RETRYING, error, now + PROBE_SECONDS)
+        self._set_aside(feed, RETRYING, error, now + PROBE_SECONDS)
 
     def abandon(self, job: Job) -> int:
         """Give up the pending results of a job that is over; return their number.
@@ -182,6 +182,17 @@ class Delivery:
         self._pause(feed, HOLDING, error, now + PROBE_SECONDS)
 
     def _pause(self, feed: RunFeed, state: str, error: str, resume_at: float) -> None:
+        """Pause a run because of a response; log its new state."""
+        if feed.attempts.state != state:
+            self._log.warn(
+                "delivery of job {id} is {state}: {error}",
+                id=feed.job.id,
+                state=state,
+                error=error,
+            )
+        self._set_aside(feed, state, error, resume_at)
+
+    def _set_aside(self, feed: RunFeed, state: str, error: str, resume_at: float) -> None:
         feed.attempts.pause(state, error, resume_at)
         feed.release()
         self.queue.pause(feed)

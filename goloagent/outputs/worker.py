@@ -192,8 +192,8 @@ class OutputWorker:
             return
         job, begun = feed.job, self._clock.seconds()
         response = await self._send(job.spec.name, f"{job.id}/{batch.key}", batch.body())
-        if delivery.queue.get(job.id) is None:
-            return  # abandoned meanwhile
+        if delivery.queue.get(job.id) is not feed:
+            return  # abandoned meanwhile, and perhaps begun again
         now = self._clock.seconds()
         if self._stop_at is not None and now > self._stop_at:
             raise _Stopped  # the push ignored its cancel

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 from conftest import LoggedErrors
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from unit.outputs.world import AWAY, OK, World, results
 
 from goloagent.jobs.job import Job
@@ -46,6 +48,24 @@ def test_a_refused_name_concerns_only_its_run(world: World, status: int) -> None
     assert world.status(refused) == DeliveryStatus()
     assert world.worker.state == "ok"
     world.assert_at_rest()
+
+
+def test_a_pause_of_one_run_is_logged_once(world: World) -> None:
+    """The log names the job and the reason, because the collector itself works."""
+    lines: list[str] = []
+
+    def observe(event: LogEvent) -> None:
+        lines.append(str(formatEvent(event)))
+
+    world.answer = lambda push: Response(404, text="no such name") if push.name == "typo" else OK
+    globalLogPublisher.addObserver(observe)
+    try:
+        finished(world, "typo", 1)
+        finished(world, "shop", 2)
+        world.clock.pump([1.0] * 3600)
+    finally:
+        globalLogPublisher.removeObserver(observe)
+    assert lines == ["delivery of job job-1 is holding: 404 no such name"]
 
 
 def test_an_outage_concerns_every_pending_run(world: World) -> None:
@@ -197,6 +217,24 @@ def test_a_response_for_abandoned_results(world: World) -> None:
     assert (job.results.delivered, job.results.abandoned, job.results.pending) == (0, 300, 0)
     world.answer = lambda push: OK
     assert finished(world, "shop", 2).fully_delivered
+    world.assert_at_rest()
+
+
+def test_a_response_for_results_that_are_pending_again(world: World) -> None:
+    """If results could not be abandoned, a late response to their push changes nothing."""
+    world.answer = lambda push: None
+    job = finished(world, "shop", 1)
+    before = attrs.evolve(job.checkpoint)
+    world.worker.abandon(job)
+    job.checkpoint = before
+    world.worker.begin(job)
+    world.worker.end(job)
+    world.answer = lambda push: OK
+    assert world.waiting is not None
+    world.waiting.callback(Response(404))
+    world.run_due()
+    assert (job.results.delivered, job.results.pending) == (300, 0)
+    assert world.status(job) == DeliveryStatus()
     world.assert_at_rest()
 
 
