@@ -17,7 +17,7 @@ from goloagent.wal.syncer import SYNC_SECONDS, WalSyncer
 
 @pytest.fixture
 def threads() -> Iterator[Threads]:
-    """Started threads."""
+    """Return started threads."""
     from twisted.internet import reactor
 
     threads = Threads(reactor)  # type: ignore[arg-type]

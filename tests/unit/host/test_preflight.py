@@ -19,7 +19,7 @@ from goloagent.settings import Settings
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings of an agent below `tmp_path` that changes to no other user."""
+    """Return settings of an agent below `tmp_path` that changes to no other user."""
     options = Options()
     options.parseOptions(["--state", str(tmp_path / "state"), "--logs", str(tmp_path / "logs")])
     return attrs.evolve(options.settings, run_as=None)

@@ -8,5 +8,5 @@ from unit.load.peer import Reports
 
 @pytest.fixture
 def reports() -> Reports:
-    """The reports and counts of the client under test."""
+    """Return the reports and counts of the client under test."""
     return Reports()

@@ -49,7 +49,7 @@ class Neighbours:
 
 @pytest.fixture
 def job() -> Job:
-    """A job that is over, with 6 pending results."""
+    """Return a job that is over, with 6 pending results."""
     job = Job("one", JobSpec("shop", 1, 1, "binary"), NOW, State.FINISHED)
     job.restore_results(ResultCounts(read=10, delivered=4))
     return job

@@ -65,7 +65,7 @@ def model(directory: Path, kill: bool = True, processes: str = "", populated: in
 
 @pytest.fixture
 def killed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The process IDs that SIGKILL is sent to."""
+    """Return the process IDs that SIGKILL is sent to."""
     sent: list[int] = []
 
     def kill(pid: int, number: int) -> None:

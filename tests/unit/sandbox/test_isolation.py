@@ -23,7 +23,7 @@ ALL = (PidNamespace(), Cgroup(Path("/cgroup"), "1-2/"), ProcessGroup())
 
 @pytest.fixture
 def unavailable(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The names of the backends that the system forbids."""
+    """Return the names of the backends that the system forbids."""
     names: set[str] = set()
 
     def probe(backend: IsolationBackend, user: str | None) -> str | None:

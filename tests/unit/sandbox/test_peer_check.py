@@ -163,7 +163,7 @@ class Proc:
 
 @pytest.fixture
 def proc(tmp_path: Path) -> Proc:
-    """A /proc in which no process holds the listener, inode 1111."""
+    """Return a /proc in which no process holds the listener, inode 1111."""
     return Proc(tmp_path)
 
 

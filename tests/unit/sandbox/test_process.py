@@ -59,13 +59,13 @@ class Transport:
 
 @pytest.fixture
 def watcher() -> RecordingWatcher:
-    """The watcher of a process."""
+    """Return the watcher of a process."""
     return RecordingWatcher()
 
 
 @pytest.fixture
 def process(watcher: RecordingWatcher) -> LoadTestProcess:
-    """A process in a process group, just spawned."""
+    """Return a process in a process group, just spawned."""
     process = LoadTestProcess(watcher, ProcessGroup(), "job")
     process.makeConnection(Transport())
     return process
@@ -73,7 +73,7 @@ def process(watcher: RecordingWatcher) -> LoadTestProcess:
 
 @pytest.fixture(autouse=True)
 def signals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """The signals that are sent to the leader."""
+    """Return the signals that are sent to the leader."""
     sent: list[tuple[str, int]] = []
 
     class FakeLeader:
@@ -144,7 +144,7 @@ def test_an_exit_by_signal(process: LoadTestProcess, watcher: RecordingWatcher) 
 
 @pytest.fixture
 def isolated(watcher: RecordingWatcher) -> LoadTestProcess:
-    """A process in a PID namespace, just spawned."""
+    """Return a process in a PID namespace, just spawned."""
     process = LoadTestProcess(watcher, PidNamespace(), "job")
     process.makeConnection(Transport())
     return process

@@ -60,7 +60,7 @@ class System:
 
 @pytest.fixture
 def system(monkeypatch: pytest.MonkeyPatch) -> System:
-    """The kernel that the test models."""
+    """Return the kernel that the test models."""
     system = System()
     for name in ("pidfd_open", "waitid", "kill", "killpg"):
         monkeypatch.setattr(os, name, getattr(system, name))
