@@ -1,8 +1,7 @@
 """Find retired phrases and names in the repository's text, for ``make lint``.
 
-``docs/style.txt`` lists them, each with what to write in its place. Files below a path of
-``docs/style-baseline.txt`` are exempt. ``python docs/style.py PATH...`` checks every file below the
-paths, exempt or not.
+``docs/style.txt`` lists them, each with a replacement. ``python docs/style.py PATH...`` checks only
+files below the paths.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 RULES = ROOT / "docs" / "style.txt"
-BASELINE = ROOT / "docs" / "style-baseline.txt"
 FILES = re.compile(r".*\.(py|md|go|js|html|css)|etc/.*|Makefile")
 OWN = ("docs/style.py", "tests/unit/test_docs.py")
 
@@ -89,25 +87,16 @@ def is_below(path: str, parents: list[str]) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Print every finding outside the baseline, or below the arguments; return the exit code."""
+    """Print every finding, or those below the arguments; return the exit code."""
     sections = read_sections(RULES.read_text(encoding="utf-8"))
-    baseline = [] if arguments else BASELINE.read_text(encoding="utf-8").split()
     chosen = [argument.rstrip("/") for argument in arguments]
-    unused = set(baseline)
     failed = False
     for path in files():
         if not (ROOT / path).is_file() or (chosen and not is_below(path, chosen)):
             continue
-        findings = check(path, (ROOT / path).read_text(encoding="utf-8"), sections)
-        if is_below(path, baseline):
-            if findings:
-                unused -= {parent for parent in baseline if is_below(path, [parent])}
-            continue
-        for line, text, instead in findings:
+        for line, text, instead in check(path, (ROOT / path).read_text(encoding="utf-8"), sections):
             failed = True
             print(f"{path}:{line}: {text} -> {instead}")
-    for parent in sorted(unused):
-        print(f"docs/style-baseline.txt: {parent} is clean; remove its line")
     return int(failed)
 
 
