@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from goloagent.jobs.job import FailureReason, Job, State
+from goloagent.runs.outcome import AGENT_STOPPED
 
 
 def starts(job: Job) -> str:
@@ -15,7 +16,9 @@ def starts(job: Job) -> str:
 def ended(job: Job, cause: FailureReason | None = None) -> str:
     """Describe how a job ended, or why (`cause`) it is queued again."""
     if job.state is State.QUEUED:
-        return f"job {job.id} is queued again{_why(cause)}"
+        # The message of this cause is for jobs that ran.
+        is_stop = cause is not None and cause.reason == AGENT_STOPPED.reason
+        return f"job {job.id} is queued again{' (the agent stops)' if is_stop else _why(cause)}"
     after = ""
     if job.started_at is not None and job.ended_at is not None:
         after = f" after {(job.ended_at - job.started_at).total_seconds():.1f} s"

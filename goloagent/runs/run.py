@@ -76,14 +76,7 @@ class Run:
     @property
     def fault(self) -> HostFault | None:
         """The fault of the host because of which the job was requeued, or None."""
-        cause = self._machine.cause
-        if (
-            cause is None
-            or not self._machine.requeued
-            or cause.reason == outcome.AGENT_STOPPED.reason
-        ):
-            return None
-        return HostFault(cause.reason, cause.message)
+        return outcome.host_fault(self._machine.cause)
 
     def start(self) -> Deferred[None]:
         """Begin; the Deferred fires when the job is over or requeued."""

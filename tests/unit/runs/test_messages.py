@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
+from goloagent.core.host_fault import HostFault
 from goloagent.jobs.job import CallCounts, Job, ResultCounts, State
 from goloagent.jobs.spec import JobSpec
 from goloagent.runs import messages, outcome
@@ -52,4 +53,14 @@ def test_a_job_that_a_kill_interrupted() -> None:
         "recovered job 1, which is interrupted (agent-restart: The agent ended unexpectedly while "
         "the job ran; it is not run again): 0 calls, 0 of them failed, 10 results, of which 7 are "
         "pending"
+    )
+
+
+def test_a_job_that_is_queued_again() -> None:
+    """A job that a stop of the agent requeues did not run."""
+    assert messages.ended(a_job(), outcome.AGENT_STOPPED) == (
+        "job 1 is queued again (the agent stops)"
+    )
+    assert messages.ended(a_job(), outcome.from_host(HostFault("disk-full", "No room."))) == (
+        "job 1 is queued again (disk-full: No room)"
     )
