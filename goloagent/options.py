@@ -194,6 +194,11 @@ class Options(usage.Options):
                 raise WrongOption(
                     f"--listen {text}: other hosts reach it, so it needs --token-file or --no-auth"
                 )
+        if self._seconds("quiet-period") > self._seconds("output-timeout"):
+            raise WrongOption(
+                f"--quiet-period {self['quiet-period']}: --output-timeout "
+                f"{self['output-timeout']} ends it; use a longer --output-timeout"
+            )
         return Settings(
             collector=settings.collector(
                 self["collector"],

@@ -132,6 +132,10 @@ def test_every_option() -> None:
         (["--max-log", "9223372036854775808"], "--max-log 9223372036854775808"),
         (["--keep-days", "999999"], "--keep-days 999999"),
         (["--grace", "0"], "--grace 0: not a number of seconds from 0.1 to 3600"),
+        (
+            ["--quiet-period", "11"],
+            "--quiet-period 11: --output-timeout 10 ends it; use a longer --output-timeout",
+        ),
         (["--keep-jobs", "0"], "--keep-jobs 0"),
         (["--keep-jobs", "1000000"], "--keep-jobs 1000000"),
         (["--max-connections", "0"], "--max-connections 0"),

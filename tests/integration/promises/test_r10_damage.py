@@ -192,4 +192,4 @@ async def test_r10_a_damaged_log(
         f"R10: log {damage.__name__}: started, {delivered} of {RESULTS} left: {health['notices']}"
     )
     assert 0 <= delivered < RESULTS
-    assert f"{RESULTS - delivered} results in it are lost" in health["notices"][0]
+    assert f"has {RESULTS - delivered} results fewer than were counted" in health["notices"][0]
