@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import Protocol
 
 import attrs
 
@@ -68,14 +67,7 @@ class Response:
 
 
 Send = Callable[[str, str, bytes], Awaitable[Response]]
-"""`Sink.send`, or a function around it."""
+"""Sends results to one backend: the job's name, a key that identifies a repeat, and a JSON array.
 
-
-class Sink(Protocol):
-    """One backend. It neither retries nor knows offsets."""
-
-    async def send(self, name: str, key: str, body: bytes) -> Response:
-        """Send results of a job name, as a JSON array; `key` identifies a repeat.
-
-        A failure is a response too; only a cancel raises.
-        """
+It neither retries nor knows offsets. A failure is a response too; only a cancel raises.
+"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -13,17 +13,15 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IReactorPluggableNameResolver
 from twisted.internet.testing import MemoryReactorClock
 from unit.outputs.sinks.test_collector import Line
-from unit.outputs.world import MemoryLog, result
+from unit.outputs.world import START, MemoryLog, result, running_job
 from zope.interface import implementer
 
 from goloagent.core.address import HttpUrl
 from goloagent.jobs.job import Job, State
-from goloagent.jobs.spec import JobSpec
 from goloagent.outputs.http.tls import Tls
 from goloagent.outputs.sinks.collector import PUSH_SECONDS, make_collector_sink
 from goloagent.outputs.worker import OutputWorker
 
-START = datetime(2026, 1, 2, tzinfo=timezone.utc)
 # From the largest batch down take 15 timeouts, each with a wait of up to 30 s after it.
 PATIENCE_SECONDS = 15 * (PUSH_SECONDS + 30) + 60
 REFUSALS = {"413": 413, "400": 400, "500": 500, "504": 504, "503": 503}
@@ -140,8 +138,7 @@ class World(MemoryReactorClock):
     # A run.
 
     def begin(self, name: str = "shop", number: int = 1) -> Job:
-        job = Job(f"job-{number}", JobSpec(name, 1, 1, "b"), START, State.RUNNING)
-        job.log_version = (0, 1, 0)
+        job = running_job(name, number)
         self.logs[job.id] = MemoryLog(job)
         self.worker.begin(job)
         return job

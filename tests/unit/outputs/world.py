@@ -36,6 +36,13 @@ def results(count: int, first: int = 0) -> bytes:
     return b"".join(result(number) for number in range(first, first + count))
 
 
+def running_job(name: str, number: int) -> Job:
+    """Return a job that runs, and whose log is as it was counted."""
+    job = Job(f"job-{number}", JobSpec(name, 1, 1, "b"), START, State.RUNNING)
+    job.log_version = (0, 1, 0)
+    return job
+
+
 @attrs.define(eq=False)
 class MemoryLog:
     """A run's log in memory, which counts lines as a run does, and may fail."""
@@ -148,8 +155,7 @@ class World:
     # Calls of a run.
 
     def begin(self, name: str = "shop", number: int = 1) -> Job:
-        job = Job(f"job-{number}", JobSpec(name, 1, 1, "b"), START, State.RUNNING)
-        job.log_version = (0, 1, 0)
+        job = running_job(name, number)
         self.logs[job.id] = MemoryLog(job)
         self.worker.begin(job)
         return job
