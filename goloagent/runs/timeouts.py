@@ -43,10 +43,3 @@ class Timeouts:
             Phase.KILLING: self.kill_seconds,
         }[phase]
         return min(seconds, _CANCELLED_SECONDS.get(phase, seconds)) if cancelled else seconds
-
-    @property
-    def cancel_seconds(self) -> float:
-        """The maximum from a cancel to the end of the run."""
-        ending = (Phase.DRAINING_CALLS, Phase.WAITING_FOR_OUTPUT, Phase.TERMINATING)
-        waiting = sum(self.for_phase(phase, 0, cancelled=True) for phase in ending)
-        return waiting + self.pipes_seconds + self.kill_seconds

@@ -31,6 +31,13 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 RESULT = b'{"timestamp":"2026-01-02T03:04:05Z"}\n'
 
 
+def cancel_seconds(timeouts: Timeouts) -> float:
+    """Return the maximum from a cancel to the end of the run, as docs/lifecycle.md has it."""
+    ending = (Phase.DRAINING_CALLS, Phase.WAITING_FOR_OUTPUT, Phase.TERMINATING)
+    waiting = sum(timeouts.for_phase(phase, 0, cancelled=True) for phase in ending)
+    return waiting + timeouts.pipes_seconds + timeouts.kill_seconds
+
+
 class MemoryLog:
     """A run's log that holds so many bytes: what comes after them finds the disk full."""
 
