@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-full bench soak package fuzz lint docs clean
+.PHONY: help install demo test test-full bench soak package fuzz lint docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -15,15 +15,17 @@ $(VENV)/%.installed: setup.py pyproject.toml $(shell find goloagent twisted -typ
 	$(BIN)/pip install --quiet '.[$*]'
 	touch $@
 
-demo: $(VENV)/demo.installed ## run a ten-second load test, end to end, on this machine
-	$(BIN)/python examples/demo.py
+install: $(VENV)/demo.installed ## install golo and golo-agent in .venv
+
+demo: $(VENV)/demo.installed ## run a load test through a daemon, to a verdict; KEEP=1 keeps its page open
+	$(BIN)/python examples/demo.py $(if $(KEEP),--keep)
 
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist worksteal
 
-test: $(VENV)/test.installed ## run the tests, with a real Go load test and a real twistd: 12 minutes
+test: $(VENV)/test.installed ## run the tests, with a real Go load test and a real twistd: 20 minutes
 	$(PYTEST) -m "not full"
 
-test-full: $(VENV)/test.installed ## also test packaging, systemd and long loads; no promise's test may skip: 20 minutes
+test-full: $(VENV)/test.installed ## also test packaging, systemd and long loads; no promise's test may skip: 30 minutes
 	$(PYTEST) --fail-skipped-promises
 
 bench: $(VENV)/test.installed ## compare the agent with Go: 4 minutes, with BENCH_FULL=1 an hour
@@ -46,9 +48,11 @@ lint: $(VENV)/lint.installed ## check with ruff, mypy --strict, the import rules
 	$(BIN)/lint-imports
 	$(BIN)/python docs/style.py
 
-docs: $(VENV)/test.installed ## render docs/lifecycle.md and the tables of docs/operations.md
+docs: $(VENV)/test.installed ## render docs/lifecycle.md, the tables of docs/operations.md, docs/report.schema.json and etc/grafana
 	$(BIN)/python docs/lifecycle.py
 	$(BIN)/python docs/tables.py
+	$(BIN)/python docs/schema.py
+	$(BIN)/python etc/grafana/dashboards.py
 
 clean: ## remove generated files
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -18,13 +18,16 @@ MEASUREMENTS = (
     "driving",
     "reading",
     "delivery",
+    "outputs",
     "cost",
+    "arrivals",
     "memory",
     "users",
     "fairness",
     "start",
     "uploads",
     "growth",
+    "tools",
 )
 
 

@@ -25,6 +25,7 @@ from bench import peer
 _POLL_SECONDS = 0.02
 _PATIENCE_SECONDS = 60
 _LAG = re.compile(r'golo_agent_event_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)')
+_PUSHES = re.compile(r"^golo_agent_batch_results_count\S* (\S+)", re.MULTILINE)
 _OVER = ("finished", "failed", "cancelled", "interrupted")
 
 
@@ -69,6 +70,11 @@ class Agent:
         text = self.ask("GET", "/metrics").decode()
         return {float(bound): float(count) for bound, count in _LAG.findall(text)}
 
+    def pushes(self) -> float:
+        """Return the number of requests to the collector."""
+        text = self.ask("GET", "/metrics").decode()
+        return float(_PUSHES.findall(text)[-1])
+
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> bytes:
         """Send a request and return the body of the response."""
         request = urllib.request.Request(
@@ -86,18 +92,29 @@ class Agent:
         binary: str = json.loads(self.ask("POST", "/upload", body, **kind))["binary"]
         return binary
 
-    @contextmanager
-    def job(self, program: Path, users: int) -> Iterator[str]:
-        """Run a job of the program and cancel it at the end; enter when calls return."""
-        wanted = {"name": "bench", "users": users, "duration": 3600, "binary": self.upload(program)}
+    def queue(self, program: Path, **load: Any) -> str:
+        """Queue a job of the program and return its id."""
+        wanted = {"name": "bench", "duration": 3600, "binary": self.upload(program)} | load
+        wanted = {member: value for member, value in wanted.items() if value is not None}
         kind = {"Content-Type": "application/json"}
-        job_id = json.loads(self.ask("POST", "/queue", json.dumps(wanted).encode(), **kind))["id"]
+        answer = self.ask("POST", "/queue", json.dumps(wanted).encode(), **kind)
+        job_id: str = json.loads(answer)["id"]
+        return job_id
+
+    @contextmanager
+    def job(self, program: Path, users: int = 0, **load: Any) -> Iterator[str]:
+        """Run a job of the program and cancel it at the end; enter when calls return."""
+        job_id = self.queue(program, **({"users": users} if users else {}), **load)
         try:
-            self.wait(lambda: self.show(job_id)["calls"]["started"] >= users)
+            self.wait(lambda: self.show(job_id)["calls"]["started"] >= max(1, users))
             yield job_id
         finally:
             self.ask("DELETE", f"/jobs/{job_id}")
-            self.wait(lambda: self.show(job_id)["state"] in _OVER)
+            self.wait_over(job_id)
+
+    def wait_over(self, job_id: str) -> None:
+        """Wait until a job is over."""
+        self.wait(lambda: self.show(job_id)["state"] in _OVER)
 
     def wait_delivered(self, job_id: str) -> None:
         """Wait until the collector has all results of a job."""
@@ -184,25 +201,40 @@ def need_disk(directory: Path, count: int) -> None:
         raise RuntimeError(f"{count:,} bytes are needed, {free:,} are free: set TMPDIR")
 
 
+def baseline() -> Path | None:
+    """Return the Python of another version of the agent, which ``BENCH_BASELINE`` names."""
+    python = os.environ.get("BENCH_BASELINE")
+    return Path(python) if python else None
+
+
 @contextmanager
-def start(directory: Path, collector: str = "127.0.0.1:9", **more: str) -> Iterator[Agent]:
+def start(
+    directory: Path, collector: str = "127.0.0.1:9", python: Path | None = None, **more: str
+) -> Iterator[Agent]:
     """Run an agent with all files below a directory; enter when it is ready.
 
     No server listens on the default address of the collector. `more` are options such as `max_log`.
+
+    Args:
+        python: the Python of an environment with another version of the agent.
     """
+    directory.mkdir(exist_ok=True)
     address = peer.free_address()
     host, _, port = address.partition(":")
-    command = [str(Path(sys.executable).parent / "twistd"), "-n", "--pidfile=", "golo-agent"]
+    twistd = (python or Path(sys.executable)).parent / "twistd"
+    command = [str(twistd), "-n", "--pidfile=", "golo-agent"]
     options = {
         "--listen": f"tcp:{port}:interface={host}",
         "--rpc": peer.free_address(),
-        "--collector": f"http://{collector}",
+        "--collector": collector if collector == "none" else f"http://{collector}",
         "--logs": str(directory / "logs"),
         "--state": str(directory / "state"),
         "--run-as": pwd.getpwuid(os.geteuid()).pw_name,
         **{f"--{name.replace('_', '-')}": value for name, value in more.items()},
     }
-    environment = {**os.environ, "PYTHONPATH": str(Path(goloagent.__file__).parents[1])}
+    environment = dict(os.environ)
+    if python is None:
+        environment["PYTHONPATH"] = str(Path(goloagent.__file__).parents[1])
     with (directory / "agent.log").open("ab") as log:
         process = subprocess.Popen(
             [*command, *(word for pair in options.items() for word in pair)],

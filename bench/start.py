@@ -12,9 +12,9 @@ from uuid import uuid4
 from bench import agent
 from bench.row import Row
 from bench.size import Size
+from goloagent.core.job_spec import JobSpec
 from goloagent.jobs.database import Binary, Store
 from goloagent.jobs.job import CallCounts, Exit, Job, ResultCounts, State
-from goloagent.jobs.spec import JobSpec
 from goloagent.runs import outcome
 from goloagent.wal.run_files import RunFiles
 from goloagent.wal.run_log import RunLogWriter

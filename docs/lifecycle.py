@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from goloagent.runs.timeouts import Timeouts
-from goloagent.runs.transitions import TRANSITIONS, Action, Event, Phase
+from goloagent.runs.transitions import LOADED, TRANSITIONS, Action, Event, Phase
 
 PAGE = Path(__file__).with_suffix(".md")
 
@@ -16,9 +16,10 @@ A job waits in the queue (`queued`), runs through the phases below, and ends as 
 `failed`, `cancelled` or `interrupted`. `goloagent/runs/transitions.py` has the table of all
 transitions; `make docs` renders this page from it.
 
-A job is `finished` if it ran for its duration and at least one call succeeded. Otherwise its
-first failure decides: a user's cancel yields `cancelled`, an agent shutdown `interrupted`, any
-other failure `failed` (`goloagent/runs/outcome.py`).
+A job is `finished` if it ran for its duration and at least one call succeeded. A program that
+drives itself (`"drive": "self"`) is never connected to: it is `finished` if it exits with 0, or if
+its time is over. Otherwise the first failure decides: a user's cancel yields `cancelled`, an agent
+shutdown `interrupted`, any other failure `failed` (`goloagent/runs/outcome.py`).
 
 ## Why the end has several phases
 
@@ -85,7 +86,7 @@ def _phases() -> list[str]:
 
 
 def _seconds(bounds: Timeouts, phase: Phase) -> str:
-    if phase is Phase.RUNNING:
+    if phase in LOADED:
         return "the job's duration"
     usual, cancelled = (
         bounds.for_phase(phase, 0, cancelled=False),

@@ -1,7 +1,9 @@
-"""Run a real load test through golo-agent, end to end, on this machine: ``make demo``.
+"""Run a load test through a daemon, end to end, on this machine: ``make demo``.
 
-A small target, a small collector and the agent are started on free ports and ``http_get.py`` runs
-for ten seconds; then what the target served is compared with what the collector received.
+A small target, a small collector and the agent are started on free ports. ``golo run`` runs a load
+test on the agent for ten seconds and judges it; then the requests that the target served are
+compared with the results that the collector received. With ``--keep`` (``make demo KEEP=1``)
+everything stays until Ctrl-C, so that you can look at the page.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -20,18 +22,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.request import ProxyHandler, Request, build_opener
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from urllib.request import ProxyHandler, build_opener
 
 HERE = Path(__file__).parent
-NAME, USERS, SECONDS = "demo", 25, 10
-START_SECONDS, STOP_SECONDS, END_SECONDS = 20, 30, 60
-OVER = {"finished", "failed", "cancelled", "interrupted"}
+NAME = "demo"
+LOAD = ["--users", "25", "--duration", "10s", "-t", "duration: p(95)<1s", "-t", "errors: rate<1%"]
+START_SECONDS, STOP_SECONDS = 20, 30
 
-console = Console()
 local = build_opener(ProxyHandler({}))  # ignore proxies for local addresses
 
 
@@ -107,67 +104,18 @@ def ready(url: str) -> bool:
     return False
 
 
-def ask(url: str, body: bytes | None = None, media_type: str = "application/json") -> Any:
-    """GET, or POST with a body, and return the response's JSON."""
-    with local.open(Request(url, body, {"Content-Type": media_type}), timeout=10) as response:
+def ask(url: str) -> Any:
+    """Return the JSON of a GET."""
+    with local.open(url, timeout=10) as response:
         return json.load(response)
 
 
-def load_test(target: str) -> bytes:
-    """Return the example load test, aimed at `target` and run by this Python."""
-    text = (HERE / "http_get.py").read_text(encoding="utf-8")
-    text = re.sub(r"\A#!.*", f"#!{sys.executable}", text)
-    text, replaced = re.subn(r'^URL = ".*"', f'URL = "{target}/"', text, flags=re.MULTILINE)
-    if replaced != 1:
-        raise DemoError("http_get.py does not have its URL on one line")
-    return text.encode()
-
-
-def upload(url: str, program: bytes) -> str:
-    """Upload a load test as golo-cli does; return the binary's id."""
-    edge = "golo-agent-demo"
-    head = f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
-    body = head.encode() + program + f"\r\n--{edge}--\r\n".encode()
-    return ask(f"{url}/upload", body, f"multipart/form-data; boundary={edge}")["binary"]
-
-
-def watch(url: str) -> dict[str, Any]:
-    """Show the progress of the job at `url` until all its results are delivered; return it."""
-    columns = (
-        TextColumn("{task.fields[state]:>9}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[calls]:,} calls, {task.fields[delivered]:,} results delivered"),
-    )
-    begin, deadline = None, time.monotonic() + SECONDS + END_SECONDS
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("", total=SECONDS, state="queued", calls=0, delivered=0)
-        while True:
-            job = ask(url)
-            now = time.monotonic()
-            if begin is None and job["state"] == "running":
-                begin = now
-            done = {"calls": job["calls"]["started"], "delivered": job["results"]["delivered"]}
-            elapsed = 0 if begin is None else min(now - begin, SECONDS)
-            progress.update(bar, completed=elapsed, state=job["state"], **done)
-            if job["state"] in OVER and job["results"]["pending"] == 0:
-                return job
-            if now > deadline:
-                raise DemoError(f"the job does not end: {job}")
-            time.sleep(0.2)
-
-
-def report(job: dict[str, Any], served: int, received: dict[str, Any]) -> None:
-    """Print a table of the run."""
-    table = Table(title=f"{USERS} users, {SECONDS} seconds", show_header=False)
-    table.add_row("requests served by the target", f"{served:,}")
-    table.add_row("results delivered", f"{received['results']:,}")
-    table.add_row("calls/s", f"{job['calls']['started'] / SECONDS:,.0f}")
-    table.add_row("errors", f"{received['errors'] + job['calls']['failed']:,}")
-    for name in ("p50", "p95", "p99"):
-        latency = received[name]
-        table.add_row(f"latency {name}", "none" if latency is None else f"{latency:.2f} ms")
-    console.print(table)
+def run_load_test(target: str, url: str) -> int:
+    """Run a load test by ``golo run`` and return its exit code."""
+    words = ["run", target, "--provider", url, "--name", NAME, *LOAD]
+    print(f"\n$ {shlex.join(['golo', *words])}", flush=True)
+    # In this session, so that Ctrl-C ends the run in order.
+    return subprocess.run([Path(sys.executable).parent / "golo", *words]).returncode
 
 
 def main() -> None:
@@ -180,18 +128,20 @@ def main() -> None:
             serving("collector.py", "--directory", directory / "results")
         )
         url = stack.enter_context(agent(directory, collector))
-        console.print(f"target {target}\ncollector {collector}\nagent {url}")
-        wanted = {"name": NAME, "users": USERS, "duration": SECONDS}
-        wanted["binary"] = upload(url, load_test(target))
-        job_id = ask(f"{url}/queue", json.dumps(wanted).encode())["id"]
-        job = watch(f"{url}/jobs/{job_id}")
-        served, received = ask(f"{target}/served"), ask(f"{collector}/summary/{NAME}")
-    report(job, served, received)
-    if job["state"] != "finished":
-        raise DemoError(f"the job {job['state']}: {job['message']}")
-    if served == 0 or served != received["results"]:
-        raise DemoError("what was served is not what was delivered")
-    console.print("[green]Every request served is a delivered result.")
+        print(f"target     {target}\ncollector  {collector}\nagent      {url}/ (the page)")
+        code = run_load_test(target, url)
+        served, received = ask(f"{target}/served"), ask(f"{collector}/summary/{NAME}")["results"]
+        print(f"\nrequests served by the target      {served:>9,}")
+        print(f"results received by the collector  {received:>9,}")
+        if "--keep" in sys.argv:
+            print(f"\nThe page is at {url}/ until you press Ctrl-C.", flush=True)
+            with suppress(KeyboardInterrupt):
+                signal.pause()
+    if code:
+        raise DemoError(f"golo run ended with exit code {code}")
+    if served == 0 or served != received:
+        raise DemoError("the target served another number of requests")
+    print("Every request served is a delivered result.")
 
 
 if __name__ == "__main__":

@@ -9,14 +9,21 @@ from __future__ import annotations
 import os
 import pwd
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from twisted.application.service import IService
+from twisted.logger import ILogObserver
 from twisted.python import usage
 
 from goloagent import VERSION, settings
+from goloagent.core.output_schemes import SCHEMES
 from goloagent.settings import Settings, WrongOption
+
+if TYPE_CHECKING:
+    from goloagent.host.terminal import Terminal
 
 _TWISTD_PIDFILE = "twistd.pid"
 # As in Go's strconv.ParseBool.
@@ -24,6 +31,7 @@ _GO_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | di
     ("0", "f", "F", "FALSE", "false", "False"), False
 )
 DEFAULT_LISTEN = "tcp:8081:interface=127.0.0.1"
+DEFAULT_COLLECTOR = "http://localhost:8082"
 
 # Each option with its default and help.
 TIMEOUTS = (
@@ -49,11 +57,12 @@ TIMEOUTS = (
         "seconds between SIGTERM and SIGKILL of a load test; at most 10 after a cancel",
     ),
 )
-_VALUES = (
+VALUES = (
     (
         "collector",
-        "http://localhost:8082",
-        "URL of the collector; results are posted to URL/push/<name>; none: only log them",
+        None,
+        "URL of the collector; results are posted to URL/push/<name>; none: only log them "
+        "(default: http://localhost:8082, or none if there is an --output)",
     ),
     (
         "collector-ca",
@@ -72,6 +81,11 @@ _VALUES = (
         "collector-token-file",
         None,
         "file containing the bearer token for the collector; read again when it changes",
+    ),
+    (
+        "outputs",
+        None,
+        "settings file (TOML) of further outputs: a table for each, with its url and its members",
     ),
     ("logs", "/var/log/loadtest-agent", "directory of each load test's stdout and stderr"),
     ("state", "/var/lib/golo-agent", "directory of the job database and the uploaded binaries"),
@@ -95,6 +109,7 @@ _VALUES = (
         settings.AUTO,
         f"isolation backend of load tests: {', '.join(settings.ISOLATION_BACKENDS)}",
     ),
+    ("log-format", "text", f"format of the agent's own log: {', '.join(settings.LOG_FORMATS)}"),
     *TIMEOUTS,
     (
         "max-upload",
@@ -129,10 +144,12 @@ class Options(usage.Options):
 
     synopsis = "[options]"
     longdesc = (
-        "Runs uploaded load tests one at a time and delivers each of their results to a collector."
+        "Runs uploaded load tests one at a time and delivers each of their results to a collector "
+        "and to further outputs, such as files and databases. The schemes of their URLs are "
+        f"{', '.join(SCHEMES)}."
     )
 
-    optParameters = tuple((name, None, default, text) for name, default, text in _VALUES)
+    optParameters = tuple((name, None, default, text) for name, default, text in VALUES)
     optFlags = (
         ("insecure", None, "accept a collector whose TLS certificate does not verify"),
         ("no-auth", None, "allow other hosts to connect without a token"),
@@ -144,6 +161,7 @@ class Options(usage.Options):
         super().__init__()
         self._listen: list[str] = []
         self._allow_from: list[str] = []
+        self._output: list[str] = []
 
     def opt_listen(self, endpoint: str) -> None:
         """Twisted server endpoint; may be repeated (default: tcp:8081:interface=127.0.0.1)."""
@@ -153,13 +171,25 @@ class Options(usage.Options):
         """Network of clients that may connect, in CIDR; may be repeated (default: any)."""
         self._allow_from.append(cidr)
 
+    def opt_output(self, setting: str) -> None:
+        """NAME=URL of a further output; may be repeated (default: none)."""
+        self._output.append(setting)
+
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Parse the command line, or exit with one line on stderr."""
         try:
-            super().parseOptions([*_two_dashes(sys.argv[1:] if options is None else options)])
-            self.settings = self._settings()
+            self.settings = self.parse([*_two_dashes(sys.argv[1:] if options is None else options)])
         except (usage.UsageError, WrongOption) as error:
             raise SystemExit(f"golo-agent: {error}") from None
+
+    def parse(self, words: Sequence[str]) -> Settings:
+        """Return the values of a command line.
+
+        Raises:
+            UsageError, WrongOption: it is invalid.
+        """
+        super().parseOptions([*words])
+        return self._settings()
 
     def postOptions(self) -> None:
         """Disable twistd's pid file in the foreground unless one is named.
@@ -168,6 +198,11 @@ class Options(usage.Options):
         state directory excludes a second agent.
         """
         twistd = self.parent
+        if twistd is not None and twistd["logger"] and self["log-format"] != settings.TEXT:
+            raise usage.UsageError(
+                f"--log-format {self['log-format']}: twistd's --logger formats the log; use one of "
+                "them"
+            )
         if twistd is not None and twistd["nodaemon"] and twistd["pidfile"] == _TWISTD_PIDFILE:
             twistd["pidfile"] = ""
 
@@ -199,15 +234,17 @@ class Options(usage.Options):
                 f"--quiet-period {self['quiet-period']}: --output-timeout "
                 f"{self['output-timeout']} ends it; use a longer --output-timeout"
             )
+        outputs = settings.outputs(self._output, self["outputs"])
         return Settings(
             collector=settings.collector(
-                self["collector"],
+                self["collector"] or ("none" if outputs else DEFAULT_COLLECTOR),
                 insecure=bool(self["insecure"]),
                 ca=self["collector-ca"],
                 certificate=self["collector-cert"],
                 key=self["collector-key"],
                 token_file=self["collector-token-file"],
             ),
+            outputs=outputs,
             logs=Path(self["logs"]).absolute(),
             state=Path(self["state"]).absolute(),
             listen=listen,
@@ -218,6 +255,7 @@ class Options(usage.Options):
             allow_from=tuple(settings.network(text) for text in self._allow_from),
             run_as=_run_as(self["run-as"]),
             containment=settings.isolation_backend(self["containment"]),
+            log_format=settings.log_format(self["log-format"]),
             start_timeout_seconds=self._seconds("start-timeout"),
             drain_timeout_seconds=self._seconds("drain-timeout"),
             quiet_period_seconds=self._seconds("quiet-period"),
@@ -281,15 +319,27 @@ def _run_as(name: str | None) -> str | None:
 
 def makeService(options: Options) -> IService:
     """Return the agent as a service, without opening anything, because twistd may still fork."""
-    from goloagent.host.terminal import Terminal
     from goloagent.service import AgentService
 
-    parent = options.parent  # twistd's options
-    daemon = parent is not None and not (parent["nodaemon"] or parent["debug"])
-    return AgentService(options.settings, Terminal.keep(daemon, _logs_to_stdout(parent)))
+    return AgentService(options.settings, *terminal_and_log(options.parent, options.settings))
 
 
-def _logs_to_stdout(twistd: usage.Options | None) -> bool:
+def terminal_and_log(
+    twistd: usage.Options | None, chosen: Settings
+) -> tuple[Terminal, Callable[[], ILogObserver] | None]:
+    """Return the terminal for errors of the start, and what opens the log unless twistd does."""
+    from goloagent.host.json_log import open_json_log
+    from goloagent.host.terminal import Terminal
+
+    daemon = twistd is not None and not (twistd["nodaemon"] or twistd["debug"])
+    open_log = None
+    if twistd is not None and chosen.log_format == settings.JSON:
+        open_log = partial(open_json_log, twistd)
+    return Terminal.keep(daemon, open_log is None and logs_to_stdout(twistd)), open_log
+
+
+def logs_to_stdout(twistd: usage.Options | None) -> bool:
+    """Return whether the log goes to stdout."""
     if twistd is None or not (twistd["nodaemon"] or twistd["debug"]):
         return False
     elsewhere = twistd["syslog"] or twistd["logger"] or twistd["logfile"] not in (None, "-")

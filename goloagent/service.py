@@ -5,11 +5,13 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from collections.abc import Callable
+from typing import Any, cast
 
-from twisted.application.service import Service
+from twisted.application.service import IServiceCollection, Service
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.interfaces import IListeningPort
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
 from goloagent.concurrency.clock import now
@@ -41,21 +43,38 @@ GUARD_SECONDS = STOP_SECONDS + 2.0
 
 
 class AgentService(Service):
-    """The agent with `settings`; opens nothing before it starts. Reports errors on `terminal`."""
+    """The agent with `settings`; opens nothing before it starts. Reports errors on `terminal`.
 
+    Args:
+        open_log: opens the log, if it is not twistd's.
+    """
+
+    components: type[Components] = Components
+    site = staticmethod(make_site)
+    announce = staticmethod(announce)
     _log = Logger()
 
-    def __init__(self, settings: Settings, terminal: Terminal) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        terminal: Terminal,
+        open_log: Callable[[], ILogObserver] | None = None,
+    ) -> None:
         self._settings = settings
         self._terminal = terminal
-        self._notifier = notifier(os.environ, os.getpid())
-        self._state = HealthState(self._notifier)
+        self._open_log = open_log
+        self._state = HealthState(notifier(os.environ, os.getpid()))
         self._ports: list[IListeningPort] = []
         self._disk_failure: FailureReason | None = None
-        self._start_failed = False
-        self._stopping = False
+        self._start_failed = self._stopping = False
         self._signals = Signals(self._on_stop_signal, self._on_ignored_signal)
         self._guard = Guard(GUARD_SECONDS)
+
+    def setServiceParent(self, parent: IServiceCollection) -> None:
+        """Join the application, and set its log before twistd begins to log."""
+        if self._open_log is not None:
+            cast(Any, parent).setComponent(ILogObserver, self._open_log())
+        super().setServiceParent(parent)
 
     def startService(self) -> None:
         """Open everything and listen, then recover.
@@ -79,18 +98,17 @@ class AgentService(Service):
 
     def _open(self) -> None:
         self._resources = acquire(self._settings, now)
-        self._components = Components(
-            self._settings, self._resources, self._state, self._disk_failed
-        )
+        given = self._settings, self._resources, self._state, self._disk_failed
+        self._components = self.components(*given)
         self._signals.hold()
         use_batch_scheduling()  # the threads that start next do so too
         self._start_threads()
         self._ports = listen(
-            self._components.reactor, self._settings.listen, make_site(self._components)
+            self._components.reactor, self._settings.listen, self.site(self._components)
         )
         pairs = zip(self._settings.listen, self._ports, strict=True)
         urls = [url_of(description, port.getHost()) for description, port in pairs]
-        announce(self._settings, urls, self._state.health.protections)
+        self.announce(self._settings, urls, self._state.health.protections)
 
     def _start(self) -> None:
         parts = self._components
@@ -99,8 +117,6 @@ class AgentService(Service):
         parts.syncer.start()
         parts.loop_lag.start()
         self._loops.start()
-        if parts.output is not None:
-            parts.output.start()
 
     async def _recover(self) -> None:
         """Recover the jobs of the previous process, and start the queue."""
@@ -114,7 +130,7 @@ class AgentService(Service):
         parts.scheduler.start()
         self._state.ready()
         self._loops.ready()
-        parts.monitor.start()
+        parts.keepalive.start()
         ensureDeferred(parts.remover.remove(parts.leftovers))
 
     def _recovery_failed(self, failure: Failure) -> None:
@@ -148,12 +164,11 @@ class AgentService(Service):
             await stop.phase("ending the delivery", lambda _: parts.delivery.stop(0.0), _FOR_RUN)
         cause = failure or outcome.AGENT_STOPPED
         await stop.phase("ending the running job", lambda _: parts.scheduler.stop(cause), _FOR_RUN)
-        parts.monitor.stop()
+        parts.keepalive.stop()
         if failure is None:
             await stop.phase("delivering results", parts.delivery.stop, _FOR_DRAIN)
         await stop.phase("closing the listeners", lambda _: close(self._ports), _FOR_SYNC)
-        if (output := parts.output) is not None:
-            await stop.phase("closing connections", lambda _: output.stop(), _FOR_SYNC)
+        await stop.phase("closing connections", lambda _: parts.delivery.close(), _FOR_SYNC)
         durable = await stop.phase("syncing logs", lambda _: parts.syncer.stop(), _FOR_CLOSE)
         parts.loop_lag.stop()
         if durable and self._disk_failure is None:

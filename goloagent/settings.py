@@ -1,4 +1,4 @@
-"""The values of the options with their units, parsed from text. Pure.
+"""The values of the options with their units, parsed from text. Pure, except for a settings file.
 
 The module is long because it has a parser for each kind of option.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
@@ -21,6 +22,10 @@ from goloagent.core.address import (
     split,
 )
 from goloagent.core.endpoint import Endpoint, EndpointError
+from goloagent.core.http_setting import HttpSetting
+from goloagent.core.output_parser import check_names, parse_option, parse_tables
+from goloagent.core.output_schemes import COLLECTOR
+from goloagent.core.output_setting import OutputSetting, SettingError
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -37,10 +42,14 @@ _UNITS = {
 NONE = "none"
 AUTO = "auto"
 ISOLATION_BACKENDS = (AUTO, "pid-namespace", "cgroup", "process-group")
+TEXT = "text"
+JSON = "json"
+LOG_FORMATS = (TEXT, JSON)
 _SIZE = re.compile(r"(\d{1,19})\s*([A-Za-z]*)", re.ASCII)
 # The maximum of a file's length, of a process limit and of a database column.
 MAX_BYTES = 2**63 - 1
 MAX_DAYS = 36_500
+MAX_SETTINGS_FILE_BYTES = 256 * 1024
 _SECONDS = re.compile(r"\d{1,4}(\.\d{1,3})?", re.ASCII)
 MIN_SECONDS = 0.1
 MAX_SECONDS = 3600
@@ -52,42 +61,21 @@ class WrongOption(Exception):
 
 @attrs.frozen
 class CollectorSettings:
-    """The collector, with its certificates and token.
-
-    Args:
-        insecure: accept any certificate of the collector.
-        ca: certificates of the authorities, or None for the system's.
-        certificate: the client certificate; its key is in `key` or else in the same file.
-    """
+    """The collector, and how it is accessed."""
 
     url: HttpUrl
-    insecure: bool = False
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-    token_file: Path | None = None
-
-    @property
-    def secrets(self) -> tuple[Path, ...]:
-        """The files that load tests may not read."""
-        files = (self.key or self.certificate, self.token_file)
-        return tuple(path for path in files if path is not None)
-
-    @property
-    def certificates(self) -> tuple[Path, ...]:
-        """The files that load tests may read and not change."""
-        files = (self.ca, self.certificate if self.key is not None else None)
-        return tuple(path for path in files if path is not None)
+    http: HttpSetting = attrs.field(factory=HttpSetting)
 
 
 @attrs.frozen
 class Settings:
     """The values of all options, checked without opening anything.
 
-    Without a `collector` results are counted and stay in the logs.
+    Without a `collector` and other `outputs` results are counted and stay in the logs.
     """
 
     collector: CollectorSettings | None
+    outputs: tuple[OutputSetting, ...]
     logs: Path
     state: Path
     listen: tuple[str, ...]
@@ -98,6 +86,7 @@ class Settings:
     allow_from: tuple[IpNetwork, ...]
     run_as: str | None
     containment: str
+    log_format: str
     start_timeout_seconds: float
     drain_timeout_seconds: float
     quiet_period_seconds: float
@@ -122,9 +111,23 @@ class Settings:
     def own_paths(self) -> tuple[Path, ...]:
         """The paths denied to load tests: directories, token files and TLS keys."""
         keys = (Endpoint.parse(text).private_key for text in self.listen)
-        secrets = () if self.collector is None else self.collector.secrets
-        files = (self.token_file, *keys, *secrets)
+        secrets = () if self.collector is None else self.collector.http.secrets
+        of_outputs = (path for output in self.outputs for path in output.own_paths)
+        files = (self.token_file, *keys, *secrets, *of_outputs)
         return (self.state, self.logs, *(path for path in files if path is not None))
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of all outputs."""
+        of_collector = () if self.collector is None else (COLLECTOR,)
+        return (*of_collector, *(output.name for output in self.outputs))
+
+    @property
+    def certificates(self) -> tuple[Path, ...]:
+        """The files that load tests may read and not change."""
+        of_collector = () if self.collector is None else self.collector.http.certificates
+        of_outputs = (path for output in self.outputs for path in output.http.certificates)
+        return (*of_collector, *of_outputs)
 
 
 def collector(
@@ -164,7 +167,40 @@ def collector(
             f"--collector {parsed}: no certificate can be for {parsed.host}; "
             "use another name, http:// or --insecure"
         )
-    return CollectorSettings(parsed, insecure, *map(_path, (ca, certificate, key, token_file)))
+    http = HttpSetting(
+        ca=_path(ca),
+        certificate=_path(certificate),
+        key=_path(key),
+        token_file=_path(token_file),
+        insecure=insecure,
+    )
+    return CollectorSettings(parsed, http)
+
+
+def outputs(texts: Iterable[str], file: str | None) -> tuple[OutputSetting, ...]:
+    """Parse each ``--output``, and the settings file of ``--outputs``.
+
+    Raises:
+        WrongOption: one of them is invalid, two have one name, or the file cannot be read.
+    """
+    try:
+        of_file = [] if file is None else parse_tables(_settings_file(file), f"--outputs {file}")
+        return check_names([*of_file, *map(parse_option, texts)])
+    except SettingError as error:
+        raise WrongOption(str(error)) from None
+
+
+def _settings_file(name: str) -> str:
+    try:
+        with Path(name).open("rb") as file:
+            data = file.read(MAX_SETTINGS_FILE_BYTES + 1)
+        if len(data) > MAX_SETTINGS_FILE_BYTES:
+            raise WrongOption(f"--outputs {name}: larger than {MAX_SETTINGS_FILE_BYTES} bytes")
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise WrongOption(f"--outputs {name}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise WrongOption(f"--outputs {name}: it is not UTF-8 at byte {error.start}") from None
 
 
 def _path(text: str | None) -> Path | None:
@@ -229,6 +265,17 @@ def isolation_backend(text: str) -> str:
     """
     if text not in ISOLATION_BACKENDS:
         raise WrongOption(f"--containment {text}: not one of {', '.join(ISOLATION_BACKENDS)}")
+    return text
+
+
+def log_format(text: str) -> str:
+    """Parse the name of a format of the log.
+
+    Raises:
+        WrongOption: it is unknown.
+    """
+    if text not in LOG_FORMATS:
+        raise WrongOption(f"--log-format {text}: not one of {', '.join(LOG_FORMATS)}")
     return text
 
 

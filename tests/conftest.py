@@ -26,6 +26,10 @@ _DOCS = _TESTS.parent / "docs"
 # Markers whose tests run only if GOLO_<MARKER> is set.
 _ON_REQUEST = ("soak", "screenshots")
 
+# In GitHub Actions golo prints more, and adds to the page of the job, which is that of the tests.
+for _name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+    os.environ.pop(_name, None)
+
 # On shared machines the duration of an example means nothing.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")

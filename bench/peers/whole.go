@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -18,13 +19,13 @@ import (
 
 const (
 	batchResults = 256
-	batchDelay   = time.Second
 	settleDelay  = 500 * time.Millisecond
 )
 
-// whole works as the Go agent of 2018: it runs a load test, drives it, reads its stdout, and posts each result to the
-// collector, with a goroutine for each call and for each line's write to the log; every result is decoded, passed on by
-// value, and encoded again. It reports the number of results delivered in a duration, after a warm-up.
+// whole works as the last Go agent of 2018: it runs a load test, drives it, reads its stdout, and posts the results to the
+// collector, with a goroutine for each call and for each line's print to the log; every result is decoded, passed on by
+// value through a channel without a buffer, and encoded again. It reports the number of results delivered in a duration,
+// after a warm-up.
 func whole(loadTest, address, collector, path string, users int, duration time.Duration) {
 	command := exec.Command(loadTest)
 	command.Env = append(os.Environ(), "GOLO_RPC_ADDR="+address)
@@ -38,7 +39,7 @@ func whole(loadTest, address, collector, path string, users int, duration time.D
 	if err := command.Start(); err != nil {
 		log.Fatal(err)
 	}
-	results := make(chan result, batchResults)
+	results := make(chan result)
 	over := make(chan struct{})
 	go func() {
 		decode(stdout, path, results)
@@ -57,21 +58,20 @@ func whole(loadTest, address, collector, path string, users int, duration time.D
 	command.Wait()
 }
 
-// decode reads the load test's lines: each is written to the log by a goroutine of its own, and is a result once decoded.
+// decode reads the load test's lines: each is formatted into the log by a goroutine of its own, and is a result once
+// decoded. A goroutine gets a copy of the line, where the agent of 2018 passed on the scanner's buffer, which the next
+// lines overwrite.
 func decode(stdout io.Reader, path string, results chan<- result) {
 	file, err := os.Create(path)
 	if err != nil {
 		log.Fatal(err)
 	}
-	for lines := bufio.NewReader(stdout); ; {
-		line, err := lines.ReadBytes('\n')
-		if err != nil {
-			return
-		}
-		go file.Write(line)
-		var decoded result
-		if json.Unmarshal(line, &decoded) == nil {
-			results <- decoded
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		line := bytes.Clone(lines.Bytes())
+		go fmt.Fprintf(file, "%s\n", string(line))
+		decoded := new(result)
+		if json.Unmarshal(line, decoded) == nil {
+			results <- *decoded
 		}
 	}
 }
@@ -99,28 +99,25 @@ func startCalls(connection *rpc.Client, users int) func() {
 	}
 }
 
-// deliver posts a batch when it is full, or so long after its first result.
+// deliver posts a batch when it is full; meanwhile no line is read.
 func deliver(results <-chan result, collector string, delivered *atomic.Int64) {
-	for first := range results {
-		batch := []result{first}
-		for late := time.After(batchDelay); len(batch) < batchResults && late != nil; {
-			select {
-			case line := <-results:
-				batch = append(batch, line)
-			case <-late:
-				late = nil
-			}
+	var batch []result
+	for line := range results {
+		batch = append(batch, line)
+		if len(batch) < batchResults {
+			continue
 		}
 		body, err := json.Marshal(batch)
 		if err != nil {
 			log.Fatal(err)
 		}
-		answer, err := http.Post(collector, "application/json", bytes.NewReader(body))
+		answer, err := http.Post(collector, "application/json", bytes.NewBufferString(string(body)))
 		if err != nil {
 			log.Fatal(err)
 		}
 		io.Copy(io.Discard, answer.Body)
 		answer.Body.Close()
 		delivered.Add(int64(len(batch)))
+		batch = nil
 	}
 }

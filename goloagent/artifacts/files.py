@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 # World-executable, because load tests may run as another user; the directories are private.
 MODE = 0o555
+Select = Callable[[bytes], bytes]
+"""Returns the part of a block of a file that is copied."""
 CHUNK_BYTES = 1024 * 1024
 _LINK = re.compile(r"\.\./contents/([0-9a-f]{64})")
 
@@ -45,6 +49,21 @@ def sha256_of(path: Path) -> str:
     with open_regular(path) as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
+    return digest.hexdigest()
+
+
+def copy_file(source: BinaryIO, target: Path, mode: int, select: Select | None) -> str:
+    """Copy an open file to a new one; return the SHA-256 of what was read, in hexadecimal.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    digest = hashlib.sha256()
+    with target.open("xb") as copy:
+        os.fchmod(copy.fileno(), mode)
+        while chunk := source.read(CHUNK_BYTES):
+            digest.update(chunk)
+            copy.write(chunk if select is None else select(chunk))
     return digest.hexdigest()
 
 

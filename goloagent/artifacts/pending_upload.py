@@ -28,10 +28,18 @@ class BinaryExists(Exception):
 
 
 class PendingUpload:
-    """An upload to `artifacts` under the id `binary_id`; ends with `commit` or `discard`."""
+    """An upload to `artifacts` under the id `binary_id`; ends with `commit` or `discard`.
 
-    def __init__(self, artifacts: ArtifactStore, binary_id: str) -> None:
+    Args:
+        is_program: whether it must be executable.
+    """
+
+    def __init__(
+        self, artifacts: ArtifactStore, binary_id: str, name: str = "", is_program: bool = True
+    ) -> None:
         self.id = binary_id
+        self._is_program = is_program
+        self.name = name
         self._artifacts = artifacts
         self._part = artifacts.incoming / binary_id
         self._head = b""
@@ -98,7 +106,7 @@ class PendingUpload:
                 raise BinaryExists(f"Binary {self.id} exists") from None
             try:
                 self._part.replace(content)  # does nothing if they are the same file
-                binary = Binary(self.id, sha256, self._size, artifacts.now())
+                binary = Binary(self.id, sha256, self._size, artifacts.now(), self.name)
                 artifacts.store.add_binary(binary)
             except BaseException:
                 link.unlink()
@@ -125,7 +133,7 @@ class PendingUpload:
             yield of_first_version
 
     def _check_executable(self) -> None:
-        if not self._head.startswith(_MAGIC):
+        if self._is_program and not self._head.startswith(_MAGIC):
             self.discard()
             raise NotExecutable(
                 "not an executable: neither an ELF file nor a script that starts with #!"

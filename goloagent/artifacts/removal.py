@@ -16,8 +16,8 @@ _log = Logger()
 def log_eviction(content: Content, ids: list[str]) -> None:
     """Log that a content was evicted, with the ids it had."""
     _log.info(
-        "evicted binary {id} and {others} others with its content, because of --max-binaries",
-        id=ids[0],
+        "evicted binary {binary} and {others} others with its content, because of --max-binaries",
+        binary=ids[0],
         others=len(ids) - 1,
     )
 

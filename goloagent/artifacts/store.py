@@ -12,7 +12,6 @@ to another one of the same content; such binaries are used as they are.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import re
 import sys
@@ -25,7 +24,7 @@ from uuid import uuid4
 
 import attrs
 
-from goloagent.artifacts.files import CHUNK_BYTES, MODE, open_regular
+from goloagent.artifacts.files import MODE, Select, copy_file, open_regular
 from goloagent.artifacts.pending_upload import LINK_SUFFIX, PendingUpload
 from goloagent.artifacts.quota import select_evictions
 from goloagent.filesystem import durable
@@ -129,8 +128,8 @@ class ArtifactStore:
         if done:  # removing 1 GiB takes 0.25 s
             self.in_thread(_remove, [path for removed in done for path in removed.paths])
 
-    def receive(self) -> PendingUpload:
-        """Begin an upload under a new id.
+    def receive(self, name: str = "", is_program: bool = True) -> PendingUpload:
+        """Begin an upload of a file called `name`, under a new id.
 
         Raises:
             OSError: its file cannot be made, or there is too little free space.
@@ -138,7 +137,7 @@ class ArtifactStore:
         shortage = self.shortage()
         if shortage is not None:
             raise OSError(errno.ENOSPC, shortage)
-        return PendingUpload(self, str(uuid4()))
+        return PendingUpload(self, str(uuid4()), name, is_program)
 
     def remove(self, binary: Binary) -> None:
         """Remove a binary, and its content unless another binary has the same.
@@ -177,8 +176,10 @@ class ArtifactStore:
             self._remove_once_committed(paths + self._set_aside(self.contents / content.sha256))
             self.on_evicted(content, ids)
 
-    def copy_verified(self, binary: Binary, target: Path) -> None:
-        """Copy `binary` to `target` and verify the copy's SHA-256.
+    def copy_verified(
+        self, binary: Binary, target: Path, mode: int = MODE, select: Select | None = None
+    ) -> None:
+        """Copy `binary`, or what `select` returns of its blocks, to `target`; verify its SHA-256.
 
         A copy, not a link: a load test that runs as the agent's user could change the stored file.
         Blocks and uses no database: call it off the reactor thread.
@@ -191,13 +192,9 @@ class ArtifactStore:
             source = open_regular(self.ids / binary.id)
         except FileNotFoundError:
             raise BinaryChanged(f"binary {binary.id} is gone since its upload") from None
-        digest = hashlib.sha256()
-        with source, target.open("xb") as copy:
-            while chunk := source.read(CHUNK_BYTES):
-                digest.update(chunk)
-                copy.write(chunk)
-            os.fchmod(copy.fileno(), MODE)
-        if digest.hexdigest() != binary.sha256:
+        with source:
+            sha256 = copy_file(source, target, mode, select)
+        if sha256 != binary.sha256:
             target.unlink()
             raise BinaryChanged(f"binary {binary.id} has changed since its upload")
 

@@ -90,6 +90,11 @@ class Periodic:
         return self._started_at is not None
 
     @property
+    def overdue_seconds(self) -> float:
+        """The delay, up to now, of a call that the reactor has not made yet."""
+        return max(0.0, self._clock.seconds() - self._due) if self._timer_is_set else 0.0
+
+    @property
     def ended(self) -> bool:
         """Whether it is started but will make no further call, which is a defect."""
         busy = self._calling or self._working is not None

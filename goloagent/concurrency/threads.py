@@ -140,11 +140,24 @@ class Threads:
     Attributes:
         critical: syncs, the database and the running job: short calls.
         bulk: everything else: uploads, statistics, removals, recovery, name resolution.
+        others: pools of one thread, each for one output.
     """
 
     def __init__(self, reactor: IReactorFromThreads) -> None:
         self.critical = Pool(reactor, "critical", CRITICAL_THREADS)
         self.bulk = Pool(reactor, "bulk", BULK_THREADS)
+        self.others: list[Pool] = []
+        self._reactor = reactor
+
+    def add(self, name: str) -> Pool:
+        """Return a new pool of one thread, which starts and stops with the others."""
+        pool = Pool(self._reactor, name, 1)
+        self.others.append(pool)
+        return pool
+
+    @property
+    def _pools(self) -> tuple[Pool, ...]:
+        return (self.critical, self.bulk, *self.others)
 
     def start(self) -> None:
         """Start all threads.
@@ -152,16 +165,15 @@ class Threads:
         Raises:
             RuntimeError: the system allows no further thread.
         """
-        self.critical.start()
-        self.bulk.start()
+        for pool in self._pools:
+            pool.start()
 
     def stop(self) -> None:
         """End all threads after the calls that are waiting."""
-        self.critical.stop()
-        self.bulk.stop()
+        for pool in self._pools:
+            pool.stop()
 
     @property
     def unfinished(self) -> list[str]:
         """The names of the pools with calls that wait or run, and their number."""
-        pools = (self.critical, self.bulk)
-        return [f"{pool.name} ({pool.unfinished})" for pool in pools if pool.unfinished]
+        return [f"{pool.name} ({pool.unfinished})" for pool in self._pools if pool.unfinished]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import attrs
 
@@ -10,7 +10,7 @@ from goloagent.core.host_fault import RPC_ADDRESS, RPC_PORT_BUSY, HostFault, sta
 from goloagent.host.checks import HostChecks
 from goloagent.host.health import HealthState
 from goloagent.host.readiness import Health
-from goloagent.outputs.status import CollectorStatus
+from goloagent.outputs.status import CollectorStatus, OutputHealth
 
 
 @attrs.frozen
@@ -26,6 +26,7 @@ class AgentHealth:
         rpc_address: where load tests listen, as options show it.
         rpc_is_free: returns whether no program listens there. Raises OSError or RuntimeError.
         collector: returns the state of the collector.
+        outputs: returns the state of each output by name.
     """
 
     state: HealthState
@@ -36,6 +37,7 @@ class AgentHealth:
     rpc_address: str
     rpc_is_free: Callable[[], Awaitable[bool]]
     collector: Callable[[], CollectorStatus]
+    outputs: Callable[[], Mapping[str, OutputHealth]] = dict
 
     def current(self) -> Health:
         """Return the health as ``/health`` shows it; waits for no disk."""
@@ -63,4 +65,6 @@ class AgentHealth:
         return self.disk.fault or self.queue_fault() or self.checks.fault
 
     def _with(self, fault: Callable[[], HostFault | None]) -> Health:
-        return attrs.evolve(self.state.current(fault), collector=self.collector())
+        return attrs.evolve(
+            self.state.current(fault), collector=self.collector(), outputs=dict(self.outputs())
+        )

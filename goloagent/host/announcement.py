@@ -1,4 +1,4 @@
-"""The first lines of the agent's log: version, page, collector, directories and isolation."""
+"""The first lines of the agent's log: version, page, outputs, directories and isolation."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ _log = Logger()
 
 def announce(settings: Settings, urls: Iterable[str], protections: Protections) -> None:
     """Log one line about each; `urls` are those of the page."""
-    collector = (
-        "none; results stay in the logs"
-        if settings.collector is None
-        else (str(settings.collector.url))
-    )
+    collector = "none" if settings.outputs else "none; results stay in the logs"
+    if settings.collector is not None:
+        collector = str(settings.collector.url)
     files = protections.files
     if files == "landlock":
         files += f", ABI {landlock.abi()}"
@@ -28,6 +26,7 @@ def announce(settings: Settings, urls: Iterable[str], protections: Protections) 
         f"golo-agent {VERSION}",
         f"page: {', '.join(urls)}",
         f"collector: {collector}",
+        *(f"output {output.name}: {output.shown}" for output in settings.outputs),
         f"directories: logs in {settings.logs}, jobs and binaries in {settings.state}",
         f"isolation: {protections.processes}; file access: {files}",
     ):

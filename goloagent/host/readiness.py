@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from goloagent.outputs.status import CollectorStatus
+from goloagent.outputs.status import CollectorStatus, OutputHealth
 
 READY = "ready"
 STARTING = "starting"
@@ -38,6 +38,7 @@ class Health:
         status: ``ready``, or another status such as ``starting`` or one of `core.host_fault`.
         reason: why the agent is not ready, as a sentence.
         notices: sentences for the operator, most of them about the start.
+        outputs: the state of each output by name, the collector's too.
     """
 
     status: str = READY
@@ -45,6 +46,7 @@ class Health:
     protections: Protections = Protections()
     notices: tuple[str, ...] = ()
     collector: CollectorStatus = attrs.Factory(CollectorStatus)
+    outputs: dict[str, OutputHealth] = attrs.Factory(dict)
 
     @property
     def ready(self) -> bool:

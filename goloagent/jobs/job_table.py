@@ -5,14 +5,61 @@ Each other job is live: one object in memory that every caller gets, and that `s
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import attrs
+
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.rows import SettledRun, job_row, read_job, read_settled_run, text_of
 from goloagent.jobs.sqlite_file import SqliteFile, where
+
+# An agent of a version without outputs settles a job when the collector has all its results.
+_LIVE = """
+SELECT * FROM jobs WHERE NOT settled
+UNION ALL
+SELECT * FROM jobs WHERE settled AND logged AND outputs != '{}' AND EXISTS (
+    SELECT 1 FROM json_each(CASE WHEN json_valid(outputs) THEN outputs ELSE '{}' END) AS one
+    WHERE one.type = 'object' AND (
+        json_extract(one.value, '$.delivered') + json_extract(one.value, '$.rejected')
+        + json_extract(one.value, '$.abandoned') < jobs.read - jobs.invalid
+        OR json_extract(one.value, '$.unit') = 'second'
+        AND NOT json_extract(one.value, '$.finished')))
+ORDER BY position
+"""
+
+
+@attrs.frozen
+class JobFilter:
+    """Which jobs to list: those in a state, with a name, with names that start alike, of a run."""
+
+    state: State | None = None
+    name: str | None = None
+    name_prefix: str | None = None
+    run: str | None = None
+
+    def conditions(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the conditions for `where`, and the values of their parameters."""
+        state = self.state and self.state.value
+        prefix = self.name_prefix or None
+        values = {
+            "state": state,
+            "name": self.name,
+            "prefix": prefix,
+            "last": chr(sys.maxunicode),
+            "run": self.run,
+        }
+        conditions = {
+            "state = :state": state,
+            "name = :name": self.name,
+            "name >= :prefix AND name < :prefix || :last": prefix,
+            # A damaged row has no run.
+            "json_valid(members) AND json_extract(members, '$.run.id') = :run": self.run,
+        }
+        return conditions, values
 
 
 class JobTable(SqliteFile):
@@ -22,7 +69,7 @@ class JobTable(SqliteFile):
         super()._load()
         # The row saved last, because the next save of that job changes few of its columns.
         self._saved: dict[str, Any] = {}
-        rows = self._database.execute("SELECT * FROM jobs WHERE NOT settled ORDER BY position")
+        rows = self._database.execute(_LIVE)
         self._live = {job.id: job for job in self._readable(rows, read_job)}
         self._states = {job.id: job.state for job in self._live.values()}
         states = self._database.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state")
@@ -35,7 +82,12 @@ class JobTable(SqliteFile):
 
     def needed_binaries(self) -> set[str]:
         """Return the ids of the binaries of the jobs that are not over."""
-        return {job.spec.binary for job in self._live.values() if not job.state.over}
+        return {
+            binary
+            for job in self._live.values()
+            if not job.state.over
+            for binary in job.spec.binaries
+        }
 
     def add(self, job: Job) -> None:
         """Add a job at the end of the queue."""
@@ -70,19 +122,29 @@ class JobTable(SqliteFile):
         return self._first("SELECT * FROM jobs WHERE id = :id", {"id": job_id}, read_job)
 
     def newest(
-        self, limit: int, state: State | None, name: str | None, before: str | None
+        self,
+        limit: int,
+        matching: JobFilter | None = None,
+        before: str | None = None,
+        offset: int = 0,
     ) -> list[Job]:
-        """Return up to `limit` jobs older than the job `before`, newest first."""
-        conditions = {
-            "state = :state": state and state.value,
-            "name = :name": name,
-            "position < (SELECT position FROM jobs WHERE id = :before)": before,
-        }
-        values = {"state": state and state.value, "name": name, "before": before}
+        """Return up to `limit` jobs after `offset` that are older than `before`, newest first."""
+        conditions, values = (matching or JobFilter()).conditions()
+        conditions["position < (SELECT position FROM jobs WHERE id = :before)"] = before
+        values |= {"before": before, "offset": offset}
         query = f"SELECT * FROM jobs {where(conditions)} ORDER BY position DESC"
+        query += " LIMIT -1 OFFSET :offset" if offset else ""
         return self._some(
             query, values, lambda row: self._live.get(row["id"]) or read_job(row), limit
         )
+
+    def count_matching(self, matching: JobFilter) -> int:
+        """Return the number of jobs that match."""
+        if matching == JobFilter():
+            return sum(self._counts.values())
+        conditions, values = matching.conditions()
+        query = f"SELECT COUNT(*) AS number FROM jobs {where(conditions)}"
+        return self._first(query, values, lambda row: int(row["number"])) or 0
 
     def count(self) -> dict[State, int]:
         """Return the number of jobs in each state that occurs. Reads no row."""

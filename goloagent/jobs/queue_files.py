@@ -12,25 +12,35 @@ import stat
 from collections.abc import Set
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import attrs
 import msgspec
 from twisted.logger import Logger
 
+from goloagent.core.job_spec import MAX_REQUEST_BYTES, NAME_PATTERN, JobSpec
 from goloagent.jobs.ids import is_id
 from goloagent.jobs.job import Job
-from goloagent.jobs.spec import NAME_PATTERN, JobSpec
 
 _SUFFIX = ".json"
-_MAX_BYTES = 64 * 1024
+_MAX_BYTES = 2 * MAX_REQUEST_BYTES
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NAME = re.compile(NAME_PATTERN)
 
 
 @attrs.frozen
+class _Spec:
+    name: str
+    users: int
+    duration_seconds: int
+    binary: str
+    members: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
 class _Queued:
-    spec: JobSpec
+    spec: _Spec
     queued_at: datetime
 
 
@@ -64,7 +74,7 @@ class QueuedJobs:
                 self._kept.discard(job.id)
         except OSError as error:
             self._log.warn(
-                "cannot update the queue file of job {id}: {error}", id=job.id, error=error
+                "cannot update the queue file of job {job}: {error}", job=job.id, error=error
             )
 
     @property
@@ -78,7 +88,8 @@ class QueuedJobs:
         return sorted(filter(None, jobs), key=lambda job: job.queued_at)
 
     def _write(self, job: Job) -> None:
-        text = msgspec.json.encode(_Queued(job.spec, job.queued_at))
+        spec = _Spec(*(getattr(job.spec, field.name) for field in attrs.fields(_Spec)))
+        text = msgspec.json.encode(_Queued(spec, job.queued_at))
         part = self.directory / f".{job.id}"
         descriptor = os.open(part, _WRITE, 0o600)
         try:
@@ -99,11 +110,12 @@ class QueuedJobs:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     return None
                 found = msgspec.json.decode(file.read(_MAX_BYTES), type=_Queued)
-        except (OSError, msgspec.DecodeError, RecursionError):
+            spec = JobSpec(**attrs.asdict(found.spec, recurse=False))
+        except (OSError, ValueError, RecursionError):
             return None
-        if not _NAME.fullmatch(found.spec.name) or found.queued_at.tzinfo is None:
+        if not _NAME.fullmatch(spec.name) or found.queued_at.tzinfo is None:
             return None
-        return Job(id=job_id, spec=found.spec, queued_at=found.queued_at)
+        return Job(id=job_id, spec=spec, queued_at=found.queued_at)
 
 
 def file_of(directory: Path, job_id: str) -> Path:

@@ -12,6 +12,7 @@ import attrs
 
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job
+from goloagent.jobs.verdict import with_delivery
 
 
 @attrs.define
@@ -87,6 +88,8 @@ class JobRepository:
             notify(job)
 
     def _persist(self, job: Job) -> None:
+        if job.state.over:
+            job.verdict = with_delivery(job)
         self.store.save(job)
         self._unsaved.pop(job.id, None)
         if job.fully_delivered and job.has_log:

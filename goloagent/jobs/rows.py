@@ -11,7 +11,13 @@ from datetime import datetime
 from typing import Any
 
 import attrs
+import msgspec
+from msgspec import structs
 
+from goloagent.core.job_spec import JobSpec
+from goloagent.core.spans import Span
+from goloagent.core.stats.summary import ErrorSummary
+from goloagent.core.verdict import Verdict
 from goloagent.jobs.job import (
     CallCounts,
     Checkpoint,
@@ -22,7 +28,7 @@ from goloagent.jobs.job import (
     LineCounts,
     State,
 )
-from goloagent.jobs.spec import JobSpec
+from goloagent.jobs.output_column import read_outputs
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS binaries (
@@ -74,17 +80,28 @@ ADDITIONS = (
     "ALTER TABLE jobs ADD COLUMN abandoned INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE jobs ADD COLUMN invalid_line TEXT",
     "ALTER TABLE jobs ADD COLUMN warnings TEXT NOT NULL DEFAULT '[]'",
+    "ALTER TABLE jobs ADD COLUMN calls_dropped INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN limited TEXT NOT NULL DEFAULT '[]'",
+    "ALTER TABLE binaries ADD COLUMN name TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE jobs ADD COLUMN members TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE jobs ADD COLUMN errors TEXT NOT NULL DEFAULT '[]'",
+    "ALTER TABLE jobs ADD COLUMN verdict TEXT",
+    "ALTER TABLE jobs ADD COLUMN outputs TEXT NOT NULL DEFAULT '{}'",
 )
 
 
 @attrs.frozen
 class Binary:
-    """An uploaded load test: an id for a content, which `sha256` identifies."""
+    """An uploaded load test: an id for a content, which `sha256` identifies.
+
+    `name` is the file name given by the client, only a label; "" if it is unknown.
+    """
 
     id: str
     sha256: str
     size: int
     uploaded_at: datetime
+    name: str = ""
 
 
 @attrs.frozen
@@ -131,7 +148,11 @@ def job_row(job: Job) -> dict[str, Any]:
     calls, results = attrs.asdict(job.calls), attrs.asdict(job.results)
     return {
         "id": job.id,
-        **attrs.asdict(job.spec),
+        "name": job.spec.name,
+        "users": job.spec.users,
+        "duration_seconds": job.spec.duration_seconds,
+        "binary": job.spec.binary,
+        "members": json.dumps(_members(job)),
         "queued_at": text_of(job.queued_at),
         "state": job.state.value,
         "reason": job.cause and job.cause.reason,
@@ -145,9 +166,21 @@ def job_row(job: Job) -> dict[str, Any]:
         "stderr_tail": job.stderr_tail,
         "invalid_line": job.invalid_line and json.dumps(attrs.asdict(job.invalid_line)),
         "warnings": json.dumps(job.warnings),
+        "limited": json.dumps([attrs.astuple(span) for span in job.limited]),
+        "errors": json.dumps([structs.asdict(error) for error in job.errors]),
+        "outputs": msgspec.json.encode(job.outputs).decode(),
+        "verdict": job.verdict and msgspec.json.encode(job.verdict).decode(),
         **{f"calls_{name}": count for name, count in calls.items()},
         **results,
     }
+
+
+def _members(job: Job) -> dict[str, Any]:
+    """Return the optional members; the values of variables are secret and stay until the end."""
+    members = dict(job.spec.members)
+    if job.state.over and members.get("env"):
+        members["env"] = dict.fromkeys(members["env"], "")
+    return members
 
 
 def read_job(row: sqlite3.Row) -> Job:
@@ -158,7 +191,13 @@ def read_job(row: sqlite3.Row) -> Job:
     line = row["invalid_line"]
     return Job(
         id=row["id"],
-        spec=JobSpec(**{field.name: row[field.name] for field in attrs.fields(JobSpec)}),
+        spec=JobSpec(
+            name=row["name"],
+            users=row["users"],
+            duration_seconds=row["duration_seconds"],
+            binary=row["binary"],
+            members=_object(row["members"]),
+        ),
         queued_at=_time(row["queued_at"]),
         state=State(row["state"]),
         cause=FailureReason(row["reason"], row["sentence"]) if row["reason"] else None,
@@ -168,14 +207,18 @@ def read_job(row: sqlite3.Row) -> Job:
         stderr_tail=row["stderr_tail"],
         invalid_line=InvalidLine(**json.loads(line)) if line else None,
         warnings=tuple(json.loads(row["warnings"])),
+        limited=tuple(Span(*span) for span in json.loads(row["limited"])),
+        errors=tuple(ErrorSummary(**error) for error in json.loads(row["errors"])),
+        verdict=row["verdict"] and msgspec.json.decode(row["verdict"], type=Verdict),
         has_log=bool(row["logged"]),
         calls=CallCounts(
             **{field.name: row[f"calls_{field.name}"] for field in attrs.fields(CallCounts)}
         ),
         lines=LineCounts(row["read"], row["invalid"]),
         checkpoint=Checkpoint(
-            **{field.name: row[field.name] for field in attrs.fields(Checkpoint)}
+            row["delivered"], row["rejected"], row["abandoned"], row["committed"]
         ),
+        outputs=read_outputs(row["outputs"]),
     )
 
 
@@ -186,6 +229,13 @@ def text_of(time: datetime | None) -> str | None:
 
 def _optional_time(text: str | None) -> datetime | None:
     return _time(text) if text else None
+
+
+def _object(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("the members of a job are no object")
+    return found
 
 
 def _time(text: str) -> datetime:

@@ -77,6 +77,8 @@ class SqliteFile:
         # WAL with NORMAL survives a kill at any moment; `sync` is for power cuts.
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
+        # Overwritten values may be secret: SQLite then zeroes the free pages.
+        database.execute("PRAGMA secure_delete = ON")
         # A checkpoint waits for the disk, so `sync` makes it in a worker thread.
         database.execute("PRAGMA wal_autocheckpoint = 0")
         database.execute("PRAGMA journal_size_limit = 0")

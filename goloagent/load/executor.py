@@ -1,32 +1,39 @@
-"""Executors: how many calls start, at the beginning and as others return."""
+"""Executors: which iterations start, and from when each one is measured.
+
+All times are nanoseconds from the start of the load.
+"""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-import attrs
+from goloagent.core.profile.load_profile import LoadProfile
+from goloagent.load.arrival_rate import ArrivalRate
+from goloagent.load.closed_loop import ClosedLoop
 
 
 class Executor(Protocol):
-    """Decides how many calls start now; the RPC client makes them."""
+    """Decides which iterations start; asked after every reply, and when `next_at` has come."""
 
-    def start(self) -> int:
-        """Return the number of calls to start with."""
+    dropped: int
+    """The iterations that were due and will never start."""
+    waited: bool
+    """Whether an iteration was due and had to wait; reset by its reader."""
 
-    def on_replies(self, count: int) -> int:
-        """Return the number of calls to start after `count` others have returned."""
+    @property
+    def next_at(self) -> int | None:
+        """When an iteration may start without a reply before; None if none will."""
+
+    def due(self, now: int, in_flight: int) -> list[int]:
+        """Return when each iteration that starts now was intended to start."""
+
+    def replace(self, profile: LoadProfile, now: int) -> None:
+        """Follow another profile from now on."""
+
+    def end(self, now: int) -> None:
+        """Start no iteration from now on."""
 
 
-@attrs.frozen
-class ClosedLoop:
-    """Keeps one call of each user in flight: each reply starts the next call."""
-
-    users: int
-
-    def start(self) -> int:
-        """Return one call for each user."""
-        return self.users
-
-    def on_replies(self, count: int) -> int:
-        """Return as many calls as have returned."""
-        return count
+def make_executor(profile: LoadProfile) -> Executor:
+    """Return the executor of a profile's model."""
+    return ClosedLoop(profile) if profile.model == "closed" else ArrivalRate(profile)

@@ -1,11 +1,11 @@
-"""The RPC client of one load test: its connection, the calls on it and their counts."""
+"""The RPC client of one load test: its connection and the calls on it."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
-from typing import Protocol as Shape
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+from typing import Protocol as Interface
 
 from twisted.internet.interfaces import (
     IConsumer,
@@ -18,19 +18,24 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from goloagent.load.executor import Executor
-from goloagent.netrpc import Client, ProtocolError
+from goloagent.netrpc import Client, ProtocolError, Replies
 from goloagent.sandbox import peer_check
 
 METHOD = "Server.Run"
 
 
-class CallCounts(Shape):
-    """The counts of calls that a client keeps current."""
+class Codec(Interface):
+    """Encodes calls and matches replies to them: `Client` or `JsonClient`."""
 
-    started: int
-    ok: int
-    failed: int
+    @property
+    def in_flight(self) -> int:
+        """The number of calls without a reply."""
+
+    def calls(self, method: str, count: int, stamps: Sequence[Any]) -> bytes:
+        """Encode calls, with a stamp for each that its reply has too."""
+
+    def receive(self, data: bytes) -> Replies:
+        """Decode a chunk. Raises ProtocolError."""
 
 
 @implementer(IPullProducer)
@@ -51,12 +56,9 @@ class _BufferEmptied:
 
 
 class RpcClient(Protocol):
-    """Makes the calls that an executor asks for, from `start` to `stop`.
+    """Makes calls on one connection and reports their replies.
 
     Args:
-        executor: decides how many calls start.
-        counts: updated with every chunk of replies.
-        drained: called once when the client has stopped and no call is in flight.
         lost: called once when the peer closes the connection, with None, or breaks the protocol,
             with a sentence.
     """
@@ -64,26 +66,17 @@ class RpcClient(Protocol):
     transport: ITCPTransport
     _socket: socket.socket
 
-    def __init__(
-        self,
-        executor: Executor,
-        counts: CallCounts,
-        drained: Callable[[], None],
-        lost: Callable[[str | None], None],
-    ) -> None:
-        self._executor = executor
-        self._counts = counts
-        self._drained = drained
+    def __init__(self, lost: Callable[[str | None], None], codec: Codec | None = None) -> None:
+        self.returned: Callable[[Replies, int], None] = lambda replies, in_flight: None
+        """Called with every chunk of replies, and the number of calls that are still in flight."""
         self._lost = lost
-        self._codec = Client()
-        self._is_calling = False
+        self._codec: Codec = codec or Client()
         self._is_over = False
         self._is_buffering = False
         self.is_self_connection = False
-        self.last_error: str | None = None
 
     def connectionMade(self) -> None:
-        """Disable Nagle's algorithm and reading until `start`; drop a connection to itself."""
+        """Disable Nagle's algorithm and reading until `open`; drop a connection to itself."""
         self.is_self_connection = is_self_connection(self.transport)
         if self.is_self_connection:
             self.transport.abortConnection()
@@ -100,17 +93,18 @@ class RpcClient(Protocol):
             remote.host, remote.port
         )
 
-    def start(self) -> None:
-        """Make the first calls."""
-        self._is_calling = True
-        cast(IPushProducer, self.transport).resumeProducing()
-        self._call(self._executor.start())
+    @property
+    def in_flight(self) -> int:
+        """The number of calls without a reply."""
+        return self._codec.in_flight
 
-    def stop(self) -> None:
-        """Make no further call; `drained` follows the last reply."""
-        self._is_calling = False
-        if not self._codec.in_flight:
-            self._drained()
+    def open(self) -> None:
+        """Read replies from now on."""
+        cast(IPushProducer, self.transport).resumeProducing()
+
+    def call(self, stamps: Sequence[Any]) -> None:
+        """Make a call for each stamp, which its reply has too."""
+        self._send(self._codec.calls(METHOD, len(stamps), stamps))
 
     def hang_up(self) -> None:
         """Close the connection, if there is one; report nothing from now on."""
@@ -127,7 +121,7 @@ class RpcClient(Protocol):
             self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
-        """Count the replies and make the calls that follow from them."""
+        """Report the replies."""
         if self._is_over:
             return
         try:
@@ -137,26 +131,13 @@ class RpcClient(Protocol):
             self.transport.abortConnection()
             self._lost(str(error))
             return
-        failed = len(replies.errors)
-        if failed:
-            self.last_error = replies.errors[-1]
-        self._counts.ok += replies.ok
-        self._counts.failed += failed
-        if self._is_calling:
-            self._call(self._executor.on_replies(replies.ok + failed))
-        elif not self._codec.in_flight:
-            self._drained()
+        self.returned(replies, self._codec.in_flight)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Report that the peer closed the connection."""
         if not self._is_over and not self.is_self_connection:
             self._is_over = True
             self._lost(None)
-
-    def _call(self, count: int) -> None:
-        if count:
-            self._send(self._codec.calls(METHOD, count))
-            self._counts.started += count
 
     def _send(self, data: bytes) -> None:
         """Write to the socket at once, and to the transport what the socket does not accept.

@@ -1,1 +1,1 @@
-"""Prometheus metrics: counters of jobs, delivery lag, and the event loop's own lag."""
+"""Prometheus metrics: counters of jobs, the load, delivery lag, and the event loop's own lag."""

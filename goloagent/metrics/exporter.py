@@ -1,4 +1,4 @@
-"""All metrics of one agent, in the formats of Prometheus and OpenMetrics.
+"""All metrics of one agent, in the formats of Prometheus: text, OpenMetrics and protobuf.
 
 No label has a job, a name or a URL, so that the number of series is bounded.
 """
@@ -6,7 +6,7 @@ No label has a job, a name or a URL, so that the number of series is bounded.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Protocol
@@ -19,18 +19,22 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector as Source
 
 from goloagent import VERSION
+from goloagent.core.output_schemes import COLLECTOR
 from goloagent.jobs.job import Job, State
+from goloagent.metrics import protobuf
 from goloagent.metrics.job_counters import JobCounters
-from goloagent.outputs.sink import Disposition, Response, Send
+from goloagent.metrics.load_collector import LoadCollector
+from goloagent.metrics.load_metrics import LoadMetrics
+from goloagent.metrics.output_metrics import OutputCollector, OutputMetrics, OutputStates
+from goloagent.outputs.sink import Response, Send
 from goloagent.outputs.status import STATES
 
 _LATE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-_PUSH_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_BATCH_BYTES = tuple(4**power * 1024 for power in range(6))
-_BATCH_RESULTS = tuple(4**power for power in range(8))
 
 _TOTALS = {
+    "calls_scheduled": "Calls that were due: those made and those dropped.",
     "calls_started": "Calls made to load tests.",
+    "calls_dropped": "Calls that were due and not made.",
     "calls_ok": "Calls that returned without an error.",
     "calls_failed": "Calls that returned with an error.",
     "results_read": "Lines of stdout, valid and invalid.",
@@ -58,6 +62,7 @@ class Gauges:
         delivery: the worst delivery state of jobs with pending results.
         log_bytes: the length of a job's out.log.
         free_bytes: the free bytes of each directory, by its purpose.
+        outputs: the states of the outputs.
     """
 
     ready: Callable[[], bool]
@@ -65,15 +70,27 @@ class Gauges:
     delivery: Callable[[], str]
     log_bytes: Callable[[Job], int]
     free_bytes: Callable[[], Mapping[str, int]]
+    outputs: OutputStates = attrs.Factory(OutputStates)
 
 
 class PrometheusExporter:
-    """Counts events from its creation on; `gauges` are read for each exposition."""
+    """Counts events from its creation on; `gauges` are read for each exposition.
 
-    def __init__(self, clock: Clock, now: Callable[[], datetime], gauges: Gauges) -> None:
+    Args:
+        outputs: the names of the agent's outputs.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        now: Callable[[], datetime],
+        gauges: Gauges,
+        outputs: Sequence[str] = (COLLECTOR,),
+    ) -> None:
         without_creation_times()
         self._clock = clock
         self.counters = JobCounters(clock.seconds, now)
+        self.load = LoadMetrics()
         self._registry = registry = CollectorRegistry(auto_describe=False)
         common: dict[str, Any] = {"namespace": "golo_agent", "registry": registry}
         Info("build", "Versions of the agent and its platform.", **common).info(
@@ -84,18 +101,9 @@ class PrometheusExporter:
             }
         )
         registry.register(_ScrapeCollector(self.counters, gauges))
-        text = "Batches sent to the collector, by the classification of its response."
-        self._pushes = Counter("pushes", text, ["outcome"], **common)
-        for disposition in Disposition:
-            self._pushes.labels(disposition.value)
-        text = "From sending a batch to the collector's response, or to the time-out."
-        self._push_seconds = Histogram(
-            "push_duration_seconds", text, buckets=_PUSH_SECONDS, **common
-        )
-        text = "The sizes of bodies sent to the collector."
-        self._batch_bytes = Histogram("batch_size_bytes", text, buckets=_BATCH_BYTES, **common)
-        text = "Results in a delivered batch."
-        self._batch_results = Histogram("batch_results", text, buckets=_BATCH_RESULTS, **common)
+        registry.register(LoadCollector(self.load))
+        registry.register(OutputCollector(self.counters, outputs, gauges.outputs))
+        self._outputs = OutputMetrics(registry, outputs)
         text = "The delay of the event loop, measured ten times a second."
         self._late_seconds = Histogram(
             "event_loop_lag_seconds", text, buckets=_LATE_SECONDS, **common
@@ -111,17 +119,18 @@ class PrometheusExporter:
         """Update the counters with a job; to be called whenever it is saved."""
         delivered = self.counters.update(job)["results_delivered"]
         if delivered:
-            self._batch_results.observe(delivered)
+            self._outputs.collector.results.observe(delivered)
 
-    def instrument(self, push: Send) -> Send:
-        """Return `push`, timed and counted."""
+    def instrument(self, push: Send, output: str = COLLECTOR) -> Send:
+        """Return `push`, timed and counted for an output."""
 
-        async def measured_push(name: str, key: str, body: bytes) -> Response:
+        async def measured_push(job: Job, batch: Any, ordinal: int) -> Response:
             start = self._clock.seconds()
-            answer = await push(name, key, body)
-            self._push_seconds.observe(max(0.0, self._clock.seconds() - start))
-            self._batch_bytes.observe(len(body))
-            self._pushes.labels(answer.disposition.value).inc()
+            answer = await push(job, batch, ordinal)
+            seconds = max(0.0, self._clock.seconds() - start)
+            self._outputs.pushed(output, answer, seconds)
+            if output == COLLECTOR:
+                self._outputs.collector.pushed(answer, seconds, batch.body_bytes)
             return answer
 
         return measured_push
@@ -145,6 +154,8 @@ class PrometheusExporter:
     def expose(self, accept: str) -> tuple[str, bytes]:
         """Return a content type for an ``Accept`` header, and all metrics in that format."""
         self.counters.poll()
+        if protobuf.is_preferred(accept):
+            return protobuf.CONTENT_TYPE, protobuf.encode(self._registry.collect())
         try:
             encode, content_type = choose_encoder(accept)
             return content_type, encode(self._registry)
@@ -173,6 +184,13 @@ class _ScrapeCollector(Source):
         for state in filter(lambda state: state.over, State):
             ended.add_metric([state.value], counters.ended[state])
         yield ended
+        passed = GaugeMetricFamily(
+            "golo_agent_last_job_passed",
+            "1 if the job that ended last has passed, 0 if it has failed, missing before.",
+        )
+        if counters.last_judged is not None and counters.last_judged.verdict is not None:
+            passed.add_metric([], counters.last_judged.verdict.passed)
+        yield passed
         yield _labelled(
             "delivery_state",
             "1 for the worst delivery state of jobs with pending results.",

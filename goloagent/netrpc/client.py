@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Any, NamedTuple
 
 from goloagent.netrpc import headers
 from goloagent.netrpc.decoder import MessageDecoder
@@ -11,10 +13,17 @@ from goloagent.netrpc.headers import MAX_ERROR_BYTES
 
 
 class Replies(NamedTuple):
-    """The replies in a chunk: the number of successes, and the error text of each failure."""
+    """The replies in a chunk.
+
+    Attributes:
+        ok: the number of successes.
+        errors: the error text of each failure.
+        stamps: what was given to `calls` for each of these calls.
+    """
 
     ok: int
     errors: tuple[str, ...]
+    stamps: list[Any]
 
 
 class Client:
@@ -23,15 +32,18 @@ class Client:
     def __init__(self) -> None:
         self._decoder = MessageDecoder(headers.RESPONSE)
         self._next_sequence = 0
-        self._outstanding: set[int] = set()
+        self._outstanding: dict[int, Any] = {}
 
     @property
     def in_flight(self) -> int:
         """The number of calls without a reply."""
         return len(self._outstanding)
 
-    def calls(self, method: str, count: int) -> bytes:
+    def calls(self, method: str, count: int, stamps: Sequence[Any] = ()) -> bytes:
         """Encode `count` further calls of `method` with an empty struct as argument.
+
+        Args:
+            stamps: one for each call, returned with its reply; without them it is None.
 
         Raises:
             ValueError: the method's name is empty or too long, or `count` is negative.
@@ -43,7 +55,12 @@ class Client:
             raise ValueError(f"cannot make {count} calls")
         sequences = range(self._next_sequence, self._next_sequence + count)
         self._next_sequence += count
-        self._outstanding.update(sequences)
+        if count == 1 and stamps:
+            self._outstanding[sequences.start] = stamps[0]
+        elif stamps and stamps.count(stamps[0]) == count:  # as all of one moment have
+            self._outstanding.update(dict.fromkeys(sequences, stamps[0]))
+        else:
+            self._outstanding.update(zip(sequences, stamps or repeat(None)))
         encoded = headers.empty_calls(name, sequences)
         if 0 in sequences:
             # Types are defined before their first use: the header's, then the argument's.
@@ -61,18 +78,15 @@ class Client:
         """
         ok = 0
         errors: list[str] = []
+        stamps: list[Any] = []
         for run in self._decoder.receive(data):
-            self._match(run.sequences)
+            try:
+                stamps += map(self._outstanding.pop, run.sequences)
+            except KeyError:
+                raise self._decoder.fail("a reply to a call that is not outstanding") from None
             if run.error:
                 text = run.error[:MAX_ERROR_BYTES].decode(errors="replace")
                 errors += [text] * len(run.sequences)
             else:
                 ok += len(run.sequences)
-        return Replies(ok, tuple(errors))
-
-    def _match(self, sequences: list[int]) -> None:
-        expected = len(self._outstanding) - len(sequences)
-        self._outstanding.difference_update(sequences)
-        # More remain if a sequence number was not outstanding or came twice.
-        if len(self._outstanding) != expected:
-            raise self._decoder.fail("a reply to a call that is not outstanding")
+        return Replies(ok, tuple(errors), stamps)

@@ -1,4 +1,4 @@
-"""The availability of the collector, from the responses to pushes; changes are logged.
+"""The availability of one output, from the responses to pushes; changes are logged.
 
 A failure counts only if nothing was delivered for `NOTICE_SECONDS`, so short failures and those of
 one run are not logged.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from twisted.logger import Logger
 
+from goloagent.jobs.job import Job
 from goloagent.outputs.sink import Disposition, Response, Send
 from goloagent.outputs.status import HOLDING, OK, RETRYING, UNKNOWN, CollectorStatus
 
@@ -19,7 +21,7 @@ REMIND_SECONDS = 600.0
 
 
 class Availability:
-    """Observes the pushes to the collector at `url`.
+    """Observes the pushes to the backend at `url`; `label` names it in log lines.
 
     Args:
         seconds: the monotonic time.
@@ -31,11 +33,13 @@ class Availability:
 
     def __init__(
         self,
+        label: str,
         url: str,
         seconds: Callable[[], float],
         now: Callable[[], datetime],
         pending: Callable[[], int],
     ) -> None:
+        self._label = label
         self._url = url
         self._seconds = seconds
         self._now = now
@@ -48,6 +52,11 @@ class Availability:
         self._logged_at = 0.0
 
     @property
+    def label(self) -> str:
+        """The name in log lines."""
+        return self._label
+
+    @property
     def status(self) -> CollectorStatus:
         """The present state."""
         return CollectorStatus(self._url, self._state, self._pending(), self._since, self._error)
@@ -58,21 +67,21 @@ class Availability:
             return  # a push has a newer outcome
         if error is None:
             self._set_state(OK, self._now())
-            self._log.info("collector {url}: reachable", url=self._url)
+            self._log.info("{label}: reachable", label=self._label)
             return
         self._error = error
         self._set_state(RETRYING, self._now())
         self._log.warn(
-            "collector {url}: not reachable ({error}); results are stored and sent later",
-            url=self._url,
+            "{label}: not reachable ({error}); results are stored and sent later",
+            label=self._label,
             error=error,
         )
 
     def observed(self, send: Send) -> Send:
         """Return a function that sends with `send` and observes the response."""
 
-        async def observed_send(name: str, key: str, body: bytes) -> Response:
-            response = await send(name, key, body)
+        async def observed_send(job: Job, batch: Any, ordinal: int) -> Response:
+            response = await send(job, batch, ordinal)
             self._observe(response)
             return response
 
@@ -83,9 +92,9 @@ class Availability:
         pending = self._pending()
         if pending:
             self._log.warn(
-                "collector {url}: {pending} results are not delivered; they stay in the logs and"
+                "{label}: {pending} results are not delivered; they stay in the logs and"
                 " are sent after the next start",
-                url=self._url,
+                label=self._label,
                 pending=pending,
             )
 
@@ -100,7 +109,7 @@ class Availability:
     def _delivered(self) -> None:
         self._delivered_at = self._seconds()
         if self._state in (RETRYING, HOLDING):
-            self._log.info("collector {url}: takes results again", url=self._url)
+            self._log.info("{label}: takes results again", label=self._label)
         self._error, self._failing_since, self._logged_at = None, None, 0.0
         if self._state != OK:
             self._set_state(OK, self._now())
@@ -118,9 +127,9 @@ class Availability:
         if is_new or seconds - self._logged_at >= REMIND_SECONDS:
             self._logged_at = seconds
             self._log.warn(
-                "collector {url}: {error}; delivery is {state}, {pending} results are stored and"
+                "{label}: {error}; delivery is {state}, {pending} results are stored and"
                 " sent later",
-                url=self._url,
+                label=self._label,
                 error=error,
                 state=state,
                 pending=self._pending(),

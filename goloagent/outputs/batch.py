@@ -33,6 +33,16 @@ class Batch:
         return count_newlines(self.text) - len(self.invalid_offsets)
 
     @property
+    def units(self) -> int:
+        """The number of results, into which it can be divided."""
+        return self.results
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no results."""
+        return not self.results
+
+    @property
     def key(self) -> str:
         """The range as ``first-last`` byte, by which a collector recognises a repeat."""
         return f"{self.first}-{self.end - 1}"

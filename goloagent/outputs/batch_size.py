@@ -10,7 +10,12 @@ import attrs
 
 from goloagent.results.parser import MAX_BODY_BYTES
 
-BATCH_RESULTS = 256
+BATCH_RESULTS = 4096
+"""A batch closes with this number of results, or when its body is full."""
+
+MIN_SLOW_RESULTS = 256
+"""A backend that only takes long gets no fewer results than this at once."""
+
 MAX_BATCH_RESULTS = 2**15
 """More of the shortest results than a body can contain."""
 
@@ -79,8 +84,9 @@ class AdaptiveBatchSize:
             self.results.delivered(results, full=results >= self.results.size)
             return
         self.results.slow(results)
-        if self.results.size > BATCH_RESULTS:
-            self.results.size = max(self.results.size // 2, BATCH_RESULTS)
+        if self.results.size > MIN_SLOW_RESULTS:
+            in_time = int(results * QUICK_SECONDS / seconds)
+            self.results.size = max(min(self.results.size // 2, in_time), MIN_SLOW_RESULTS)
 
     def failed(self, results: int) -> None:
         """Note that a batch timed out, or broke the backend."""

@@ -11,10 +11,11 @@ from io import RawIOBase
 import attrs
 
 from goloagent.jobs.job import Job
-from goloagent.outputs.batch import Batch
 from goloagent.outputs.sink import Response
+from goloagent.outputs.source import RejectedBatch
 from goloagent.wal.run_files import RunFiles
 from goloagent.wal.run_log import RunLogReader
+from goloagent.wal.sidecar import rejected_file
 
 _BLOCK_BYTES = 64 * 1024
 
@@ -43,7 +44,7 @@ class DeadLetterRun:
         """Return the device and inode of the log, and the time of its last change."""
         return self.reader.version()
 
-    def reject(self, batch: Batch, response: Response) -> None:
+    def reject(self, batch: RejectedBatch, response: Response) -> None:
         """Append the results of `batch` with the response.
 
         A batch that was written before a kill, and not committed, is not written again.
@@ -75,17 +76,17 @@ class DeadLetterRun:
         self.reader.close()
 
 
-def open_for_delivery(files: RunFiles, job: Job) -> DeadLetterRun:
-    """Open a run's results for delivery.
+def open_for_delivery(files: RunFiles, output: str, job: Job) -> DeadLetterRun:
+    """Open a run's results for delivery to an output.
 
     Raises:
         OSError: there is no log, or it cannot be read.
         LogPathError: its path is no file.
     """
-    return DeadLetterRun(files.open(job), partial(files.open_rejected, job))
+    return DeadLetterRun(files.open(job), partial(files.open_rejected, job, rejected_file(output)))
 
 
-def _dead_letter(batch: Batch, line: bytes, response: Response) -> str:
+def _dead_letter(batch: RejectedBatch, line: bytes, response: Response) -> str:
     return json.dumps(
         {
             "first": batch.first,

@@ -12,11 +12,10 @@ from datetime import datetime
 from twisted.logger import Logger
 
 from goloagent.jobs.job import Job
-from goloagent.outputs import checkpoint
-from goloagent.outputs.batch import Batch
 from goloagent.outputs.batch_size import AdaptiveBatchSize
+from goloagent.outputs.checkpoint import Account
 from goloagent.outputs.fair_queue import FairQueue
-from goloagent.outputs.feed import RunFeed
+from goloagent.outputs.feed import Feed, UnitBatch
 from goloagent.outputs.probes import ProbePacer
 from goloagent.outputs.retry import (
     PROBE_SECONDS,
@@ -36,13 +35,17 @@ class Delivery:
     """The state of one output. All times are those of one monotonic clock.
 
     Args:
+        output: its name.
         save: saves a job with its checkpoint.
         notice: called with a sentence for the operator.
     """
 
     _log = Logger()
 
-    def __init__(self, save: Callable[[Job], None], notice: Callable[[str], None]) -> None:
+    def __init__(
+        self, output: str, save: Callable[[Job], None], notice: Callable[[str], None]
+    ) -> None:
+        self._output = output
         self._save = save
         self._notice = notice
         self._probes = ProbePacer()
@@ -55,7 +58,7 @@ class Delivery:
         """The end of a pause of the whole output."""
 
     def handle(
-        self, feed: RunFeed, batch: Batch, response: Response, now: float, seconds: float
+        self, feed: Feed, batch: UnitBatch, response: Response, now: float, seconds: float
     ) -> bool:
         """Change the states by a response that took `seconds`; return whether the output goes on.
 
@@ -76,27 +79,28 @@ class Delivery:
             self._hold(feed, str(response), now)
         elif response.disposition is Disposition.DELIVERED:
             self._handle_success(feed, batch, now, seconds)
-        elif batch.results > 1:
+        elif batch.units > 1:
             feed.split()
         else:
-            self._reject(feed, response, now)
+            self._reject(feed, batch, response, now)
         return True
 
-    def commit(self, feed: RunFeed, delivered: int = 0, rejected: int = 0) -> None:
+    def commit(self, feed: Feed, delivered: int = 0, rejected: int = 0) -> None:
         """Commit the first batch of a feed."""
         for body_bytes in feed.commit(delivered, rejected):
             self.size.too_large(body_bytes)
-        self._abandon_missing(feed.job)
+        self._abandon_missing(feed)
         self._save(feed.job)
 
-    def end_of_log(self, feed: RunFeed) -> None:
+    def end_of_log(self, feed: Feed) -> None:
         """Handle a feed without a next batch, which ends if its log is complete."""
-        self._abandon_missing(feed.job)
-        if feed.complete:
+        self._abandon_missing(feed)
+        if feed.complete and feed.is_finished:
+            feed.account.checkpoint.finished = True
             self._save(feed.job)
             self.queue.remove(feed)
 
-    def fail(self, feed: RunFeed, error: str, now: float) -> None:
+    def fail(self, feed: Feed, error: str, now: float) -> None:
         """Pause a run because its log cannot be read, or because of a defect."""
         feed.attempts.forget_failures()
         self._set_aside(feed, RETRYING, error, now + PROBE_SECONDS)
@@ -109,12 +113,12 @@ class Delivery:
         feed = self.queue.get(job.id)
         if feed is not None:
             self.queue.remove(feed)
-        return checkpoint.abandon(job)
+        return Account(job, self._output).abandon()
 
     def status(self, job: Job, now: float, time_of: Callable[[float], datetime]) -> DeliveryStatus:
         """Return the state of a job's delivery; `time_of` converts a time of the clock."""
         feed = self.queue.get(job.id)
-        if feed is None or not job.results.pending:
+        if feed is None or not feed.account.has_pending:
             return DeliveryStatus()
         attempts = feed.attempts
         if attempts.error is not None:
@@ -132,28 +136,28 @@ class Delivery:
         states = [
             self._state if feed.attempts.error is None else feed.attempts.state
             for feed in self.queue
-            if feed.job.results.pending
+            if feed.account.results.pending
         ]
         return max(states, key=STATES.index, default=OK)
 
-    def _handle_success(self, feed: RunFeed, batch: Batch, now: float, seconds: float) -> None:
+    def _handle_success(self, feed: Feed, batch: UnitBatch, now: float, seconds: float) -> None:
         self._deliveries += 1
-        self.size.delivered(batch.results, batch.body_bytes, seconds)
+        self.size.delivered(batch.units, batch.body_bytes, seconds)
         self._probes.delivered(now, probe=feed.attempts.is_probe)
-        feed.attempts.succeed(batch.results)
+        feed.attempts.succeed(batch.units)
         self.commit(feed, delivered=batch.results)
 
     def _handle_failure(
-        self, feed: RunFeed, batch: Batch, response: Response, now: float, seconds: float
+        self, feed: Feed, batch: UnitBatch, response: Response, now: float, seconds: float
     ) -> bool:
         attempts = feed.attempts
         is_own = response.reached and attempts.is_own_failure(self._deliveries)
         attempts.fail(self._deliveries)
         limit = failures_until_smaller(response)
         if limit is not None and attempts.failures >= limit:
-            attempts.shrink(batch.results)
+            attempts.shrink(batch.units)
             if not is_own:
-                self.size.failed(batch.results)
+                self.size.failed(batch.units)
         if not is_own:
             delay = self._backoff.next_delay(response.retry_after)
             self._pause_all(feed, RETRYING, response, now, delay)
@@ -165,40 +169,40 @@ class Delivery:
         self._pause(feed, RETRYING, str(response), now + delay)
         return True
 
-    def _reject(self, feed: RunFeed, response: Response, now: float) -> None:
+    def _reject(self, feed: Feed, batch: UnitBatch, response: Response, now: float) -> None:
         """Reject one result, or pause its run if most of its results are refused."""
-        results = feed.job.results
+        results = feed.account.results
         limit = REJECT_LIMIT_IF_MOST if results.rejected >= results.delivered else REJECT_LIMIT
         if feed.attempts.rejections + 1 < limit:
             feed.reject(response)
-            self.commit(feed, rejected=1)
+            self.commit(feed, rejected=batch.results)
         else:
             self._hold(feed, f"most results are refused: {response}", now)
 
-    def _hold(self, feed: RunFeed, error: str, now: float) -> None:
+    def _hold(self, feed: Feed, error: str, now: float) -> None:
         """Pause a run that is refused; the others continue."""
         feed.attempts.forget_failures()
         self._probes.refused(now, live=not feed.complete)
         self._pause(feed, HOLDING, error, now + PROBE_SECONDS)
 
-    def _pause(self, feed: RunFeed, state: str, error: str, resume_at: float) -> None:
+    def _pause(self, feed: Feed, state: str, error: str, resume_at: float) -> None:
         """Pause a run because of a response; log its new state."""
         if feed.attempts.state != state:
             self._log.warn(
-                "delivery of job {id} is {state}: {error}",
-                id=feed.job.id,
+                "delivery of job {job} is {state}: {error}",
+                job=feed.job.id,
                 state=state,
                 error=error,
             )
         self._set_aside(feed, state, error, resume_at)
 
-    def _set_aside(self, feed: RunFeed, state: str, error: str, resume_at: float) -> None:
+    def _set_aside(self, feed: Feed, state: str, error: str, resume_at: float) -> None:
         feed.attempts.pause(state, error, resume_at)
         feed.release()
         self.queue.pause(feed)
 
     def _pause_all(
-        self, feed: RunFeed, state: str, response: Response, now: float, seconds: float
+        self, feed: Feed, state: str, response: Response, now: float, seconds: float
     ) -> None:
         """Pause the output; after it another run that is over may be first."""
         self._state, self._error = state, str(response)
@@ -209,17 +213,14 @@ class Delivery:
             feed.attempts.resume_at = self.resume_at
             self.queue.pause(feed)
 
-    def _abandon_missing(self, job: Job) -> None:
-        """Abandon results whose lines are gone from the log."""
-        missing = checkpoint.missing(job)
+    def _abandon_missing(self, feed: Feed) -> None:
+        """Abandon results that are gone."""
+        missing = feed.missing()
         if not missing:
             return
-        sentence = (
-            f"out.log of job {job.id} was changed by another program: {missing} results that"
-            " were not delivered are gone from it, and count as abandoned"
-        )
-        if job.results.abandoned:  # one notice a job, however often its log is cut
+        sentence = feed.describe_missing(missing)
+        if feed.account.results.abandoned:  # one notice a job, however often its log is cut
             self._log.warn("{sentence}", sentence=sentence)
         else:
             self._notice(sentence)
-        checkpoint.abandon(job)
+        feed.account.abandon()

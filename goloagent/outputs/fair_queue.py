@@ -15,7 +15,7 @@ from itertools import count
 
 import attrs
 
-from goloagent.outputs.feed import RunFeed
+from goloagent.outputs.feed import Feed
 from goloagent.outputs.probes import ProbePacer
 
 QUANTUM = 16
@@ -27,15 +27,15 @@ _NEVER = float("inf")
 class _Rotation:
     """Waiting feeds in round robin by the names of their jobs, in order within a name."""
 
-    _names: OrderedDict[str, deque[RunFeed]] = attrs.field(init=False, factory=OrderedDict)
+    _names: OrderedDict[str, deque[Feed]] = attrs.field(init=False, factory=OrderedDict)
 
     def __bool__(self) -> bool:
         return self.first() is not None
 
-    def add(self, feed: RunFeed) -> None:
+    def add(self, feed: Feed) -> None:
         self._names.setdefault(feed.job.spec.name, deque()).append(feed)
 
-    def first(self) -> RunFeed | None:
+    def first(self) -> Feed | None:
         """Return the next feed that is not closed."""
         while self._names:
             name, feeds = next(iter(self._names.items()))
@@ -46,7 +46,7 @@ class _Rotation:
             del self._names[name]
         return None
 
-    def pop(self) -> RunFeed:
+    def pop(self) -> Feed:
         """Take the next feed; another name follows."""
         feed = self.first()
         assert feed is not None
@@ -61,32 +61,32 @@ class FairQueue:
 
     def __init__(self, probes: ProbePacer) -> None:
         self._probes = probes
-        self._feeds: dict[str, RunFeed] = {}
+        self._feeds: dict[str, Feed] = {}
         # Feeds that push one batch each in turn: live ones and `_over`.
-        self._active: OrderedDict[str, RunFeed] = OrderedDict()
-        self._over: RunFeed | None = None
+        self._active: OrderedDict[str, Feed] = OrderedDict()
+        self._over: Feed | None = None
         self._quantum_left = 0
         self._waiting = _Rotation()
         self._refused = _Rotation()
         # By the time of resumption, then by the time of the pause.
-        self._paused: list[tuple[float, int, RunFeed]] = []
+        self._paused: list[tuple[float, int, Feed]] = []
         self._numbers = count()
-        self._probing: RunFeed | None = None
+        self._probing: Feed | None = None
         self._first_try_is_next = True
 
-    def __iter__(self) -> Iterator[RunFeed]:
+    def __iter__(self) -> Iterator[Feed]:
         return iter(list(self._feeds.values()))
 
-    def add(self, feed: RunFeed) -> None:
+    def add(self, feed: Feed) -> None:
         """Add the feed of a live run."""
         self._feeds[feed.job.id] = feed
         self._active[feed.job.id] = feed
 
-    def get(self, job_id: str) -> RunFeed | None:
+    def get(self, job_id: str) -> Feed | None:
         """Return the feed of a run, or None if there is nothing to deliver."""
         return self._feeds.get(job_id)
 
-    def remove(self, feed: RunFeed) -> None:
+    def remove(self, feed: Feed) -> None:
         """Remove and close a feed."""
         feed.closed = True
         feed.close()
@@ -98,7 +98,7 @@ class FairQueue:
         for feed in self._feeds.values():
             feed.close()
 
-    def pause(self, feed: RunFeed) -> None:
+    def pause(self, feed: Feed) -> None:
         """Pause a feed until its `resume_at`, while the others continue."""
         self._deactivate(feed)
         heapq.heappush(self._paused, (feed.attempts.resume_at, next(self._numbers), feed))
@@ -107,7 +107,7 @@ class FairQueue:
         """Change the active run that is over, because it may be the cause of a failure."""
         self._quantum_left = 0
 
-    def next(self, now: float, at_once: bool) -> tuple[float, RunFeed | None]:
+    def next(self, now: float, at_once: bool) -> tuple[float, Feed | None]:
         """Return the seconds until the next push, and its feed if it is due now."""
         if self._probing is not None:  # its probe was delivered, or it would be paused
             self._activate(self._probing)
@@ -146,13 +146,13 @@ class FairQueue:
             seconds = min(seconds, self._paused[0][0] - now)
         return seconds, None
 
-    def _due_in(self, feed: RunFeed, now: float, at_once: bool) -> float:
+    def _due_in(self, feed: Feed, now: float, at_once: bool) -> float:
         seconds = feed.due_in(now, at_once)
         if feed.attempts.proven:
             return seconds
         return max(seconds, self._probes.first_try_in(now, live=not feed.complete))
 
-    def _goes_last(self, feed: RunFeed) -> bool:
+    def _goes_last(self, feed: Feed) -> bool:
         """Return whether live runs go first, because first tries are limited."""
         return (
             feed is self._over
@@ -171,7 +171,7 @@ class FairQueue:
             else:
                 self._activate(feed)
 
-    def _activate(self, feed: RunFeed) -> None:
+    def _activate(self, feed: Feed) -> None:
         if feed is self._probing:
             self._probing = None
         if feed.complete:
@@ -179,7 +179,7 @@ class FairQueue:
         else:
             self._active[feed.job.id] = feed
 
-    def _deactivate(self, feed: RunFeed) -> None:
+    def _deactivate(self, feed: Feed) -> None:
         self._active.pop(feed.job.id, None)
         if feed is self._over:
             self._over = None
@@ -209,7 +209,7 @@ class FairQueue:
             feed.attempts.proven or self._probes.first_try_in(now, live=False) == 0
         )
 
-    def _put_back(self, feed: RunFeed) -> None:
+    def _put_back(self, feed: Feed) -> None:
         self._deactivate(feed)
         feed.release()
         self._waiting.add(feed)

@@ -1,51 +1,70 @@
-"""The output to a collector, and its log lines at start and stop."""
+"""One output: its sink, its worker, and its log lines at start and stop."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
-from goloagent.core.address import is_loopback
+from goloagent.core.output_schemes import RESULT
+from goloagent.jobs.job import Checkpoint
 from goloagent.outputs.availability import Availability
-from goloagent.outputs.sinks.collector import CollectorSink
+from goloagent.outputs.sink import Sink
+from goloagent.outputs.worker import OutputWorker
 
 
 @attrs.define
 class Output:
-    """A sink and its availability."""
+    """A backend to which results are sent.
 
-    collector: CollectorSink
+    Args:
+        unit: in which it goes forward, `RESULT` or `SECOND`.
+        required: logs stay until it has all results.
+        remarks: what an operator should know about its setting, logged at the start by level.
+        is_checked: whether a connection at the start says something about the backend.
+    """
+
+    name: str
+    sink: Sink[Any]
     availability: Availability
+    worker: OutputWorker
+    unit: str = RESULT
+    required: bool = True
+    remarks: tuple[tuple[LogLevel, str], ...] = ()
+    is_checked: bool = True
     _checking: Deferred[None] | None = attrs.field(init=False, default=None)
 
     _log = Logger()
 
+    @property
+    def new_checkpoint(self) -> Checkpoint:
+        """The checkpoint of a new job."""
+        return Checkpoint(unit=self.unit, required=self.required)
+
     def start(self) -> None:
-        """Connect once, so that an operator sees early if the collector is missing."""
+        """Start the worker; connect once, so that an operator sees early what is missing."""
+        self.worker.start()
+        for level, remark in self.remarks:
+            self._log.emit(level, "{label}: {remark}", label=self.availability.label, remark=remark)
         self._checking = ensureDeferred(self._check())
         self._checking.addErrback(lambda failure: failure.trap(CancelledError))
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         """Log how many results are pending, and close the connections."""
         if self._checking is not None:
             self._checking.cancel()
         self.availability.stopped()
-        await self.collector.client.close()
+        await self.sink.close()
 
     async def _check(self) -> None:
-        url, proxy, token = self.collector.url, self.collector.proxy, self.collector.token
-        is_plain = url.scheme == "http"
-        if proxy is not None:
-            self._log.info(
-                "collector {url}: through the proxy {proxy} ({variable})",
-                url=url,
-                proxy=proxy.url,
-                variable=proxy.variable,
-            )
-        if token is not None and is_plain and not is_loopback(url.host):
-            self._log.warn("collector {url}: the token is sent unencrypted; use https://", url=url)
-        error = await self.collector.check()
-        if error is not None or proxy is None or not is_plain:
-            # A connection to a proxy for plain HTTP says nothing about the collector.
+        try:
+            error = await self.sink.check()
+        except CancelledError:
+            raise
+        except Exception as defect:
+            self._log.failure("{label}: the check failed", label=self.availability.label)
+            error = f"the check failed by a defect: {defect}"
+        if error is not None or self.is_checked:
             self.availability.checked(error)

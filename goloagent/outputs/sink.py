@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from enum import Enum
+from typing import Any, Protocol, TypeVar
 
 import attrs
 
+from goloagent.jobs.job import Job
+from goloagent.outputs.labels import RunLabels
+
 _SPLIT = frozenset({400, 413, 422})
 _RETRY = frozenset({408, 425, 429})
+_is_page = re.compile(r"\s*<(?:!doctype html|html)\b", re.IGNORECASE).match
 
 
 class Disposition(Enum):
@@ -30,6 +36,8 @@ class Response:
         cut: the backend was reached, and closed the connection before it responded.
         retry_after: in seconds.
         text: the beginning of the response's body.
+        body: the same as it was received.
+        decided: the meaning, if the sink knows it better than by the status.
     """
 
     status: int | None = None
@@ -39,12 +47,16 @@ class Response:
     cut: bool = False
     retry_after: float | None = None
     text: str = ""
+    body: bytes = attrs.field(default=b"", kw_only=True, repr=False, eq=False)
+    decided: Disposition | None = attrs.field(default=None, kw_only=True)
     disposition: Disposition = attrs.field(init=False, repr=False)
 
     @disposition.default
     def _classify(self) -> Disposition:
         """Pause for a status that is not known, which loses nothing."""
         status = self.status
+        if self.decided is not None:
+            return self.decided
         if status is None:
             return Disposition.PAUSE if self.certificate else Disposition.RETRY
         if 200 <= status < 300:
@@ -55,19 +67,82 @@ class Response:
             return Disposition.RETRY
         return Disposition.PAUSE
 
+    @classmethod
+    def delivered(cls) -> Response:
+        """Return the response for a batch that the backend has."""
+        return cls(decided=Disposition.DELIVERED)
+
+    @classmethod
+    def refused(cls, sentence: str) -> Response:
+        """Return the response for a batch with a result that the backend refuses."""
+        return cls(error=sentence, decided=Disposition.SPLIT)
+
+    @classmethod
+    def wrong(cls, sentence: str) -> Response:
+        """Return the response for a setting that only an operator can repair."""
+        return cls(error=sentence, decided=Disposition.PAUSE)
+
+    def unless_page(self) -> Response:
+        """Return the response, or that of a wrong setting if a success is a web page.
+
+        A proxy or a login page responds so to any path, and stores nothing.
+        """
+        if self.disposition is Disposition.DELIVERED and _is_page(self.text):
+            return self.wrong(
+                f"{self.status} with a web page, which no backend sends; correct the URL"
+            )
+        return self
+
     def __str__(self) -> str:
         if self.status is None:
-            return self.error or "no answer"
+            return self.error or self.disposition.name.lower()
         return f"{self.status} {self.text[:200]}".strip()
 
     @property
     def reached(self) -> bool:
         """Whether the backend received the request, or a part of it."""
-        return self.status is not None or self.timed_out or self.cut
+        return any((self.status is not None, self.decided, self.timed_out, self.cut))
 
 
-Send = Callable[[str, str, bytes], Awaitable[Response]]
-"""Sends results to one backend: the job's name, a key that identifies a repeat, and a JSON array.
+@attrs.frozen
+class BatchLimits:
+    """When a batch is closed: at so many results or bytes, or seconds after its first one."""
+
+    max_results: int = 4_096
+    max_bytes: int = 1 << 20
+    seconds: float = 0.5
+
+
+BatchT = TypeVar("BatchT", contravariant=True)
+
+
+class Sink(Protocol[BatchT]):
+    """One backend, to which batches are sent. It neither retries nor knows offsets or time."""
+
+    @property
+    def url(self) -> str:
+        """The address as it is shown, without secrets."""
+
+    @property
+    def limits(self) -> BatchLimits:
+        """The limits of the batches that it wants."""
+
+    async def send(self, run: RunLabels, batch: BatchT, ordinal: int) -> Response:
+        """Send a batch; `ordinal` is the number of the run's results before it.
+
+        A failure is a response too; only a cancel raises, after which nothing may change any more.
+        A repeat of a batch may be shorter than the first attempt, and is never longer.
+        """
+
+    async def check(self) -> str | None:
+        """Return why the backend cannot be reached, or None; sends no results."""
+
+    async def close(self) -> None:
+        """Close connections and files."""
+
+
+Send = Callable[[Job, Any, int], Awaitable[Response]]
+"""Sends a batch of a job to one backend, with the number of the job's results before it.
 
 It neither retries nor knows offsets. A failure is a response too; only a cancel raises.
 """

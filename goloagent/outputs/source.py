@@ -4,8 +4,27 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from goloagent.outputs.batch import Batch
 from goloagent.outputs.sink import Response
+
+
+class RejectedBatch(Protocol):
+    """A batch as the file of rejected results has it."""
+
+    @property
+    def first(self) -> int:
+        """Where it begins in the log, or when in the load."""
+
+    @property
+    def end(self) -> int:
+        """Where it ends, exclusive."""
+
+    @property
+    def key(self) -> str:
+        """The range as ``first-last``."""
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The rejected results, or windows, as JSON."""
 
 
 class RunSource(Protocol):
@@ -20,7 +39,7 @@ class RunSource(Protocol):
     def version(self) -> tuple[int, int, int]:
         """Return the device and inode of the file, and the time of its last change."""
 
-    def reject(self, batch: Batch, response: Response) -> None:
+    def reject(self, batch: RejectedBatch, response: Response) -> None:
         """Write rejected results to a file that an operator can read."""
 
     def close(self) -> None:

@@ -16,11 +16,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from goloagent.concurrency.cooperation import cooperate
+from goloagent.core.output_schemes import COLLECTOR
 from goloagent.jobs.job import Job
+from goloagent.outputs.checkpoint import Account
 from goloagent.outputs.delivery import Delivery
-from goloagent.outputs.feed import RunFeed
+from goloagent.outputs.feed import Feed
 from goloagent.outputs.sink import Send
-from goloagent.outputs.source import RunSource
 from goloagent.outputs.status import DeliveryStatus
 
 RESTART_SECONDS = 30.0
@@ -31,10 +32,11 @@ class OutputWorker:
 
     Args:
         send: sends a batch; may be cancelled.
-        open_log: opens the log of a job's run.
+        make_feed: makes the feed of a job.
         save: saves a job with its checkpoint.
         fault: called with a sentence if the loop has failed, and with None when it works again.
         notice: called with a sentence for the operator.
+        output: the name of the output.
     """
 
     _log = Logger()
@@ -44,17 +46,19 @@ class OutputWorker:
         clock: IReactorTime,
         now: Callable[[], datetime],
         send: Send,
-        open_log: Callable[[Job], RunSource],
+        make_feed: Callable[[Account], Feed],
         save: Callable[[Job], None],
         fault: Callable[[str | None], None] = lambda sentence: None,
         notice: Callable[[str], None] = lambda sentence: None,
+        output: str = COLLECTOR,
     ) -> None:
         self._clock = clock
         self._now = now
         self._send = send
-        self._open_log = open_log
+        self._make_feed = make_feed
+        self._output = output
         self._fault = fault
-        self._delivery = Delivery(save, notice)
+        self._delivery = Delivery(output, save, notice)
         self._sleep: Deferred[None] | None = None
         self._loop: Deferred[None] | None = None
         self._restart: IDelayedCall | None = None
@@ -99,13 +103,14 @@ class OutputWorker:
     # Calls of runs.
 
     def begin(self, job: Job) -> None:
-        """Deliver the results of `job` from its checkpoint on."""
-        feed = RunFeed(job, self._open_log)
-        self._delivery.queue.add(feed)
+        """Deliver the results of `job` from its checkpoint on; a second time does nothing."""
+        if self._delivery.queue.get(job.id) is not None:
+            return
+        self._delivery.queue.add(feed := self._make_feed(Account(job, self._output)))
         if not job.state.over:
-            # A growing log is opened now, because its name may be removed or replaced.
-            with suppress(Exception):
+            with suppress(Exception):  # now, because its name may be removed or replaced
                 feed.open()
+        self._wake()  # a timeline grows without results
 
     def on_appended(self, job: Job) -> None:
         """Handle growth of the log of `job`."""
@@ -174,7 +179,7 @@ class OutputWorker:
     def _is_stopping(self) -> bool:
         return self._stop_at is not None
 
-    async def _advance(self, feed: RunFeed) -> None:
+    async def _advance(self, feed: Feed) -> None:
         """Send the next batch of a feed, or handle its end."""
         delivery = self._delivery
         # Parsing yields, because lines may take long.
@@ -185,27 +190,27 @@ class OutputWorker:
         if batch is None:
             delivery.end_of_log(feed)
             return
-        if not batch.results:
+        if batch.is_empty:
             delivery.commit(feed)
             # Yield, because a log may contain gigabytes of other lines.
             await deferLater(self._clock, 0.0)
             return
         job, begun = feed.job, self._clock.seconds()
-        response = await self._send(job.spec.name, f"{job.id}/{batch.key}", batch.body())
+        response = await self._send(job, batch, feed.account.checkpoint.done)
         if delivery.queue.get(job.id) is not feed:
             return  # abandoned meanwhile, and perhaps begun again
         now = self._clock.seconds()
         if self._stop_at is not None and now > self._stop_at:
-            raise _Stopped  # the push ignored its cancel
+            raise _Stopped  # it ignored its cancel
         if not delivery.handle(feed, batch, response, now, now - begun) and self._is_stopping:
             raise _Stopped
 
-    def _feed_failed(self, feed: RunFeed, error: Exception) -> None:
+    def _feed_failed(self, feed: Feed, error: Exception) -> None:
         """Pause a run whose log cannot be read, or which shows a defect; log it once."""
         if feed.closed:
             return
         if feed.attempts.error != str(error):
-            self._log.failure("the delivery of job {id} failed; it is retried", id=feed.job.id)
+            self._log.failure("the delivery of job {job} failed; it is retried", job=feed.job.id)
         self._delivery.fail(feed, str(error), self._clock.seconds())
 
     async def _wait(self, seconds: float) -> None:

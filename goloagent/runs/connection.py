@@ -36,6 +36,8 @@ async def connect(deps: RunDependencies, rpc: RpcClient, job_id: str, pid: int) 
             if status_of(error) is None:
                 raise
             _log.warn(
-                "job {id}: the RPC connection is not verified yet: {error}", id=job_id, error=error
+                "job {job}: the RPC connection is not verified yet: {error}",
+                job=job_id,
+                error=error,
             )
         await deferLater(deps.clock, RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""Changes of jobs by clients: cancel a job, and abandon results that cannot be delivered."""
+"""Changes of jobs by clients: cancel, change the load, abandon results."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from typing import Protocol
 
 import attrs
 
-from goloagent.jobs.job import Job
+from goloagent.jobs.job import Job, State
 from goloagent.jobs.repository import JobRepository
 from goloagent.runs.delivery import DeliveryQueue
 from goloagent.runs.scheduler import JobScheduler
+from goloagent.runs.steering import Change, ChangeRequest, ImpossibleChange
 
 
 class Delivery(DeliveryQueue, Protocol):
     """The output, whose pending results can be abandoned."""
 
-    def abandon(self, job: Job) -> int:
-        """Count the pending results of the job as abandoned, and return their number."""
+    def abandon(self, job: Job, name: str | None = None) -> int:
+        """Count the pending results as abandoned, by one output or by all; return the number."""
 
 
 @attrs.frozen
@@ -33,18 +34,38 @@ class JobControl:
         self.jobs.publish(job)
         return saved
 
-    def abandon(self, job: Job) -> int:
+    def change(self, job: Job, request: ChangeRequest) -> Change:
+        """Change the load of a running job, and return what was made.
+
+        Raises:
+            InvalidChange: the change does not fit the job.
+            ImpossibleChange: the job is not running, or was changed too often.
+        """
+        run = self.scheduler.running
+        if run is None or run.job is not job or job.state is not State.RUNNING:
+            raise ImpossibleChange(
+                f"job {job.id} is {job.state.value}: only a running job can be changed"
+            )
+        return run.change(request)
+
+    def abandon(self, job: Job, name: str | None = None) -> int:
         """Abandon the pending results of a job that is over, and return their number.
+
+        Args:
+            name: of an output that the job has; None for all.
 
         Raises:
             OSError: the change cannot be saved; the results are pending as before.
         """
-        before = attrs.evolve(job.checkpoint)
-        count = self.delivery.abandon(job)
+        before, others = (
+            attrs.evolve(job.checkpoint),
+            {name: attrs.evolve(one) for name, one in job.outputs.items()},
+        )
+        count = self.delivery.abandon(job, name)
         try:
             self.jobs.change(job)
         except OSError:
-            job.checkpoint = before
+            job.checkpoint, job.outputs = before, others
             self.delivery.begin(job)
             self.delivery.end(job)
             raise

@@ -11,7 +11,10 @@ from goloagent.jobs.job import Job
 
 
 class DeliveryQueue(Protocol):
-    """The output that delivers the results in the logs of runs."""
+    """The outputs that deliver the results in the logs of runs."""
+
+    def assign(self, job: Job) -> None:
+        """Give the job that starts its outputs."""
 
     def begin(self, job: Job) -> None:
         """Follow the log of the job, which exists."""
@@ -45,7 +48,9 @@ class RunDelivery:
         self._notify(self._queue.on_appended)
 
     def end(self) -> None:
-        """End, if it has begun."""
+        """End, also if nothing was printed, unless there is no log."""
+        if self._job.has_log:
+            self.begin()
         if self._begun:
             self._notify(self._queue.end)
 
@@ -53,4 +58,4 @@ class RunDelivery:
         try:
             method(self._job)
         except Exception:
-            self._log.failure("the results of job {id} cannot be delivered", id=self._job.id)
+            self._log.failure("the results of job {job} cannot be delivered", job=self._job.id)

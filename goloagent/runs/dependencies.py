@@ -17,9 +17,13 @@ from goloagent.jobs.job import Job
 from goloagent.load.rpc_client import RpcClient
 from goloagent.runs.delivery import DeliveryQueue
 from goloagent.runs.preparation import PreparedRun
+from goloagent.runs.sampler import Watchers
+from goloagent.runs.second_sample import SecondSample
 from goloagent.runs.timeouts import Timeouts
 from goloagent.sandbox.peer_check import Endpoint
 from goloagent.sandbox.process import LoadTestProcess, Watcher
+from goloagent.sandbox.program import Invocation
+from goloagent.wal.timeline_file import TimelineFile
 
 
 @attrs.frozen
@@ -35,13 +39,16 @@ class RunDependencies:
         commit: saves the job durably. Raises OSError.
         check_space: returns why a run whose log has so many bytes must end, or None.
         keep_statistics: stores the final statistics of a job.
+        open_timeline: creates the timeline of a job whose load starts at a time.
+        watchers: receives the progress and the events of a job.
+        observe_second: called with each sample of a job under load.
         in_thread: runs a function in a worker thread.
     """
 
     clock: IReactorTime
     now: Callable[[], datetime]
     prepare: Callable[[Job], Awaitable[PreparedRun]]
-    spawn: Callable[[Path, Watcher], LoadTestProcess]
+    spawn: Callable[[Path, Invocation, Watcher], LoadTestProcess]
     connect: Callable[[RpcClient], Deferred[None]]
     is_foreign_listener: Callable[[str, int, tuple[Endpoint, Endpoint]], Awaitable[bool]]
     save: Callable[[Job], None]
@@ -49,5 +56,8 @@ class RunDependencies:
     delivery: DeliveryQueue
     check_space: Callable[[int], Excess | None]
     keep_statistics: Callable[[Job, RunStatistics], Deferred[Any]]
+    open_timeline: Callable[[Job, datetime], TimelineFile]
+    watchers: Watchers
+    observe_second: Callable[[Job, SecondSample], None]
     in_thread: Callable[[Callable[[], None]], Deferred[None]]
     timeouts: Timeouts = attrs.Factory(Timeouts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from goloagent.core.job_spec import JobSpec
 from goloagent.jobs.job import FailureReason, Job, State
 from goloagent.runs.outcome import AGENT_STOPPED
 
@@ -9,8 +10,18 @@ from goloagent.runs.outcome import AGENT_STOPPED
 def starts(job: Job) -> str:
     """Describe a job that starts."""
     spec = job.spec
-    load = f"{spec.users} users for {spec.duration_seconds} s"
+    load = f"{_load(spec)} for {spec.duration_seconds} s"
     return f'job {job.id} starts: "{spec.name}", {load}, binary {spec.binary}'
+
+
+def _load(spec: JobSpec) -> str:
+    if spec.drive == "self":
+        return "a load of its own"
+    profile, is_steady = spec.profile, len(spec.profile.ramp.stages) == 1
+    most = "" if is_steady else "up to "
+    if profile.model == "closed":
+        return f"{most}{spec.users} users"
+    return f"{most}{profile.ramp.peak():g} iterations a second"
 
 
 def ended(job: Job, cause: FailureReason | None = None) -> str:
@@ -27,9 +38,13 @@ def ended(job: Job, cause: FailureReason | None = None) -> str:
 
 def recovered(job: Job) -> str:
     """Describe a job that a previous process of the agent left."""
+    others = "".join(
+        f", {job.account(name).pending:,} for {name}"
+        for name in filter(job.has_pending, job.outputs)
+    )
     return (
         f"recovered job {job.id}, which is {job.state.value}{_why(job.cause)}: {_counts(job)}, "
-        f"of which {job.results.pending:,} are pending"
+        f"of which {job.results.pending:,} are pending{others}"
     )
 
 

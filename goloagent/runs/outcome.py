@@ -18,15 +18,20 @@ AGENT_RESTART = FailureReason(
 )
 
 _STATES = {
+    "threshold": State.FINISHED,
     "cancelled": State.CANCELLED,
     "agent-stopped": State.INTERRUPTED,
     "agent-restart": State.INTERRUPTED,
     "state-lost": State.INTERRUPTED,
 }
-_MUST_SERVE = "it must serve net/rpc on the address in GOLO_RPC_ADDR, see docs/protocol.md"
+_MUST_SERVE = (
+    "it must serve net/rpc on the address in GOLO_RPC_ADDR, as the SDK and the load tests of "
+    '`golo new` do. If it makes its own load, use "drive": "self", or `golo run --drive self`; if '
+    "it is a command to repeat, use `golo run --exec -- COMMAND`"
+)
 _STARTING = {Phase.LAUNCHING, Phase.CONNECTING}
 _BUSY = {*_STARTING, Phase.RUNNING, Phase.CONNECTION_LOST}
-_ENDING = {Phase.DRAINING_CALLS, Phase.WAITING_FOR_OUTPUT}
+_MAY_EXIT = {Phase.SELF_DRIVEN, Phase.DRAINING_CALLS, Phase.WAITING_FOR_OUTPUT}
 
 
 def failure_for(
@@ -40,7 +45,7 @@ def failure_for(
     """
     if event is Event.EXITED and exit_ is not None:
         # An exit without SIGTERM is too early while there is work; later only a crash is a cause.
-        if phase in _BUSY or (phase in _ENDING and exit_.code != 0):
+        if phase in _BUSY or (phase in _MAY_EXIT and exit_.code != 0):
             return _early(phase, exit_)
     elif event is Event.TIMEOUT:
         if phase is Phase.PREPARING:
@@ -65,7 +70,7 @@ def final_state(
     """Return the state and cause of a job whose run is over."""
     if cause is not None and cause.requeue:
         return State.QUEUED, None
-    if cause is None and not calls.ok:
+    if cause is None and calls.started and not calls.ok:
         if calls.failed:
             cause = FailureReason(
                 "calls-failed", f"Every call failed. The last error: {last_error}"

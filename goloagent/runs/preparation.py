@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -12,9 +13,14 @@ from pathlib import Path
 import attrs
 from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
 
+from goloagent.artifacts.files import MODE, Select
+from goloagent.artifacts.line_share import LineShare
 from goloagent.artifacts.store import ArtifactStore, BinaryChanged
-from goloagent.core.host_fault import HostFault, status_of
+from goloagent.core.host_fault import DISK_FULL, HostFault, status_of
+from goloagent.core.load_test_input import PROGRAM, InputFile
+from goloagent.core.profile.load_profile import Share
 from goloagent.core.stats.run_stats import RunStatistics
+from goloagent.core.thresholds import selectors
 from goloagent.filesystem.removal import remove
 from goloagent.jobs.database import Binary
 from goloagent.jobs.job import FailureReason, Job
@@ -22,6 +28,8 @@ from goloagent.runs import outcome
 from goloagent.wal.result_writer import ResultWriter
 from goloagent.wal.run_directory import LogPathError, discard_run
 from goloagent.wal.run_log import RunLogWriter
+
+INPUT_MODE = 0o600
 
 
 class PreparationError(Exception):
@@ -46,7 +54,7 @@ class PreparedRun:
     log: RunLogWriter
     discard_log: Callable[[], None]
     stopped: Callable[[], bool] = lambda: False
-    statistics: RunStatistics = attrs.field(init=False, factory=RunStatistics)
+    statistics: RunStatistics = attrs.field(factory=RunStatistics)
     writer: ResultWriter = attrs.field(init=False)
 
     @writer.default
@@ -62,6 +70,16 @@ class PreparedRun:
         remove(self.directory, self.stopped)
 
 
+@attrs.frozen
+class _Copy:
+    """A copy to make, of a binary or of what `select` returns of its blocks."""
+
+    binary: Binary
+    target: Path
+    mode: int = MODE
+    select: Select | None = None
+
+
 @attrs.define
 class RunPreparer:
     """Prepares runs below `work` with logs below `logs`.
@@ -73,6 +91,7 @@ class RunPreparer:
         track: syncs the log of a run from now on; waits until its existence is durable.
         notice: reports a sentence to the operator.
         stopped: returns whether the agent stops, so that removals must end.
+        room: returns how many bytes may be written below `work`. Raises OSError.
     """
 
     work: Path
@@ -84,6 +103,7 @@ class RunPreparer:
     track: Callable[[Job, RunLogWriter], Awaitable[None]]
     notice: Callable[[str], None] = lambda sentence: None
     stopped: Callable[[], bool] = lambda: False
+    room: Callable[[], int] = lambda: sys.maxsize
     # Held by the copy of an earlier attempt, which may go on in its thread.
     _copying: DeferredLock = attrs.field(factory=DeferredLock, init=False)
 
@@ -114,7 +134,8 @@ class RunPreparer:
                 raise
             raise PreparationError(cause) from error
         log.shrunk = partial(self._report_shrunk, job.id, log)
-        return PreparedRun(program, directory, log, discard_log, self.stopped)
+        statistics = RunStatistics(selectors(job.spec.thresholds))
+        return PreparedRun(program, directory, log, discard_log, self.stopped, statistics)
 
     def _report_shrunk(self, job_id: str, log: RunLogWriter, left: int) -> None:
         log.shrunk = lambda _: None  # one notice for each run
@@ -124,16 +145,28 @@ class RunPreparer:
         )
 
     async def _program(self, job: Job, directory: Path) -> Path:
-        binary = self.artifacts.store.binary(job.spec.binary)
-        if binary is None:
-            raise BinaryChanged(f"binary {job.spec.binary} is gone since its upload")
+        binary = self._binary(job.spec.binary)
         self._make(directory)
-        program = directory / "loadtest"
-        await self._copy(binary, program)
+        program = directory / PROGRAM
+        files = [
+            self._input(file, directory, job.spec.profile.share) for file in job.spec.given.files
+        ]
+        await self._copy([_Copy(binary, program), *files])
         if self.user is not None:
             entry = pwd.getpwnam(self.user)
-            os.chown(directory, entry.pw_uid, entry.pw_gid)
+            for path in (*(file.target for file in files), directory):
+                os.chown(path, entry.pw_uid, entry.pw_gid)
         return program
+
+    def _binary(self, binary_id: str) -> Binary:
+        binary = self.artifacts.store.binary(binary_id)
+        if binary is None:
+            raise BinaryChanged(f"binary {binary_id} is gone since its upload")
+        return binary
+
+    def _input(self, file: InputFile, directory: Path, share: Share) -> _Copy:
+        lines = LineShare(share.index, share.of, file.header).select if file.split else None
+        return _Copy(self._binary(file.binary), directory / file.name, INPUT_MODE, lines)
 
     def _make(self, directory: Path) -> None:
         """Create an empty directory in place of the one that an earlier attempt has left."""
@@ -143,8 +176,8 @@ class RunPreparer:
         remove(directory)
         directory.mkdir(mode=0o700)
 
-    async def _copy(self, binary: Binary, program: Path) -> None:
-        """Copy a binary in a thread, after the copy of an earlier attempt.
+    async def _copy(self, copies: Sequence[_Copy]) -> None:
+        """Copy binaries in a thread, after the copies of an earlier attempt.
 
         A cancel cannot end the thread, so on a disk that hangs there is one thread at most.
         """
@@ -156,8 +189,16 @@ class RunPreparer:
             if not copied.called:
                 copied.callback(result)  # type: ignore[arg-type]
 
-        maybeDeferred(self.in_thread, self.artifacts.copy_verified, binary, program).addBoth(ended)
+        maybeDeferred(self.in_thread, self._copy_each, copies).addBoth(ended)
         await copied
+
+    def _copy_each(self, copies: Sequence[_Copy]) -> None:
+        needed = sum(copy.binary.size for copy in copies)
+        if len(copies) > 1 and self.room() < needed:
+            sentence = f"The program and the files of the job need {needed} bytes of free space."
+            raise PreparationError(outcome.from_host(HostFault(DISK_FULL, sentence)))
+        for copy in copies:
+            self.artifacts.copy_verified(copy.binary, copy.target, copy.mode, copy.select)
 
 
 def _cause(error: BaseException) -> FailureReason | None:

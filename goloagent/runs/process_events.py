@@ -25,7 +25,8 @@ class ProcessEvents(Watcher):
         """Begin the delivery of results."""
         if not self._machine.is_over:
             self._recorder.delivery.begin()
-            self._machine.handle(Event.LAUNCHED)
+            is_driven = self._job.spec.drive != "self"
+            self._machine.handle(Event.LAUNCHED if is_driven else Event.SELF_LAUNCHED)
 
     def launch_failed(self, sentence: str, host_status: str | None = None) -> None:
         """Fail the job, or requeue it if the host is at fault."""

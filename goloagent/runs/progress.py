@@ -7,64 +7,93 @@ from datetime import datetime
 from msgspec import Struct
 
 from goloagent.core.stats.run_stats import RunStatistics
-from goloagent.core.stats.summary import Latency
+from goloagent.core.stats.summary import NANOSECONDS, Latency
+from goloagent.core.timeline import Times, Window
 from goloagent.jobs.job import Job
 
 
 class LatencyFigures(Struct, frozen=True):
-    """Durations in seconds; null without a result."""
+    """Durations in seconds; null without any."""
 
     p50: float | None = None
     p95: float | None = None
     p99: float | None = None
     max: float | None = None
 
+    @classmethod
+    def of(cls, times: Times) -> LatencyFigures:
+        """Return the figures of a window's times."""
+        if not times.histogram:
+            return cls()
+        values = (times.p50, times.p95, times.p99, times.max)
+        return cls(*(value / NANOSECONDS for value in values))
+
 
 class ProgressResource(Struct, frozen=True):
-    """Rates and ``latency`` are of the last second, all else of the whole run.
+    """Rates, ``latency``, ``iteration`` and ``limited`` are of the last second, begun ``at``.
 
-    Errors are results with an error or with a status that is one.
+    All else is of the whole run; ``failed`` are among the ``returned`` calls. ``planned`` is the
+    number of users or the rate. ``latency`` is of results and ``iteration`` of calls. Errors are
+    results with an error or with a status that is one; failed calls are not among them.
+    ``limited`` are the causes for which the load generator was the limit.
     """
 
     time: datetime
+    at: float
+    planned: float
+    started_per_second: float
+    dropped_per_second: float
     calls_per_second: float
+    failed_per_second: float
     results_per_second: float
     errors_per_second: float
     in_flight: int
+    dropped: int
+    returned: int
+    failed: int
+    results: int
     errors: int
     pending: int
     latency: LatencyFigures
     latency_total: LatencyFigures
+    iteration: LatencyFigures
+    limited: tuple[str, ...] = ()
 
 
-class ProgressCalculator:
-    """Calculates the progress of one job after the other."""
+def progress_of(
+    job: Job,
+    window: Window,
+    statistics: RunStatistics,
+    time: datetime,
+) -> ProgressResource:
+    """Return the progress of `job` at the end of a window, whose results are in `statistics`."""
+    results = statistics.progress()
 
-    def __init__(self) -> None:
-        self._job: Job | None = None
-        self._returned = 0
+    def rate(count: int) -> float:
+        return round(count / window.seconds, 3) if window.seconds else 0.0
 
-    def measure(
-        self, job: Job, statistics: RunStatistics, time: datetime, seconds: float
-    ) -> ProgressResource:
-        """Return the progress of `job` in the last `seconds`."""
-        if self._job is not job:
-            self._job, self._returned = job, 0
-        returned = job.calls.ok + job.calls.failed
-        calls, self._returned = returned - self._returned, returned
-        statistics.rotate_window(seconds)
-        results = statistics.progress()
-        return ProgressResource(
-            time=time,
-            calls_per_second=round(calls / seconds, 3),
-            results_per_second=round(results.results_per_second, 3),
-            errors_per_second=round(results.errors_per_second, 3),
-            in_flight=job.calls.in_flight,
-            errors=results.errors,
-            pending=job.results.pending,
-            latency=_figures(results.last_second),
-            latency_total=_figures(results.whole_run),
-        )
+    return ProgressResource(
+        time=time,
+        at=window.at,
+        planned=window.planned,
+        started_per_second=rate(window.started),
+        dropped_per_second=rate(window.dropped),
+        calls_per_second=rate(window.succeeded + window.failed),
+        failed_per_second=rate(window.failed),
+        results_per_second=rate(window.results),
+        errors_per_second=rate(window.errors),
+        in_flight=job.calls.in_flight,
+        dropped=job.calls.dropped,
+        returned=job.calls.ok + job.calls.failed,
+        failed=job.calls.failed,
+        results=results.results,
+        errors=results.errors,
+        pending=job.results.pending,
+        latency=_figures(results.last_second),
+        latency_total=_figures(results.whole_run),
+        iteration=LatencyFigures.of(window.iteration),
+        limited=window.limited,
+    )
 
 
 def _figures(latency: Latency | None) -> LatencyFigures:

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from goloagent.concurrency.cooperation import take_turn
 from goloagent.core.host_fault import DISK_FULL
 from goloagent.filesystem.disk_space import is_full
-from goloagent.jobs.job import FailureReason, InvalidLine, Job
+from goloagent.jobs.job import TOP_ERRORS, FailureReason, InvalidLine, Job
 from goloagent.runs import outcome
 from goloagent.runs.delivery import RunDelivery
 from goloagent.runs.dependencies import RunDependencies
@@ -79,7 +79,7 @@ class OutputRecorder:
         try:
             excess = self._deps.check_space(self.prepared.writer.written_bytes)
         except Exception:
-            self._log.failure("the disk space for job {id} cannot be checked", id=self._job.id)
+            self._log.failure("the disk space for job {job} cannot be checked", job=self._job.id)
             return
         if excess is None:
             self._short_since = None
@@ -101,7 +101,7 @@ class OutputRecorder:
                 try:
                     step()
                 except Exception:
-                    self._log.failure("the output of job {id} is incomplete", id=self._job.id)
+                    self._log.failure("the output of job {job} is incomplete", job=self._job.id)
         self._ended = True
         self.prepared.writer.end()
         self._count_rest(ended)
@@ -112,7 +112,7 @@ class OutputRecorder:
             self._job.stderr_tail = self.prepared.log.stderr_tail()
         except OSError as error:
             self._log.warn(
-                "cannot read the stderr of job {id}: {error}", id=self._job.id, error=error
+                "cannot read the stderr of job {job}: {error}", job=self._job.id, error=error
             )
 
     def close(self) -> None:
@@ -124,8 +124,8 @@ class OutputRecorder:
             self._set_counts()
         if writer.lost_bytes:
             self._log.warn(
-                "job {id}: {count} bytes of stdout could not be written and are lost",
-                id=self._job.id,
+                "job {job}: {count} bytes of stdout could not be written and are lost",
+                job=self._job.id,
                 count=writer.lost_bytes,
             )
 
@@ -133,11 +133,12 @@ class OutputRecorder:
         """Store the final statistics; without them they are computed again from the log."""
         statistics = self.prepared.statistics
         statistics.flush()
+        self._job.errors = tuple(statistics.top_errors(TOP_ERRORS))
         storing = maybeDeferred(self._deps.keep_statistics, self._job, statistics)
         storing.addErrback(
             lambda failure: self._log.warn(
-                "cannot store the statistics of job {id}: {error}",
-                id=self._job.id,
+                "cannot store the statistics of job {job}: {error}",
+                job=self._job.id,
                 error=failure.getErrorMessage(),
             )
         )
@@ -151,7 +152,7 @@ class OutputRecorder:
             reason = DISK_FULL if is_full(error) else "log-failed"
             self._fail(FailureReason(reason, f"The log cannot be written: {error}."))
         except Exception as error:
-            self._log.failure("recording the output of job {id} failed", id=self._job.id)
+            self._log.failure("recording the output of job {job} failed", job=self._job.id)
             self._fail(outcome.defect("The output cannot be recorded", error))
         self._unchecked_bytes += len(data)
         if self._unchecked_bytes >= CHECK_BYTES:
@@ -183,7 +184,7 @@ class OutputRecorder:
         try:
             return take_turn(self._deps.clock, self.prepared.writer.count())
         except Exception as error:
-            self._log.failure("counting the results of job {id} failed", id=self._job.id)
+            self._log.failure("counting the results of job {job} failed", job=self._job.id)
             self._fail(outcome.defect("The results cannot be counted", error))
             return False
         finally:

@@ -6,7 +6,7 @@ from its log, because a power cut can remove the end of a log that was already c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,18 +14,21 @@ import attrs
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, ensureDeferred
 from twisted.logger import Logger
 
+from goloagent.core.output_schemes import RESULT
 from goloagent.core.stats.run_stats import RunStatistics
-from goloagent.core.stats.summary import Summary
+from goloagent.core.thresholds import selectors
 from goloagent.jobs.database import Store
-from goloagent.jobs.job import InvalidLine, Job, ResultCounts, State
+from goloagent.jobs.job import Job, ResultCounts, State
 from goloagent.results.line_counter import LineCounter
 from goloagent.runs import messages, outcome
 from goloagent.runs.delivery import DeliveryQueue
+from goloagent.runs.judge import judge_interrupted
+from goloagent.runs.recount import count_lines, first_invalid, merged_errors
 from goloagent.wal.run_directory import LogPathError
 from goloagent.wal.run_log import RunLogReader
+from goloagent.wal.sidecar import Manifest
+from goloagent.wal.timeline_totals import TimelineTotals
 
-_BLOCK_BYTES = 1024 * 1024
-_NO_END = 2**63
 _CONCURRENT_JOBS = 8
 # Runs that ended this long before the last one are on the disk, however slow it is.
 _SYNCED_SECONDS = 60.0
@@ -37,11 +40,12 @@ class Recovery:
 
     Args:
         save: saves a job, now or later.
-        in_thread: runs a function in a worker thread; the last three arguments run there.
+        in_thread: runs a function in a worker thread; the last four arguments run there.
         notice: reports a sentence to the operator.
         keep_statistics: stores the statistics of an interrupted job.
         read_stderr: returns the end of a job's stderr.
         read_manifest: returns the counts stored next to a fully delivered log, or None.
+        read_timeline: returns the totals of a run's timeline, or None.
     """
 
     store: Store
@@ -51,9 +55,10 @@ class Recovery:
     now: Callable[[], datetime]
     in_thread: Callable[..., Deferred[Any]]
     notice: Callable[[str], None]
-    keep_statistics: Callable[[Job, Summary], None]
+    keep_statistics: Callable[[Job, RunStatistics], None]
     read_stderr: Callable[[Job], str]
-    read_manifest: Callable[[Job], ResultCounts | None] = lambda job: None
+    read_manifest: Callable[[Job], Manifest | None] = lambda job: None
+    read_timeline: Callable[[Job], TimelineTotals | None] = lambda job: None
 
     _log = Logger()
 
@@ -90,12 +95,19 @@ class Recovery:
 
     async def import_runs(self, jobs: Sequence[Job]) -> None:
         """Recover jobs of which only the log was left, and add them to the database."""
+        for job in jobs:
+            self.assign_unknown(job)
 
         def add(job: Job) -> None:
             self.store.add(job)
             self.save(job)  # a settled job is live no longer
 
         await self.recover_jobs(jobs, add)
+
+    def assign_unknown(self, job: Job) -> None:
+        """Give a job without an account its outputs, which then get all its results."""
+        if job.results == ResultCounts():
+            self.delivery.assign(job)
 
     async def recover_jobs(self, jobs: Sequence[Job], save: Callable[[Job], None]) -> None:
         """Recover `jobs`, a few concurrently, because one log does not use the whole disk."""
@@ -111,37 +123,44 @@ class Recovery:
 
     async def _recover_job(self, job: Job, save: Callable[[Job], None]) -> None:
         try:
-            readable = await self._recount(job)
-            await self._read_stderr(job)
             was_running = not job.state.over
+            totals = await self._restore_load(job) if was_running else None
+            readable, statistics = await self._recount(job)
+            await self._read_stderr(job)
             if was_running:
                 job.state, job.cause, job.ended_at = (
                     State.INTERRUPTED,
                     outcome.AGENT_RESTART,
                     self.now(),
                 )
+                job.verdict = judge_interrupted(job, statistics, totals)
             save(job)
-            if was_running or job.results.pending:
+            if was_running or not job.fully_delivered:
                 self._log.info("{sentence}", sentence=messages.recovered(job))
-            if readable and job.results.pending:
+            if readable and not job.fully_delivered:
                 self.delivery.begin(job)
                 self.delivery.end(job)
         except CancelledError:
             raise  # the agent stops; the next start recovers the job
         except Exception as error:
-            self._log.failure("job {id} cannot be recovered", id=job.id)
+            self._log.failure("job {job} cannot be recovered", job=job.id)
             self.notice(f"job {job.id} cannot be recovered: {error}")
 
-    async def _recount(self, job: Job) -> bool:
-        """Count the results of a job in its log; return whether the log is readable."""
+    async def _recount(self, job: Job) -> tuple[bool, RunStatistics | None]:
+        """Count the results of a job in its log.
+
+        Return whether the log is readable, and the statistics if the job was running.
+        """
         if not job.has_log:
-            return False
-        manifest: ResultCounts | None = await self.in_thread(self.read_manifest, job)
-        if manifest is not None and manifest.committed > job.results.committed:
-            job.restore_results(manifest)  # the database is an old copy
-        results = job.results
+            return False, None
+        manifest: Manifest | None = await self.in_thread(self.read_manifest, job)
+        if manifest is not None and manifest.is_newer(job):
+            manifest.restore(job)  # the database is an old copy
+        results = _least_committed(job)
         # Those of a job that is over are stored already.
-        statistics = None if job.state.over else RunStatistics()
+        statistics = None
+        if not job.state.over:
+            statistics = RunStatistics(selectors(job.spec.thresholds))
         observe = None if statistics is None else statistics.add
         done = LineCounter(observe=observe)
         pending = LineCounter(observe=observe, start=results.committed)
@@ -149,19 +168,21 @@ class Recovery:
             log = self.open_log(job)
         except (OSError, LogPathError) as error:
             # The disk may not be mounted, so the next start tries again.
+            most = max(job.account(name).pending for name in job.checkpoints)
             self.notice(
-                f"the log of job {job.id} cannot be read: {error}; {results.pending} results stay"
-                " pending until the agent starts with the log"
+                f"the log of job {job.id} cannot be read: {error}; {most} results stay pending"
+                " until the agent starts with the log"
             )
-            return False
+            return False, None
         try:
             version = log.version()
-            counting = _count(log, results.committed, done, pending)
+            counting = count_lines(log, results.committed, done, pending)
             while await self.in_thread(next, counting, False):
                 pass
         finally:
             log.close()
         if statistics is not None:
+            job.errors = merged_errors(job, statistics)
             await self._keep_statistics(job, statistics)
         lost = results.pending - pending.valid
         if lost > 0:
@@ -172,12 +193,26 @@ class Recovery:
         # A line that was delivered counts as a result, even if it is none now: the log was damaged,
         # or an older version of the agent had another rule.
         job.lines.invalid = min(done.invalid, results.invalid) + pending.invalid
-        job.lines.read = finished + job.lines.invalid + pending.valid
+        # No output has finished with more results than there were.
+        most = max(one.done for one in job.checkpoints.values())
+        job.lines.read = max(finished + pending.valid, most) + job.lines.invalid
         job.verified_range = pending.verified_range
         job.log_version = version
         if job.invalid_line is None:
-            job.invalid_line = _first_invalid(done, pending)
-        return True
+            job.invalid_line = first_invalid(done, pending)
+        return True, statistics
+
+    async def _restore_load(self, job: Job) -> TimelineTotals | None:
+        """Restore the latest counts of calls, which may be those of the timeline.
+
+        Return the totals of the timeline.
+        """
+        totals: TimelineTotals | None = await self.in_thread(self.read_timeline, job)
+        if totals is not None:
+            job.limited = totals.limited
+            # The database may have been written after the last window.
+            job.calls = max(totals.calls, job.calls, key=lambda calls: calls.started)
+        return totals
 
     async def _read_stderr(self, job: Job) -> None:
         if job.has_log and not job.stderr_tail:
@@ -185,43 +220,22 @@ class Recovery:
                 job.stderr_tail = await self.in_thread(self.read_stderr, job)
             except (OSError, LogPathError) as error:
                 self._log.warn(
-                    "cannot read the stderr of job {id}: {error}", id=job.id, error=error
+                    "cannot read the stderr of job {job}: {error}", job=job.id, error=error
                 )
 
     async def _keep_statistics(self, job: Job, statistics: RunStatistics) -> None:
         """Store the statistics; without them they are computed again from the log."""
         try:
-            await self.in_thread(lambda: self.keep_statistics(job, statistics.summary()))
+            await self.in_thread(self.keep_statistics, job, statistics)
         except CancelledError:
             raise
         except Exception as error:
             self._log.warn(
-                "cannot store the statistics of job {id}: {error}", id=job.id, error=error
+                "cannot store the statistics of job {job}: {error}", job=job.id, error=error
             )
 
 
-def _first_invalid(done: LineCounter, pending: LineCounter) -> InvalidLine | None:
-    """Return the first invalid line of a log that two counters have counted in order."""
-    for counter, lines in ((done, 0), (pending, done.read)):
-        if (line := counter.first_invalid) is not None:
-            return InvalidLine(lines + line.number, line.reason, line.text)
-    return None
-
-
-def _count(
-    log: RunLogReader, committed: int, done: LineCounter, pending: LineCounter
-) -> Iterator[bool]:
-    """Feed the log to the counters, up to `committed` and from there on.
-
-    Blocks: it runs in a worker thread, and yields after each block so that other work gets a turn.
-    """
-    # Data written just before a kill may not be on the disk yet.
-    log.sync()
-    for counter, start, end in ((done, 0, committed), (pending, committed, _NO_END)):
-        offset = start
-        while block := log.read(offset, min(_BLOCK_BYTES, end - offset)):
-            counter.feed(block)
-            offset += len(block)
-            if len(block) == _BLOCK_BYTES:
-                yield True
-        counter.close()
+def _least_committed(job: Job) -> ResultCounts:
+    """Return the counts with those of the output that has the most of the log to send."""
+    names = [name for name, one in job.checkpoints.items() if one.unit == RESULT]
+    return min(map(job.account, names), key=lambda counts: counts.committed)

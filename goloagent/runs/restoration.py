@@ -98,8 +98,12 @@ class Restoration:
                     self.now(),
                 )
                 job.has_log = True
-                counts = await self.in_thread(self.scanner.manifest_of, job)
-                job.restore_results(counts or ResultCounts())
+                manifest = await self.in_thread(self.scanner.manifest_of, job)
+                if manifest is None:
+                    job.restore_results(ResultCounts())
+                    self.recovery.assign_unknown(job)
+                else:
+                    job.restore_results(manifest.results, manifest.outputs)
                 found.append(job)
         return found
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, maybeDeferred, succeed
+import attrs
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, succeed
 from twisted.internet.error import ConnectingCancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -13,14 +14,18 @@ from twisted.python.failure import Failure
 from goloagent.core.host_fault import HostFault
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.jobs.job import FailureReason, Job, State
-from goloagent.load.executor import ClosedLoop
+from goloagent.load.json_client import JsonClient
 from goloagent.load.rpc_client import RpcClient
-from goloagent.runs import connection, messages, outcome
+from goloagent.runs import connection, outcome
 from goloagent.runs.dependencies import RunDependencies
+from goloagent.runs.ending import RunEnding
+from goloagent.runs.invocation import invocation
 from goloagent.runs.preparation import PreparationError
 from goloagent.runs.process_events import ProcessEvents
 from goloagent.runs.recorder import OutputRecorder
+from goloagent.runs.run_load import RunLoad
 from goloagent.runs.state_machine import RunStateMachine
+from goloagent.runs.steering import Change, ChangeRequest
 from goloagent.runs.transitions import Action, Event, Phase
 from goloagent.sandbox.process import LoadTestProcess
 
@@ -42,21 +47,30 @@ class Run:
         self._connecting: Deferred[None] = succeed(None)
         self._recorder: OutputRecorder | None = None
         self._rpc = RpcClient(
-            ClosedLoop(job.spec.users),
-            job.calls,
+            self._connection_lost, JsonClient() if job.spec.drive == "jsonrpc" else None
+        )
+        self._load = RunLoad(
+            job,
+            deps,
+            self._rpc,
+            lambda: self.statistics,
             lambda: self._machine.handle(Event.CALLS_DRAINED),
-            self._connection_lost,
+            self._threshold_crossed,
         )
         self._actions: dict[Action, Callable[[], None]] = {
             Action.ABANDON: lambda: self._preparing.cancel(),
-            Action.DRIVE: self._rpc.start,
-            Action.STOP_CALLING: self._rpc.stop,
+            Action.DRIVE: self._drive,
+            Action.STOP_CALLING: self._load.driver.stop,
             Action.HANG_UP: self._hang_up,
             Action.END: self._end,
         }
+        profile, timeouts = job.spec.profile, deps.timeouts
+        if profile.graceful_stop is not None:
+            timeouts = attrs.evolve(timeouts, drain_seconds=profile.graceful_stop)
         self._machine = RunStateMachine(
-            job, deps.clock, deps.timeouts, self._actions, self._save, self._action_failed
+            job, deps.clock, timeouts, self._actions, self._save, self._action_failed
         )
+        self._machine.set_load_seconds(profile.seconds)
 
     @property
     def statistics(self) -> RunStatistics:
@@ -89,6 +103,17 @@ class Run:
         """End the job in order and soon; `cause` counts unless there is one already."""
         self._machine.cancel(cause)
 
+    def change(self, request: ChangeRequest) -> Change:
+        """Change the load, which must be running.
+
+        Raises:
+            InvalidChange: the change does not fit the job.
+            ImpossibleChange: the job was changed too often.
+        """
+        change = self._load.change(request)
+        self._machine.set_load_seconds(self._load.steering.planned.seconds)
+        return change
+
     def check_space(self) -> None:
         """End the job if the disk is nearly full or its log too long."""
         if self._recorder is not None and self._machine.phase is not Phase.PREPARING:
@@ -107,6 +132,7 @@ class Run:
             )
             self._recorder = recorder
             self._actions[Action.SPAWN] = partial(self._spawn, recorder)
+            self._deps.delivery.assign(self.job)
             self.job.has_log = True
             self.job.log_version = prepared.log.version
             await self._commit_started()
@@ -135,9 +161,10 @@ class Run:
 
     def _spawn(self, recorder: OutputRecorder) -> None:
         events = ProcessEvents(self.job, self._machine, recorder)
-        process = self._deps.spawn(recorder.prepared.program, events)
+        process = self._deps.spawn(recorder.prepared.program, invocation(self.job), events)
         recorder.process = process
         self._actions[Action.CONNECT] = partial(self._connect, process)
+        self._actions[Action.MEASURE] = partial(self._load.measure, process)
         self._actions[Action.TERMINATE] = process.terminate
         self._actions[Action.KILL] = process.kill
 
@@ -155,13 +182,25 @@ class Run:
             sentence = f"The load test cannot be connected to: {failure.getErrorMessage()}."
             self._fail(FailureReason("connect-failed", sentence))
 
+    def _drive(self) -> None:
+        self._load.driver.start()
+        # Its end follows all arrivals: their time does not begin before.
+        self._machine.begin_load()
+
+    def _threshold_crossed(self, sentence: str) -> None:
+        if self._machine.phase is Phase.RUNNING:
+            self.cancel(FailureReason("threshold", sentence))
+
     def _connection_lost(self, violation: str | None) -> None:
-        sentence = f"The load test does not speak net/rpc: {violation}."
+        self._load.driver.halt()
+        protocol = "net/rpc/jsonrpc" if self.job.spec.drive == "jsonrpc" else "net/rpc"
+        sentence = f"The load test does not speak {protocol}: {violation}."
         cause = None if violation is None else FailureReason("rpc-protocol", sentence)
         self._machine.handle(Event.CONNECTION_LOST, cause)
 
     def _hang_up(self) -> None:
         self._connecting.cancel()
+        self._load.driver.halt()
         self._rpc.hang_up()
 
     def _action_failed(self, action: Action, error: Exception) -> None:
@@ -169,73 +208,32 @@ class Run:
         if action is Action.SPAWN:
             self._not_started(error, "spawn-failed", "No process can be made")
             return
-        self._log.failure("job {id}: {action} failed", id=self.job.id, action=action.value)
-        if action in (Action.CONNECT, Action.DRIVE):
+        self._log.failure("job {job}: {action} failed", job=self.job.id, action=action.value)
+        if action in (Action.CONNECT, Action.DRIVE, Action.MEASURE):
             self._fail(outcome.defect("The load test cannot be driven", error))
 
     def _not_started(self, error: Exception, reason: str, what: str) -> None:
         cause = outcome.from_error(error, reason, what)
         if cause.reason == "internal-error":
-            self._log.failure("starting job {id} failed", id=self.job.id)
+            self._log.failure("starting job {job} failed", job=self.job.id)
         self._machine.handle(Event.PREPARATION_FAILED, cause)
 
-    # The end: a step that fails prevents no other.
-
     def _end(self) -> None:
-        if self._recorder is None:
-            self._finalize([self._decide, self._save, self._log_end])
-            return
-        recorder = self._recorder
-        steps = [recorder.read_stderr, recorder.close, lambda: self._clean_up(recorder)]
-        if not self._machine.requeued:
-            steps.append(recorder.store_statistics)
-        steps += [self._decide, self._save, self._log_end, recorder.delivery.end]
-        recorder.end(lambda: self._finalize(steps))
-
-    def _finalize(self, steps: Iterable[Callable[[], None]]) -> None:
-        for step in steps:
-            try:
-                step()
-            except Exception:
-                self._log.failure("ending job {id} failed", id=self.job.id)
-        self._over.callback(None)
-
-    def _decide(self) -> None:
-        """Set how the job ended, or queue it as if it had not begun."""
-        job, recorder = self.job, self._recorder
-        cause, last_error = self._machine.cause, self._rpc.last_error
-        job.state, job.cause = outcome.final_state(cause, job.calls, last_error)
-        if job.state is not State.QUEUED:
-            job.started_at, job.ended_at = self._started_at, self._deps.now()
-            is_cut = recorder is not None and recorder.prepared.writer.line_counter.is_cut
-            job.warnings = tuple(outcome.warnings(job, is_cut))
-            return
-        job.started_at, job.exit, job.stderr_tail = None, None, ""
-        if recorder is not None:
-            # A log would mean to the next start of the agent that the job has run.
-            recorder.prepared.discard_log()
-            job.has_log, job.log_version = False, None
-
-    def _log_end(self) -> None:
-        self._log.info("{sentence}", sentence=messages.ended(self.job, self._machine.cause))
-        for warning in self.job.warnings:
-            self._log.warn("job {id}: {warning}", id=self.job.id, warning=warning)
-
-    def _clean_up(self, recorder: OutputRecorder) -> None:
-        """Remove what the load test has left, in a thread."""
-        removing = maybeDeferred(self._deps.in_thread, recorder.prepared.cleanup)
-        removing.addErrback(
-            lambda failure: self._log.warn(
-                "cannot remove the files of job {id}: {error}",
-                id=self.job.id,
-                error=failure.getErrorMessage(),
-            )
-        )
+        RunEnding(
+            job=self.job,
+            deps=self._deps,
+            machine=self._machine,
+            load=self._load,
+            recorder=self._recorder,
+            started_at=self._started_at,
+            save=self._save,
+            ended=lambda: self._over.callback(None),
+        ).end()
 
     def _save(self) -> None:
         try:
             self._deps.save(self.job)
         except OSError as error:
-            self._log.warn("job {id} is saved later: {error}", id=self.job.id, error=error)
+            self._log.warn("job {job} is saved later: {error}", job=self.job.id, error=error)
         except Exception:
-            self._log.failure("job {id} cannot be saved", id=self.job.id)
+            self._log.failure("job {job} cannot be saved", job=self.job.id)

@@ -19,6 +19,7 @@ from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import FailureReason, Job, State
 from goloagent.runs import messages, outcome
+from goloagent.runs.judge import Judge
 from goloagent.runs.run import Run
 
 FIRST_RETRY_SECONDS = 1.0
@@ -75,7 +76,7 @@ class JobScheduler:
             self._fault, self._retry_seconds = None, FIRST_RETRY_SECONDS
             return
         if self._fault is None:
-            self._log.info("{sentence}", sentence=messages.starts(job))
+            self._log.info("{sentence}", sentence=messages.starts(job), job=job.id)
         self._run_over = maybeDeferred(self._run, job)
         self._run_over.addErrback(self._failed, job)
         self._run_over.addCallback(lambda _: self._reap_leftovers(job))
@@ -175,7 +176,7 @@ class JobScheduler:
 
     def _failed(self, failure: Failure, job: Job) -> None:
         """End a job whose run raised an error."""
-        self._log.failure("the run of job {id} failed", failure, id=job.id)
+        self._log.failure("the run of job {job} failed", failure, job=job.id)
         if not job.state.over:
             sentence = f"The run failed: {failure.getErrorMessage()}."
             self._end(job, State.FAILED, FailureReason("internal-error", sentence))
@@ -183,12 +184,13 @@ class JobScheduler:
     def _end(self, job: Job, state: State, cause: FailureReason) -> bool:
         """End a job without a run; return whether that is saved already."""
         job.state, job.cause, job.ended_at = state, cause, self._now()
+        job.verdict = Judge(job).final()
         try:
             self._save(job)
         except OSError as error:
-            self._log.warn("job {id} is saved later: {error}", id=job.id, error=error)
+            self._log.warn("job {job} is saved later: {error}", job=job.id, error=error)
             return False
         return True
 
     def _reaping_failed(self, failure: Failure, job: Job) -> None:
-        self._log.failure("processes of job {id} may still run", failure, id=job.id)
+        self._log.failure("processes of job {job} may still run", failure, job=job.id)

@@ -10,7 +10,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from goloagent.jobs.job import FailureReason, Job
 from goloagent.runs import outcome
 from goloagent.runs.timeouts import Timeouts
-from goloagent.runs.transitions import ALL_CALLS_RETURNED, Action, Event, Phase, next_transition
+from goloagent.runs.transitions import (
+    ALL_CALLS_RETURNED,
+    LOADED,
+    Action,
+    Event,
+    Phase,
+    next_transition,
+)
 
 
 class RunStateMachine:
@@ -38,6 +45,8 @@ class RunStateMachine:
         self._save = save
         self._failed = failed
         self._cancelled = False
+        self._load_seconds = float(job.spec.duration_seconds)
+        self._entered_at = clock.seconds()
         self._phase_timer: IDelayedCall | None = None
         self._quiet_timer: IDelayedCall | None = None
         self.phase = Phase.PREPARING
@@ -63,7 +72,7 @@ class RunStateMachine:
         """Make the transition for `event`, and perform its actions."""
         if self.is_over:
             return
-        if event is Event.LAUNCHED:
+        if event in (Event.LAUNCHED, Event.SELF_LAUNCHED):
             self.has_launched = True
         if self.cause is None:
             seconds = self._seconds(self.phase)
@@ -92,6 +101,19 @@ class RunStateMachine:
             self.cause = cause
         self.handle(Event.CANCEL, None if self.phase in ALL_CALLS_RETURNED else cause)
 
+    def begin_load(self) -> None:
+        """Count the seconds of the load from now on."""
+        self._entered_at = self._clock.seconds()
+        self.set_load_seconds(self._load_seconds)
+
+    def set_load_seconds(self, seconds: float) -> None:
+        """Set how long the load lasts from its start, which may be changed while it runs."""
+        self._load_seconds = seconds
+        timer = self._phase_timer
+        if self.phase in LOADED and timer is not None and timer.active():
+            end = self._entered_at + seconds
+            timer.reset(max(0.0, end - self._clock.seconds()))
+
     def output_counted(self) -> None:
         """Restart the quiet period if it is being waited for."""
         if self.phase is Phase.WAITING_FOR_OUTPUT:
@@ -114,7 +136,7 @@ class RunStateMachine:
         for active in (self._phase_timer, self._quiet_timer):
             if active is not None and active.active():
                 active.cancel()
-        self.phase = phase
+        self.phase, self._entered_at = phase, clock.seconds()
         if phase.state is None:
             return
         self._phase_timer = clock.callLater(seconds, self.handle, Event.TIMEOUT)
@@ -125,4 +147,4 @@ class RunStateMachine:
     def _seconds(self, phase: Phase) -> float:
         if phase is Phase.OVER:
             return 0.0
-        return self._timeouts.for_phase(phase, self._job.spec.duration_seconds, self._cancelled)
+        return self._timeouts.for_phase(phase, self._load_seconds, self._cancelled)

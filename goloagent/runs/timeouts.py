@@ -35,6 +35,7 @@ class Timeouts:
             Phase.LAUNCHING: self.start_seconds,
             Phase.CONNECTING: self.start_seconds,
             Phase.RUNNING: duration_seconds,
+            Phase.SELF_DRIVEN: duration_seconds,
             Phase.DRAINING_CALLS: self.drain_seconds,
             Phase.WAITING_FOR_OUTPUT: self.output_seconds,
             Phase.CONNECTION_LOST: self.connection_lost_seconds,

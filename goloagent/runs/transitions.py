@@ -19,6 +19,7 @@ class Phase(Enum):
     LAUNCHING = ("launching", State.STARTING)
     CONNECTING = ("connecting", State.STARTING)
     RUNNING = ("running", State.RUNNING)
+    SELF_DRIVEN = ("self-driven", State.RUNNING)
     DRAINING_CALLS = ("draining-calls", State.STOPPING)
     WAITING_FOR_OUTPUT = ("waiting-for-output", State.STOPPING)
     CONNECTION_LOST = ("connection-lost", State.STOPPING)
@@ -39,6 +40,7 @@ class Event(Enum):
     PREPARED = "the program, the directory and the log are ready"
     PREPARATION_FAILED = "the run cannot be started"
     LAUNCHED = "the program is executed"
+    SELF_LAUNCHED = "the program, which drives itself, is executed"
     FAILED = "the run cannot continue"
     CONNECTED = "the RPC connection is established"
     CONNECTION_LOST = "the RPC connection is lost"
@@ -55,7 +57,8 @@ class Action(Enum):
 
     SPAWN = "start the program"
     CONNECT = "connect to the RPC address, with back-off"
-    DRIVE = "keep one call of each user in flight"
+    MEASURE = "begin the timeline, and measure each second"
+    DRIVE = "start calls as the load profile plans them"
     STOP_CALLING = "issue no further calls"
     HANG_UP = "close the RPC connection, or stop connecting"
     WATCH_STDOUT = "wait until stdout is idle"
@@ -98,7 +101,7 @@ TRANSITIONS: dict[tuple[Phase, Event], Transition] = {
     (P.LAUNCHING, E.TIMEOUT): _TERMINATE,
     (P.LAUNCHING, E.CANCEL): _TERMINATE,
     # The load test runs and does not listen yet.
-    (P.CONNECTING, E.CONNECTED): _to(P.RUNNING, A.DRIVE),
+    (P.CONNECTING, E.CONNECTED): _to(P.RUNNING, A.MEASURE, A.DRIVE),
     (P.CONNECTING, E.FAILED): _TERMINATE,
     (P.CONNECTING, E.EXITED): _CLOSE_PIPES,
     (P.CONNECTING, E.TIMEOUT): _TERMINATE,
@@ -109,6 +112,12 @@ TRANSITIONS: dict[tuple[Phase, Event], Transition] = {
     (P.RUNNING, E.CONNECTION_LOST): _to(P.CONNECTION_LOST),
     (P.RUNNING, E.FAILED): _TERMINATE,
     (P.RUNNING, E.EXITED): _CLOSE_PIPES,
+    # The program drives itself (drive "self"), until it exits or its time is over.
+    (P.LAUNCHING, E.SELF_LAUNCHED): _to(P.SELF_DRIVEN, A.MEASURE),
+    (P.SELF_DRIVEN, E.TIMEOUT): _TERMINATE,
+    (P.SELF_DRIVEN, E.CANCEL): _TERMINATE,
+    (P.SELF_DRIVEN, E.FAILED): _TERMINATE,
+    (P.SELF_DRIVEN, E.EXITED): _CLOSE_PIPES,
     # The ordered end: calls return, then stdout is idle.
     (P.DRAINING_CALLS, E.CALLS_DRAINED): _WAIT_FOR_OUTPUT,
     (P.DRAINING_CALLS, E.TIMEOUT): _WAIT_FOR_OUTPUT,
@@ -130,6 +139,7 @@ TRANSITIONS: dict[tuple[Phase, Event], Transition] = {
     (P.CONNECTION_LOST, E.FAILED): _TERMINATE,
     # SIGTERM is sent: the process and its children end, the pipes are read to their end.
     (P.TERMINATING, E.LAUNCHED): _to(P.TERMINATING),
+    (P.TERMINATING, E.SELF_LAUNCHED): _to(P.TERMINATING),
     (P.TERMINATING, E.EXITED): _to(P.CLOSING_PIPES),
     (P.TERMINATING, E.TIMEOUT): _to(P.KILLING, A.KILL),
     (P.TERMINATING, E.CANCEL): _to(P.TERMINATING),
@@ -139,6 +149,7 @@ TRANSITIONS: dict[tuple[Phase, Event], Transition] = {
     (P.CLOSING_PIPES, E.CANCEL): _to(P.CLOSING_PIPES),
     (P.CLOSING_PIPES, E.FAILED): _to(P.CLOSING_PIPES),
     (P.KILLING, E.LAUNCHED): _to(P.KILLING),
+    (P.KILLING, E.SELF_LAUNCHED): _to(P.KILLING),
     (P.KILLING, E.EXITED): _to(P.KILLING),
     (P.KILLING, E.CLOSED): _END,
     (P.KILLING, E.TIMEOUT): _END,
@@ -148,6 +159,9 @@ TRANSITIONS: dict[tuple[Phase, Event], Transition] = {
 
 # Phases in which a cancel only shortens the end, because no call is waited for.
 ALL_CALLS_RETURNED = frozenset({P.WAITING_FOR_OUTPUT, P.TERMINATING, P.CLOSING_PIPES, P.KILLING})
+
+# Phases in which there is load.
+LOADED = frozenset({P.RUNNING, P.SELF_DRIVEN})
 
 
 class ImpossibleEvent(Exception):

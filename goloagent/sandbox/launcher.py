@@ -1,8 +1,8 @@
 """The program that becomes the load test: it confines its own process, then executes the program.
 
-The agent runs it as ``python -I -S launcher.py PLAN``. It creates a session, dies with the agent,
-changes the user, sets limits, default signals and Landlock, and calls exec. Just before, it writes
-`EXECUTING` to descriptor 3, which exec closes. An error is one JSON object there instead.
+The agent runs it as ``python -I -S launcher.py PLAN ARGUMENT...``. It creates a session, dies with
+the agent, changes the user, sets limits, default signals and Landlock, and calls exec. Just before,
+it writes `EXECUTING` to descriptor 3, which exec closes. An error is one JSON object there instead.
 
 PLAN is a JSON object: ``agent`` (the process ID of its parent), ``join`` (the file by which it
 joins a cgroup, or null), ``program``, ``directory``, ``user`` (a name or null), ``max_file_bytes``,
@@ -28,6 +28,8 @@ from goloagent.sandbox import exec_errors, landlock, path_rules
 STATUS_FD = 3
 EXECUTING = b"executing\n"
 FAILED = 127
+GIVEN = "GOLO_GIVEN_"
+"""Marks the variables that only the load test gets, without this prefix."""
 # Above the agent's: when memory runs out, the kernel kills the load test, not the agent.
 _OOM_SCORE_ADJ = 500
 _MAX_OOM_SCORE_ADJ = 1000
@@ -133,7 +135,17 @@ def _default_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
-def main(plan_text: str) -> None:
+def _environment() -> dict[bytes, bytes]:
+    """Return the variables of the load test, of which those of the client win."""
+    given, mark = {}, os.fsencode(GIVEN)
+    own = dict(os.environb)
+    for name in list(own):
+        if name.startswith(mark):
+            given[name[len(mark) :]] = own.pop(name)
+    return own | given
+
+
+def main(plan_text: str, *arguments: str) -> None:
     """Become the load test, or report the error and exit with `FAILED`."""
     plan = json.loads(plan_text)
     step = "prepare"
@@ -168,7 +180,7 @@ def main(plan_text: str) -> None:
             ruleset.enforce()
         step = "exec"
         os.write(STATUS_FD, EXECUTING)
-        os.execv(plan["program"], [plan["program"]])
+        os.execve(plan["program"], [plan["program"], *arguments], _environment())
     except Exception as error:  # any: without a report the launch would count as a success
         number = error.errno if isinstance(error, OSError) else None
         reason = os.strerror(number) if number is not None else str(error)
@@ -180,4 +192,4 @@ def main(plan_text: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

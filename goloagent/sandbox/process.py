@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
-import attrs
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.interfaces import IProcessTransport, IReactorProcess
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
-from goloagent.sandbox import launcher, orphans
-from goloagent.sandbox.isolation import IsolationBackend, ProcessGroup
+from goloagent.sandbox import launcher
+from goloagent.sandbox.cpu_use import CpuMeter
+from goloagent.sandbox.isolation import IsolationBackend
 from goloagent.sandbox.launch import launch_plan, parse_report
 from goloagent.sandbox.pipe_reader import PipeReader
+from goloagent.sandbox.program import Program, environment_of
 from goloagent.sandbox.session_leader import SessionLeader
 from goloagent.sandbox.task_limit import max_tasks
 
 MAX_FILE_BYTES = 4 * 1024**3
 _MAX_STATUS_BYTES = 4096
-# The variables of the agent that a load test inherits.
-_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ")
 
 
 class Watcher(Protocol):
@@ -49,32 +46,6 @@ class Watcher(Protocol):
 
     def closed(self) -> None:
         """Handle that the process has exited and all pipes are read to their end."""
-
-
-@attrs.frozen
-class Program:
-    """An executable to run, in a directory that is named after its job.
-
-    Args:
-        tag: the job's tag, by which `orphans` finds its processes.
-        user: the user to run as, or None for the agent's.
-        protected: the paths that `launcher` denies.
-        sdk: the archive in which Python finds ``goloagent.sdk``.
-    """
-
-    path: Path
-    directory: Path
-    rpc_address: str
-    tag: str
-    user: str | None = None
-    backend: IsolationBackend = attrs.Factory(ProcessGroup)
-    protected: Mapping[str, object] | None = None
-    sdk: Path | None = None
-
-    @property
-    def job_id(self) -> str:
-        """The ID of the job."""
-        return self.directory.name
 
 
 class LoadTestProcess(ProcessProtocol):
@@ -150,6 +121,15 @@ class LoadTestProcess(ProcessProtocol):
         if self._leader is not None:
             self._backend.kill(self._job_id, self._leader)
 
+    @property
+    def stdout_blocked_seconds(self) -> float:
+        """How long the load test waited until now, at most, because its stdout was not read."""
+        return 0.0 if self._stdout is None else self._stdout.blocked_seconds
+
+    def cpu_meter(self) -> CpuMeter:
+        """Return a meter of the load test's processes, which begins now."""
+        return CpuMeter(self.pid)
+
     def set_stdout_reader(self, reader: PipeReader) -> None:
         """Set the reader of stdout."""
         self._stdout = reader
@@ -204,18 +184,8 @@ def spawn(reactor: IReactorProcess, program: Program, watcher: Watcher) -> LoadT
         program.protected,
         max_tasks(),
     )
-    command = program.backend.command(program.job_id, plan)
-    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    environment |= {
-        "GOLO_RPC_ADDR": program.rpc_address,
-        orphans.VARIABLE: program.tag,
-        # Python would buffer 8 KiB of results before it writes them to the pipe.
-        "PYTHONUNBUFFERED": "1",
-        "HOME": str(program.directory),
-        "TMPDIR": str(program.directory),
-    }
-    if program.sdk is not None:
-        environment["PYTHONPATH"] = str(program.sdk)
+    command = list(map(os.fsencode, program.backend.command(program.job_id, plan)))
+    command += [argument.encode() for argument in program.invocation.args]
     process = LoadTestProcess(watcher, program.backend, program.job_id, program.tag)
     with open(os.devnull, "rb") as null:  # noqa: PTH123
         pipes: dict[int, int | str] = {0: null.fileno(), 1: "r", 2: "r"}
@@ -223,7 +193,7 @@ def spawn(reactor: IReactorProcess, program: Program, watcher: Watcher) -> LoadT
             process,
             command[0],
             command,
-            env=environment,
+            env=environment_of(program),
             childFDs=pipes | dict.fromkeys(program.backend.report_fds, "r"),
         )
     process.set_stdout_reader(PipeReader(process.transport, 1))

@@ -14,7 +14,8 @@ from twisted.logger import Logger
 from goloagent.sandbox import cgroup, orphans, peer_check
 from goloagent.sandbox.isolation import IsolationBackend, ProcessGroup, backends, probe, select
 from goloagent.sandbox.peer_check import Endpoint, Owner
-from goloagent.sandbox.process import LoadTestProcess, Program, Watcher, spawn
+from goloagent.sandbox.process import LoadTestProcess, Watcher, spawn
+from goloagent.sandbox.program import Invocation, Program
 from goloagent.sdk import archive
 
 
@@ -72,7 +73,7 @@ class ProcessSupervisor:
         """The protection of the agent's files: ``landlock``, or their ``owner`` only."""
         return "owner" if self._protected is None else "landlock"
 
-    def spawn(self, path: Path, watcher: Watcher) -> LoadTestProcess:
+    def spawn(self, path: Path, invocation: Invocation, watcher: Watcher) -> LoadTestProcess:
         """Start the program at `path`, in its directory, which is named after its job.
 
         Raises:
@@ -82,6 +83,7 @@ class ProcessSupervisor:
             path=path,
             directory=path.parent,
             rpc_address=self._rpc_address,
+            invocation=invocation,
             tag=self._tag(path.parent.name),
             user=self._user,
             backend=self._backend,

@@ -2,24 +2,23 @@
 
 A load test is a program that calls `serve` with a function, which is one journey of one user. The
 agent calls it repeatedly, with as many concurrent calls as there are users. The function calls
-`report` for each request that it makes.
+`report` for each request that it makes, or uses `goloagent.sdk.requests`, `goloagent.sdk.httpx` or
+`goloagent.sdk.aiohttp`, which report every request by themselves.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
-from datetime import datetime, timezone
+from datetime import datetime
 from inspect import iscoroutinefunction
 
-from goloagent.sdk import reporting
+from goloagent.sdk import journey
+from goloagent.sdk.exchange import named
+
+__all__ = ["named", "report", "serve", "split_address"]
 
 DEFAULT_ADDRESS = "127.0.0.1:9999"
-
-# Not sys.stdout, whose buffer would delay and split lines.
-_stdout = reporting.LineWriter(1)
-_journey: ContextVar[str] = ContextVar("journey", default="")
 
 
 def serve(
@@ -29,7 +28,9 @@ def serve(
 
     Calls are concurrent, one for each user: in at most 10,000 threads or, if `run` is a coroutine
     function, as tasks of one asyncio loop. An exception of `run` is reported to the agent, which
-    counts the call as failed and continues. After the signal, running calls have five seconds to
+    counts the call as failed and continues. If `run` raises before it has reported a request, the
+    exception is reported as a result too: with the name of the function as `url`, no `method`, and
+    the time from the call to the exception. After the signal, running calls have five seconds to
     return. `address` is HOST:PORT; by default `GOLO_RPC_ADDR` of the environment, which the agent
     sets, else 127.0.0.1:9999. It must be called in the main thread.
 
@@ -41,18 +42,19 @@ def serve(
     from goloagent.sdk import server
 
     host, port = split_address(address or os.environ.get("GOLO_RPC_ADDR") or DEFAULT_ADDRESS)
+    name = getattr(run, "__name__", "journey")
     if iscoroutinefunction(run):
 
         async def task() -> None:
-            _journey.set(os.urandom(8).hex())
-            await run()
+            with journey.journey(name):
+                await run()
 
         server.serve(host, port, server.InTasks(task))
     else:
 
         def call() -> None:
-            _journey.set(os.urandom(8).hex())
-            run()
+            with journey.journey(name):
+                run()
 
         server.serve(host, port, server.InThreads(call))
 
@@ -83,17 +85,15 @@ def report(
         TypeError: an argument is of another type, or `error` cannot be JSON.
         OSError: stdout cannot be written; `BrokenPipeError` after the agent has closed it.
     """
-    _stdout.write(
-        reporting.result_line(
-            method=method,
-            url=url,
-            status=status,
-            size=size,
-            duration_seconds=duration_seconds,
-            error=error,
-            sequence_id=_journey.get() if sequence_id is None else sequence_id,
-            timestamp=datetime.now(timezone.utc) if timestamp is None else timestamp,
-        )
+    journey.current().report(
+        method=method,
+        url=url,
+        status=status,
+        size=size,
+        duration_seconds=duration_seconds,
+        error=error,
+        sequence_id=sequence_id,
+        timestamp=timestamp,
     )
 
 

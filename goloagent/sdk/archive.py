@@ -16,17 +16,24 @@ from pathlib import Path
 NAME = "sdk.zip"
 _MODE = 0o444
 _PACKAGE = Path(__file__).parents[1]
-_MODULES = ("__init__.py", "netrpc/*.py", "sdk/__init__.py", "sdk/reporting.py", "sdk/server.py")
+_MODULES = ("__init__.py", "netrpc/*.py", "sdk/*.py")
+# The agent's own.
+_OMITTED = Path(__file__)
+
+
+def modules() -> dict[str, bytes]:
+    """Return the modules of the SDK by their paths in the zip file."""
+    paths = [path for pattern in _MODULES for path in sorted(_PACKAGE.glob(pattern))]
+    paths.remove(_OMITTED)
+    return {f"{_PACKAGE.name}/{path.relative_to(_PACKAGE)}": path.read_bytes() for path in paths}
 
 
 def archive() -> bytes:
     """Return the zip file, the same bytes for the same modules."""
     archive = BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
-        for pattern in _MODULES:
-            for path in sorted(_PACKAGE.glob(pattern)):
-                name = f"{_PACKAGE.name}/{path.relative_to(_PACKAGE)}"
-                file.writestr(zipfile.ZipInfo(name), path.read_bytes())
+        for name, content in modules().items():
+            file.writestr(zipfile.ZipInfo(name), content)
     return archive.getvalue()
 
 

@@ -25,6 +25,9 @@ GRACE_SECONDS = 5.0
 # Called at the end of a call with None, or with the text of its exception.
 Done = Callable[[Optional[str]], None]
 
+# Awaited in the loop after the last call.
+finalizers: list[Callable[[], Awaitable[None]]] = []
+
 
 class Runner(Protocol):
     """Runs calls concurrently."""
@@ -220,3 +223,5 @@ async def _serve(host: str, port: int, runner: Runner) -> None:
     listener.close()
     calls.stop()
     await asyncio.wait([loop.create_task(calls.none_running.wait())], timeout=GRACE_SECONDS)
+    for finalize in finalizers:
+        await finalize()

@@ -16,13 +16,13 @@ from pathlib import Path
 import attrs
 
 from goloagent.artifacts.files import content_of, is_binary
+from goloagent.core.job_spec import NAME_PATTERN, JobSpec
 from goloagent.jobs import queue_files
 from goloagent.jobs.database import Binary
 from goloagent.jobs.ids import is_id
-from goloagent.jobs.job import FailureReason, Job, ResultCounts, State
-from goloagent.jobs.spec import NAME_PATTERN, JobSpec
+from goloagent.jobs.job import FailureReason, Job, State
 from goloagent.wal.run_directory import OUT
-from goloagent.wal.sidecar import read_manifest
+from goloagent.wal.sidecar import Manifest, read_manifest
 
 DATABASE_LOST = FailureReason(
     "state-lost", "The job database had lost this run; it was found among the logs."
@@ -79,16 +79,16 @@ class RunScanner:
         found = []
         for name, job_id in _runs(self.logs):
             if job_id not in known and (time := self._last_printed(name, job_id)) is not None:
-                results = read_manifest(self.logs, name, job_id) or ResultCounts()
-                found.append(_run(name, job_id, time, results))
+                manifest = read_manifest(self.logs, name, job_id) or Manifest()
+                found.append(_run(name, job_id, time, manifest))
         return sorted(found, key=lambda job: job.queued_at)
 
     def has_run(self, job: Job) -> bool:
         """Return whether a job has a log."""
         return self._last_printed(job.spec.name, job.id) is not None
 
-    def manifest_of(self, job: Job) -> ResultCounts | None:
-        """Return the counts in the manifest of a job, or None if it is missing or damaged."""
+    def manifest_of(self, job: Job) -> Manifest | None:
+        """Return the manifest of a job, or None if it is missing or damaged."""
         return read_manifest(self.logs, job.spec.name, job.id)
 
     def _last_printed(self, name: str, job_id: str) -> datetime | None:
@@ -105,7 +105,7 @@ class RunScanner:
         return _time(status) if stat.S_ISREG(status.st_mode) and not is_attempt else None
 
 
-def _run(name: str, job_id: str, time: datetime, results: ResultCounts) -> Job:
+def _run(name: str, job_id: str, time: datetime, manifest: Manifest) -> Job:
     job = Job(
         id=job_id,
         spec=JobSpec(name, 0, 0, ""),
@@ -115,7 +115,7 @@ def _run(name: str, job_id: str, time: datetime, results: ResultCounts) -> Job:
         ended_at=time,
         has_log=True,
     )
-    job.restore_results(results)
+    job.restore_results(manifest.results, manifest.outputs)
     return job
 
 

@@ -1,12 +1,13 @@
-"""Retention: removes logs of fully delivered runs by age and total size, the oldest first.
+"""Retention: removes logs of delivered runs by age and total size, the oldest first.
 
-Runs with pending results are not in the query, so their logs stay. A job stays in the history after
+The log of a run stays while a required output has pending results. Those of other outputs are
+abandoned before the log is removed. A job stays in the history after
 its log; the oldest jobs without a log are removed when there are too many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import attrs
 from twisted.logger import Logger
 
 from goloagent.jobs.database import SettledRun, Store
+from goloagent.jobs.job import Job
 from goloagent.wal.run_directory import LogPathError, remove_run, size_of_run, unlink_run
 
 SWEEP_SECONDS = 3600.0
@@ -85,7 +87,11 @@ class Ages:
 
 @attrs.frozen
 class Retention:
-    """Retains logs for `keep_days` and up to `keep_bytes`, and the newest `keep_jobs` jobs."""
+    """Retains logs for `keep_days` and up to `keep_bytes`, and the newest `keep_jobs` jobs.
+
+    Args:
+        give_up: abandons the pending results of a job and saves it. Raises OSError.
+    """
 
     store: Store
     logs: Path
@@ -94,6 +100,7 @@ class Retention:
     keep_jobs: int
     ages: Ages
     in_thread: Callable[..., Awaitable[Any]]
+    give_up: Callable[[Job], object]
 
     _log = Logger()
 
@@ -101,28 +108,51 @@ class Retention:
         """Remove expired logs and jobs; failures are logged, and the next sweep retries them."""
         found: list[Aged] = []
         self.ages.begin()
-        some = self.store.settled_runs(_CHUNK)
-        while some:
+        for some in self._runs():
             for run, size in zip(some, await self.in_thread(self._sizes, some), strict=True):
                 if isinstance(size, int):
                     found.append(Aged(run, self.ages.of(run), size))
                 else:
-                    self._log.warn("the log of job {id}: {error}", id=run.job_id, error=size)
-            some = self.store.settled_runs(_CHUNK, some[-1])
+                    self._log.warn("the log of job {job}: {error}", job=run.job_id, error=size)
         self.ages.end()
         max_age = timedelta(days=self.keep_days).total_seconds()
         for run in select_expired(found, max_age, self.keep_bytes):
             try:
+                self._abandon(run)
                 await self.in_thread(remove_run, self.logs, run.name, run.job_id)
                 unlink_run(self.logs, run.name, run.job_id)
                 self.store.forget_log(run.job_id)
             except (OSError, LogPathError) as error:
                 self._log.warn(
-                    "the log of job {id} cannot be removed: {error}", id=run.job_id, error=error
+                    "the log of job {job} cannot be removed: {error}", job=run.job_id, error=error
                 )
             else:
-                self._log.info("the log of job {id} was removed by retention", id=run.job_id)
+                self._log.info("the log of job {job} was removed by retention", job=run.job_id)
         await self._forget_jobs()
+
+    def _runs(self) -> Iterator[list[SettledRun]]:
+        """Yield some of the runs whose logs no required output needs, until there are no more."""
+        some = self.store.settled_runs(_CHUNK)
+        while some:
+            yield some
+            some = self.store.settled_runs(_CHUNK, some[-1])
+        yield [
+            SettledRun(job.id, job.spec.name, job.ended_at)
+            for job in self.store.unsettled()
+            if job.ended_at is not None and job.has_log and not job.needs_log
+        ]
+
+    def _abandon(self, run: SettledRun) -> None:
+        """Save that an output that is not required does not get the rest of a run."""
+        job = self.store.get(run.job_id)
+        if job is not None and not job.fully_delivered:
+            self._log.warn(
+                "the log of job {job} is removed by retention, and outputs that are not required"
+                " get no more of it: {names}",
+                job=job.id,
+                names=", ".join(filter(job.has_pending, job.checkpoints)),
+            )
+            self.give_up(job)
 
     async def _forget_jobs(self) -> None:
         """Remove the oldest jobs in chunks, so that the reactor can do other work."""

@@ -80,6 +80,12 @@ def open_file(logs: Path, name: str, job_id: str, file: str, flags: int = os.O_R
     return descriptor
 
 
+def replace_file(logs: Path, name: str, job_id: str, temporary: str, file: str) -> None:
+    """Rename a file of a run to another one, which it replaces."""
+    with open_run(logs, name, job_id) as own:
+        os.rename(temporary, file, src_dir_fd=own, dst_dir_fd=own)
+
+
 def size_of_file(logs: Path, name: str, job_id: str, file: str = OUT) -> int:
     """Return the number of bytes of a file of a run.
 

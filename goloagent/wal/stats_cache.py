@@ -22,6 +22,7 @@ from goloagent.results.line_counter import LineCounter
 from goloagent.wal.run_directory import LogPathError
 from goloagent.wal.run_log import open_reader
 from goloagent.wal.stats_file import load_statistics, write_statistics
+from goloagent.wal.stored_calls import restore_calls
 
 BLOCK_BYTES = 1024 * 1024
 
@@ -54,7 +55,7 @@ class SummaryCache:
         """Write the statistics of a run that has ended; meanwhile `get` waits for them."""
 
         async def write() -> Summary:
-            summary: Summary = await self._in_thread(statistics.summary)
+            summary: Summary = await self._in_thread(statistics.summary, True)
             await self._write(job, summary)
             return summary
 
@@ -65,8 +66,8 @@ class SummaryCache:
         stored: Summary | None = await self._in_thread(load_statistics, *run)
         if stored is not None:
             return stored
-        self._log.info("rebuilding the statistics of job {id} from its log", id=job.id)
-        rebuilt: Summary = await self._rebuilding.run(self._in_thread, self._rebuild, *run)
+        self._log.info("rebuilding the statistics of job {job} from its log", job=job.id)
+        rebuilt: Summary = await self._rebuilding.run(self._in_thread, self._rebuild, job)
         await self._write(job, rebuilt)
         return rebuilt
 
@@ -76,12 +77,12 @@ class SummaryCache:
             await self._in_thread(write_statistics, self._logs, job.spec.name, job.id, summary)
         except (OSError, LogPathError) as error:
             self._log.warn(
-                "the statistics of job {id} cannot be written: {error}", id=job.id, error=error
+                "the statistics of job {job} cannot be written: {error}", job=job.id, error=error
             )
 
-    def _rebuild(self, logs: Path, name: str, job_id: str) -> Summary:
-        """Rebuild the statistics of a log, in a thread."""
-        log = open_reader(logs, name, job_id)
+    def _rebuild(self, job: Job) -> Summary:
+        """Rebuild the statistics of a run from its files, in a thread."""
+        log = open_reader(self._logs, job.spec.name, job.id)
 
         def read(offset: int, count: int) -> bytes:
             if self._stopped:
@@ -89,9 +90,11 @@ class SummaryCache:
             return log.read(offset, count)
 
         try:
-            return rebuild(read).summary()
+            statistics = rebuild(read)
         finally:
             log.close()
+        restore_calls(statistics, self._logs, job)
+        return statistics.summary(encoded=True)
 
 
 def rebuild(read: Callable[[int, int], bytes]) -> RunStatistics:

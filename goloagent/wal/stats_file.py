@@ -15,8 +15,9 @@ from goloagent.wal.sidecar import read_sidecar, write_sidecar
 
 STATS = "stats.json"
 
-# A thousand rows whose names have the maximum length and need escapes are 13 MiB.
-_MAX_BYTES = 16 * 1024 * 1024
+# A thousand rows whose names have the maximum length and need escapes are 13 MiB, and their URLs as
+# much again; the histograms of millions of results 10 MiB each.
+_MAX_BYTES = 64 * 1024 * 1024
 
 
 def write_statistics(logs: Path, name: str, job_id: str, summary: Summary) -> None:

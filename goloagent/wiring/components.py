@@ -17,7 +17,9 @@ from goloagent.artifacts.removal import log_eviction, remover
 from goloagent.artifacts.store import ArtifactStore
 from goloagent.artifacts.upload_space import UploadSpace
 from goloagent.concurrency.clock import now
+from goloagent.concurrency.periodic import Periodic
 from goloagent.concurrency.threads import Threads
+from goloagent.core.output_schemes import COLLECTOR
 from goloagent.filesystem.disk_space import DiskSpaceGuard
 from goloagent.host.agent_health import AgentHealth
 from goloagent.host.checks import HostChecks, check_rpc_port, check_tasks, check_writable
@@ -27,26 +29,27 @@ from goloagent.host.rpc_address import check_rpc_host
 from goloagent.host.startup_error import unusable
 from goloagent.host.token import read_token
 from goloagent.http.auth.access import AccessPolicy
-from goloagent.http.streaming.event_bus import JobEventBus
+from goloagent.http.streaming.event_bus import KEEPALIVE_SECONDS, JobEventBus
 from goloagent.jobs.damaged_rows import DamagedRows
 from goloagent.jobs.queue_files import QueuedJobs
 from goloagent.jobs.repository import JobRepository
 from goloagent.load.connector import is_free, rpc_endpoint
-from goloagent.metrics.exporter import Gauges, PrometheusExporter
 from goloagent.metrics.loop_lag import EventLoopLag
 from goloagent.outputs.status import CollectorStatus
-from goloagent.runs.monitor import RunMonitor
+from goloagent.runs.control import JobControl
 from goloagent.runs.recovery import Recovery
 from goloagent.runs.restoration import Restoration
 from goloagent.runs.run import Run
 from goloagent.runs.scheduler import JobScheduler
+from goloagent.sandbox.supervisor import ProcessSupervisor
 from goloagent.settings import Settings
 from goloagent.wal.leftovers import Remover
 from goloagent.wal.retention import Ages, Retention
 from goloagent.wal.run_files import RunFiles
 from goloagent.wal.stats_cache import SummaryCache
 from goloagent.wal.syncer import WalSyncer
-from goloagent.wiring.output import make_delivery, make_output
+from goloagent.wiring.metrics import delivery_of, make_exporter
+from goloagent.wiring.outputs import make_outputs
 from goloagent.wiring.processes import make_process_supervisor
 from goloagent.wiring.run import make_run_dependencies
 
@@ -92,14 +95,13 @@ class Components:
         # Twisted uses the wall clock; setting that back would delay every timer.
         self.reactor.seconds = time.monotonic  # type: ignore[method-assign]
         self.threads = _threads(self.reactor)
-        # Otherwise Twisted logs the start and stop of each connection attempt.
-        Factory.noisy = False
+        Factory.noisy = False  # or Twisted logs the start and stop of each connection attempt
         self.settings = settings
         self.store = resources.store
         self.state = state
         self.run_files = RunFiles(settings.logs)
         self.summaries = SummaryCache(settings.logs, self.threads.bulk.run)
-        self.events = JobEventBus(lambda job: self.delivery.status(job))
+        self.events = JobEventBus(lambda job: delivery_of(self, job))
         self.queue_files = QueuedJobs(resources.scanner.queue)
         self.remover = Remover(self.threads.bulk.run)
         self.disk_space = DiskSpaceGuard(
@@ -116,12 +118,11 @@ class Components:
         self.health = self._make_health()
         self.upload_space = UploadSpace(partial(self.disk_space.upload_room, settings.state))
         self.access = self._make_access()
-        self.processes = make_process_supervisor(self)
+        self.processes = self._make_processes()
         self.artifacts = self._make_artifacts()
         self.leftovers = [*resources.leftovers, *self._open_artifacts()]
-        self.exporter = self._make_exporter()
+        self.exporter = make_exporter(self)
         self.loop_lag = EventLoopLag(reactor, self.exporter.observe_loop_lag)
-        self.output = make_output(self)
         subscribers = self.exporter.observe, self.queue_files.observe, self.events.publish_state
         self.jobs = JobRepository(
             self.store,
@@ -138,7 +139,7 @@ class Components:
             self.jobs.save_again,
             disk_failed,
         )
-        self.delivery = make_delivery(self)
+        self.delivery = make_outputs(self)
         check_rpc_host(settings.rpc_host)
         dependencies = make_run_dependencies(self, resources.work)
         self.scheduler = JobScheduler(
@@ -149,7 +150,8 @@ class Components:
             clock=reactor,
             save=self.jobs.save,
         )
-        self.monitor = RunMonitor(reactor, now, lambda: self.scheduler.running, self.events)
+        self.control = JobControl(self.scheduler, self.jobs, self.delivery)
+        self.keepalive = Periodic(reactor, KEEPALIVE_SECONDS, "events", self.events.keep_alive)
         self.recovery = Recovery(
             self.store,
             self.run_files.open,
@@ -161,6 +163,7 @@ class Components:
             self.run_files.write_statistics,
             self.run_files.stderr_tail,
             self.run_files.read_manifest,
+            self.run_files.timeline_totals,
         )
         self.restoration = Restoration(
             self.store,
@@ -180,6 +183,7 @@ class Components:
             settings.keep_jobs,
             Ages(self.reactor.seconds, now),
             self.threads.bulk.run,
+            self.control.abandon,
         )
 
     def _make_access(self) -> AccessPolicy:
@@ -192,6 +196,9 @@ class Components:
         )
         hosts = None if settings.no_auth else ()
         return AccessPolicy(token=token, networks=settings.allow_from, hosts=hosts)
+
+    def _make_processes(self) -> ProcessSupervisor:
+        return make_process_supervisor(self)
 
     def _make_artifacts(self) -> ArtifactStore:
         return ArtifactStore(
@@ -209,19 +216,6 @@ class Components:
             return self.artifacts.open()
         except OSError as error:
             raise unusable("--state", error.filename or self.artifacts.directory, error) from None
-
-    def _make_exporter(self) -> PrometheusExporter:
-        directories = {"logs": self.settings.logs, "state": self.settings.state}.items()
-        present = Gauges(
-            ready=lambda: self.health.current().ready,
-            jobs=self.store.count,
-            delivery=lambda: self.delivery.state,
-            log_bytes=self.run_files.size,
-            free_bytes=lambda: {
-                name: self.disk_space.free_bytes(directory) for name, directory in directories
-            },
-        )
-        return PrometheusExporter(self.reactor, now, present)
 
     def _make_checks(self) -> HostChecks:
         host, port = self.settings.rpc_host, self.settings.rpc_port
@@ -242,9 +236,11 @@ class Components:
             self.settings.rpc_address,
             lambda: is_free(self.rpc),
             self._collector_status,
+            lambda: self.delivery.health(),
         )
 
     def _collector_status(self) -> CollectorStatus:
-        if self.output is None:
+        collector = self.delivery.outputs.get(COLLECTOR)
+        if collector is None:
             return CollectorStatus(pending=self.exporter.counters.pending)
-        return self.output.availability.status
+        return collector.availability.status

@@ -37,7 +37,7 @@ class Loops:
             Periodic(clock, CHECK_SECONDS, "host-checks", parts.checks.check),
         )
         state.tasks.add(self._heartbeat, self._counters, self._status, *self._after_recovery)
-        state.tasks.add(parts.syncer.loop, parts.loop_lag.loop, parts.monitor.loop)
+        state.tasks.add(parts.syncer.loop, parts.loop_lag.loop, parts.keepalive)
 
     def start(self) -> None:
         """Start what must run while the agent recovers."""

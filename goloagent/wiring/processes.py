@@ -36,7 +36,7 @@ def make_process_supervisor(parts: Components) -> ProcessSupervisor:
             settings.rpc_address,
             None if wanted == AUTO else wanted,
             settings.own_paths,
-            () if settings.collector is None else settings.collector.certificates,
+            settings.certificates,
             parts.threads.critical.run,
         )
     except IsolationUnavailable as error:

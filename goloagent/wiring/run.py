@@ -11,6 +11,7 @@ from goloagent.load.connector import connect
 from goloagent.runs.dependencies import RunDependencies
 from goloagent.runs.preparation import RunPreparer
 from goloagent.runs.timeouts import Timeouts
+from goloagent.wal.timeline_file import TimelineFile
 
 if TYPE_CHECKING:
     from goloagent.wiring.components import Components
@@ -29,6 +30,7 @@ def make_run_dependencies(parts: Components, work: Path) -> RunDependencies:
         track=lambda job, log: parts.syncer.track(log, parts.run_files.open_sync(job)),
         notice=parts.state.add_notice,
         stopped=parts.remover.stopped,
+        room=lambda: parts.disk_space.upload_room(work),
     )
     return RunDependencies(
         clock=parts.reactor,
@@ -42,6 +44,16 @@ def make_run_dependencies(parts: Components, work: Path) -> RunDependencies:
         delivery=parts.delivery,
         check_space=parts.disk_space.check_run,
         keep_statistics=parts.summaries.put,
+        open_timeline=lambda job, start: TimelineFile(
+            (settings.logs, job.spec.name, job.id), start, parts.threads.bulk.run
+        ),
+        watchers=parts.events,
+        observe_second=lambda job, second: parts.exporter.load.add(
+            job.spec.profile.model,
+            second.window,
+            second.results.durations,
+            second.calls.iteration,
+        ),
         in_thread=parts.threads.bulk.run,
         timeouts=Timeouts(
             start_seconds=settings.start_timeout_seconds,

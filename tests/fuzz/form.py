@@ -46,7 +46,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.received: list[MemoryUpload] = []
 
-    def receive(self) -> MemoryUpload:
+    def receive(self, name: str, is_program: bool) -> MemoryUpload:
         self.received.append(MemoryUpload())
         return self.received[-1]
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 
-from goloagent.jobs.spec import (
+from goloagent.core.job_spec import (
     DEFAULT_USERS,
     MAX_DURATION_SECONDS,
     MAX_USERS,
@@ -26,6 +26,10 @@ def seeds() -> Iterator[bytes]:
     yield b"[" * 33 + b"]" * 33
     yield b'{"a":' * 31 + b"{}" + b"}" * 31
     yield b"\xef\xbb\xbf{} {}"
+    yield b'{"load":{"stages":[{"rate":10,"duration":"1m"}],"seed":3},"share":{"index":1,"of":2}}'
+    yield b'{"rate":1e3,"duration":"90s","drive":"jsonrpc","args":["-c"],"run":{"id":"r"}}'
+    yield b'{"env":{"A":"1"},"files":[{"name":"a","binary":"b"}],"tags":{"a":"1"}}'
+    yield b'{"thresholds":{"errors{url:/a*}":["rate<1%",{"threshold":"rate<0.1","delay":"5s"}]}}'
 
 
 def check(data: bytes) -> None:
@@ -39,7 +43,7 @@ def check(data: bytes) -> None:
         text.encode()
         return
     assert re.fullmatch(NAME_PATTERN, spec.name)
-    assert 1 <= spec.users <= MAX_USERS
+    assert (not spec.members) <= spec.users <= MAX_USERS
     assert 0 <= spec.duration_seconds <= MAX_DURATION_SECONDS
     spec.binary.encode()
     body = None
@@ -47,5 +51,5 @@ def check(data: bytes) -> None:
         body = json.loads(data)
     assert isinstance(body, dict)
     assert set(ignored) <= set(body)
-    if {name.casefold() for name in body} == set(body):
+    if {name.casefold() for name in body} == set(body) and not spec.members:
         assert spec.users == (body.get("users") or DEFAULT_USERS)

@@ -20,6 +20,9 @@ from peers.collector import Collector
 from peers.notes import Notes
 from peers.page import SHOP
 from peers.programs import IMPORTS
+from peers.pythons import system_python
+from peers.readme import ROOT
+from peers.sinks import Sinks
 from peers.target import Target
 from twisted.internet import reactor
 
@@ -28,6 +31,14 @@ from goloagent.sandbox.isolation import IsolationBackend, backends, probe
 BACKENDS = backends(f"tests-{os.getpid()}/")
 LOADTESTS = Path(__file__).parents[1] / "loadtests"
 PACKAGE = Path(__file__).parents[2] / "etc" / "package.sh"
+
+
+@pytest_twisted.async_yield_fixture
+async def sinks() -> AsyncIterator[Sinks]:
+    """Return the maker of sinks, which closes them."""
+    sinks = Sinks()
+    yield sinks
+    await sinks.close()
 
 
 @pytest_twisted.async_yield_fixture
@@ -54,6 +65,22 @@ async def idle_agent(tmp_path: Path, collector: Collector) -> AsyncIterator[Agen
     agent = Agent(reactor, tmp_path, collector)
     yield agent
     await agent.finish()
+
+
+@pytest_twisted.async_yield_fixture
+async def archive() -> AsyncIterator[Collector]:
+    """Run a second collector."""
+    archive = Collector(reactor)
+    archive.open()
+    yield archive
+    await archive.close()
+
+
+@pytest_twisted.async_fixture
+async def outputs_agent(idle_agent: Agent, archive: Collector) -> Agent:
+    """Return an agent with the output ``archive``, which is not started."""
+    idle_agent.more = ("--output", f"archive=collector+{archive.url}")
+    return idle_agent
 
 
 @pytest_twisted.async_fixture
@@ -149,6 +176,18 @@ def script(tmp_path: Path) -> Callable[..., Path]:
 def shop(script: Callable[..., Path]) -> Path:
     """Write a load test of many URLs, some of which fail at times."""
     return script(SHOP)
+
+
+@pytest.fixture(scope="session")
+def packed_example(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Pack the example with compiled packages for the system's Python; return its path."""
+    path = tmp_path_factory.mktemp("packed") / "example"
+    example = ROOT / "examples" / "http_aiohttp.py"
+    python = ["--python", system_python()]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "goloagent.client", "pack", example, "-o", path, *python]
+    subprocess.run(command, env=environment, check=True)
+    return str(path)
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError
 from twisted.internet.ssl import PrivateCertificate
 
+from goloagent.outputs.http import ANSWER_SECONDS, PUSH_SECONDS
+from goloagent.outputs.http_body import MAX_ANSWER_BYTES
 from goloagent.outputs.sink import Disposition, Response
-from goloagent.outputs.sinks import collector as collector_module
-from goloagent.outputs.sinks.collector import MAX_ANSWER_BYTES
 from goloagent.results.parser import MAX_BODY_BYTES
 
 
@@ -151,7 +151,7 @@ async def test_a_body_that_stalls_changes_nothing(server: Server, pusher: Pusher
     await server.until(lambda: bool(server.requests))
     await until_headers(pusher)
     assert not pushed.called
-    pusher.clock.advance(collector_module.ANSWER_SECONDS)
+    pusher.clock.advance(ANSWER_SECONDS)
     assert await pushed == Response(status=200, text="half")
     await server.until(lambda: not server.open)
 
@@ -181,7 +181,7 @@ async def until_headers(pusher: Pusher) -> None:
     """Wait until the timeout of the body replaces that of the push."""
     from twisted.internet.task import deferLater
 
-    ends = pusher.clock.seconds() + collector_module.ANSWER_SECONDS
+    ends = pusher.clock.seconds() + ANSWER_SECONDS
     while [call.getTime() for call in pusher.clock.getDelayedCalls()] != [ends]:
         await deferLater(reactor, 0)
 
@@ -191,7 +191,7 @@ async def test_a_collector_that_hangs(server: Server, pusher: Pusher) -> None:
     server.script = lambda peer: None
     pushed = pusher.push(server.url)
     await server.until(lambda: bool(server.requests))
-    pusher.clock.advance(collector_module.PUSH_SECONDS - 0.1)
+    pusher.clock.advance(PUSH_SECONDS - 0.1)
     assert not pushed.called
     pusher.clock.advance(0.1)
     result = await pushed
@@ -282,7 +282,7 @@ async def test_a_tls_body_that_stalls_is_dropped(tls_server: Server, insecure: P
     tls_server.script = responding(b"HTTP/1.1 200 x\r\nContent-Length: 99\r\n\r\nhalf")
     pushed = insecure.push(tls_server.url)
     await until_headers(insecure)
-    insecure.clock.advance(collector_module.ANSWER_SECONDS)
+    insecure.clock.advance(ANSWER_SECONDS)
     assert await pushed == Response(status=200, text="half")
     await tls_server.until(lambda: not tls_server.open)
 

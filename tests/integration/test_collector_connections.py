@@ -16,8 +16,8 @@ from twisted.internet import reactor
 from twisted.internet.ssl import PrivateCertificate
 
 from goloagent.core.address import HttpUrl
-from goloagent.outputs.http import proxy as proxies
 from goloagent.outputs.sink import Response
+from goloagent.transport import proxy as proxies
 
 TAKEN = Response(status=200)
 
@@ -68,7 +68,7 @@ async def test_every_push_to_an_http_10_collector_is_taken(http_10: str, pusher:
     """With HTTP/1.0 each push has its own connection."""
     answers = [await pusher.push(http_10) for _ in range(20)]
     assert answers == [TAKEN] * 20
-    assert pusher.collector(http_10).dialer.opened == 20
+    assert pusher.collector(http_10).poster.dialer.opened == 20
 
 
 @pytest.mark.parametrize("head", [b"", b"Connection: close\r\n", b"Connection: Close\r\n"])

@@ -13,9 +13,9 @@ from peers.scripted_collector import Pusher, Server
 from twisted.internet import reactor
 from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
 
-from goloagent.outputs.http.tls import Tls
-from goloagent.outputs.http.token import TokenFile
 from goloagent.outputs.sink import Disposition, Response
+from goloagent.transport.credentials import TokenFile
+from goloagent.transport.tls import Tls
 
 TAKEN = Response(status=200)
 

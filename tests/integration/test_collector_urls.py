@@ -141,7 +141,7 @@ async def test_the_address_that_worked_is_tried_first(
     names.table["c"] = ["::1", "127.0.0.2", "127.0.0.1"]
     url = f"http://c:{server.port}"
     assert await pusher.push(url) == TAKEN
-    dialer = pusher.collector(url).dialer
+    dialer = pusher.collector(url).poster.dialer
     assert dialer._last == "127.0.0.1"
 
 

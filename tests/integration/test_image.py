@@ -165,8 +165,8 @@ def image(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Image:
     return Image(opt)
 
 
-def test_with_a_token(image: Image) -> None:
-    """With a mounted token the agent is reachable, healthy, and runs a load test."""
+def test_with_a_token(image: Image, packed_example: str) -> None:
+    """With a mounted token the agent is reachable, healthy, and runs load tests."""
     with image.run("--allow-from", f"{OUTSIDE}/32", setup=MOUNT_TOKEN) as container:
         assert container.ready, container.printed
         assert container.health(OUTSIDE, TOKEN) == "200"
@@ -174,7 +174,9 @@ def test_with_a_token(image: Image) -> None:
         assert container.is_healthy()
         example = shlex.join([sys.executable, "-m", "peers.readme"])
         url = f"http://{OUTSIDE}:8081"
-        ran = container.run("/bin/sh", "-c", f"cd {ROOT}/tests && exec {example} {url} {TOKEN}")
+        ran = container.run(
+            "/bin/sh", "-c", f"cd {ROOT}/tests && exec {example} {url} {TOKEN} {packed_example}"
+        )
         assert ran.returncode == 0, f"{ran.stderr}\n{container.printed}"
 
 

@@ -22,7 +22,8 @@ from twisted.internet.defer import Deferred
 
 from goloagent.sandbox import landlock, launcher
 from goloagent.sandbox.isolation import IsolationBackend
-from goloagent.sandbox.process import LoadTestProcess, Program, Watcher, spawn
+from goloagent.sandbox.process import LoadTestProcess, Watcher, spawn
+from goloagent.sandbox.program import Invocation, Program
 from goloagent.sandbox.session_leader import SessionLeader
 
 # A load test that reports its own state.
@@ -94,6 +95,7 @@ class Launch:
         user: str | None = None,
         interpreter: str = sys.executable,
         protected: Path | None = None,
+        invocation: Invocation = Invocation(),  # noqa: B008
     ) -> Recording:
         """Launch a script with `text`."""
         path = self.directory / "loadtest"
@@ -108,6 +110,7 @@ class Launch:
             user,
             self.isolation,
             None if protected is None else {"paths": [str(protected)], "readable": []},
+            invocation=invocation,
         )
         self.process: LoadTestProcess = spawn(reactor, program, recording)
         return recording
@@ -249,6 +252,44 @@ async def test_another_user(isolation: IsolationBackend) -> None:
     )
     assert [int(line.split()[1], 16) for line in lines[3:-2]] == [0, 0, 0, 0]
     assert (lines[-2], recording.err) == ("by name", b"by name\n")
+
+
+async def test_the_program_gets_its_arguments_and_variables(launch: Launch) -> None:
+    """All bytes of them, exactly; the client's variables win, and the launcher follows none."""
+    invocation = Invocation(
+        args=("--cart", "", "a b", "\N{SNOWMAN}\n", "x" * 30_000),
+        variables={"GOLO_USERS": "3"},
+        given={
+            "PATH": "/nowhere",
+            "TOKEN": "s3cret=\N{SNOWMAN}",
+            "LOCPATH": "/x",
+            "PYTHONHOME": "/x",
+        },
+        has_rpc=False,
+    )
+    script = (
+        "import json, os, sys\n"
+        "print(json.dumps([sys.argv[1:], {n: os.environ[n] for n in os.environ}]))\n"
+    )
+    recording = launch.start(script, interpreter=f"{SYSTEM_PYTHON} -E", invocation=invocation)
+    await recording.over
+    assert recording.exit == (0, None), recording.err
+    args, environ = json.loads(recording.out)
+    assert tuple(args) == invocation.args
+    assert environ["GOLO_USERS"] == "3"
+    assert "GOLO_RPC_ADDR" not in environ
+    assert {name: environ[name] for name in invocation.given} == invocation.given
+    assert not [name for name in environ if name.startswith(launcher.GIVEN)]
+
+
+async def test_variables_are_in_no_error_of_the_launcher(launch: Launch) -> None:
+    """The sentence for a program that cannot be executed has no value of them."""
+    invocation = Invocation(given={"TOKEN": "s3cret"})
+    recording = launch.start("", interpreter="/nowhere/s3", invocation=invocation)
+    await recording.over
+    assert recording.failure is not None
+    assert "s3cret" not in recording.failure + repr(invocation)
+    assert recording.out + recording.err == b""
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

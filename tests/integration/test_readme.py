@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from golang import build
 from peers.agent import Agent
 from peers.collector import Collector
-from peers.readme import ROOT, SYSTEM_PATH, aimed_at, python_example
+from peers.pythons import pythons
+from peers.readme import SYSTEM_PATH, aimed_at, python_example
 from peers.target import Target
 
 from goloagent.sdk import archive
@@ -83,29 +82,6 @@ async def test_python_fails_calls_whose_requests_fail(
         result["status"] == 0 and "Connection refused" in str(result["error"])
         for result in collector.results("readme")
     )
-
-
-async def test_go_runs_with_the_standard_library_alone(
-    agent: Agent, collector: Collector, target: Target, tmp_path: Path
-) -> None:
-    """The example in Go compiles without other modules, and each request is a result."""
-    example = (ROOT / "examples" / "http_get.go").read_text(encoding="utf-8")
-    (tmp_path / "go.mod").write_text("module example\n\ngo 1.19\n")
-    (tmp_path / "main.go").write_text(aimed_at(target.url, example, "const url = "))
-    loadtest = build(tmp_path, tmp_path / "my-loadtest")
-    await check_requests_are_results(agent, collector, target, loadtest)
-
-
-def pythons() -> list[str]:
-    """Return this Python and every installed one from 3.8 on."""
-    found = {sys.executable}
-    places = [*map(Path, SYSTEM_PATH.split(":")), *Path.home().glob(".pyenv/versions/*/bin")]
-    for place in places:
-        for python in place.glob("python3.[0-9]*"):
-            minor = python.name.removeprefix("python3.")
-            if minor.isdecimal() and int(minor) >= 8:
-                found.add(str(python))
-    return sorted(found)
 
 
 @pytest.mark.parametrize("python", pythons())

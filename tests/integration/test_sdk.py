@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import select
 import signal
 import socket
@@ -21,12 +20,12 @@ from unittest import mock
 
 import pytest
 from peers.lines import is_result
+from peers.readme import PYTHON_TEMPLATE, aimed_at
 
 from goloagent.netrpc import Client
 from goloagent.sdk import reporting
 
 ROOT = Path(__file__).parent.parent.parent
-EXAMPLE = ROOT / "examples" / "http_get.py"
 TIMEOUT_SECONDS = 60.0
 
 THREADED = """
@@ -208,8 +207,8 @@ def test_the_example_reports_every_request(program: Path) -> None:
         serving = threading.Thread(target=target.serve_forever)
         serving.start()
         url = f"http://127.0.0.1:{target.server_port}/page?a=1"
-        text = EXAMPLE.read_text(encoding="utf-8")
-        program.write_text(re.sub('URL = ".*"', f'URL = "{url}"', text), encoding="utf-8")
+        text = PYTHON_TEMPLATE.read_text(encoding="utf-8")
+        program.write_text(aimed_at(url, text), encoding="utf-8")
         with running(program) as loadtest:
             for _ in range(20):
                 assert loadtest.call(10) == (10, [])
@@ -229,8 +228,8 @@ def test_the_example_reports_every_request(program: Path) -> None:
 def test_the_example_without_a_target(program: Path) -> None:
     """Without a target each call fails with the reason, and its request is a result."""
     url = f"http://127.0.0.1:{free_port()}/"
-    text = EXAMPLE.read_text(encoding="utf-8")
-    program.write_text(re.sub('URL = ".*"', f'URL = "{url}"', text), encoding="utf-8")
+    text = PYTHON_TEMPLATE.read_text(encoding="utf-8")
+    program.write_text(aimed_at(url, text), encoding="utf-8")
     with running(program) as loadtest:
         ok, errors = loadtest.call(3)
         results, _ = loadtest.end()

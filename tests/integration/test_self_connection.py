@@ -8,9 +8,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
 
-from goloagent.jobs.job import CallCounts
 from goloagent.load.connector import connect, is_free
-from goloagent.load.executor import ClosedLoop
 from goloagent.load.rpc_client import RpcClient
 
 
@@ -20,9 +18,7 @@ async def test_a_self_connection_is_not_a_listener() -> None:
     itself = TCP4ClientEndpoint(reactor, "127.0.0.1", port, bindAddress=("127.0.0.1", port))
     assert await is_free(itself)
     reports: list[object] = []
-    client = RpcClient(
-        ClosedLoop(1), CallCounts(), lambda: reports.append("drained"), reports.append
-    )
+    client = RpcClient(reports.append)
     connecting = connect(reactor, itself, client)
     # The reactor reports the close of the socket in a later turn.
     while not client.is_self_connection:

@@ -39,12 +39,12 @@ class Service:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.read().decode()
 
-    def run(self, name: str, program: bytes) -> dict[str, Any]:
+    def run(self, name: str, program: bytes, **env: str) -> dict[str, Any]:
         """Run a load test for a second and return its job."""
         form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
         form += program + b"\r\n--b--\r\n"
         binary = json.loads(self.ask("/upload", form, "multipart/form-data; boundary=b"))["binary"]
-        wanted = {"name": name, "users": 5, "duration": 1, "binary": binary}
+        wanted = {"name": name, "users": 5, "duration": 1, "binary": binary, "env": env}
         job_id = json.loads(self.ask("/queue", json.dumps(wanted).encode()))["id"]
         self.ask(f"/jobs/{job_id}/out.log?follow=1")  # ends with the job
         job: dict[str, Any] = json.loads(self.ask(f"/jobs/{job_id}"))
@@ -93,7 +93,7 @@ def paths_on(machine: Machine) -> dict[str, list[str]]:
     return found
 
 
-def test_d7_under_the_unit(service: Service, go_loadtest: Builder) -> None:
+def test_d7_under_the_unit(service: Service, go_loadtest: Builder, packed_example: str) -> None:
     """Load tests are isolated by a cgroup and by Landlock: a real one finishes, an attacker fails.
 
     Agent and load tests run as the same user.
@@ -108,6 +108,11 @@ def test_d7_under_the_unit(service: Service, go_loadtest: Builder) -> None:
     # The load test in Python imports the SDK from a directory that is otherwise closed.
     with serving_target() as target:
         job = service.run("readme", aimed_at(target.url, python_example()).encode())
+        assert job["state"] == "finished", job
+        assert job["results"]["valid"] == target.served > 0, job
+    # It unpacks itself, with compiled packages, into the only directory that it can write.
+    with serving_target() as target:
+        job = service.run("packed", Path(packed_example).read_bytes(), TARGET=target.url)
         assert job["state"] == "finished", job
         assert job["results"]["valid"] == target.served > 0, job
     pid = int(machine.run("systemctl", "show", "--property=MainPID", "--value", "golo-agent"))

@@ -20,5 +20,12 @@ async def test_calls_in_flight_are_the_users(
     seen = re.findall(r"\d+", agent.run_log(job_id, "crowd", "err.log").read_text())
     calls, at_once, connections = map(int, seen)
     assert (at_once, connections) == (users, 1)
-    assert job["calls"] == {"started": calls, "ok": calls, "failed": 0, "in_flight": 0}
+    assert job["calls"] == {
+        "scheduled": calls,
+        "dropped": 0,
+        "started": calls,
+        "ok": calls,
+        "failed": 0,
+        "in_flight": 0,
+    }
     assert calls >= 3 * users

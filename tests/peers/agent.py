@@ -24,6 +24,7 @@ from twisted.web.client import HTTPConnectionPool, ResponseNeverReceived
 
 import goloagent
 from goloagent.runs.timeouts import Timeouts
+from goloagent.sandbox import orphans
 from peers import crashing
 from peers.audit import OVER, audit
 from peers.certificate import self_signed
@@ -271,20 +272,30 @@ class Agent:
         }
         return Response(response.code, body.decode(), headers)
 
-    async def upload(self, program: Path) -> str:
-        """Upload a load test and return the ID of the binary."""
+    async def upload(self, program: Path, kind: str = "program") -> str:
+        """Upload a load test, or a file for one, and return the ID of the binary."""
         # treq closes the file, which it may still send after an early refusal.
         file = program.open("rb")
         answer = await self.request(
-            "POST", "/upload", files={"file": (program.name, "application/octet-stream", file)}
+            "POST",
+            f"/upload?kind={kind}",
+            files={"file": (program.name, "application/octet-stream", file)},
         )
         assert answer.status == 200, answer
         return answer.json["binary"]
 
-    async def queue(self, name: str, program: Path | str, duration: int, users: int = 25) -> str:
-        """Queue a job and return its ID; a path is uploaded first."""
+    async def queue(
+        self, name: str, program: Path | str, duration: float = 0, users: int = 25, **members: Any
+    ) -> str:
+        """Queue a job and return its ID; a path is uploaded first.
+
+        Other members replace the duration and the users of the closed model.
+        """
         binary = await self.upload(program) if isinstance(program, Path) else program
-        wanted = {"name": name, "users": users, "duration": duration, "binary": binary}
+        load = {} if {"load", "rate"} & set(members) else {"users": users}
+        if duration:
+            load["duration"] = duration
+        wanted = {"name": name, "binary": binary, **load, **members}
         answer = await self.request("POST", "/queue", data=json.dumps(wanted).encode())
         assert answer.status == 201, answer
         self.jobs.append(answer.json["id"])
@@ -297,8 +308,10 @@ class Agent:
         job = answer.json
         results = job["results"]
         assert results["read"] == results["valid"] + results["invalid"], job
-        accounted = ("delivered", "rejected", "pending", "abandoned")
-        assert results["valid"] == sum(results[part] for part in accounted), job
+        # An agent of before has no outputs.
+        for account in (results, *job.get("outputs", {}).values()):
+            accounted = ("delivered", "rejected", "pending", "abandoned")
+            assert results["valid"] == sum(account[part] for part in accounted), job
         assert all(count >= 0 for count in [*results.values(), *job["calls"].values()]), job
         return job
 
@@ -325,17 +338,35 @@ class Agent:
         """Return the job once it is over and has no pending results."""
         return await self.reached(job_id, *OVER, pending=0, timeout_seconds=timeout_seconds)
 
+    async def complete(
+        self, job_id: str, *names: str, timeout_seconds: float = 120
+    ) -> dict[str, Any]:
+        """Return the job once it is over and these outputs, or all of it, have everything."""
+
+        async def complete() -> dict[str, Any]:
+            while True:
+                job = await self.job(job_id)
+                outputs = job["outputs"]
+                if job["state"] in OVER and all(outputs[n]["complete"] for n in names or outputs):
+                    return job
+                await task.deferLater(self._reactor, _POLL_SECONDS)
+
+        failure = f"job {job_id} is not complete in {names or 'all outputs'}"
+        return await self._within(timeout_seconds, complete(), failure)
+
     def run_log(self, job_id: str, name: str, log: str = "out.log") -> Path:
         """Return the path of a run's log."""
         return self.logs / name / job_id / log
 
     def processes(self) -> list[str]:
-        """Return the running processes with its RPC address in their environment."""
-        mark = f"GOLO_RPC_ADDR=127.0.0.1:{self.rpc_port}".encode()
-        found = []
+        """Return the running processes of its load tests, by the tag in their environment."""
+        found: list[str] = []
+        if not self.state.is_dir():
+            return found  # no agent has started
+        tag = orphans.env_tag(self.state)
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                if mark in (process / "environ").read_bytes().split(b"\0"):
+                if orphans.has_tag((process / "environ").read_bytes(), tag):
                     found.append(f"{process.name} {(process / 'cmdline').read_bytes()!r}")
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue  # it has ended, or is not readable

@@ -14,6 +14,8 @@ from twisted.internet import defer
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from peers.ports import free_port
+
 
 @attrs.frozen
 class Batch:
@@ -87,7 +89,7 @@ class Collector(Resource):
         self.refused: frozenset[str] = frozenset()
         self._taken: Counter[str] = Counter()
         self._hanging: list[Request] = []
-        self.port = 0
+        self.port = free_port()  # it is taken by no other process while this one is closed
 
     def open(self) -> None:
         """Listen on a port of 127.0.0.1, on reopening the same one."""

@@ -145,7 +145,7 @@ HANGS = {
         "block", "goloagent.sandbox.supervisor:ProcessSupervisor", "_cleanup", _of_job
     ),
     "delivery": Point("never", "goloagent.outputs.worker:OutputWorker", "stop"),
-    "connections": Point("never", "goloagent.outputs.http.client:Client", "close"),
+    "connections": Point("never", "goloagent.transport.client:Client", "close"),
     "sync of logs": Point("block", "goloagent.wal.run_log:RunLogSync", "sync"),
     "sync of offsets": Point("block", STORE, "sync"),
     "removal": Point("block", "goloagent.runs.preparation:PreparedRun", "cleanup"),

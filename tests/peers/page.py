@@ -40,6 +40,19 @@ LOW_CONTRAST_TEXTS = """() => {
         .map((node) => `${node.textContent.slice(0, 40)}: ${contrast(node)}`);
 }"""
 
+# The measured lines of all charts.
+CHART_PATHS = (
+    "[...document.querySelectorAll('#charts .line:not(.plan)')]"
+    ".map((path) => path.getAttribute('d'))"
+)
+
+# Fetches each link and returns the statuses and empty bodies that are not as they must be.
+BROKEN_LINKS = """async (selector) => {
+    const links = [...document.querySelectorAll(selector)];
+    const responses = await Promise.all(links.map(({ href }) => fetch(href)));
+    return responses.filter(({ ok }) => !ok).map(({ url, status }) => `${status} ${url}`);
+}"""
+
 # A made-up journey through a shop: five requests to different URLs; a few of them fail.
 SHOP = """
 import random
@@ -77,10 +90,12 @@ def visit(page: Page, agent: Agent, rest: str = "") -> None:
 
 def submit_form(page: Page, program: Path, name: str, duration: int) -> None:
     """Upload a load test and queue a job with the form."""
-    page.get_by_label("File").set_input_files(str(program))
+    if page.locator("#binary").input_value():
+        page.locator("#binary").select_option("")
+    page.get_by_label("File", exact=True).set_input_files(str(program))
     page.locator("#form").get_by_label("Name").fill(name)
-    page.locator("#form").get_by_label("Users").fill("5")
-    page.locator("#form").get_by_label("Duration (s)").fill(str(duration))
+    page.locator("#form").get_by_label("Users", exact=True).fill("5")
+    page.locator("#form").get_by_label("Duration").fill(str(duration))
     page.get_by_role("button", name="Upload and queue").click()
 
 
@@ -110,3 +125,21 @@ def wait_until(page: Page, condition: str, timeout_seconds: float = TIMEOUT_SECO
             f"never true: {condition}\n{page.locator('body').inner_text()}"
         )
         page.wait_for_timeout(50)
+
+
+def broken_links(page: Page, selector: str) -> list[str]:
+    """Return the links that cannot be fetched, with their status."""
+    assert page.locator(selector).count() > 0
+    broken: list[str] = page.evaluate(BROKEN_LINKS, selector)
+    return broken
+
+
+def set_hidden(page: Page, is_hidden: bool) -> None:
+    """Make the page believe that its tab is hidden, or shown again."""
+    value = "true" if is_hidden else "false"
+    page.evaluate(
+        f"""() => {{
+            Object.defineProperty(document, "hidden", {{ value: {value}, configurable: true }});
+            document.dispatchEvent(new Event("visibilitychange"));
+        }}"""
+    )

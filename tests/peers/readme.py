@@ -16,6 +16,8 @@ from urllib.request import Request, urlopen
 ROOT = Path(__file__).parents[2]
 # Without virtual environments.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_TARGET = "http://127.0.0.1:8000/"
+PYTHON_TEMPLATE = ROOT / "goloagent" / "client" / "templates" / "python" / "loadtest.py"
 USERS, SECONDS = 5, 2
 
 
@@ -28,11 +30,10 @@ def python_example() -> str:
     return example
 
 
-def aimed_at(url: str, text: str, statement: str = "URL = ") -> str:
-    """Return a load test of the README or of the examples with another URL."""
-    aimed, replaced = re.subn(f'^{statement}".*"$', f'{statement}"{url}"', text, flags=re.M)
-    assert replaced == 1, "the example does not have its URL on one line"
-    return aimed
+def aimed_at(url: str, text: str) -> str:
+    """Return a load test of the README or of a template with another default of $TARGET."""
+    assert text.count(DEFAULT_TARGET) == 1
+    return text.replace(DEFAULT_TARGET, url)
 
 
 class Target(ThreadingHTTPServer):
@@ -75,14 +76,25 @@ def serving_target() -> Iterator[Target]:
         thread.join()
 
 
-def run_python_example(agent: str, token: str = "") -> None:
-    """Upload the example, run a job, and check that each served request is a valid result."""
+def run_python_example(agent: str, token: str = "", packed: str = "") -> None:
+    """Upload the example, run a job, and check that each served request is a valid result.
+
+    Args:
+        packed: the path of a packed example, which is run too.
+    """
     with serving_target() as target:
-        binary = upload(agent, aimed_at(target.url, python_example()).encode(), token)
-        job = run(agent, binary, token)
-        assert (job["state"], job["message"]) == ("finished", None), job
-        assert job["calls"]["failed"] == job["results"]["invalid"] == 0, job
-        assert job["results"]["valid"] == target.served > 0, job
+        check(agent, aimed_at(target.url, python_example()).encode(), token, target)
+    if packed:
+        with serving_target() as target:
+            check(agent, Path(packed).read_bytes(), token, target)
+
+
+def check(agent: str, program: bytes, token: str, target: Target) -> None:
+    """Run a load test; each request that the target served must be a valid result."""
+    job = run(agent, upload(agent, program, token), token, target.url)
+    assert (job["state"], job["message"]) == ("finished", None), job
+    assert job["calls"]["failed"] == job["results"]["invalid"] == 0, job
+    assert job["results"]["valid"] == target.served > 0, job
 
 
 def upload(agent: str, program: bytes, token: str = "") -> str:
@@ -95,9 +107,10 @@ def upload(agent: str, program: bytes, token: str = "") -> str:
     return binary
 
 
-def run(agent: str, binary: str, token: str = "") -> Any:
-    """Run a job and return it after its end."""
-    wanted = {"name": "readme", "users": USERS, "duration": SECONDS, "binary": binary}
+def run(agent: str, binary: str, token: str, url: str) -> Any:
+    """Run a job against a target and return it after its end."""
+    wanted: dict[str, Any] = {"name": "readme", "users": USERS, "duration": SECONDS}
+    wanted |= {"binary": binary, "env": {"TARGET": url}}
     queued = json.loads(fetch(f"{agent}/queue", json.dumps(wanted).encode(), token=token))
     job = f"{agent}/jobs/{queued['id']}"
     fetch(f"{job}/events", token=token)  # ends with the job

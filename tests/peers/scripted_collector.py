@@ -13,9 +13,11 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from goloagent.core.address import HttpUrl
-from goloagent.outputs.http.tls import Tls
+from goloagent.outputs.labels import RunLabels
 from goloagent.outputs.sink import Response
-from goloagent.outputs.sinks.collector import CollectorSink, make_collector_sink
+from goloagent.outputs.sinks.collector import CollectorSink
+from goloagent.transport.tls import Tls
+from peers.sinks import collector_sink
 
 BODY = b'[{"timestamp":"2026-01-02T03:04:05Z"}]'
 NO_CONTENT = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -97,6 +99,17 @@ class Server:
         await self.until(lambda: not self.open)
 
 
+@attrs.frozen
+class _Body:
+    """A batch with a body."""
+
+    key: str
+    _body: bytes
+
+    def body(self) -> bytes:
+        return self._body
+
+
 class Pusher:
     """The real collector client with its timers on a fake clock."""
 
@@ -109,15 +122,21 @@ class Pusher:
     def collector(self, url: str) -> CollectorSink:
         """Return the client of a URL, cached."""
         if url not in self._collectors:
-            made = make_collector_sink(self._reactor, HttpUrl.parse(url), **self._options)
-            self._collectors[url] = attrs.evolve(made, clock=self.clock)
+            made = collector_sink(self._reactor, HttpUrl.parse(url), **self._options)
+            self._collectors[url] = attrs.evolve(
+                made, poster=attrs.evolve(made.poster, clock=self.clock)
+            )
         return self._collectors[url]
 
     def push(self, url: str, key: str = "job/0-9", body: bytes = BODY) -> Deferred[Response]:
         """Push one batch."""
-        return ensureDeferred(self.collector(url).send("shop", key, body))
+        job, _, last = key.partition("/")
+        batch: Any = _Body(last, body)
+        return ensureDeferred(
+            self.collector(url).send(RunLabels(job, "shop", job, "agent"), batch, 0)
+        )
 
     async def close(self) -> None:
         """Close idle connections."""
         for made in self._collectors.values():
-            await made.client.close()
+            await made.close()

@@ -39,15 +39,28 @@ class OtherSite(_Server):
 
 
 class Target(_Server):
-    """Responds to every GET of load tests after `delay_seconds`, and counts them in `served`."""
+    """Responds to every GET of load tests after `delay_seconds`, and counts them in `served`.
+
+    Attributes:
+        together: it responds to none before so many have come.
+    """
 
     def __init__(self, reactor: Any) -> None:
         super().__init__(reactor)
         self.delay_seconds = 0.0
         self.served = 0
+        self.body = BODY
+        self.together = 0
+        self._waiting: list[Request] = []
 
     def render_GET(self, request: Request) -> bytes | int:
         self.served += 1
+        if self.served <= self.together:
+            self._waiting.append(request)
+            if self.served == self.together:
+                for waiting in self._waiting:
+                    self._answer(waiting)
+            return NOT_DONE_YET
         if not self.delay_seconds:
             return BODY
         task.deferLater(self._reactor, self.delay_seconds, self._answer, request)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 # Last, because the tests use the installed agent.
 sys.path.append(str(Path(__file__).parents[2]))
 
+from bench.arrivals import chi_square
 from bench.row import Row, table, verdict
 
 
@@ -34,3 +37,14 @@ def test_the_verdict_names_missed_targets() -> None:
     rows = [Row("a", 1, "s", target=1), Row("b", 1, "s", target=2), Row("c", 1, "s")]
     assert verdict(rows) == "Of 2 targets 1 were not reached:\nb"
     assert verdict(rows[:1]) == "All of 1 targets were reached."
+
+
+def test_the_chi_square_test_tells_poisson_counts_from_others() -> None:
+    """Its p-value agrees with tables, and is small if counts vary too much or too little."""
+    # The 5 % and the 99 % point of the distribution with 10 degrees of freedom.
+    for statistic, expected in ((18.307, 0.1), (2.558, 0.02)):
+        deviation = (statistic / 10 * 5000) ** 0.5
+        p_value = chi_square([5000 + deviation] * 5 + [5000 - deviation] * 5, 5000)
+        assert p_value == pytest.approx(expected, rel=0.1)
+    assert chi_square([5000.0] * 10, 5000) < 0.001
+    assert chi_square([4700.0, 5300.0] * 5, 5000) < 0.001

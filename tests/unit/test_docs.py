@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from peers.readme import python_example
+from peers.readme import PYTHON_TEMPLATE, python_example
 
 from goloagent.runs.transitions import TRANSITIONS, Phase
 
@@ -27,8 +27,8 @@ def load(name: str) -> ModuleType:
 
 
 def test_the_readme_shows_the_example() -> None:
-    """The load test in the README is examples/http_get.py, which is tested."""
-    assert python_example() == (ROOT / "examples" / "http_get.py").read_text(encoding="utf-8")
+    """The load test in the README is the one of `golo new python`, which is tested."""
+    assert python_example() == PYTHON_TEMPLATE.read_text(encoding="utf-8")
 
 
 def test_the_lifecycle_page_is_rendered_from_the_table() -> None:
@@ -50,6 +50,14 @@ def test_the_tables_of_the_operations_page_are_rendered() -> None:
     known = set(re.findall(r"^\| `(golo_agent_\w+)", page, re.MULTILINE))
     named = {name.removesuffix("_bucket") for name in re.findall(r"golo_agent_\w+", page)}
     assert named == known
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.svg")), ids=lambda path: path.name)
+def test_pictures_load_nothing(path: Path) -> None:
+    """A picture has no script, font or image from elsewhere, in a file or on a server."""
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"<script|@font-face|@import|<image|<foreignObject|href=|src=", text)
+    assert all(target.startswith("#") for target in re.findall(r"url\((.*?)\)", text))
 
 
 def test_every_promise_has_a_test() -> None:
@@ -74,6 +82,36 @@ def test_every_bad_input_has_a_test() -> None:
         assert named, row
         for path, name in named:
             assert re.search(rf"^(async )?def {name}\(", (TESTS / path).read_text(), re.M), row
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+_LINK = re.compile(r"\]\(([^)\s]+)\)|\b(?:src|href|srcset)=\"([^\"]+)\"")
+
+
+def without_examples(page: Path) -> str:
+    """Return a page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    heads = re.findall(r"^#+ (.*)$", without_examples(page), re.MULTILINE)
+    texts = (re.sub(r"\[(.*?)\]\(.*?\)", r"\1", head) for head in heads)
+    return {re.sub(r"[^\w -]", "", text).strip().lower().replace(" ", "-") for text in texts}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    """Each relative link and image of a page exists, with its heading."""
+    dead = []
+    for link in filter(None, sum(_LINK.findall(without_examples(page)), ())):
+        name, _, heading = link.partition("#")
+        target = page.parent / name if name else page
+        if ":" in name:  # of another site
+            continue
+        if not target.exists() or (heading and heading not in anchors(target)):
+            dead.append(link)
+    assert not dead
 
 
 @pytest.mark.parametrize(

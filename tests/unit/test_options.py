@@ -11,6 +11,7 @@ from twisted.scripts._twistd_unix import ServerOptions
 
 from goloagent import VERSION
 from goloagent.core.address import HttpUrl
+from goloagent.core.http_setting import HttpSetting
 from goloagent.options import Options
 from goloagent.runs.timeouts import Timeouts
 from goloagent.settings import CollectorSettings
@@ -52,6 +53,7 @@ def test_defaults(user: None) -> None:
     """Without options the agent is where clients and collectors expect it, for this host alone."""
     settings = parse().settings
     assert settings.collector == CollectorSettings(HttpUrl.parse("http://localhost:8082"))
+    assert parse("--output", "file=jsonl:/tmp/results").settings.collector is None
     assert settings.logs == Path("/var/log/loadtest-agent")
     assert settings.state == Path("/var/lib/golo-agent")
     assert settings.listen == ("tcp:8081:interface=127.0.0.1",)
@@ -71,6 +73,44 @@ def test_defaults(user: None) -> None:
         "grace_seconds": settings.grace_seconds,
     }
     assert Timeouts(**wired) == Timeouts()
+
+
+def test_outputs(tmp_path: Path, user: None) -> None:
+    """Outputs of the settings file and of options are those of the agent; secrets are protected."""
+    file = tmp_path / "outputs.toml"
+    file.write_text(
+        '[influx]\nurl = "influx+https://h"\nca = "/ca"\ntoken-file = "/t"\n', encoding="utf-8"
+    )
+    settings = parse(
+        "--outputs", str(file), "--output", "a=jsonl:/srv/a", "--output=b=exec:run --x=y"
+    ).settings
+    assert [output.name for output in settings.outputs] == ["influx", "a", "b"]
+    assert {Path("/t"), Path("/srv/a")} <= set(settings.own_paths)
+    assert settings.certificates == (Path("/ca"),)
+    assert parse().settings.outputs == ()
+
+
+def test_log_format(user: None) -> None:
+    """Text is the default; an unknown format ends the start."""
+    assert parse().settings.log_format == "text"
+    assert parse("--log-format", "json").settings.log_format == "json"
+    assert "--log-format xml: not one of text, json" in refusal("--log-format", "xml")
+
+
+def test_wrong_outputs(tmp_path: Path, user: None) -> None:
+    """They end the start, as other wrong options do."""
+    file = tmp_path / "outputs.toml"
+    file.write_text('[a]\nurl = "jsonl:/a"\n', encoding="utf-8")
+    assert "there is no scheme foo; the schemes are" in refusal("--output", "a=foo:bar")
+    assert "twice, also by --outputs" in refusal("--outputs", str(file), "--output", "a=csv:/a")
+    missing = str(tmp_path / "missing")
+    assert f"--outputs {missing}: No such file" in refusal("--outputs", missing)
+    assert "Is a directory" in refusal("--outputs", str(tmp_path))
+    assert "--outputs: it is empty" in refusal("--outputs", "")
+    file.write_bytes(b"\xff")
+    assert "not UTF-8 at byte 0" in refusal("--outputs", str(file))
+    file.write_bytes(b"#" * 300_000)
+    assert "larger than 262144 bytes" in refusal("--outputs", str(file))
 
 
 def test_every_option() -> None:
@@ -98,10 +138,12 @@ def test_every_option() -> None:
     assert settings.grace_seconds == 3600
     assert settings.collector == CollectorSettings(
         HttpUrl.parse("https://c.example"),
-        insecure=True,
-        certificate=Path.cwd() / "c.pem",
-        key=Path("/k.pem"),
-        token_file=Path("/t"),
+        HttpSetting(
+            insecure=True,
+            certificate=Path.cwd() / "c.pem",
+            key=Path("/k.pem"),
+            token_file=Path("/t"),
+        ),
     )
     assert settings.logs == Path.cwd() / "logs"  # twistd changes its directory
     assert settings.state == Path("/s")
@@ -188,7 +230,7 @@ def test_paths_denied_to_load_tests() -> None:
     ).settings
     assert {Path("/key"), Path("/token")} <= set(one.own_paths)
     assert one.collector is not None
-    assert one.collector.certificates == (Path("/ca"), Path("/cert"))
+    assert one.collector.http.certificates == (Path("/ca"), Path("/cert"))
     both = parse("--collector", "https://c", "--collector-cert", "/both").settings
     assert Path("/both") in both.own_paths
 
@@ -225,14 +267,14 @@ def test_the_options_of_the_go_lo_agent(arguments: tuple[str, ...]) -> None:
     settings = parse(*arguments).settings
     assert settings.collector is not None
     assert (str(settings.collector.url), settings.logs) == ("http://c:1", Path("/l"))
-    assert settings.collector.insecure
+    assert settings.collector.http.insecure
 
 
 def test_a_false_boolean_of_go() -> None:
     """It leaves the option off; what is no boolean is refused by name."""
     collector = parse("-insecure=false").settings.collector
     assert collector is not None
-    assert not collector.insecure
+    assert not collector.http.insecure
     assert "-insecure=maybe: not true or false" in refusal("-insecure=maybe")
 
 

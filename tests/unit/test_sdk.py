@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from peers.lines import is_result
 
 from goloagent import sdk
-from goloagent.netrpc import Client, Replies
+from goloagent.netrpc import Client
 from goloagent.results.parser import MAX_LINE_BYTES
 from goloagent.sdk import reporting, server
 
@@ -256,11 +256,11 @@ def test_replies_are_sent_as_calls_end() -> None:
     assert len(runner.waiting) == 3
     assert written(transport) == b""
     runner.waiting[2]("boom")
-    assert client.receive(written(transport)) == Replies(0, ("boom",))
+    assert client.receive(written(transport))[:2] == (0, ("boom",))
     assert not calls.none_running.is_set()
     runner.waiting[0](None)
     runner.waiting[1](None)
-    assert client.receive(written(transport)) == Replies(2, ())
+    assert client.receive(written(transport))[:2] == (2, ())
     assert calls.none_running.is_set()
 
 
@@ -275,7 +275,7 @@ def test_errors_of_unknown_methods() -> None:
         ("Run", "rpc: service/method request ill-formed: Run"),
     ):
         connection.data_received(client.calls(method, 1))
-        assert client.receive(written(transport)) == Replies(0, (error,))
+        assert client.receive(written(transport))[:2] == (0, (error,))
     assert runner.waiting == []
 
 
@@ -296,7 +296,7 @@ def test_no_call_starts_after_stop() -> None:
     connection.data_received(client.calls("Server.Run", 1))
     runner.waiting.pop()(None)
     assert runner.waiting == []
-    assert client.receive(written(transport)) == Replies(1, ())
+    assert client.receive(written(transport))[:2] == (1, ())
     assert calls.none_running.is_set()
 
 

@@ -110,6 +110,7 @@ def test_rpc_address_round_trip(host: str, port: int) -> None:
     """The address a load test is given reads back as the one that is connected to."""
     settings = Settings(
         collector=None,
+        outputs=(),
         logs=Path("/logs"),
         state=Path("/state"),
         listen=(),
@@ -120,6 +121,7 @@ def test_rpc_address_round_trip(host: str, port: int) -> None:
         allow_from=(),
         run_as=None,
         containment="auto",
+        log_format="text",
         start_timeout_seconds=1,
         drain_timeout_seconds=1,
         quiet_period_seconds=1,

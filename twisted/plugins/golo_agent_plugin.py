@@ -1,4 +1,4 @@
-"""Makes ``twistd golo-agent`` known to Twisted."""
+"""Makes ``twistd golo-agent`` and ``twistd golo-collect`` known to Twisted."""
 
 from twisted.application.service import ServiceMaker
 
@@ -7,4 +7,11 @@ goloAgent = ServiceMaker(
     module="goloagent.options",
     description="Runs uploaded load tests and delivers their results.",
     tapname="golo-agent",
+)
+
+goloCollect = ServiceMaker(
+    name="golo-collect",
+    module="goloagent.collect.options",
+    description="Takes results by the protocol of collectors, and delivers them to outputs.",
+    tapname="golo-collect",
 )

@@ -12,9 +12,11 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from itertools import accumulate
-from operator import add
+from operator import add, mul
+from sys import byteorder
 
 BUCKETS = 512
 """Buckets in an octave."""
@@ -47,8 +49,8 @@ class Histogram:
         self._bound = 0
         self.count = self.total = self.minimum = self.maximum = 0
 
-    def record(self, values: Sequence[int], also: Histogram | None = None) -> None:
-        """Add values to this histogram and to another one: 64 at a time take 0.3 µs each."""
+    def record(self, values: Sequence[int], *also: Histogram) -> None:
+        """Add values to this histogram and to others: 64 at a time take 0.3 µs each."""
         if not values:
             return
         low, high = min(values), max(values)
@@ -58,28 +60,60 @@ class Histogram:
         total = sum(values)
         doubles = _bits(values if low else [value or _ZERO for value in values])
         counts, first = self._extend(len(values), total, low, high)
-        if also is None:
+        if not also:
             for double in doubles:
                 counts[(double >> _SHIFT) - first] += 1
-        else:
-            # Each bucket is found once for both, which is most of the work.
-            others, start = also._extend(len(values), total, low, high)
+            return
+        # Each bucket is found once for two, which is most of the work.
+        others, start = also[0]._extend(len(values), total, low, high)
+        for double in doubles:
+            bucket = double >> _SHIFT
+            counts[bucket - first] += 1
+            others[bucket - start] += 1
+        for histogram in also[1:]:
+            counts, first = histogram._extend(len(values), total, low, high)
             for double in doubles:
-                bucket = double >> _SHIFT
-                counts[bucket - first] += 1
-                others[bucket - start] += 1
+                counts[(double >> _SHIFT) - first] += 1
+
+    def take(self) -> Histogram:
+        """Return a histogram with all values, and forget them."""
+        taken, empty = Histogram(), Histogram()
+        for name in self.__slots__:
+            setattr(taken, name, getattr(self, name))
+            setattr(self, name, getattr(empty, name))
+        return taken
+
+    def record_times(self, value: int, times: int) -> None:
+        """Count one value that came several times."""
+        self.record_counted([value], [times])
+
+    def record_counted(self, values: Sequence[int], times: Sequence[int]) -> None:
+        """Add values of 0 and more, each of which came a number of times."""
+        if not values:
+            return
+        total = sum(map(mul, values, times))
+        counts, first = self._extend(sum(times), total, min(values), max(values))
+        for double, count in zip(_bits([value or _ZERO for value in values]), times, strict=True):
+            counts[(double >> _SHIFT) - first] += count
 
     def merge(self, other: Histogram) -> None:
         """Add all values of another histogram."""
         if not other.count:
             return
-        theirs = other._counts
         counts, first = self._extend(other.count, other.total, other.minimum, other.maximum)
+        theirs = other._counts
+        if theirs.typecode != counts.typecode:
+            theirs = array(counts.typecode, theirs)
         start = other._first - first
         end = start + len(theirs)
-        counts[start:end] = array(counts.typecode, map(add, counts[start:end], theirs))
+        # One sum of two long integers: none of the counts in them overflows into the next.
+        total = sum(
+            int.from_bytes(each.tobytes(), byteorder) for each in (counts[start:end], theirs)
+        )
+        size = len(theirs) * theirs.itemsize
+        counts[start:end] = array(counts.typecode, total.to_bytes(size, byteorder))
 
-    def quantiles(self, *thousandths: int) -> list[int]:
+    def quantiles(self, *thousandths: int | Fraction) -> list[int]:
         """Return the value at each quantile, given in ascending order, or 0 without values.
 
         By nearest rank: the quantile `q` of `n` values in order is the one at position
@@ -100,6 +134,36 @@ class Histogram:
                     values.append(min(max(_middle(bucket), self.minimum), self.maximum))
             before = end
         return values
+
+    def counts(self) -> Iterator[tuple[int, int, int]]:
+        """Yield the middle, the width and the count of each bucket that has values, ascending."""
+        for place, count in enumerate(self._counts):
+            if count:
+                bucket = self._first + place
+                yield _middle(bucket), max(1, _width(bucket)), count
+
+    def octaves(self) -> Iterator[tuple[int, Sequence[int]]]:
+        """Yield each octave that has values, as its power of two, with the counts of its buckets.
+
+        The octave -1 has the zeros in its first bucket; see `middle_of`.
+        """
+        for start in range(0, len(self._counts), BUCKETS):
+            counts = self._counts[start : start + BUCKETS]
+            if any(counts):
+                yield (self._first + start) // BUCKETS - _EXPONENT_BIAS, counts
+
+    def add_octave(self, octave: int, counts: Sequence[int]) -> None:
+        """Add values, each as the middle of its bucket, to the first buckets of an octave."""
+        values = [place for place, count in enumerate(counts) if count]
+        if not values:
+            return
+        number, total = sum(counts), sum(map(mul, counts, range(BUCKETS, 2 * BUCKETS)))
+        middles = (2 * total + number) << octave >> (_BUCKET_BITS + 1)
+        low, high = middle_of(octave, values[0]), middle_of(octave, values[-1])
+        own, first = self._extend(number, middles, low, high)
+        start = (octave + _EXPONENT_BIAS) * BUCKETS - first
+        end = start + len(counts)
+        own[start:end] = array(own.typecode, map(add, own[start:end], counts))
 
     def _extend(self, count: int, total: int, low: int, high: int) -> tuple[array[int], int]:
         """Account for new values; return counts that cover them, and the bucket of the first."""
@@ -143,9 +207,19 @@ def _bits(values: Sequence[float]) -> memoryview:
     return memoryview(array("d", values)).cast("B").cast("Q")
 
 
+def middle_of(octave: int, place: int) -> int:
+    """Return the middle of the bucket at a place of an octave."""
+    return _middle((octave + _EXPONENT_BIAS) * BUCKETS + place)
+
+
 def _middle(bucket: int) -> int:
     """Return the middle of a bucket; below 1024 a bucket has a single value."""
     exponent = (bucket >> _BUCKET_BITS) - _EXPONENT_BIAS
     if exponent < 0:
         return 0
     return (2 * (BUCKETS + bucket % BUCKETS) + 1) << exponent >> (_BUCKET_BITS + 1)
+
+
+def _width(bucket: int) -> int:
+    """Return how many integers a bucket has from 1024 on; below, 1 or 0."""
+    return 1 << max(0, (bucket >> _BUCKET_BITS) - _EXPONENT_BIAS) >> _BUCKET_BITS

@@ -15,7 +15,7 @@ from goloagent.http.api.endpoint import Body, Response, endpoint
 from goloagent.http.problem import Problem, not_found, quoted
 from goloagent.http.server.query import paginate
 from goloagent.http.server.request import Request
-from goloagent.http.upload.form import MAX_PARTS
+from goloagent.http.upload.form import MAX_PARTS, UploadQuery
 from goloagent.jobs.database import Binary
 
 _SHA256_DIGITS = 64
@@ -28,9 +28,13 @@ class Uploaded(Struct, frozen=True):
 
 
 class BinaryResource(Struct, frozen=True):
-    """An uploaded load test; ``in_use`` while a queued or running job needs it."""
+    """An uploaded load test; ``in_use`` while a queued or running job needs it.
+
+    ``name`` is the name of the uploaded file, "" if it is unknown.
+    """
 
     id: str
+    name: str
     size: Annotated[int, Meta(ge=0)]
     sha256: str
     uploaded_at: datetime
@@ -57,8 +61,7 @@ _FORM = {
         "file": {
             "type": "string",
             "contentMediaType": "application/octet-stream",
-            "description": "an ELF file, or a script that starts with #!",
-            "pattern": "^(\x7fELF|#!)",
+            "description": "an ELF file or a script that starts with #!, unless kind is file",
         },
     },
     "required": ["file"],
@@ -78,9 +81,10 @@ class BinaryRoutes:
         "POST",
         "/upload",
         {200: Response("The binary is on disk.", Uploaded)},
+        query=UploadQuery,
         body=Body(media_type="multipart/form-data", schema=_FORM),
         errors={
-            400: "There is no part `file`, or it is empty or not executable.",
+            400: "There is no part `file`, or it is empty or no program.",
             413: "The binary is larger than --max-upload.",
             415: "The body is no form.",
             503: "The agent cannot use its disk; retry after Retry-After.",
@@ -168,6 +172,7 @@ class BinaryRoutes:
         return [
             BinaryResource(
                 id=binary.id,
+                name=binary.name,
                 size=binary.size,
                 sha256=binary.sha256,
                 uploaded_at=binary.uploaded_at.astimezone(timezone.utc),

@@ -1,19 +1,18 @@
-"""The endpoints of jobs: queue, list, show, cancel, abandon results."""
+"""The endpoints of jobs: list, show, cancel, abandon results."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated
-from uuid import uuid4
 
 import attrs
+import msgspec
 from msgspec import Meta, Struct
 
-from goloagent.core.host_fault import DISK_FAULTS
+from goloagent.core.output_schemes import COLLECTOR
 from goloagent.host.readiness import STARTING, Health
 from goloagent.http.api.committer import Committer
-from goloagent.http.api.endpoint import Body, Response, endpoint
+from goloagent.http.api.endpoint import Response, endpoint
 from goloagent.http.api.resources import (
     JobList,
     JobResource,
@@ -22,25 +21,16 @@ from goloagent.http.api.resources import (
     job_summary,
     results_resource,
 )
-from goloagent.http.problem import Problem, disk_fault, not_found, quoted
+from goloagent.http.problem import Problem, not_found, quoted
 from goloagent.http.server.query import paginate
 from goloagent.http.server.request import Request
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job, State
-from goloagent.jobs.repository import JobRepository
-from goloagent.jobs.spec import InvalidSpec, JobRequest, parse
-from goloagent.outputs.status import DeliveryStatus
+from goloagent.jobs.job_table import JobFilter
+from goloagent.outputs.status import JobDelivery
 
-QUEUE_LIMIT = 32
+MAX_OFFSET = 10_000_000
 RETRY_AFTER_SECONDS = 30
-
-
-class Queued(Struct, frozen=True, omit_defaults=True):
-    """A queued job; `ignored` are the unknown members of the request."""
-
-    queued: bool
-    id: str
-    ignored: tuple[str, ...] = ()
 
 
 class JobQuery(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -48,85 +38,39 @@ class JobQuery(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
 
     state: State | None = None
     name: str | None = None
+    name_prefix: Annotated[str | None, Meta(description="list names that start with it")] = None
+    run: Annotated[str | None, Meta(description="id of the run they belong to")] = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     before: Annotated[str | None, Meta(description="id of a job: list only older ones")] = None
+    offset: Annotated[int, Meta(ge=0, le=MAX_OFFSET, description="how many to skip")] = 0
+
+
+class ResultsQuery(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The output whose results are abandoned."""
+
+    output: Annotated[
+        str | None, Meta(description="the name of an output of the job; all if it is missing")
+    ] = None
 
 
 @attrs.frozen
 class JobRoutes:
-    """``/queue`` and ``/jobs``: read from `store`, added to `jobs`.
+    """``/jobs`` in `store`.
 
     Args:
-        submit: called after each new job.
         cancel: cancels a queued job at once, or begins to stop a running one; returns False if
             that is not saved yet.
         delivery: returns the delivery status of a job's results.
-        abandon: abandons the pending results of a job that is over, and returns their number.
+        abandon: abandons the pending results of a job that is over, for one of its outputs or all,
+            and returns their number.
     """
 
     store: Store
-    jobs: JobRepository
     committer: Committer
-    submit: Callable[[], None]
     cancel: Callable[[Job], bool]
-    delivery: Callable[[Job], DeliveryStatus]
-    abandon: Callable[[Job], int]
-    now: Callable[[], datetime]
+    delivery: Callable[[Job], JobDelivery]
+    abandon: Callable[[Job, str | None], int]
     health: Callable[[], Health]
-
-    @endpoint(
-        "POST",
-        "/queue",
-        {201: Response("The job is queued.", Queued, headers={"Location": "The path of the job."})},
-        body=Body(JobRequest, schema={"required": ["binary"]}),
-        errors={
-            400: "The body is not such an object, or there is no such binary.",
-            413: "The body is longer than 64 KiB.",
-            415: "The body is a form or text.",
-            503: "The queue is full, or the agent cannot use its disk; retry after Retry-After.",
-            507: "The disk is full.",
-        },
-    )
-    async def post_queue(self, request: Request) -> bytes:
-        """Queue a job, durable with the response 201."""
-        _refuse_forms(request)
-        try:
-            spec, ignored = parse(request.buffered.getvalue())
-        except InvalidSpec as error:
-            raise Problem(400, str(error)) from None
-        await self.committer.writable()
-        if self.store.binary(spec.binary) is None:
-            raise Problem(400, f"{spec.binary} is an invalid binary")
-        if len(self.store.queued()) >= QUEUE_LIMIT:
-            raise Problem(
-                503,
-                f"the queue is full: {QUEUE_LIMIT} jobs are waiting",
-                {"Retry-After": str(RETRY_AFTER_SECONDS)},
-            )
-        health = self.health()
-        if health.status in DISK_FAULTS:
-            raise disk_fault(health.status)
-        job = Job(id=str(uuid4()), spec=spec, queued_at=self.now())
-        self.jobs.add(job)
-        # Before waiting, because a disconnect cancels the request.
-        request.audit(
-            "queue",
-            job=job.id,
-            name=spec.name,
-            binary=spec.binary,
-            users=spec.users,
-            duration=spec.duration_seconds,
-        )
-        try:
-            await self.committer.commit()
-        except OSError:
-            # The client gets an error, and may queue the job again.
-            self.cancel(job)
-            raise
-        finally:
-            self.submit()
-        request.responseHeaders.setRawHeaders("Location", [f"/jobs/{job.id}"])
-        return request.json_response(201, Queued(queued=True, id=job.id, ignored=ignored))
 
     @endpoint(
         "GET",
@@ -140,11 +84,12 @@ class JobRoutes:
         query = request.query(JobQuery)
         if query.before is not None and self.store.get(query.before) is None:
             raise Problem(400, f"before: there is no job {quoted(query.before.encode())}")
-        jobs = self.store.newest(query.limit + 1, query.state, query.name, query.before)
-        page, following = paginate("/jobs", query, jobs)
-        return request.json_response(
-            200, JobList([job_summary(job, self.delivery(job)) for job in page], following)
-        )
+        matching = JobFilter(query.state, query.name, query.name_prefix, query.run)
+        jobs = self.store.newest(query.limit + 1, matching, query.before, query.offset)
+        page, following = paginate("/jobs", msgspec.structs.replace(query, offset=0), jobs)
+        summaries = [job_summary(job, self.delivery(job)) for job in page]
+        total = self.store.count_matching(matching)
+        return request.json_response(200, JobList(summaries, following, total))
 
     @endpoint(
         "GET",
@@ -184,8 +129,10 @@ class JobRoutes:
     @endpoint(
         "DELETE",
         "/jobs/<job_id>/results",
-        {200: Response("The job has no pending results.", ResultsResource)},
+        {200: Response("It has none; the counts are of the output.", ResultsResource)},
+        query=ResultsQuery,
         errors={
+            400: "The job has no such output.",
             404: "There is no such job.",
             409: "The job is not over yet.",
             503: "The agent is starting or cannot use its disk; retry after Retry-After.",
@@ -193,11 +140,17 @@ class JobRoutes:
         },
     )
     async def delete_results(self, request: Request, job_id: str) -> bytes:
-        """Abandon the pending results of a job.
+        """Abandon the pending results of a job, for one output or for all.
 
         They stay in out.log until retention removes it.
         """
-        job = self._find(request, job_id)
+        job, output = self._find(request, job_id), request.query(ResultsQuery).output
+        if output is not None and output not in job.checkpoints:
+            raise Problem(
+                400,
+                f"output: the job has no {quoted(output[:80].encode())}; it has "
+                f"{', '.join(job.checkpoints)}",
+            )
         if not job.state.over:
             raise Problem(
                 409,
@@ -210,10 +163,11 @@ class JobRoutes:
                 {"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
         await self.committer.writable()
-        if job.results.pending:
-            request.audit("abandon", job=job.id, results=self.abandon(job))
+        chosen = job.checkpoints if output is None else (output,)
+        if any(map(job.has_pending, chosen)):
+            request.audit("abandon", job=job.id, output=output, results=self.abandon(job, output))
         await self.committer.commit()
-        return request.json_response(200, results_resource(job.results))
+        return request.json_response(200, results_resource(job.account(output or COLLECTOR)))
 
     def _resource(self, job: Job) -> JobResource:
         return job_resource(job, self.delivery(job))
@@ -223,13 +177,3 @@ class JobRoutes:
         if job is None:
             raise not_found(request.path)
         return job
-
-
-def _refuse_forms(request: Request) -> None:
-    """Refuse types that web pages can send without CORS (CSRF); golo-cli sends none for JSON."""
-    media_type = (request.getHeader(b"Content-Type") or b"").partition(b";")[0].strip().lower()
-    if (
-        media_type.startswith((b"text/", b"multipart/"))
-        or media_type == b"application/x-www-form-urlencoded"
-    ):
-        raise Problem(415, f"Content-Type {quoted(media_type)} is not JSON")

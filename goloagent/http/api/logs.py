@@ -139,8 +139,8 @@ def _select(request: Request, offset: int | None, size: int) -> range:
     part = None
     if offset is not None:
         part = range(offset if offset >= 0 else max(0, size + offset), size)
-    elif request.method == b"GET" and request.getHeader("If-Range") in (None, etag):
-        part = parse_range(request.requestHeaders.getRawHeaders("Range", []), size)
+    elif request.method == b"GET" and request.header_values("If-Range") in ([], [etag]):
+        part = parse_range(request.header_values("Range"), size)
         if part is not None:
             request.setResponseCode(206)
             request.setHeader("Content-Range", f"bytes {part.start}-{part.stop - 1}/{size}")

@@ -23,13 +23,16 @@ class MetricsRoutes:
             200: Response(
                 "All metrics, for Prometheus.",
                 media_type="text/plain",
-                other_types=("application/openmetrics-text",),
+                other_types=(
+                    "application/openmetrics-text",
+                    "application/vnd.google.protobuf",
+                ),
             )
         },
     )
     def get_metrics(self, request: Request) -> bytes:
-        """Expose all metrics in the text format of Prometheus, or in OpenMetrics."""
-        accept = request.requestHeaders.getRawHeaders("Accept", [])
+        """Expose all metrics in the text format of Prometheus, in OpenMetrics or in protobuf."""
+        accept = request.header_values("Accept")
         content_type, body = self.exposition(", ".join(accept))
         request.responseHeaders.setRawHeaders("Content-Type", [content_type])
         request.responseHeaders.setRawHeaders("Content-Length", [str(len(body))])

@@ -19,7 +19,7 @@ COMMON_ERRORS = {
     400: "The request is no valid HTTP/1.1.",
     401: "The bearer token is missing or wrong.",
     403: "The client address, the Host or the web site is not allowed.",
-    413: "The body is longer than 64 KiB.",
+    413: "The body is longer than 256 KiB.",
     500: "The agent has a defect; its log says more.",
     503: "The agent cannot read or write its disk.",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from functools import cached_property
 from hashlib import sha256
 
@@ -42,8 +43,8 @@ def serve(request: Request, representation: Representation) -> bytes:
     if request.setETag(representation.etag.encode()) is CACHED:
         return b""
     body = representation.body
-    accepts_gzip = _accepts_gzip(request.getHeader("Accept-Encoding"))
-    if accepts_gzip and _MIN_GZIP_BYTES <= len(body) <= _MAX_GZIP_BYTES:
+    may_compress = accepts_gzip(request.header_values("Accept-Encoding"))
+    if may_compress and _MIN_GZIP_BYTES <= len(body) <= _MAX_GZIP_BYTES:
         request.setHeader("Content-Encoding", "gzip")
         body = representation.gzipped
     request.setHeader("Content-Type", representation.media_type)
@@ -51,9 +52,9 @@ def serve(request: Request, representation: Representation) -> bytes:
     return body
 
 
-def _accepts_gzip(accepted: str | None) -> bool:
+def accepts_gzip(accepted: Sequence[str]) -> bool:
     """Return whether an Accept-Encoding names gzip with a weight above zero."""
-    for coding in (accepted or "").lower().split(","):
+    for coding in ",".join(accepted).lower().split(","):
         name, _, weight = coding.replace(" ", "").partition(";q=")
         if name == "gzip":
             return weight.strip("0.") != "" or not weight

@@ -62,7 +62,7 @@ class AccessPolicy:
             return
         scheme, secret = _credentials(header("Authorization"))
         if not hmac.compare_digest(secret, self.token):
-            raise Problem(401, "a valid bearer token is required", {"WWW-Authenticate": CHALLENGES})
+            raise Problem(401, _token_required(header), {"WWW-Authenticate": CHALLENGES})
         if scheme == "basic":  # a browser adds it to requests of any site
             _check_site(header)
 
@@ -99,6 +99,15 @@ class AccessPolicy:
         if self.hosts is None or _is_local(host):
             return True
         return _name(host) in self.hosts
+
+
+def _token_required(header: HeaderValues) -> str:
+    """Return the sentence for a request without the token; people with a browser need more."""
+    required = "a valid bearer token is required"
+    # Programs also accept text/html, as Java's client does by default.
+    if any(agent.startswith("Mozilla/") for agent in header("User-Agent")):
+        return f"{required}: reload the page and enter the token as password, with any user name"
+    return required
 
 
 def _check_site(header: HeaderValues) -> None:

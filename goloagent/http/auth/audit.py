@@ -40,8 +40,9 @@ class Audit:
     def record(self, action: str, peer: str | None, **details: object) -> None:
         """Log an action of a client, by its IP address or None; omit details that are None."""
         given = {"peer": peer or "unix", **details}
-        words = [f"{name}={_word(value)}" for name, value in given.items() if value is not None]
-        _log.info("{line}", line=" ".join([action, *words]))
+        given = {name: value for name, value in given.items() if value is not None}
+        words = [f"{name}={_word(value)}" for name, value in given.items()]
+        _log.info("{line}", line=" ".join([action, *words]), action=action, **given)
 
     def record_refusal(
         self, peer: str | None, status: int, why: str, request: str | None = None

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec.inspect import EnumType, Metadata, StructType, UnionType, type_info
 
 from goloagent.http.problem import Problem, quoted
 
@@ -28,7 +29,7 @@ def parse_query(parameters: Mapping[bytes, Sequence[bytes]], kind: type[_Query])
     try:
         query = msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise Problem(400, f"invalid query: {error}") from None
+        raise Problem(400, f"invalid query: {error}{_expected(str(error), kind)}") from None
     for field in msgspec.structs.fields(kind):
         # msgspec converts the text "null" to None, which here means that it is not given.
         if field.encode_name in given and getattr(query, field.name) is None:
@@ -48,3 +49,18 @@ def paginate(path: str, query: Any, found: Sequence[_Item]) -> tuple[Sequence[_I
         return page, None
     following = msgspec.structs.replace(query, before=page[-1].id)
     return page, f"{path}?{urlencode(msgspec.to_builtins(following))}"
+
+
+def _expected(error: str, kind: type[msgspec.Struct]) -> str:
+    """Return the values of the parameter that the error is about, or else all parameters."""
+    info = type_info(kind)
+    fields = info.fields if isinstance(info, StructType) else ()
+    for field in fields:
+        if f"`$.{field.encode_name}`" in error:
+            found = field.type.type if isinstance(field.type, Metadata) else field.type
+            kinds = found.types if isinstance(found, UnionType) else (found,)
+            values = [
+                value.value for one in kinds if isinstance(one, EnumType) for value in one.cls
+            ]
+            return f"; values are {', '.join(values)}" if values else ""
+    return f"; parameters are {', '.join(field.encode_name for field in fields) or 'none'}"

@@ -24,9 +24,8 @@ from goloagent.http.server.connections import too_many_connections
 from goloagent.http.server.context import UPLOAD_PATH, RequestContext
 from goloagent.http.server.query import parse_query
 from goloagent.http.server.response import json_body, problem_response
-from goloagent.http.upload.form import UploadBody
+from goloagent.http.upload.form import UploadBody, is_program
 from goloagent.http.upload.pipeline import BLOCK_BYTES, UploadPipeline
-from goloagent.jobs.spec import MAX_REQUEST_BYTES
 
 HEALTH_PATH = b"/health"
 _Query = TypeVar("_Query", bound=msgspec.Struct)
@@ -47,7 +46,7 @@ class Request(server.Request):
     def __init__(self, context: RequestContext, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._context = context
-        self._max_bytes = MAX_REQUEST_BYTES
+        self._max_bytes = context.max_request_bytes
         self._length: int | None = 0
         self._is_refused = False
         self.body_bytes = 0
@@ -172,7 +171,7 @@ class Request(server.Request):
             Problem: the request is refused.
         """
         self._check_access()
-        hosts = len(self._header("Host"))
+        hosts = len(self.header_values("Host"))
         if hosts > 1 or (hosts == 0 and self.clientproto != b"HTTP/1.0"):
             raise Problem(400, "exactly one Host header is required")
         path = unquote_to_bytes(self.path)
@@ -194,10 +193,10 @@ class Request(server.Request):
     def _check_access(self) -> None:
         access = self._context.access
         try:
-            access.check(self._host, self._header)
+            access.check(self._host, self.header_values)
         except Problem:
             is_status = self.path == HEALTH_PATH and self.method in (b"GET", b"HEAD")
-            if not (is_status and access.allows_status(self._host, self._header)):
+            if not (is_status and access.allows_status(self._host, self.header_values)):
                 raise
             self.status_only = True
         self.channel.admit(trusted=access.token is not None and not self.status_only)
@@ -208,7 +207,8 @@ class Request(server.Request):
         Raises:
             Problem: its media type is unsupported, or there is too little free space.
         """
-        body = UploadBody("".join(self._header("Content-Type")[:1]), self._context.artifacts)
+        content_type = "".join(self.header_values("Content-Type")[:1])
+        body = UploadBody(content_type, self._context.artifacts, is_program(self.uri))
         if length:  # a large block of small chunks would take the parser a second
             self.channel.set_read_size(BLOCK_BYTES)
         reserve = partial(self._context.upload_space.reserve, length)
@@ -241,6 +241,7 @@ class Request(server.Request):
         if length > self._max_bytes:
             raise Problem(413, f"the request body is longer than {self._max_bytes} bytes")
 
-    def _header(self, name: str) -> list[str]:
+    def header_values(self, name: str) -> list[str]:
+        """Return the values of a header, which may have any bytes."""
         values = self.requestHeaders.getRawHeaders(name.encode(), [])
         return [value.decode("latin-1") for value in values]

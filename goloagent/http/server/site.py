@@ -15,6 +15,7 @@ from twisted.web import http, server
 from goloagent.artifacts.store import ArtifactStore
 from goloagent.artifacts.upload_space import UploadSpace
 from goloagent.concurrency.cooperation import TurnQueue
+from goloagent.core.job_spec import MAX_REQUEST_BYTES
 from goloagent.http.api.router import route_check
 from goloagent.http.auth.access import AccessPolicy
 from goloagent.http.auth.audit import Audit
@@ -47,6 +48,7 @@ def build_site(
     limits: Limits = Limits(),  # noqa: B008 (a value)
     on_refusal: Callable[[int], None] = lambda status: None,
     upload_space: UploadSpace | None = None,
+    max_request_bytes: int = MAX_REQUEST_BYTES,
 ) -> server.Site:
     """Return the factory of connections to `api`; uploads are written by `in_thread`.
 
@@ -64,6 +66,7 @@ def build_site(
         audit,
         in_thread,
         on_upload_bytes,
+        max_request_bytes,
         upload_space or UploadSpace(lambda: sys.maxsize),
     )
     factory = _Site(

@@ -13,16 +13,17 @@ import msgspec
 
 from goloagent.http.api.resources import job_resource
 from goloagent.jobs.job import Job, State
-from goloagent.outputs.status import DeliveryStatus
+from goloagent.outputs.status import JobDelivery
 
 KEEPALIVE = b":\n\n"
+KEEPALIVE_SECONDS = 15.0
 
 
 class Subscriber(Protocol):
     """A receiver of a job's events."""
 
     def send_state(self, event: bytes, over: bool) -> None:
-        """Send a change of state; if the job is `over`, this is the last event."""
+        """Send an event that must arrive; if the job is `over`, this is the last event."""
 
     def send_volatile(self, event: bytes) -> None:
         """Send an event that may be dropped, because another follows soon."""
@@ -39,7 +40,7 @@ class _Subscribers:
 class JobEventBus:
     """Publishes events; `delivery` returns the delivery status of a job's results."""
 
-    def __init__(self, delivery: Callable[[Job], DeliveryStatus]) -> None:
+    def __init__(self, delivery: Callable[[Job], JobDelivery]) -> None:
         self._delivery = delivery
         self._subscribers: dict[str, _Subscribers] = {}
 
@@ -82,6 +83,14 @@ class JobEventBus:
             encoded = event("progress", value)
             for subscriber in list(subscribers.members):
                 subscriber.send_volatile(encoded)
+
+    def publish(self, job: Job, kind: str, value: Any) -> None:
+        """Publish an event that is sent also to a client that is behind, so not often."""
+        subscribers = self._subscribers.get(job.id)
+        if subscribers is not None:
+            encoded = event(kind, value)
+            for subscriber in list(subscribers.members):
+                subscriber.send_state(encoded, over=False)
 
     def keep_alive(self) -> None:
         """Send a comment to every subscriber."""

@@ -21,7 +21,7 @@ RETRY = b"retry: 1000\n\n"
 
 
 class Event(Struct, frozen=True):
-    """One event of a stream: a job resource or its progress, as JSON in ``data``."""
+    """One event of a stream, with a resource as JSON in ``data``."""
 
     event: str
     data: str
@@ -41,7 +41,9 @@ class EventRoutes:
         {
             200: Response(
                 "`state` events with the job resource, at first and whenever the state changes; "
-                "each second while it runs a `progress` event. Ends when the job is over.",
+                "each second while it runs a `progress` event; `verdict` whenever it changes; "
+                "`change` for each PATCH; `limited` when the load generator becomes the limit. "
+                "Ends when the job is over.",
                 Event,
                 "text/event-stream",
             ),
@@ -57,7 +59,7 @@ class EventRoutes:
         job = self.store.get(job_id)
         if job is None:
             raise not_found(request.path)
-        if job.state.over and request.getHeader("Last-Event-ID") == job.state.value:
+        if job.state.over and request.header_values("Last-Event-ID") == [job.state.value]:
             request.setResponseCode(204)
             return b""
         request.setHeader("Content-Type", "text/event-stream")

@@ -20,6 +20,9 @@ _TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
+SHARED = ("base.css", "chart.js", "dom.js", "format.js", "icon.svg", "samples.js", "scale.js")
+"""Files of `goloagent.report`."""
+
 _UNCHANGED = Response("The file has the ETag in If-None-Match.", media_type="")
 _POLICY = {
     "default-src": "'none'",
@@ -46,8 +49,9 @@ HEADERS = {
 
 
 def assets() -> dict[str, Representation]:
-    """Return the files of the page by name."""
-    found = files("goloagent.http.ui").joinpath("page").iterdir()
+    """Return the files of the page by name, with those that it shares with reports."""
+    shared = files("goloagent.report").joinpath("page")
+    found = [*files("goloagent.http.ui").joinpath("page").iterdir(), *map(shared.joinpath, SHARED)]
     media_types = {file: _TYPES.get(file.name.rpartition(".")[2]) for file in found}
     return {
         file.name: Representation(file.read_bytes(), media_type)

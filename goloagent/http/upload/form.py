@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
+import msgspec
 from multipart import (
     MultipartError,
     MultipartSegment,
@@ -19,15 +21,18 @@ from multipart import (
 )
 from multipart import __version__ as multipart_version
 from twisted.logger import Logger
+from twisted.web.http import parse_qs
 
 from goloagent.artifacts.pending_upload import BinaryExists, NotExecutable, PendingUpload
 from goloagent.artifacts.quota import QuotaExceeded
 from goloagent.artifacts.store import ArtifactStore
 from goloagent.http.problem import Problem, disk_problem, quoted
+from goloagent.http.server.query import parse_query
 from goloagent.jobs.database import Binary
 
 MAX_PARTS = 8
-# A file name of 4 KiB, which is ignored, and the rest of its header line.
+MAX_NAME_LENGTH = 128
+# A file name of 4 KiB and the rest of its header line.
 MAX_PART_HEADER_BYTES = 4096 + 128
 
 # RFC 7578 deprecates all others; an encoded file would be stored without decoding.
@@ -64,6 +69,22 @@ def check_hooks() -> None:
     )
 
 
+class UploadQuery(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The query of an upload: a ``program`` must be executable, a ``file`` for jobs need not."""
+
+    kind: Literal["program", "file"] = "program"
+
+
+def is_program(uri: bytes) -> bool:
+    """Return whether the upload to a URI is a program.
+
+    Raises:
+        Problem: its query is wrong.
+    """
+    parameters = parse_qs(uri.partition(b"?")[2], keep_blank_values=1)
+    return parse_query(parameters, UploadQuery).kind == "program"
+
+
 class UploadBody:
     """An upload that is parsed and written; ends with `finish` or `discard`.
 
@@ -73,13 +94,16 @@ class UploadBody:
 
     _log = Logger()
 
-    def __init__(self, content_type: str, artifacts: ArtifactStore) -> None:
+    def __init__(
+        self, content_type: str, artifacts: ArtifactStore, is_program: bool = True
+    ) -> None:
         self._artifacts = artifacts
+        self._is_program = is_program
         boundary = _boundary(content_type)
         # The line break before a boundary belongs to it; the first may lack one.
         self._delimiter = f"\r\n--{boundary}".encode()
         self._preamble: bytes | None = b"\r\n"
-        # Latin-1 decodes all bytes, so that a file name in any encoding can be ignored.
+        # Latin-1 decodes all bytes, so that a file name may have any encoding.
         self._parser = _Parser(
             boundary,
             max_header_size=MAX_PART_HEADER_BYTES,
@@ -173,7 +197,7 @@ class UploadBody:
                 f'part "file" has the transfer encoding {quoted(encoding.encode("latin-1"))}; '
                 "send its bytes as they are, without Content-Transfer-Encoding",
             )
-        self._upload = self._artifacts.receive()
+        self._upload = self._artifacts.receive(_label(part.filename), self._is_program)
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -194,6 +218,13 @@ class UploadBody:
             self.discard()
             self._log.error("cannot store an upload: {error}", error=error)
             raise disk_problem(error) from error
+
+
+def _label(filename: str) -> str:
+    """Return a file name as a label: no directories, at most 128 printable characters."""
+    decoded = filename.encode("latin-1", "replace").decode("utf-8", "replace")
+    base = re.split(r"[/\\]", decoded)[-1]
+    return "".join(filter(str.isprintable, base))[:MAX_NAME_LENGTH]
 
 
 def _boundary(content_type: str) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import pytest
 from peers.agent import Agent
 from peers.collector import Collector
+from peers.kafka import Tansu, tansu
 from peers.notes import Notes
 from peers.oracle import Comparison, compare
+from peers.postgresql import PostgreSQL, postgresql
 
 
 @pytest.fixture
@@ -30,3 +33,20 @@ def compare_results(
         return compare(numbered.emitted(job_id), log, collector.of_job(job_id), rejected)
 
     return comparison
+
+
+@pytest.fixture
+def database() -> Iterator[PostgreSQL]:
+    """Run a database."""
+    with postgresql() as database:
+        yield database
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Tansu]:
+    """Run a broker with a topic."""
+    directory = tmp_path / "tansu"
+    directory.mkdir()
+    with tansu(directory) as broker:
+        broker.create("golo", partitions=3)
+        yield broker

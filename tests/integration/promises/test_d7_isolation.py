@@ -158,6 +158,8 @@ async def test_d7_accesses_nothing(
     assert report["descriptors"] == ["0", "1", "2"]
     assert TOKEN not in str(report["environment"])
     allowed = {"PATH", "HOME", "LANG", "TMPDIR", "GOLO_RPC_ADDR", "GOLO_JOB"}
+    allowed |= {"GOLO_JOB_NAME", "GOLO_RUN_ID", "GOLO_AGENT_INDEX", "GOLO_AGENT_COUNT"}
+    allowed |= {"GOLO_USERS", "GOLO_DURATION"}
     allowed |= {"PYTHONPATH", "PYTHONUNBUFFERED"}
     assert {*report["environment"]} <= allowed
 

@@ -112,8 +112,8 @@ async def test_d8_bad_requests(idle_agent: Agent, check: Check) -> None:
             headers=("Content-Type: text/plain",),
         ),
         Refusal(SITE, headers=(FORM, "Sec-Fetch-Site: cross-site")),
-        Refusal("413 the request body is longer than 65536 bytes", "/queue"),
-        Refusal("413 the request body is longer than 65536 bytes", "/queue", mode="chunked"),
+        Refusal("413 the request body is longer than 262144 bytes", "/queue"),
+        Refusal("413 the request body is longer than 262144 bytes", "/queue", mode="chunked"),
         Refusal("400 the headers are longer than 16 KiB", headers=_long_headers()),
         Refusal("400 the upload is cut: its final boundary is missing"),
     )

@@ -8,7 +8,7 @@ from peers.notes import Notes
 from peers.oracle import Comparing
 from peers.programs import Builder
 
-COUNTS = [0, 1, 255, 256, 257, 511, 512, 513, 100_003]
+COUNTS = [0, 1, 255, 256, 257, 4095, 4096, 4097, 100_003]
 
 
 async def test_r3_as_many_are_delivered_as_were_printed(

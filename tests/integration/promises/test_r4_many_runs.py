@@ -8,9 +8,9 @@ from peers.agent import Agent
 from peers.collector import Collector
 from twisted.internet import reactor, task
 
+from goloagent.core.job_spec import JobSpec
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job, LineCounts, State
-from goloagent.jobs.spec import JobSpec
 from goloagent.wal.run_log import RunLogWriter
 
 RESULTS_OF_A_RUN = 300

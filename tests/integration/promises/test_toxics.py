@@ -13,7 +13,7 @@ from peers.oracle import Comparing
 from peers.toxics import Proxy, Toxic
 from twisted.internet import reactor, task
 
-RESULTS = 10_000
+RESULTS = 20_000
 LINES_PER_SECOND = 5000
 POISONED_CONNECTIONS = 5
 HANG_SECONDS = 0.5

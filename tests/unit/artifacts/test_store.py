@@ -16,9 +16,9 @@ import pytest
 from goloagent.artifacts.pending_upload import BinaryExists, NotExecutable, PendingUpload
 from goloagent.artifacts.quota import QuotaExceeded
 from goloagent.artifacts.store import ArtifactStore, BinaryChanged, BinaryNeeded
+from goloagent.core.job_spec import JobSpec
 from goloagent.jobs.database import Binary, Content, Store
 from goloagent.jobs.job import Job, State
-from goloagent.jobs.spec import JobSpec
 
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
 SCRIPT = b"#!/bin/sh\nexit 0\n"

@@ -97,7 +97,10 @@ def test_calls_fall_on_multiples_and_missed_ones_are_skipped(clock: Clock, work:
     clock.advance(0.5)
     assert task.late_seconds == 0
     assert work.times == [1.0, 3.5, 4.0]
+    clock.rightNow += 1.25
+    assert task.overdue_seconds == 0.25
     task.stop()
+    assert task.overdue_seconds == 0
 
 
 @given(st.floats(0.001, 10), st.floats(0, 1e6), st.integers(1, 50))

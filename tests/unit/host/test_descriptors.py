@@ -38,3 +38,17 @@ def test_a_hard_limit_that_is_too_low() -> None:
     assert f"--max-connections 256 needs up to {NEEDED} open files" in sentence
     assert f"the limit is {NEEDED - 1}" in sentence
     assert "LimitNOFILE" in sentence
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "expected"),
+    [
+        (1024, 524_288, NEEDED + 7_000),
+        (NEEDED, NEEDED + 100, NEEDED + 100),
+        (524_288, 524_288, 524_288),
+        (1024, resource.RLIM_INFINITY, NEEDED + 7_000),
+    ],
+)
+def test_more_descriptors_are_taken_if_there_are_any(soft: int, hard: int, expected: int) -> None:
+    """The agent starts without those beyond its need."""
+    assert limit_for(256, soft, hard, 7_000) == expected

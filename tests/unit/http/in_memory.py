@@ -23,11 +23,16 @@ from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.host.readiness import Health
 from goloagent.http.api.binaries import BinaryRoutes
 from goloagent.http.api.health import HealthRoutes
+from goloagent.http.api.job_summaries import JobSummaries
 from goloagent.http.api.jobs import JobRoutes
 from goloagent.http.api.logs import LogRoutes
 from goloagent.http.api.metrics import MetricsRoutes
+from goloagent.http.api.queue import QueueRoutes
+from goloagent.http.api.report import ReportRoutes
 from goloagent.http.api.router import build_api
 from goloagent.http.api.statistics import StatisticsRoutes
+from goloagent.http.api.steering import SteeringRoutes
+from goloagent.http.api.timeline import TimelineRoutes
 from goloagent.http.auth.access import AccessPolicy
 from goloagent.http.server.site import build_site
 from goloagent.http.streaming.event_bus import JobEventBus
@@ -36,7 +41,8 @@ from goloagent.http.ui.assets import PageRoutes
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job
 from goloagent.jobs.repository import JobRepository
-from goloagent.outputs.status import DeliveryStatus
+from goloagent.outputs.status import JobDelivery
+from goloagent.wal.run_files import RunFiles
 from goloagent.wal.run_log import RunLogReader, open_reader
 from goloagent.wal.stats_cache import SummaryCache
 from goloagent.wal.syncer import WalSyncer
@@ -196,8 +202,9 @@ class Agent:
     exposition: Callable[[str], tuple[str, bytes]] = lambda accept: ("text/plain", b"")
     submitted: list[Job] = attrs.Factory(list)
     cancelled: Callable[[Job], bool] = lambda job: True
-    delivery: DeliveryStatus = attrs.field(factory=DeliveryStatus)
-    abandon: Callable[[Job], int] = lambda job: 0
+    delivery: JobDelivery = attrs.field(factory=JobDelivery)
+    abandon: Callable[[Job, str | None], int] = lambda job, output: 0
+    change: Callable[[Job, Any], Any] = lambda job, request: None
     bus: JobEventBus = attrs.field(init=False)
     running: Callable[[Job], RunStatistics | None] = lambda job: None
     in_thread: Callable[..., Any] = maybeDeferred
@@ -240,27 +247,45 @@ class Agent:
 
     def application(self) -> Klein:
         """Return the routes."""
+        summaries = JobSummaries(
+            lambda job: self.running(job), SummaryCache(self.logs, self.in_thread).get, self.clock
+        )
         return build_api(
             BinaryRoutes(self.artifacts, self.syncer),
-            JobRoutes(
+            QueueRoutes(
                 store=self.store,
                 jobs=self.jobs,
                 committer=self.syncer,
                 submit=lambda: self.submitted.append(self.store.queued()[-1]),
                 cancel=lambda job: self.cancelled(job),
                 now=lambda: NOW,
-                delivery=lambda job: self.delivery,
-                abandon=lambda job: self.abandon(job),
                 health=lambda: self.health(),
+                outputs=("collector", "influx"),
+            ),
+            JobRoutes(
+                store=self.store,
+                committer=self.syncer,
+                cancel=lambda job: self.cancelled(job),
+                delivery=lambda job: self.delivery,
+                abandon=lambda job, output: self.abandon(job, output),
+                health=lambda: self.health(),
+            ),
+            SteeringRoutes(
+                self.store,
+                lambda job, request: self.change(job, request),
+                lambda job: self.delivery,
             ),
             HealthRoutes(lambda: self.health()),
             LogRoutes(self.store, self._open_log, self.clock),
             EventRoutes(self.store, self.bus, self.clock),
-            StatisticsRoutes(
+            StatisticsRoutes(self.store, summaries, self.clock),
+            TimelineRoutes(self.store, RunFiles(self.logs).open_timeline, self.clock),
+            ReportRoutes(
                 self.store,
-                lambda job: self.running(job),
-                SummaryCache(self.logs, self.in_thread).get,
-                self.clock,
+                summaries,
+                RunFiles(self.logs).open_timeline,
+                lambda job: self.delivery,
+                self.in_thread,
             ),
             PageRoutes(),
             MetricsRoutes(lambda accept: self.exposition(accept)),

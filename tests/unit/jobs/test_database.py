@@ -16,6 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goloagent.core.job_spec import JobSpec
+from goloagent.core.spans import Span
+from goloagent.core.stats.summary import ErrorSummary
 from goloagent.filesystem.durable import SyncFailed
 from goloagent.jobs.database import Binary, Content, Damaged, SettledRun, Store
 from goloagent.jobs.job import (
@@ -28,15 +31,18 @@ from goloagent.jobs.job import (
     LineCounts,
     State,
 )
-from goloagent.jobs.spec import JobSpec
+from goloagent.jobs.job_table import JobFilter
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc)
 BINARY = Binary("b", "0" * 64, 12, NOW)
 COUNT = st.integers(0, 2**60)
+SECONDS = st.floats(0, 1e6)
+MEMBERS = {"rate": 1.5, "duration": "90s", "args": ["\u2028"], "tags": {"a": "b"}}
 JOBS = st.builds(
     Job,
     id=st.uuids().map(str),
-    spec=st.builds(JobSpec, st.text(), COUNT, COUNT, st.text()),
+    spec=st.builds(JobSpec, st.text(), COUNT, COUNT, st.text())
+    | st.builds(JobSpec, st.text(), COUNT, COUNT, st.text(), st.just(MEMBERS)),
     queued_at=st.just(NOW),
     state=st.sampled_from(State),
     cause=st.none() | st.builds(FailureReason, st.text(min_size=1), st.text()),
@@ -46,6 +52,8 @@ JOBS = st.builds(
     stderr_tail=st.text(),
     invalid_line=st.none() | st.builds(InvalidLine, st.integers(1, 2**62), st.text(), st.text()),
     warnings=st.lists(st.text()).map(tuple),
+    limited=st.lists(st.builds(Span, st.text(), SECONDS, SECONDS)).map(tuple),
+    errors=st.lists(st.builds(ErrorSummary)).map(tuple),
     has_log=st.booleans(),
     calls=st.builds(CallCounts, COUNT, COUNT, COUNT),
     lines=st.builds(LineCounts, COUNT, COUNT),
@@ -322,10 +330,42 @@ def test_a_database_of_the_first_version(path: Path) -> None:
         )
         assert store.queued() == [waits]
         assert waits.stderr_tail == tail
-        assert [binary.id for binary in store.binaries()] == ["b"]
+        assert [(binary.id, binary.name) for binary in store.binaries()] == [("b", "")]
         waits.stderr_tail = "last words"
         store.save(waits)
         store.close()
+
+
+def test_values_of_variables_are_removed_once_a_job_is_over(path: Path) -> None:
+    """Not before, because the next start of the agent may run it; their names stay."""
+    store = Store(path)
+    members = {"env": {"TOKEN": "s3cret-6f1d"}, "tags": {"a": "b"}}
+    kept = Job("job-1", JobSpec("name", 25, 10, "b", members), NOW)
+    store.add(kept)
+    store.close()
+    assert b"s3cret-6f1d" in path.read_bytes()
+    store = Store(path)
+    [kept] = store.queued()
+    assert kept.spec.given.env == {"TOKEN": "s3cret-6f1d"}
+    kept.state = State.FINISHED
+    store.save(kept)
+    found = store.get("job-1")
+    assert found is not None
+    assert (found.spec.given.env, found.spec.tags) == ({"TOKEN": ""}, {"a": "b"})
+    store.close()
+    assert b"s3cret-6f1d" not in path.read_bytes()
+    assert not Path(f"{path}-wal").exists()
+
+
+def test_a_binary_of_a_file_is_needed(store: Store) -> None:
+    """Until the job is over, as the program."""
+    members = {"files": [{"name": "a", "binary": "f"}]}
+    kept = Job("job-1", JobSpec("name", 25, 10, "b", members), NOW)
+    store.add(kept)
+    assert store.needed_binaries() == {"b", "f"}
+    kept.state = State.CANCELLED
+    store.save(kept)
+    assert store.needed_binaries() == set()
 
 
 def test_a_database_of_a_later_version(path: Path) -> None:
@@ -342,6 +382,25 @@ def test_a_database_of_a_later_version(path: Path) -> None:
     assert [queued.id for queued in store.queued()] == ["job-1", "job-2"]
     assert store._database.execute("PRAGMA user_version").fetchone()[0] == 1000
     store.close()
+
+
+@pytest.mark.parametrize("pending", [Checkpoint(delivered=2), Checkpoint(3, unit="second")])
+def test_a_job_that_an_older_agent_has_settled(path: Path, pending: Checkpoint) -> None:
+    """It does so when the collector has all results; the other outputs get the rest."""
+    one, done = job(1), job(2)
+    for each, checkpoint in ((one, pending), (done, Checkpoint(3))):
+        with closing(Store(path)) as store:
+            store.add(each)
+            each.state, each.has_log, each.ended_at = State.FINISHED, True, NOW
+            each.lines, each.checkpoint = LineCounts(3), Checkpoint(3, committed=9)
+            each.outputs = {"archive": checkpoint}
+            store.save(each)
+    with closing(Store(path)) as store:
+        store._database.execute("UPDATE jobs SET settled = 1")
+    with closing(Store(path)) as store:
+        assert list(store.unsettled()) == [one]
+        store.save(one)
+        assert [run.job_id for run in store.settled_runs()] == ["job-2"]
 
 
 def binary(number: int, sha256: str, size: int = 1) -> Binary:
@@ -403,6 +462,11 @@ DAMAGES = [
     "ended_at = 'x'",
     "users = -1",
     "delivered = -9",
+    "outputs = '{'",
+    """outputs = '{"archive": {"delivered": -1}}'""",
+    """outputs = '{"archive": {"committed": 100000000000000000000}}'""",
+    """outputs = '{"archive": {"unit": "hour"}}'""",
+    """outputs = '{"collector": {}}'""",
     "state = CAST(X'ff' AS TEXT)",
     "queued_at = CAST(X'ff' AS TEXT)",
 ]
@@ -426,9 +490,9 @@ def test_a_damaged_row_of_a_job_is_skipped(path: Path, damage: str, live: bool) 
     with closing(Store(path)) as store:
         store.report_to(found.append)
         for _ in range(2):
-            shown = [one.id for one in store.newest(3, None, None, None)]
+            shown = [one.id for one in store.newest(3)]
             assert set(shown) >= {"job-0", "job-2"}
-            older = [one.id for one in store.newest(1, None, None, "job-2")]
+            older = [one.id for one in store.newest(1, before="job-2")]
             assert older in (["job-0"], ["job-1"])
             runs = [run.job_id for run in store.settled_runs()]
             assert runs in (["job-0", "job-2"], ["job-0", "job-1", "job-2"])
@@ -451,7 +515,7 @@ def test_a_page_continues_after_damaged_rows(store: Store) -> None:
         store.save(over)
     store._database.execute("UPDATE jobs SET state = 'x' WHERE position BETWEEN 5 AND 18")
     store.report_to(lambda sentence: None)
-    shown = [one.id for one in store.newest(4, None, None, None)]
+    shown = [one.id for one in store.newest(4)]
     assert shown == ["job-19", "job-18", "job-3", "job-2"]
 
 
@@ -505,7 +569,7 @@ def test_a_locked_database(store: Store, locked: sqlite3.Connection) -> None:
         with pytest.raises(OSError, match="locked") as caught:
             write()
         assert caught.value.errno == errno.EBUSY
-    assert store.newest(10, None, None, None) == [waiting]
+    assert store.newest(10) == [waiting]
     assert store.binaries() == []
     store.sync()
     assert time.monotonic() - before < 1.0
@@ -550,7 +614,7 @@ def test_old_jobs_are_removed(store: Store, path: Path) -> None:
     assert store.forget_jobs(keep=10, limit=3) == 3
     assert store.forget_jobs(keep=10, limit=100) == 5
     assert store.forget_jobs(keep=10, limit=100) == 0
-    left = [one.id for one in store.newest(100, None, None, None)]
+    left = [one.id for one in store.newest(100)]
     assert left == [f"job-{number}" for number in [*range(19, 9, -1), 5, 3]]
     assert store.count() == {State.FINISHED: 11, State.QUEUED: 1}
     store.forget_log("job-5")
@@ -593,7 +657,7 @@ def test_no_query_scans_the_history(store: Store) -> None:
         for name in (None, "shop"):
             for before in ("job-1", None):
                 if (state, name, before) != (None, None, None):
-                    store.newest(10, state, name, before)
+                    store.newest(10, JobFilter(state, name), before)
     store.get("job-1")
     store.settled_runs(10)
     store.settled_runs(10, SettledRun("job-1", "shop", NOW))

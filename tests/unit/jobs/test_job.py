@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goloagent.core.job_spec import JobSpec
 from goloagent.jobs.job import CallCounts, Job, ResultCounts, State
-from goloagent.jobs.spec import JobSpec
 
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
 COUNT = st.integers(0, 10**12)

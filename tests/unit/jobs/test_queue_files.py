@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -10,9 +11,14 @@ from uuid import uuid4
 import pytest
 from unit.runs.one_run import NOW
 
+from goloagent.core.job_spec import JobSpec
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.queue_files import QueuedJobs
-from goloagent.jobs.spec import JobSpec
+
+DAMAGED = (
+    '{"spec":{"name":"a","users":1,"duration_seconds":1,"binary":"b","members":{"share":3}},'
+    '"queued_at":"2026-01-02T03:04:05Z"}'
+)
 
 
 def job(after_seconds: float = 0) -> Job:
@@ -31,6 +37,16 @@ def test_a_queued_job_is_found_again(tmp_path: Path) -> None:
         queued.observe(one)
     assert QueuedJobs(tmp_path).load(set()) == sorted(jobs, key=lambda one: one.queued_at)
     assert QueuedJobs(tmp_path).load({one.id for one in jobs[1:]}) == jobs[:1]
+
+
+def test_the_optional_members_are_kept(tmp_path: Path) -> None:
+    """A job that is queued again is given all that the first one was; the file is the agent's."""
+    members = {"rate": 2.5, "duration": "90s", "env": {"TOKEN": "s3cret"}, "args": ["é"]}
+    one = Job(str(uuid4()), JobSpec("name", 0, 90, "binary", members), NOW)
+    QueuedJobs(tmp_path).observe(one)
+    assert QueuedJobs(tmp_path).load(set()) == [one]
+    [file] = tmp_path.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("how", ["logged", "cancelled"])
@@ -54,7 +70,7 @@ def test_what_is_no_job_is_skipped_and_stays(tmp_path: Path) -> None:
     """Other files, invalid JSON and deep JSON are skipped."""
     made = {
         f"{uuid4()}.json": text
-        for text in ("", "{", "[" * 5000, '{"spec": 1}', '{"spec":{"name":"../x"}}')
+        for text in ("", "{", "[" * 5000, '{"spec": 1}', '{"spec":{"name":"../x"}}', DAMAGED)
     }
     for name, text in made.items():
         (tmp_path / name).write_text(text)

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from unit.runs.one_run import NOW
 
+from goloagent.core.job_spec import JobSpec
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.repository import JobRepository
-from goloagent.jobs.spec import JobSpec
 
 
 class Jobs:

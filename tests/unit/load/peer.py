@@ -7,11 +7,14 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from goloagent.core.profile.load_profile import LoadProfile
+from goloagent.core.profile.parser import constant
 from goloagent.jobs.job import CallCounts
-from goloagent.load.executor import ClosedLoop
+from goloagent.load.load_driver import LoadDriver
 from goloagent.load.rpc_client import RpcClient
 from goloagent.netrpc import Call, Server
 
@@ -22,18 +25,36 @@ REMOTE = IPv4Address("TCP", "127.0.0.1", 9999)
 class Reports:
     """The counts and callbacks of a client."""
 
+    driver: LoadDriver
+
     def __init__(self) -> None:
         self.calls = CallCounts()
+        self.clock = Clock()
         self.drained = 0
+        self.errors: list[str] = []
         self.lost: list[str | None] = []
 
     def client(self, users: int) -> RpcClient:
-        """Return a client that drives a closed loop."""
+        """Return a client on which `driver` drives a closed loop for a minute."""
+        return self.follow(constant("users", users, 60))
+
+    def follow(self, profile: LoadProfile) -> RpcClient:
+        """Return a client on which `driver` drives a profile."""
 
         def drained() -> None:
             self.drained += 1
 
-        return RpcClient(ClosedLoop(users), self.calls, drained, self.lost.append)
+        client = RpcClient(self.lost.append)
+        self.driver = LoadDriver(
+            profile,
+            client,
+            self.calls,
+            drained,
+            self.errors.extend,
+            self.clock,
+            lambda: round(self.clock.seconds() * 1e9),
+        )
+        return client
 
 
 class Wire(StringTransport):

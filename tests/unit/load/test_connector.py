@@ -104,7 +104,7 @@ def test_a_self_connection_is_dropped(reports: Reports) -> None:
     client.connectionLost()
     clock.advance(MIN_DELAY_SECONDS)
     assert connecting.called
-    client.start()
+    reports.driver.start()
     assert (reports.lost, itself.value(), good.value() != b"") == ([], b"", True)
     client.connectionLost()
     assert reports.lost == [None]

@@ -21,7 +21,7 @@ def test_start_makes_one_call_per_user(reports: Reports) -> None:
     peer = Peer(client)
     assert (peer.outstanding, reports.calls.started) == (0, 0)
     assert peer.wire.producerState == "paused"
-    client.start()
+    reports.driver.start()
     assert (peer.outstanding, reports.calls.started, reports.calls.in_flight) == (25, 25, 25)
     assert peer.methods == {METHOD} == {"Server.Run"}
     assert peer.wire.producerState == "producing"
@@ -40,7 +40,7 @@ def test_the_loop_is_closed(reports: Reports) -> None:
     """Each reply starts a call, so that the number of calls in flight is constant."""
     client = reports.client(10)
     peer = Peer(client)
-    client.start()
+    reports.driver.start()
     peer.reply(3)
     assert (peer.outstanding, reports.calls.ok, reports.calls.started) == (10, 3, 13)
     peer.send(peer.replies(10, last_first=True))
@@ -51,19 +51,19 @@ def test_an_error_is_a_failed_call(reports: Reports) -> None:
     """An RPC error is counted, the last one is saved, and the loop continues."""
     client = reports.client(2)
     peer = Peer(client)
-    client.start()
+    reports.driver.start()
     peer.send(peer.replies(1, "first") + peer.replies(1, "second"))
     assert (reports.calls.ok, reports.calls.failed, peer.outstanding) == (0, 2, 2)
     peer.reply(2)
-    assert (reports.calls.ok, reports.calls.failed, client.last_error) == (2, 2, "second")
+    assert (reports.calls.ok, reports.calls.failed, reports.driver.last_error) == (2, 2, "second")
 
 
 def test_stop_waits_for_calls_in_flight(reports: Reports) -> None:
     """After `stop` the client makes no call, and reports once that all have returned."""
     client = reports.client(3)
     peer = Peer(client)
-    client.start()
-    client.stop()
+    reports.driver.start()
+    reports.driver.stop()
     peer.reply(1)
     peer.reply(1, "broken")
     assert (reports.drained, reports.calls.started) == (0, 3)
@@ -76,7 +76,7 @@ def test_stop_with_no_call_in_flight(reports: Reports) -> None:
     """A client that never called is drained at once."""
     client = reports.client(3)
     Peer(client)
-    client.stop()
+    reports.driver.stop()
     assert reports.drained == 1
 
 
@@ -84,7 +84,7 @@ def test_the_peer_closes_the_connection(reports: Reports) -> None:
     """The loss is reported once, without a sentence, and nothing is written after it."""
     client = reports.client(3)
     peer = Peer(client)
-    client.start()
+    reports.driver.start()
     peer.close()
     client.hang_up()
     assert (reports.lost, reports.drained, reports.calls.in_flight) == ([None], 0, 3)
@@ -94,7 +94,7 @@ def test_hang_up_reports_nothing(reports: Reports) -> None:
     """After `hang_up` neither late replies nor the loss of the connection are reported."""
     client = reports.client(3)
     peer = Peer(client)
-    client.start()
+    reports.driver.start()
     late = peer.replies(3)
     client.hang_up()
     assert peer.wire.is_closed
@@ -107,8 +107,8 @@ def test_hang_up_without_calls_in_flight_is_orderly(reports: Reports) -> None:
     """A load test that has replied to all calls sees the connection close, not reset."""
     client = reports.client(3)
     peer = Peer(client)
-    client.start()
-    client.stop()
+    reports.driver.start()
+    reports.driver.stop()
     peer.reply(3)
     client.hang_up()
     assert (peer.wire.is_closed, peer.wire.was_reset) == (True, False)
@@ -129,7 +129,7 @@ def test_a_protocol_error_resets_the_connection(reports: Reports, garbage: bytes
     """A peer that breaks the protocol is disconnected, and reported once with a sentence."""
     client = reports.client(3)
     peer = Peer(client)
-    client.start()
+    reports.driver.start()
     client.dataReceived(garbage)
     assert peer.wire.was_reset
     client.dataReceived(garbage)
@@ -143,7 +143,7 @@ def test_a_repeated_reply_is_a_protocol_error(reports: Reports) -> None:
     """The second copy of a reply starts no call and ends the connection."""
     client = reports.client(1)
     peer = Peer(client)
-    client.start()
+    reports.driver.start()
     reply = peer.replies(1)
     peer.send(reply)
     peer.send(reply[-8:])
@@ -155,11 +155,11 @@ def test_a_hundred_thousand_users(reports: Reports) -> None:
     """The maximum number of users of a job fits one connection, in both directions."""
     client = reports.client(100_000)
     peer = Peer(client)
-    client.start()
+    reports.driver.start()
     assert peer.outstanding == 100_000
     peer.reply(100_000)
     assert (reports.calls.ok, reports.calls.started) == (100_000, 200_000)
-    client.stop()
+    reports.driver.stop()
     peer.reply(100_000)
     assert (reports.calls.in_flight, reports.drained) == (0, 1)
 
@@ -178,12 +178,12 @@ def test_chunk_boundaries_do_not_matter(
         reports = Reports()
         client = reports.client(users)
         peer = Peer(client)
-        client.start()
+        reports.driver.start()
         for count, is_error, last_first in replies:
             count = min(count, peer.outstanding)
             send(peer, peer.replies(count, "broken" if is_error else None, last_first))
             assert peer.outstanding == reports.calls.in_flight == users
-        client.stop()
+        reports.driver.stop()
         send(peer, peer.replies(peer.outstanding))
         assert (reports.calls.in_flight, reports.drained, reports.lost) == (0, 1, [])
         return reports.calls
@@ -210,7 +210,7 @@ def test_a_full_socket_loses_no_call(socket_bytes: int, replies: list[int]) -> N
     client = reports.client(40)
     peer = Peer(client)
     peer.wire.socket_bytes = socket_bytes
-    client.start()
+    reports.driver.start()
     for count in replies:
         if count:
             peer.reply(count)
@@ -226,7 +226,7 @@ def test_a_flushed_transport_is_bypassed_again(reports: Reports) -> None:
     client = reports.client(40)
     peer = Peer(client)
     peer.wire.socket_bytes = 100
-    client.start()
+    reports.driver.start()
     buffered = peer.wire.buffered_bytes
     assert buffered > 0
     peer.reply(5)
@@ -243,8 +243,8 @@ def test_hang_up_while_the_transport_buffers(reports: Reports, replies: int) -> 
     client = reports.client(40)
     peer = Peer(client)
     peer.wire.socket_bytes = 100
-    client.start()
-    client.stop()
+    reports.driver.start()
+    reports.driver.stop()
     if replies:
         peer.reply(replies)
     client.hang_up()

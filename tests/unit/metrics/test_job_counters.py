@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goloagent.core.job_spec import JobSpec
 from goloagent.jobs.job import CallCounts, Checkpoint, Job, LineCounts, ResultCounts, State
-from goloagent.jobs.spec import JobSpec
 from goloagent.metrics.job_counters import JobCounters
 
 START = datetime(2026, 1, 2, tzinfo=timezone.utc)
@@ -48,8 +48,14 @@ def test_jobs_add_up() -> None:
         one.state = State.FINISHED
         counters.update(one)
     assert counters.totals == Counter(
-        calls_started=21, calls_ok=18, results_read=15, results_valid=12, results_invalid=3
-    ) + Counter(results_delivered=12)
+        calls_scheduled=21,
+        calls_started=21,
+        calls_ok=18,
+        results_read=15,
+        results_valid=12,
+        results_invalid=3,
+        results_delivered=12,
+    )
     assert counters.ended == Counter({State.FINISHED: 3})
     assert counters.open_jobs == []
 

@@ -10,7 +10,8 @@ from goloagent.netrpc import Call, Client, Replies, Server
 
 def replies_of(exchange: Exchange) -> Replies:
     """Return the decoded form of a recorded reply."""
-    return Replies(1, ()) if exchange.error is None else Replies(0, (exchange.error,))
+    errors = () if exchange.error is None else (exchange.error,)
+    return Replies(1 - len(errors), errors, [None])
 
 
 def test_all_vectors_are_parsed() -> None:

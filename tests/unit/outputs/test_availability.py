@@ -10,6 +10,8 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 
+from goloagent.core.job_spec import JobSpec
+from goloagent.jobs.job import Job
 from goloagent.outputs.availability import (
     NOTICE_SECONDS,
     REMIND_SECONDS,
@@ -20,6 +22,7 @@ from goloagent.outputs.sink import Response
 
 URL = "http://collector:8082"
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+JOB = Job("job", JobSpec("shop", 1, 1, "b"), START)
 REFUSED = Response(error="connection refused")
 TAKEN, UNAUTHORIZED, BUSY = Response(200), Response(401, text="who are you?"), Response(503)
 
@@ -31,7 +34,9 @@ class World:
         self.clock = Clock()
         self.pending = 0
         self.log: list[tuple[str, str]] = []
-        self.availability = Availability(URL, self.clock.seconds, self.now, lambda: self.pending)
+        self.availability = Availability(
+            f"collector {URL}", URL, self.clock.seconds, self.now, lambda: self.pending
+        )
 
     def now(self) -> datetime:
         return START + timedelta(seconds=self.clock.seconds())
@@ -39,11 +44,11 @@ class World:
     def push(self, answer: Response, after: float = 0.0) -> None:
         """Push after some time, with a given response."""
 
-        async def push(name: str, key: str, body: bytes) -> Response:
+        async def push(job: Job, batch: object, ordinal: int) -> Response:
             return answer
 
         self.clock.advance(after)
-        pushed = ensureDeferred(self.availability.observed(push)("name", "key", b"[]"))
+        pushed = ensureDeferred(self.availability.observed(push)(JOB, None, 0))
         assert pushed.result is answer
 
     def observe(self, event: LogEvent) -> None:

@@ -9,6 +9,7 @@ from goloagent.outputs.batch_size import (
     BATCH_RESULTS,
     FIRST_PATIENCE,
     MAX_BATCH_RESULTS,
+    MIN_SLOW_RESULTS,
     AdaptiveBatchSize,
     SizeLimit,
 )
@@ -28,11 +29,20 @@ def test_only_full_batches_grow() -> None:
 def test_slow_batches_are_halved() -> None:
     """A batch that takes a second is halved, down to 256 results."""
     size = AdaptiveBatchSize()
-    for _ in range(3):
+    for _ in range(2):
         size.delivered(size.results.size, 1000, 0.5)
-    for expected in (1024, 512, 256, 256):
+    for expected in (8192, 4096, 2048, 1024, 512, 256, 256):
         size.delivered(size.results.size, 1000, 1.0)
         assert size.results.size == expected
+
+
+def test_a_very_slow_batch_shrinks_at_once() -> None:
+    """The next batch has what was taken in a second."""
+    size = AdaptiveBatchSize()
+    size.delivered(4096, 1000, 8.0)
+    assert size.results.size == 512
+    size.delivered(512, 1000, 8.0)
+    assert size.results.size == MIN_SLOW_RESULTS
 
 
 def test_a_failed_size_is_rarely_tried_again() -> None:

@@ -7,6 +7,8 @@ import json
 import pytest
 from unit.outputs.world import AWAY, CHATTER, OK, World, result, results
 
+from goloagent.outputs.batch_size import BATCH_RESULTS
+
 
 def test_lines_removed_from_a_log_are_abandoned_and_reported(world: World) -> None:
     """If a log is cut, its removed results are counted and the others delivered."""
@@ -53,15 +55,16 @@ def test_another_file_in_a_log_s_place_is_not_sent_unread(world: World) -> None:
     """Data that is not JSON is not sent, also if its bytes were counted as results."""
     world.answer = lambda push: AWAY if world.clock.seconds() < 5 else OK
     job = world.begin()
-    world.end(job, results(300))
+    count = BATCH_RESULTS + 44
+    world.end(job, results(count))
     log = world.logs[job.id]
     log.inode = 2
-    text = CHATTER * (len(log.content) // len(CHATTER)) + result(7)
+    text = CHATTER * ((len(log.content) - len(result(7))) // len(CHATTER)) + result(7)
     log.content[:] = text + b" " * (len(log.content) - len(text))
     begun = len(world.pushes)
     world.clock.pump([0.5] * 80)
     assert [push.ids for push in world.pushes[begun:] if push.seconds >= 5] == [[7]]
-    assert (job.results.delivered, job.results.abandoned, job.results.pending) == (1, 299, 0)
+    assert (job.results.delivered, job.results.abandoned, job.results.pending) == (1, count - 1, 0)
     world.assert_at_rest()
 
 

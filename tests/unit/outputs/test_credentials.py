@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from peers.certificate import Authority
 
-from goloagent.outputs.http.tls import FileError, Tls
-from goloagent.outputs.http.token import TokenFile
+from goloagent.transport.credentials import TokenFile
+from goloagent.transport.tls import FileError, Tls
 
 AUTHORITY = Authority()
 CERTIFICATE, KEY = AUTHORITY.certify("agent")
@@ -27,6 +27,8 @@ ENCRYPTED = load_pem_private_key(KEY, None).private_bytes(
 BROKEN = CERTIFICATE.replace(b"\nMII", b"\n!!!", 1)
 
 Write = Callable[[str, bytes | None], Path | None]
+
+OPTIONS = "--collector-"
 
 
 @pytest.fixture
@@ -58,12 +60,12 @@ def test_files_that_can_be_used(
     write: Write, ca: bytes | None, certificate: bytes | None, key: bytes | None
 ) -> None:
     """Certificates are alone or in bundles; a key is in its own file or in the certificate's."""
-    tls = Tls.load(False, write("ca", ca), write("cert", certificate), write("key", key))
+    tls = Tls.load(False, write("ca", ca), write("cert", certificate), write("key", key), OPTIONS)
     assert tls.creator("collector.example")
     assert (tls.authorities is None) is (ca is None)
     assert (tls.identity is None) is (certificate is None)
     if not ca:
-        insecure = Tls.load(True, None, write("cert", certificate), write("key", key))
+        insecure = Tls.load(True, None, write("cert", certificate), write("key", key), OPTIONS)
         assert insecure.creator("127.0.0.1")
 
 
@@ -97,7 +99,7 @@ def test_files_that_cannot_be_used(
 ) -> None:
     """The error is one line with the option, the file and the reason."""
     with pytest.raises(FileError) as wrong:
-        Tls.load(False, write("ca", ca), write("cert", certificate), write("key", key))
+        Tls.load(False, write("ca", ca), write("cert", certificate), write("key", key), OPTIONS)
     assert str(wrong.value).startswith(says.format(tmp_path))
     assert "\n" not in str(wrong.value)
 
@@ -105,7 +107,7 @@ def test_files_that_cannot_be_used(
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     """The error has the system's reason."""
     with pytest.raises(FileError, match=r"^--collector-ca .*/none: No such file or directory$"):
-        Tls.load(False, tmp_path / "none", None, None)
+        Tls.load(False, tmp_path / "none", None, None, OPTIONS)
     with pytest.raises(FileError, match=r"^--collector-token-file .*: Is a directory$"):
         TokenFile(tmp_path)
 

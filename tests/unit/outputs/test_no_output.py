@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 import pytest
 from twisted.internet.task import Clock
 
+from goloagent.core.job_spec import JobSpec
 from goloagent.jobs.job import Job, ResultCounts, State
-from goloagent.jobs.spec import JobSpec
 from goloagent.outputs.no_output import SAVE_SECONDS, NoOutput
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)

@@ -9,6 +9,7 @@ import attrs
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from peers.sinks import collector_sink
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IReactorPluggableNameResolver
 from twisted.internet.testing import MemoryReactorClock
@@ -18,9 +19,12 @@ from zope.interface import implementer
 
 from goloagent.core.address import HttpUrl
 from goloagent.jobs.job import Job, State
-from goloagent.outputs.http.tls import Tls
-from goloagent.outputs.sinks.collector import PUSH_SECONDS, make_collector_sink
+from goloagent.outputs.http import PUSH_SECONDS
+from goloagent.outputs.labels import labels_of
+from goloagent.outputs.results_feed import ResultsFeed
+from goloagent.outputs.sink import BatchLimits
 from goloagent.outputs.worker import OutputWorker
+from goloagent.transport.tls import Tls
 
 # From the largest batch down take 15 timeouts, each with a wait of up to 30 s after it.
 PATIENCE_SECONDS = 15 * (PUSH_SECONDS + 30) + 60
@@ -82,13 +86,13 @@ class World(MemoryReactorClock):
         self.refused_names: set[str] = set()
         self.bytes_received = 0
         self.requests: list[tuple[float, str, int]] = []
-        client = make_collector_sink(self, HttpUrl.parse("http://collector:8082"), Tls())
+        client = collector_sink(self, HttpUrl.parse("http://collector:8082"), Tls())
         self.logs: dict[str, MemoryLog] = {}
         self.worker = OutputWorker(
             self,
             lambda: START + timedelta(seconds=self.seconds()),
-            client.send,
-            lambda job: self._open(job),
+            lambda job, batch, ordinal: client.send(labels_of(job, "agent"), batch, ordinal),
+            lambda account: ResultsFeed(account, self._open, BatchLimits()),
             lambda job: None,
         )
         self.worker.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from itertools import chain, pairwise
 
@@ -10,7 +11,7 @@ from unit.outputs.world import OK, START, Push, World, result, results
 
 from goloagent.outputs.batch_size import BATCH_RESULTS
 from goloagent.outputs.retry import MAX_DELAY_SECONDS, MAX_RETRY_AFTER_SECONDS, PROBE_SECONDS
-from goloagent.outputs.sink import Response
+from goloagent.outputs.sink import BatchLimits, Response
 
 HOUR_SECONDS = 3600
 STEP_SECONDS = 0.05
@@ -64,10 +65,20 @@ def test_r5_retry_after_is_honoured(asked: float, waited: float) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_r6_a_refused_result_at_each_place(status: int) -> None:
-    """At each place of a batch it alone is rejected, within 16 extra requests."""
+@pytest.mark.parametrize(
+    ("count", "places", "most"),
+    [
+        (256, range(256), MAX_EXTRA_REQUESTS),
+        (BATCH_RESULTS, (0, 1, 1000, 2047, 2048, BATCH_RESULTS - 1), 24),
+    ],
+    ids=["256", "full"],
+)
+def test_r6_a_refused_result_at_each_place(
+    status: int, count: int, places: Iterable[int], most: int
+) -> None:
+    """At each place of a batch it alone is rejected; a halving costs two requests."""
     worst = 0
-    for place in range(BATCH_RESULTS):
+    for place in places:
         world = World()
 
         def answer(push: Push, place: int = place) -> Response:
@@ -75,18 +86,17 @@ def test_r6_a_refused_result_at_each_place(status: int) -> None:
 
         world.answer = answer
         job = world.begin()
-        world.grow(job, results(BATCH_RESULTS))
+        world.grow(job, results(count))
+        world.clock.advance(BatchLimits().seconds)
         world.run_due()
-        assert (job.results.delivered, job.results.rejected) == (BATCH_RESULTS - 1, 1), place
+        assert (job.results.delivered, job.results.rejected) == (count - 1, 1), place
         delivered = [push.ids for push in world.pushes if place not in push.ids]
-        assert list(chain.from_iterable(delivered)) == [
-            n for n in range(BATCH_RESULTS) if n != place
-        ]
+        assert list(chain.from_iterable(delivered)) == [n for n in range(count) if n != place]
         [(batch, refused)] = world.logs[job.id].rejected
         assert (batch.lines, refused.status) == ([result(place)[:-1]], status)
         worst = max(worst, len(world.pushes) - 1)
-    print(f"R6: {status} for one of {BATCH_RESULTS}, at each place: {worst} extra requests at most")
-    assert worst <= MAX_EXTRA_REQUESTS
+    print(f"R6: {status} for one of {count}, at each place: {worst} extra requests at most")
+    assert worst <= most
 
 
 @pytest.mark.parametrize(

@@ -133,3 +133,8 @@ def test_commits_are_in_order_while_a_batch_is_split(world: World) -> None:
     length = [len(results(count)) for count in range(257)]
     for _, committed, delivered, rejected in world.saved:
         assert committed == length[delivered + rejected]
+
+
+def test_a_delivery_without_a_status_says_so() -> None:
+    """A response without a status and an error is shown by its meaning."""
+    assert str(Response.delivered()) == "delivered"

@@ -6,6 +6,7 @@ import pytest
 from conftest import LoggedErrors
 from unit.outputs.world import AWAY, OK, World, results
 
+from goloagent.outputs.batch_size import BATCH_RESULTS
 from goloagent.outputs.sink import Response
 
 
@@ -88,13 +89,13 @@ def test_a_restart_continues_at_the_committed_offset(world: World) -> None:
     """After a restart exactly the uncommitted results are sent, under the job's name."""
     world.answer = lambda push: OK if len(world.pushes) == 1 else AWAY
     job = world.begin()
-    world.end(job, results(700))
+    world.end(job, results(BATCH_RESULTS + 444))
     world.stop()
-    assert job.results.delivered == 256
+    assert job.results.delivered == BATCH_RESULTS
     following = World()
     following.logs = world.logs
     following.worker.begin(job)
     following.worker.end(job)
-    assert following.ids() == list(range(256, 700))
+    assert following.ids() == list(range(BATCH_RESULTS, BATCH_RESULTS + 444))
     assert job.fully_delivered
     following.assert_at_rest()

@@ -8,52 +8,72 @@ from unit.outputs.world import AWAY, CHATTER, OK, World, refuse, result, results
 
 from goloagent.outputs.batch_size import BATCH_RESULTS
 from goloagent.outputs.fair_queue import QUANTUM
-from goloagent.outputs.feed import BATCH_SECONDS
 from goloagent.outputs.retry import PROBE_SECONDS
-from goloagent.outputs.sink import Response
+from goloagent.outputs.sink import BatchLimits, Response
 from goloagent.results.parser import MAX_BODY_BYTES
 
 # The size and time of batches.
 
 
-def test_a_batch_closes_at_256_results(world: World) -> None:
-    """The 256th result sends the batch at once; 255 wait."""
+def test_a_batch_closes_at_4096_results(world: World) -> None:
+    """The 4,096th result sends the batch at once; 4,095 wait."""
     job = world.begin()
-    world.grow(job, results(255))
+    world.grow(job, results(4095))
     assert world.pushes == []
-    world.grow(job, results(1, 255))
-    assert world.sizes == [BATCH_RESULTS]
+    world.grow(job, results(1, 4095))
+    assert world.sizes == [BATCH_RESULTS] == [4096]
 
 
-def test_a_batch_closes_a_second_after_its_first_result(world: World) -> None:
-    """A batch is sent one second after its first result."""
+def test_a_batch_closes_at_a_mebibyte(world: World) -> None:
+    """Long results are sent at once when they fill a body."""
+    job = world.begin()
+    count = MAX_BODY_BYTES // 20_000
+    world.grow(job, b"".join(result(number, 20_000) for number in range(count)))
+    assert world.pushes == []
+    world.grow(job, result(count, 20_000))
+    assert world.sizes == [count]
+    world.clock.advance(BatchLimits().seconds)
+    assert world.sizes == [count, 1]
+
+
+def test_a_batch_closes_half_a_second_after_its_first_result(world: World) -> None:
+    """A batch is sent half a second after its first result."""
     job = world.begin()
     world.clock.advance(100)
     world.grow(job, result(0))
-    world.clock.advance(0.6)
+    world.clock.advance(0.3)
     world.grow(job, result(1))
-    world.clock.advance(0.39)
+    world.clock.advance(0.19)
     assert world.pushes == []
     world.clock.advance(0.01)
     assert world.ids() == [0, 1]
-    assert world.pushes[0].seconds == pytest.approx(101, abs=1e-6)
+    assert world.pushes[0].seconds == pytest.approx(100.5, abs=1e-6)
     world.grow(job, result(2))
-    world.clock.advance(BATCH_SECONDS - 0.01)
+    world.clock.advance(BatchLimits().seconds - 0.01)
     assert world.sizes == [2]
     world.clock.advance(0.01)
     assert world.sizes == [2, 1]
 
 
-def test_the_rest_of_a_full_batch_waits_a_second(world: World) -> None:
-    """257 results are a batch now, and another a second later."""
+def test_the_rest_of_a_full_batch_waits(world: World) -> None:
+    """4,097 results are a batch now, and another half a second later."""
     job = world.begin()
-    world.grow(job, results(257))
-    assert world.sizes == [256]
-    world.clock.advance(1)
-    assert world.sizes == [256, 1]
+    world.grow(job, results(4097))
+    assert world.sizes == [4096]
+    world.clock.advance(BatchLimits().seconds)
+    assert world.sizes == [4096, 1]
 
 
-@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 511, 512, 513, 100_003])
+def test_eight_thousand_results_a_second_are_two_pushes(world: World) -> None:
+    """At a steady rate the time closes each batch."""
+    job = world.begin()
+    for number in range(0, 80_000, 160):
+        world.grow(job, results(160, number))
+        world.clock.advance(0.02)
+    assert len(world.pushes) <= 21
+
+
+@pytest.mark.parametrize("count", [0, 1, 256, 4095, 4096, 4097, 100_003])
 def test_the_end_sends_the_rest_at_once(world: World, count: int) -> None:
     """At its end all results of a job are sent at once, each once, in order."""
     job = world.begin()
@@ -107,35 +127,42 @@ def test_other_output_is_skipped_in_steps(world: World) -> None:
 
 
 def test_batches_grow_while_the_run_lags(world: World) -> None:
-    """While the run lags each batch doubles; then batches have 256 results."""
+    """While the run lags each batch doubles; then batches have 4,096 results."""
     world.answer = lambda push: None
     job = world.begin()
-    world.grow(job, results(256))
-    world.grow(job, results(6000, 256))
+    world.grow(job, results(4096))
+    world.grow(job, results(26_000, 4096))
     while world.waiting is not None:
         world.waiting.callback(OK)
-    assert world.sizes == [256, 512, 1024, 2048, 2416]
-    world.grow(job, results(600, 6256))
+    assert world.sizes[:2] == [4096, 8192]
+    assert world.sizes[2] > 8192
+    world.clock.advance(BatchLimits().seconds)
     while world.waiting is not None:
         world.waiting.callback(OK)
-    assert world.sizes[5:] == [256, 256]
+    assert sum(world.sizes) == 30_096
+    count = len(world.sizes)
+    world.grow(job, results(9000, 30_096))
+    while world.waiting is not None:
+        world.waiting.callback(OK)
+    assert world.sizes[count:] == [4096, 4096]
     world.end(job)
     assert world.waiting is not None
     world.waiting.callback(OK)
-    assert world.ids() == list(range(6856))
+    assert world.ids() == list(range(39_096))
 
 
-@pytest.mark.parametrize(("milliseconds", "most"), [(5, 256), (1, 1024), (0, 10_000)])
+@pytest.mark.parametrize(("milliseconds", "most"), [(5, 256), (1, 1024), (0, 20_000)])
 def test_batches_for_a_slow_collector(world: World, milliseconds: int, most: int) -> None:
-    """No batch grows so large that the collector needs seconds for it."""
+    """After the first batch none is so large that the collector needs seconds for it."""
     world.answer = lambda push: None
     job = world.begin()
-    world.end(job, results(20_000))
+    world.end(job, results(40_000))
     while world.waiting is not None:
         world.clock.advance(milliseconds / 1000 * world.sizes[-1])
         world.waiting.callback(OK)
-    assert most / 2 <= max(world.sizes) <= most
-    assert world.ids() == list(range(20_000))
+    assert world.sizes[0] == BATCH_RESULTS
+    assert most / 2 <= max(world.sizes[1:]) <= most
+    assert world.ids() == list(range(40_000))
 
 
 def test_batches_never_exceed_a_mebibyte(world: World) -> None:

@@ -10,10 +10,11 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from goloagent.core.job_spec import JobSpec
 from goloagent.jobs.job import Job, State
-from goloagent.jobs.spec import JobSpec
 from goloagent.outputs.batch import Batch
-from goloagent.outputs.sink import Response
+from goloagent.outputs.results_feed import ResultsFeed
+from goloagent.outputs.sink import BatchLimits, Response
 from goloagent.outputs.status import DeliveryStatus
 from goloagent.outputs.worker import OutputWorker
 from goloagent.results.line_counter import LineCounter
@@ -115,7 +116,7 @@ class World:
             self.clock,
             self.now,
             self.push,
-            self.open_log,
+            lambda account: ResultsFeed(account, self.open_log, BatchLimits()),
             self.save,
             self.faults.append,
             self.notices.append,
@@ -125,7 +126,9 @@ class World:
     def now(self) -> datetime:
         return START + timedelta(seconds=self.clock.seconds())
 
-    async def push(self, name: str, key: str, body: bytes) -> Response:
+    async def push(self, job: Job, batch: Batch, ordinal: int) -> Response:
+        name, key, body = job.spec.name, f"{job.id}/{batch.key}", batch.body()
+        assert ordinal == job.checkpoint.done
         assert self.waiting is None, "two pushes at once"
         assert len(body) <= MAX_BODY_BYTES
         push = Push(self.clock.seconds(), name, key, body)

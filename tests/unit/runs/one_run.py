@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,24 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock
 from unit.load.peer import Peer
 
+from goloagent.core.job_spec import JobSpec
+from goloagent.core.output_schemes import SECOND
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.core.stats.summary import Summary
+from goloagent.core.timeline import Window
 from goloagent.filesystem.disk_space import Excess
-from goloagent.jobs.job import CallCounts, FailureReason, Job, State
-from goloagent.jobs.spec import JobSpec
+from goloagent.jobs.job import CallCounts, Checkpoint, FailureReason, Job, State
 from goloagent.load.rpc_client import RpcClient
 from goloagent.results.line_counter import LineCounter
 from goloagent.runs.dependencies import RunDependencies
+from goloagent.runs.progress import ProgressResource
 from goloagent.runs.run import Run
+from goloagent.runs.second_sample import SecondSample
 from goloagent.runs.timeouts import Timeouts
 from goloagent.runs.transitions import Phase
+from goloagent.sandbox.cpu_use import CpuUse
 from goloagent.sandbox.process import Watcher
+from goloagent.sandbox.program import Invocation
 from goloagent.wal.result_writer import ResultWriter
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
@@ -88,15 +94,38 @@ class MemoryLog:
         return len(data)
 
 
+class MemoryTimeline:
+    """A timeline in memory."""
+
+    def __init__(self) -> None:
+        self.windows: list[Window] = []
+        self.changes: list[dict[str, Any]] = []
+        self.is_closed = False
+
+    def append(self, window: Window) -> None:
+        assert not self.is_closed
+        self.windows.append(window)
+
+    def note(self, change: dict[str, Any]) -> None:
+        self.changes.append(change)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
 class OneRun:
     """A run of a job with its clock and dependencies; `story` lists their calls in order."""
 
-    def __init__(self, users: int = 2, duration_seconds: int = 10) -> None:
+    def __init__(
+        self, users: int = 2, duration_seconds: int = 10, members: Mapping[str, Any] | None = None
+    ) -> None:
         self.clock = Clock()
         self.bounds = Timeouts()
         self.story: list[str] = []
         self.saved: list[State] = []
-        self.job = Job("job-1", JobSpec("name", users, duration_seconds, "binary"), NOW)
+        self.job = Job(
+            "job-1", JobSpec("name", users, duration_seconds, "binary", members or {}), NOW
+        )
         self.log = MemoryLog()
         self.statistics = RunStatistics()
         self.writer = ResultWriter(self.log, self.statistics.add)  # type: ignore[arg-type]
@@ -112,6 +141,7 @@ class OneRun:
         self.spawn_error: Exception | None = None
         self.store_error: Exception | None = None
         self.excess: Excess | None = None
+        self.cpu = CpuUse()
         self.summaries: list[Summary] = []
         self.statistics_error: OSError | None = None
         self.over = False
@@ -119,6 +149,11 @@ class OneRun:
         self._users: RpcClient | None = None
         self.log.touch = self.touch
         self.failing: dict[str, Exception] = {}
+        self.timeline = MemoryTimeline()
+        self.opening_seconds = 0.0
+        self.progress: list[ProgressResource] = []
+        self.seconds: list[SecondSample] = []
+        self.events: list[tuple[str, Any]] = []
         self.run = Run(
             self.job,
             RunDependencies(
@@ -133,10 +168,17 @@ class OneRun:
                 delivery=self,
                 check_space=self._too_much,
                 keep_statistics=self._keep_statistics,
+                open_timeline=self._open_timeline,  # type: ignore[arg-type]
+                watchers=self,
+                observe_second=lambda _, second: self.seconds.append(second),
                 in_thread=self._in_thread,
                 timeouts=self.bounds,
             ),
         )
+
+    def _open_timeline(self, _job: Job, _start: datetime) -> MemoryTimeline:
+        self.clock.rightNow += self.opening_seconds
+        return self.timeline
 
     async def _commit(self, job: Job) -> None:
         self._save(job)
@@ -164,6 +206,15 @@ class OneRun:
             if reached is phase:
                 break
         return self
+
+    # Watchers.
+
+    def publish_progress(self, job: Job, progress: ProgressResource) -> None:
+        assert not job.state.over
+        self.progress.append(progress)
+
+    def publish(self, job: Job, kind: str, value: Any) -> None:
+        self.events.append((kind, value))
 
     # Events.
 
@@ -221,6 +272,10 @@ class OneRun:
         if tool in self.failing:
             raise self.failing[tool]
 
+    def assign(self, job: Job) -> None:
+        assert not job.has_log
+        job.outputs = {"metrics": Checkpoint(unit=SECOND)}
+
     def begin(self, job: Job) -> None:
         self.touch("begin")
         assert job.has_log
@@ -250,6 +305,17 @@ class OneRun:
     def kill(self) -> None:
         self.touch("kill")
         self.story.append("SIGKILL")
+
+    @property
+    def stdout_blocked_seconds(self) -> float:
+        return 0.0
+
+    def cpu_meter(self) -> OneRun:
+        self.touch("cpu")
+        return self
+
+    def take(self, seconds: float) -> CpuUse:
+        return self.cpu
 
     def pause_stdout(self) -> None:
         self.story.append("pause")
@@ -290,7 +356,7 @@ class OneRun:
         self.summaries.append(statistics.summary())
         return succeed(None)
 
-    def _spawn(self, program: Path, watcher: Watcher) -> OneRun:
+    def _spawn(self, program: Path, invocation: Invocation, watcher: Watcher) -> OneRun:
         assert program is self.program
         assert self.saved == [State.STARTING], "not saved as started"
         assert self.job.has_log
@@ -350,6 +416,8 @@ class OneRun:
         assert (self.run.fault and self.run.fault.status) == status
         assert (self.job.started_at, self.job.exit, self.job.calls.started) == (None, None, 0)
         assert not self.job.has_log
+        # Nothing would end them if the job is cancelled now.
+        assert self.job.outputs == {}
         assert ("discard log" in self.story) is (self.run._recorder is not None)
 
     @property

@@ -7,8 +7,8 @@ import errno
 import pytest
 from unit.runs.one_run import NOW
 
+from goloagent.core.job_spec import JobSpec
 from goloagent.jobs.job import Job, ResultCounts, State
-from goloagent.jobs.spec import JobSpec
 from goloagent.runs.control import JobControl
 
 
@@ -31,7 +31,7 @@ class Neighbours:
         if self.error is not None:
             raise self.error
 
-    def abandon(self, job: Job) -> int:
+    def abandon(self, job: Job, names: object = None) -> int:
         self.calls.append("abandon")
         count = job.results.pending
         job.checkpoint.abandoned += count

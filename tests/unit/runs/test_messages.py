@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 from goloagent.core.host_fault import HostFault
-from goloagent.jobs.job import CallCounts, Job, ResultCounts, State
-from goloagent.jobs.spec import JobSpec
+from goloagent.core.job_spec import JobSpec
+from goloagent.jobs.job import CallCounts, Checkpoint, Job, ResultCounts, State
 from goloagent.runs import messages, outcome
 
 BEGIN = datetime(2026, 1, 2, tzinfo=timezone.utc)
@@ -54,6 +54,8 @@ def test_a_job_that_a_kill_interrupted() -> None:
         "the job ran; it is not run again): 0 calls, 0 of them failed, 10 results, of which 7 are "
         "pending"
     )
+    job.outputs = {"influx": Checkpoint(delivered=10), "pg": Checkpoint(delivered=1)}
+    assert messages.recovered(job).endswith("of which 7 are pending, 9 for pg")
 
 
 def test_a_job_that_is_queued_again() -> None:

@@ -18,9 +18,9 @@ from unit.runs.one_run import NOW
 
 from goloagent.artifacts.store import ArtifactStore
 from goloagent.core.host_fault import HostFault
+from goloagent.core.job_spec import JobSpec
 from goloagent.jobs.database import Binary, Store
 from goloagent.jobs.job import Job
-from goloagent.jobs.spec import JobSpec
 from goloagent.runs.preparation import PreparationError, PreparedRun, RunPreparer
 from goloagent.wal.run_directory import remove_run
 from goloagent.wal.run_files import RunFiles
@@ -113,6 +113,66 @@ def test_prepared(setup: Setup) -> None:
     prepared.discard_log()
     assert list(setup.work.iterdir()) == list(setup.logs.iterdir()) == []
     assert (setup.binaries.ids / setup.binary.id).read_bytes() == PROGRAM
+
+
+def upload(setup: Setup, content: bytes) -> str:
+    """Store a content; return its id."""
+    incoming = setup.binaries.receive(is_program=False)
+    incoming.write(content)
+    return incoming.commit().id
+
+
+@pytest.mark.parametrize(
+    ("share", "lines"),
+    [
+        (None, b"id\n1\n2\n3\n"),
+        ({"index": 1, "of": 2}, b"id\n2\n"),
+        ({"index": 0, "of": 1}, b"id\n1\n2\n3\n"),
+    ],
+)
+def test_files(setup: Setup, share: dict[str, int] | None, lines: bytes) -> None:
+    """Each is beside the program, for its user only, and of a divided one the agent's lines."""
+    files = [
+        {"name": "all.bin", "binary": upload(setup, b"a\r\n\0b")},
+        {
+            "name": "users.csv",
+            "binary": upload(setup, b"id\n1\n2\n3\n"),
+            "split": "lines",
+            "header": True,
+        },
+    ]
+    members = {"files": files} if share is None else {"files": files, "share": share}
+    setup.job.spec = JobSpec("name", 1, 1, setup.binary.id, members)
+    outcomes: list[PreparedRun] = []
+    setup.prepare().addCallback(outcomes.append)
+    (prepared,) = outcomes
+    prepared.log.close()
+    found = {path.name: path.read_bytes() for path in prepared.directory.iterdir()}
+    assert found == {"loadtest": PROGRAM, "all.bin": b"a\r\n\0b", "users.csv": lines}
+    assert (prepared.directory / "users.csv").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_is_gone(setup: Setup) -> None:
+    """A job is not run without one of its files."""
+    setup.job.spec = JobSpec(
+        "name", 1, 1, setup.binary.id, {"files": [{"name": "a", "binary": "gone"}]}
+    )
+    assert setup.refusal() == "binary-changed"
+
+
+def test_files_beyond_the_free_space(setup: Setup) -> None:
+    """The job waits for space, instead of filling the disk."""
+    files = [{"name": "a", "binary": upload(setup, b"12345")}]
+    setup.job.spec = JobSpec("name", 1, 1, setup.binary.id, {"files": files})
+    setup.prepare()
+    assert setup.preparer is not None
+    setup.preparer.room = lambda: len(PROGRAM) + 4
+    assert setup.refusal(requeue=True) == "disk-full"
+    setup.preparer.room = lambda: len(PROGRAM) + 5
+    outcomes: list[PreparedRun] = []
+    setup.prepare().addCallback(outcomes.append)
+    assert (outcomes[0].directory / "a").read_bytes() == b"12345"
+    outcomes[0].log.close()
 
 
 def test_the_hosts_fault_requeues_the_job(setup: Setup) -> None:

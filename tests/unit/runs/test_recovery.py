@@ -10,18 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, maybeDeferred
 from twisted.python.failure import Failure
 from unit.runs.one_run import NOW, RESULT
 
-from goloagent.core.stats.summary import Summary
+from goloagent.core.job_spec import JobSpec
+from goloagent.core.output_schemes import SECOND
+from goloagent.core.spans import Span
+from goloagent.core.stats.run_stats import RunStatistics
+from goloagent.core.stats.summary import ErrorSummary, Summary
+from goloagent.core.timeline import Window
 from goloagent.jobs.database import Store
-from goloagent.jobs.job import Job, State
-from goloagent.jobs.spec import JobSpec
+from goloagent.jobs.job import CallCounts, Checkpoint, Job, State
+from goloagent.results.parser import parse
 from goloagent.runs.recovery import Recovery
 from goloagent.wal.run_directory import LogPathError
+from goloagent.wal.run_files import RunFiles
 from goloagent.wal.run_log import RunLogReader, RunLogWriter, open_reader, read_stderr_tail
 from goloagent.wal.stats_cache import rebuild
+from goloagent.wal.timeline_file import TimelineFile
+from goloagent.wal.timeline_thinning import TEMPORARY
 
 
 class Agent:
@@ -48,6 +57,9 @@ class Agent:
             log.close()
         self.store.save(job)
         return job
+
+    def assign(self, job: Job) -> None:
+        job.outputs = {"second": Checkpoint()}
 
     def begin(self, job: Job) -> None:
         self.delivery_events.append(("begin", job.id))
@@ -88,6 +100,7 @@ class Agent:
             self.notices.append,
             self._keep_statistics,
             self.read_stderr,
+            read_timeline=RunFiles(self.root).timeline_totals,
         )
 
     def read_stderr(self, job: Job) -> str:
@@ -97,10 +110,10 @@ class Agent:
         self.opened.append(open_reader(self.root, job.spec.name, job.id))
         return self.opened[-1]
 
-    def _keep_statistics(self, job: Job, summary: Summary) -> None:
+    def _keep_statistics(self, job: Job, statistics: RunStatistics) -> None:
         if self.statistics_error is not None:
             raise self.statistics_error
-        self.summaries[job.id] = summary
+        self.summaries[job.id] = statistics.summary()
 
     def job(self, job_id: str) -> Job:
         """Return a job of the store."""
@@ -115,6 +128,25 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
     agent = Agent(tmp_path)
     yield agent
     agent.store.close()
+
+
+def test_the_calls_of_a_job_that_was_running(agent: Agent) -> None:
+    """They are those of its timeline, up to the last second before the kill."""
+    job = agent.add("one", State.RUNNING, RESULT)
+    timeline = TimelineFile((agent.root, "one", "one"), NOW, lambda *_: Deferred())
+    timeline.append(
+        Window(0.0, 1.0, started=5, dropped=1, succeeded=2, failed=1, limited=("ports",))
+    )
+    timeline.append(Window(1.0, 1.002, started=2, succeeded=3, limited=("ports",)))
+    timeline.append(Window(2.002, 0.998, started=1))
+    cut_off = agent.root / "one" / "one" / TEMPORARY
+    cut_off.touch()
+    agent.recover()
+    assert not cut_off.exists()
+    job = agent.job("one")
+    assert job.calls == CallCounts(started=8, ok=5, failed=1, dropped=1)
+    assert job.limited == (Span("ports", 0.0, 2.002),)
+    timeline.close()
 
 
 @pytest.mark.parametrize("state", [State.STARTING, State.RUNNING, State.STOPPING])
@@ -250,6 +282,8 @@ def test_a_missing_log_is_read_by_a_later_start(agent: Agent) -> None:
     """If the disk was not mounted, the start that finds the log delivers its results."""
     job = agent.add("one", State.FINISHED, RESULT)
     job.lines.read = 1
+    job.checkpoint.delivered = 1
+    job.outputs = {"metrics": Checkpoint(unit=SECOND)}
     agent.store.save(job)
     (agent.root / "one").rename(agent.root / "elsewhere")
     agent.recover()
@@ -287,6 +321,7 @@ def test_imported_runs(agent: Agent) -> None:
     recovery = agent.recovery()
     assert ensureDeferred(recovery.import_runs([found])).called
     assert agent.job("found").results.pending == 2
+    assert agent.job("found").account("second").pending == 2, "it gets all outputs"
     assert agent.delivery_events == [("begin", "found"), ("end", "found")]
 
 
@@ -303,6 +338,19 @@ def test_the_statistics_of_an_interrupted_job(agent: Agent) -> None:
     log = agent._open(job)
     assert agent.summaries["one"] == rebuild(log.read).summary()
     log.close()
+
+
+def test_the_errors_of_an_interrupted_job(agent: Agent) -> None:
+    """Those of results are counted again, and those of calls stay as they were saved."""
+    job = agent.add("one", State.RUNNING, RESULT * 3)  # without a status
+    call = ErrorSummary(method="", url="", status=0, message="refused", count=2)
+    statistics = RunStatistics()
+    statistics.add(parse(RESULT).results)
+    (earlier,) = statistics.top_errors(10)
+    job.errors = (call, earlier)
+    agent.store.save(job)
+    agent.recover()
+    assert agent.job("one").errors == (replace(earlier, count=3), call)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), LogPathError("a link")])

@@ -13,10 +13,10 @@ from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from unit.runs.one_run import NOW, RESULT
 
 from goloagent.artifacts.store import ArtifactStore
+from goloagent.core.job_spec import JobSpec
 from goloagent.jobs.database import Store
-from goloagent.jobs.job import Job, ResultCounts, State
+from goloagent.jobs.job import Checkpoint, Job, ResultCounts, State
 from goloagent.jobs.queue_files import QueuedJobs
-from goloagent.jobs.spec import JobSpec
 from goloagent.runs.recovery import Recovery
 from goloagent.runs.restoration import Restoration
 from goloagent.wal.rebuild import RunScanner
@@ -93,6 +93,9 @@ class Agent:
 
         assert ensureDeferred(begin()).called
         return ends[0]
+
+    def assign(self, job: Job) -> None:
+        assert job.results == ResultCounts()
 
     def begin(self, job: Job) -> None:
         self.pending.append(job.id)
@@ -217,6 +220,26 @@ def test_an_old_database_sends_nothing_twice(agent: Agent, state: State) -> None
     found = agent.store.get(job.id)
     assert found is not None
     assert (found.results.delivered, found.results.pending) == (4, 0)
+
+
+def test_an_old_database_sends_nothing_twice_to_other_outputs(agent: Agent) -> None:
+    """The collector had all results in the old copy; an output that the manifest lacks stays."""
+    job, size = new_job(), len(RESULT)
+    agent.store.add(job)
+    agent.run(job, 4)
+    job.has_log, job.started_at, job.ended_at = True, NOW, NOW
+    counts = ResultCounts(read=4, delivered=4, committed=4 * size)
+    job.restore_results(counts, {"archive": Checkpoint(4, committed=4 * size)})
+    agent.logs.write_manifest(job)
+    job.state = State.FINISHED
+    older = {"archive": Checkpoint(1, committed=size), "queue": Checkpoint(2, committed=2 * size)}
+    job.restore_results(counts, older)
+    agent.store.save(job)
+    assert agent.restore()
+    found = agent.store.get(job.id)
+    assert found is not None
+    pending = {name: found.account(name).pending for name in found.checkpoints}
+    assert pending == {"collector": 0, "archive": 0, "queue": 2}
 
 
 def test_rows_that_cannot_be_written(agent: Agent) -> None:

@@ -250,7 +250,7 @@ def test_no_process_can_be_made() -> None:
     cause = one.check(State.FAILED, "spawn-failed")
     assert cause is not None
     assert os.strerror(errno.EPERM) in cause.message
-    assert one.story == ["cleanup", "over"]
+    assert one.story == ["cleanup", "begin", "end", "over"]
 
 
 # The machine's fault, which is no job's.
@@ -555,6 +555,18 @@ def test_cancel_while_preparing(error: Exception) -> None:
     assert one.story == ["over"]
 
 
+def test_a_slow_disk_costs_no_call() -> None:
+    """The load has its whole duration, however long the timeline took to be created."""
+    one = OneRun(duration_seconds=2, members={"rate": 100})
+    one.opening_seconds = 0.5
+    one.come_to(Phase.RUNNING)
+    one.clock.advance(1.99)
+    assert one.job.state is State.RUNNING
+    one.clock.advance(0.01)
+    assert one.job.state is State.STOPPING
+    assert one.calls.scheduled == 200
+
+
 def test_cancel_keeps_the_order() -> None:
     """Calls that return soon after a cancel are counted, and their results are read."""
     one = OneRun().come_to(Phase.RUNNING)
@@ -626,7 +638,7 @@ def test_the_store_fails_before_the_start(logged_errors: LoggedErrors) -> None:
     one.store_error = sqlite3.OperationalError("database or disk is full")
     one.prepared()
     one.start()
-    assert one.story == ["cleanup", "over"]
+    assert one.story == ["cleanup", "begin", "end", "over"]
     assert one.job.cause is not None
     assert one.job.cause.reason == "internal-error"
     assert one.log.closed

@@ -12,9 +12,9 @@ from twisted.internet.task import Clock
 from unit.runs.one_run import NOW
 
 from goloagent.core.host_fault import HostFault
+from goloagent.core.job_spec import JobSpec
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import FailureReason, Job, State
-from goloagent.jobs.spec import JobSpec
 from goloagent.runs import outcome
 from goloagent.runs.scheduler import (
     FIRST_RETRY_SECONDS,

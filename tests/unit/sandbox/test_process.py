@@ -15,7 +15,8 @@ from twisted.python.failure import Failure
 from goloagent.sandbox.isolation import Cgroup, PidNamespace, ProcessGroup
 from goloagent.sandbox.launcher import EXECUTING, STATUS_FD
 from goloagent.sandbox.pid_namespace import EXIT_FD, KILL_ALL, wrap
-from goloagent.sandbox.process import LoadTestProcess, Program, Watcher, spawn
+from goloagent.sandbox.process import LoadTestProcess, Watcher, spawn
+from goloagent.sandbox.program import Invocation, Program
 
 PID = 4_000_000  # above the kernel's maximum
 DONE = Failure(ProcessDone(0))
@@ -246,10 +247,17 @@ def test_abandon_output(process: LoadTestProcess) -> None:
 class Spawner:
     """A reactor that records the process to spawn."""
 
-    def spawnProcess(self, protocol: Any, executable: str, args: list[str], **rest: Any) -> None:
-        self.args = args
-        self.plan = json.loads(args[-1])
-        self.environment = rest["env"]
+    def spawnProcess(
+        self, protocol: Any, executable: bytes, args: list[bytes], **rest: Any
+    ) -> None:
+        assert executable == args[0]
+        self.args = [*map(os.fsdecode, args)]
+        plan = next(argument for argument in self.args if argument.startswith("{"))
+        self.plan = json.loads(plan)
+        self.given = self.args[self.args.index(plan) + 1 :]
+        self.environment = {
+            os.fsdecode(name): os.fsdecode(value) for name, value in rest["env"].items()
+        }
         self.descriptors = rest["childFDs"]
         self.null = str(Path(f"/proc/self/fd/{self.descriptors[0]}").readlink())
         self.directory = rest.get("path")
@@ -283,6 +291,25 @@ def test_spawn(watcher: RecordingWatcher, monkeypatch: pytest.MonkeyPatch) -> No
     assert spawner.plan["agent"] == os.getpid()
     assert spawner.plan["program"] == "/srv/1/loadtest"
     assert spawner.plan["user"] == "nobody"
+
+
+def test_the_input_of_a_program(watcher: RecordingWatcher) -> None:
+    """Its arguments follow the plan; variables of the client are marked for the launcher."""
+    spawner = Spawner()
+    invocation = Invocation(
+        ("{}", "-c"), {"GOLO_USERS": "3"}, {"TOKEN": "s3cret", "PATH": "/x"}, has_rpc=False
+    )
+    program = Program(
+        Path("/srv/1/loadtest"), Path("/srv/1"), "127.0.0.1:9999", "tag", invocation=invocation
+    )
+    spawn(spawner, program, watcher)
+    assert spawner.given == ["{}", "-c"]
+    assert "s3cret" not in str(spawner.args)
+    assert spawner.environment["GOLO_USERS"] == "3"
+    assert spawner.environment["GOLO_GIVEN_TOKEN"] == "s3cret"
+    assert spawner.environment["GOLO_GIVEN_PATH"] == "/x"
+    assert spawner.environment["PATH"] != "/x"
+    assert "GOLO_RPC_ADDR" not in spawner.environment
 
 
 def test_spawn_in_a_namespace(watcher: RecordingWatcher) -> None:

@@ -30,14 +30,16 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from unit.runs.one_run import NOW
 
+from goloagent.core.job_spec import JobSpec
 from goloagent.filesystem.durable import SyncFailed
 from goloagent.jobs.database import SettledRun
 from goloagent.jobs.job import Job, State
 from goloagent.jobs.repository import JobRepository
-from goloagent.jobs.spec import JobSpec
+from goloagent.outputs.batch import Batch
 from goloagent.outputs.dead_letter import DeadLetterRun
+from goloagent.outputs.results_feed import ResultsFeed
 from goloagent.outputs.retry import Backoff
-from goloagent.outputs.sink import Response
+from goloagent.outputs.sink import BatchLimits, Response
 from goloagent.outputs.worker import OutputWorker
 from goloagent.runs.recovery import Recovery
 from goloagent.wal.result_writer import ResultWriter
@@ -219,7 +221,13 @@ class World:
             self._failed,
         )
         commit = self.jobs.save_soon
-        self.worker = OutputWorker(self.clock, lambda: NOW, self._push, self._open, commit)
+        self.worker = OutputWorker(
+            self.clock,
+            lambda: NOW,
+            self._push,
+            lambda account: ResultsFeed(account, self._open, BatchLimits()),
+            commit,
+        )
         self.worker._delivery._backoff = Backoff(random.Random(0))  # a history must repeat
         self.worker.start()
         self.syncer.start()
@@ -333,8 +341,8 @@ class World:
 
     # The collector.
 
-    def _push(self, name: str, key: str, body: bytes) -> Deferred[Response]:
-        self.pushed = (key, body)
+    def _push(self, job: Job, batch: Batch, ordinal: int) -> Deferred[Response]:
+        self.pushed = (f"{job.id}/{batch.key}", batch.body())
         self.waiting = Deferred()
         return self.waiting
 

@@ -89,10 +89,21 @@ def test_a_run_with_a_manifest(tmp_path: Path) -> None:
     assert scan_run(tmp_path, msgspec.json.encode(attrs.asdict(results))).results == results
 
 
-@pytest.mark.parametrize("manifest", [None, b"", b"{", b'{"read": "x"}', b'{"read": 1}', b"\xff"])
+DAMAGED = [
+    b'{"outputs": {"archive": {"committed": -1}}}',
+    b'{"outputs": {"archive": {"committed": 100000000000000000000}}}',
+    b'{"outputs": {"archive": {"unit": "hour"}}}',
+    b'{"outputs": {"collector": {}}}',
+]
+
+
+@pytest.mark.parametrize(
+    "manifest", [None, b"", b"{", b'{"read": "x"}', b'{"read": 1}', b"\xff", *DAMAGED]
+)
 def test_a_run_without_a_manifest(tmp_path: Path, manifest: bytes | None) -> None:
     """With no manifest, or a damaged one, all counts are zero."""
-    assert scan_run(tmp_path, manifest).results == ResultCounts()
+    job = scan_run(tmp_path, manifest)
+    assert (job.results, job.outputs) == (ResultCounts(), {})
 
 
 def test_other_files(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from twisted.internet.defer import ensureDeferred, maybeDeferred
 from unit.runs.one_run import NOW, RESULT
 
+from goloagent.core.job_spec import JobSpec
 from goloagent.jobs.database import SettledRun, Store
-from goloagent.jobs.job import Job, State
-from goloagent.jobs.spec import JobSpec
+from goloagent.jobs.job import Checkpoint, Job, State
+from goloagent.outputs.checkpoint import Account
 from goloagent.wal.retention import Aged, Ages, Retention, select_expired
 from goloagent.wal.run_log import RunLogWriter
 
@@ -129,10 +130,18 @@ class Archive:
         self.store.save(job)
         return self.logs / name / job_id
 
+    def give_up(self, job: Job) -> None:
+        """Abandon what is pending, and save it before the log is removed."""
+        for name in job.checkpoints:
+            Account(job, name).abandon()
+        self.store.save(job)
+        assert (self.logs / job.spec.name / job.id / "out.log").exists()
+
     def sweep(self, days: int = 30, most_bytes: int = 10**9, jobs: int = 1000) -> None:
         """Make a sweep."""
+        limits = days, most_bytes, jobs
         retention = Retention(
-            self.store, self.logs, days, most_bytes, jobs, Time().ages(), maybeDeferred
+            self.store, self.logs, *limits, Time().ages(), maybeDeferred, self.give_up
         )
         swept = ensureDeferred(retention.sweep())
         assert swept.called
@@ -172,6 +181,27 @@ def test_pending_runs_stay(archive: Archive) -> None:
     assert (run / "out.log").read_bytes() == RESULT * 10
 
 
+@pytest.mark.parametrize("required", [True, False])
+def test_pending_results_of_an_output(archive: Archive, required: bool) -> None:
+    """They stay for a required output; for another one they are abandoned, and that is saved."""
+    run = archive.add("name", "pending", 1000, pending=1)
+    job = archive.store.get("pending")
+    assert job is not None
+    job.checkpoint.delivered = 10
+    job.outputs = {"influx": Checkpoint(delivered=4, committed=5, required=required)}
+    archive.store.save(job)
+    archive.sweep()
+    assert run.exists() is required
+    saved = archive.store.get("pending")
+    assert saved is not None
+    assert saved.account("influx").pending == (6 if required else 0)
+    assert saved.outputs["influx"].abandoned == (0 if required else 6)
+    assert saved.has_log is required
+    archive.store.close()
+    archive.store = Store(archive.logs.parent / "agent.sqlite")
+    assert archive.store.get("pending") == saved
+
+
 def test_the_last_run_of_a_name(archive: Archive) -> None:
     """Its links and the directory of its name are removed too."""
     archive.add("name", "only", 31)
@@ -203,7 +233,7 @@ def test_the_history_is_bounded(archive: Archive) -> None:
         archive.add("shop", f"job-{number}", days=40 if number % 2 else 1)
     archive.add("shop", "last", days=40, pending=1)
     archive.sweep(jobs=100)
-    left = [job.id for job in archive.store.newest(1000, None, None, None)]
+    left = [job.id for job in archive.store.newest(1000)]
     newest = [f"job-{number}" for number in range(151, 250)]
     older_with_a_log = [f"job-{number}" for number in range(0, 151, 2)]
     assert sorted(left) == sorted(["last", *newest, *older_with_a_log])

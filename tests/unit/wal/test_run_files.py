@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from unit.runs.one_run import NOW, RESULT
 
+from goloagent.core.job_spec import JobSpec
+from goloagent.core.output_schemes import COLLECTOR
 from goloagent.jobs.job import Job
-from goloagent.jobs.spec import JobSpec
 from goloagent.outputs.batch import Batch
 from goloagent.outputs.dead_letter import open_for_delivery
 from goloagent.outputs.sink import Response
@@ -25,7 +26,9 @@ REFUSED = Response(400, "no")
 USES: dict[str, Callable[[RunFiles], object]] = {
     "size": lambda logs: logs.size(JOB),
     "open": lambda logs: logs.open(JOB).close(),
-    "open_for_delivery": lambda logs: open_for_delivery(logs, JOB).reject(BATCH, REFUSED),
+    "open_for_delivery": lambda logs: open_for_delivery(logs, COLLECTOR, JOB).reject(
+        BATCH, REFUSED
+    ),
     "account": lambda logs: logs.write_manifest(JOB),
 }
 
@@ -71,7 +74,7 @@ def test_other_files_in_the_place_of_rejected_results(
     """They are an error, at once."""
     odd(logs.root / "shop" / "id" / "rejected.jsonl")
     with pytest.raises(OSError, match=r"rejected.jsonl|directory"):
-        open_for_delivery(logs, JOB).reject(BATCH, REFUSED)
+        open_for_delivery(logs, COLLECTOR, JOB).reject(BATCH, REFUSED)
 
 
 @pytest.mark.parametrize("place", ["shop", "shop/id", "shop/id/out.log"])

@@ -7,19 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.python.failure import Failure
 from unit.runs.one_run import NOW, RESULT
 
+from goloagent.core.job_spec import JobSpec
+from goloagent.core.stats.histogram import Histogram
 from goloagent.core.stats.run_stats import RunStatistics
-from goloagent.core.stats.summary import Summary
+from goloagent.core.stats.summary import ErrorSummary, Summary
+from goloagent.core.timeline import Times, Window
 from goloagent.jobs.job import Job, State
-from goloagent.jobs.spec import JobSpec
 from goloagent.results.parser import parse
 from goloagent.wal.run_directory import LogPathError
 from goloagent.wal.run_log import RunLogReader, RunLogWriter
 from goloagent.wal.stats_cache import SummaryCache
 from goloagent.wal.stats_file import STATS, load_statistics, write_statistics
+from goloagent.wal.timeline_file import TimelineFile
 
 
 class Threads:
@@ -118,9 +121,60 @@ def test_a_run_that_has_just_ended(tmp_path: Path, archive: SummaryCache, thread
     kept, asked = outcome(archive.put(job, statistics)), outcome(archive.get(job))
     assert asked == []
     threads.all()
-    assert asked == kept == [statistics.summary()]
+    assert asked == kept == [statistics.summary(encoded=True)]
     assert threads.names == ["summary", "write_statistics"]
-    assert load_statistics(tmp_path, "shop", "one") == statistics.summary()
+    assert load_statistics(tmp_path, "shop", "one") == statistics.summary(encoded=True)
+
+
+V02 = (
+    b'{"results":7,"errors":0,"bytes":0,"latency":null,"rows":[],"other":null}',
+    b'{"results":7,"errors":7,"bytes":0,"latency":{"min":0.0,"mean":0.0,"p50":0.0,"p90":0.0,'
+    b'"p95":0.0,"p99":0.0,"p999":0.0,"max":0.0},"rows":[],"other":null}',
+)
+
+
+@pytest.mark.parametrize("stored", V02)
+def test_statistics_of_an_older_agent(
+    tmp_path: Path, archive: SummaryCache, threads: Threads, stored: bytes
+) -> None:
+    """They lack histograms and reasons, so they are rebuilt from the log once."""
+    job = ran(tmp_path)
+    (tmp_path / "shop" / "one" / STATS).write_bytes(stored)
+    (summary,) = _outcomes(archive, threads, job)
+    assert summary.results == 3
+    assert summary.latency is not None
+    assert summary.latency.histogram is not None
+    assert [error.count for error in summary.errors_by_reason] == [3]
+    assert _outcomes(archive, threads, job) == [summary]
+    assert threads.names.count("rebuild") == 1
+
+
+def test_the_calls_of_a_rebuilt_run(
+    tmp_path: Path, archive: SummaryCache, threads: Threads
+) -> None:
+    """Their times are those of the timeline, their errors those of the job."""
+    job = ran(tmp_path)
+    job.calls.failed = 5
+    job.errors = (
+        ErrorSummary(method="", url="", status=0, message="refused", count=4),
+        ErrorSummary(method="", url="", status=0, message="", count=2),  # of results
+        ErrorSummary(method="GET", url="/", status=500, message="", count=9),  # not in the log
+    )
+    times = Histogram()
+    times.record([1_000_000, 2_000_000, 3_000_000])
+    timeline = TimelineFile((tmp_path, "shop", "one"), NOW, maybeDeferred)
+    for at in range(2):
+        timeline.append(Window(at=at, seconds=1, iteration=Times.of(times)))
+    timeline.append(Window(at=2, seconds=1))  # and no close, as after a kill
+    (summary,) = _outcomes(archive, threads, job)
+    assert summary.calls.iteration is not None
+    assert summary.calls.iteration.max == 0.003
+    assert summary.calls.iteration.p50 == pytest.approx(0.002, rel=0.001)
+    assert summary.calls.iteration.decoded().count == 6
+    assert (summary.calls.service, summary.calls.schedule_lag) == (None, None)
+    assert (summary.results, summary.failed_calls) == (3, 5)
+    reasons = [(error.message, error.count) for error in summary.errors_by_reason]
+    assert reasons == [("refused", 4), ("", 3)]
 
 
 def test_one_log_at_a_time(tmp_path: Path, archive: SummaryCache, threads: Threads) -> None:

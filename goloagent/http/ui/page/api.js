@@ -45,10 +45,25 @@ export function listJobs(parameters) {
 export const getJob = (id) => sendForJson(jobPath(id));
 export const cancelJob = (id) => sendForJson(jobPath(id), { method: "DELETE" });
 
+/** Give up the results of a job that an output has not got. */
+export function giveUpResults(id, output) {
+  return sendForJson(`${jobPath(id)}/results?${new URLSearchParams({ output })}`, { method: "DELETE" });
+}
+
+/** Change the load of a running job. */
+export function changeJob(id, change) {
+  const headers = { "Content-Type": "application/merge-patch+json" };
+  return sendForJson(jobPath(id), { method: "PATCH", headers, body: JSON.stringify(change) });
+}
+
+/** Return what a job planned, did and measured, second by second. */
+export const getTimeline = (id) => sendForJson(`${jobPath(id)}/timeline`);
+
 /** Return a job's statistics; `query` selects and sorts the rows. */
 export const getStatistics = (id, query) => sendForJson(`${jobPath(id)}/stats?${query}`);
 
 export const listBinaries = () => sendForJson("binaries?limit=50");
+export const deleteBinary = (id) => send(`binaries/${encodeURIComponent(id)}`, { method: "DELETE" });
 
 export function queueJob(request) {
   const headers = { "Content-Type": "application/json" };
@@ -68,11 +83,11 @@ export async function getLogTail(id, file, maxBytes) {
 
 export const openEvents = (id) => new EventSource(`${jobPath(id)}/events`);
 
-/** Upload a file and return the id of the binary; `onProgress` gets the part sent, 0 to 1. */
-export function upload(file, onProgress) {
+/** Upload a "program" or a "file" and return its id; `onProgress` gets the part sent, 0 to 1. */
+export function upload(file, kind, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not report the progress of an upload
-    request.open("POST", "upload");
+    request.open("POST", `upload?kind=${kind}`);
     request.setRequestHeader("Accept", "application/json");
     request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
     request.onerror = () => reject(new ApiError("The connection was lost."));

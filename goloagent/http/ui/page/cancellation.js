@@ -1,7 +1,7 @@
 // The dialog that confirms the cancellation of a job.
 
 import { cancelJob, errorMessage } from "./api.js";
-import { setFields } from "./dom.js";
+import { byId, setFields } from "./dom.js";
 
 export class CancelDialog {
   /** `onClose()` is called after either button has closed the dialog. */
@@ -32,6 +32,8 @@ export class CancelDialog {
       return;
     }
     this.dialog.close();
+    // The button that opened the dialog disappears with the job's state.
+    if (choice === "cancel") byId("job").focus({ preventScroll: true });
     this.onClose();
   }
 }

@@ -1,36 +1,34 @@
-// Subscribes to the server-sent events of the running job and keeps their samples. Disconnects while
-// the page is hidden, because a browser opens at most six connections to an agent for all its tabs.
+// Subscribes to the server-sent events of the running job. Disconnects while the page is hidden,
+// because a browser opens at most six connections to an agent for all its tabs.
 
 import { openEvents } from "./api.js";
-import { MAX_WINDOW_MS } from "./chart.js";
 import { hasEnded } from "./state.js";
 
 const RETRY_MS = 2000;
 
-/** Return the sample of a progress event: rates and latencies side by side, the time in milliseconds. */
-function toSample(progress) {
-  return { ...progress, ...progress.latency, time: Date.parse(progress.time) };
-}
-
 export class JobEvents {
-  /** `onState(job)` is called for each state, `onSample()` for each second, `onConnection(isOpen)` for both ends. */
-  constructor({ onState, onSample, onConnection }) {
+  /**
+   * `onState(job)` is called for each state, `onProgress(id, progress)` for each second,
+   * `onEvent(id, name, value)` for each change, limit and verdict, `onConnection(isOpen)` for both ends.
+   */
+  constructor({ onState, onProgress, onEvent, onConnection }) {
     this.onState = onState;
-    this.onSample = onSample;
+    this.onProgress = onProgress;
+    this.onEvent = onEvent;
     this.onConnection = onConnection;
     this.id = null;
-    this.samples = [];
+    this.last = null; // the progress of the last second
     this.source = null;
     this.ended = false;
     document.addEventListener("visibilitychange", () => (document.hidden ? this.disconnect() : this.connect()));
   }
 
-  /** Subscribe to a job and drop the samples of the previous one. */
+  /** Subscribe to a job instead of the previous one. */
   subscribe(id) {
     if (id === this.id) return;
     this.disconnect();
     this.id = id;
-    this.samples = [];
+    this.last = null;
     this.ended = false;
     this.connect();
   }
@@ -44,15 +42,20 @@ export class JobEvents {
 
   connect() {
     if (this.id === null || this.ended || this.source !== null || document.hidden) return;
-    const source = openEvents(this.id);
+    const { id } = this;
+    const source = openEvents(id);
     this.source = source;
+    const listen = (name, receive) =>
+      source.addEventListener(name, (event) => this.source === source && receive(JSON.parse(event.data)));
     source.addEventListener("open", () => this.onConnection(true));
-    source.addEventListener("state", (event) => this.receiveState(JSON.parse(event.data)));
-    source.addEventListener("progress", (event) => this.append(toSample(JSON.parse(event.data))));
+    listen("state", (job) => this.receiveState(job));
+    listen("progress", (progress) => this.receiveProgress(progress));
+    for (const name of ["change", "limited", "verdict"]) listen(name, (value) => this.onEvent(id, name, value));
     source.addEventListener("error", () => {
+      if (this.source !== source) return;
       this.onConnection(false);
       // EventSource reconnects by itself, except after an error response.
-      if (source.readyState !== EventSource.CLOSED || this.source !== source) return;
+      if (source.readyState !== EventSource.CLOSED) return;
       this.source = null;
       setTimeout(() => this.connect(), RETRY_MS);
     });
@@ -68,9 +71,8 @@ export class JobEvents {
     this.onState(job);
   }
 
-  append(sample) {
-    if (sample.time <= (this.samples.at(-1)?.time ?? 0)) return;
-    this.samples = [...this.samples.filter(({ time }) => time > sample.time - MAX_WINDOW_MS), sample];
-    this.onSample();
+  receiveProgress(progress) {
+    this.last = progress;
+    this.onProgress(this.id, progress);
   }
 }

@@ -2,6 +2,7 @@
 
 import { ApiError, getLogTail, logPath } from "./api.js";
 import { byId, setText } from "./dom.js";
+import { hasEnded } from "./state.js";
 
 const TAIL_BYTES = 16 * 1024;
 const LINE_FEED = 10;
@@ -19,6 +20,7 @@ export class LogTail {
     this.follow = byId("log-follow");
     this.files = [...root.querySelectorAll('input[name="log"]')];
     this.id = null;
+    this.hasEnded = false;
     for (const input of this.files) {
       input.addEventListener("change", () => {
         setText(this.tail, "");
@@ -33,8 +35,11 @@ export class LogTail {
   }
 
   /** Show the end of a job's log; a job that never started has none. */
-  async show({ id, started_at: started }) {
+  async show(job) {
+    const { id, started_at: started } = job;
     this.root.hidden = !started;
+    this.hasEnded = hasEnded(job);
+    this.follow.parentElement.hidden = this.hasEnded;
     if (id !== this.id) {
       setText(this.tail, "");
       this.follow.checked = true;
@@ -45,7 +50,7 @@ export class LogTail {
 
   async update() {
     const { id, file } = this;
-    if (id === null || !this.follow.checked) return;
+    if (id === null || !(this.hasEnded || this.follow.checked)) return;
     byId("log-full").href = logPath(id, file);
     const text = await getLogTail(id, file, TAIL_BYTES).then(decodeTail, (error) => {
       if (error instanceof ApiError) return error.message;

@@ -1,6 +1,4 @@
-// A job's state and load.
-
-import { count, duration } from "./format.js";
+// A job's state.
 
 const ACTIVE = ["starting", "running", "stopping"];
 
@@ -10,9 +8,4 @@ export function isActive(job) {
 
 export function hasEnded(job) {
   return !isActive(job) && job.state !== "queued";
-}
-
-/** Write a job's load: users and duration. */
-export function load(job) {
-  return `${count(job.users)} ${job.users === 1 ? "user" : "users"} × ${duration(job.duration)}`;
 }

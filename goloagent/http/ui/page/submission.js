@@ -1,8 +1,11 @@
 // The form that uploads a load test, or selects an uploaded one, and queues a job.
 
-import { errorMessage, listBinaries, orNull, queueJob, upload } from "./api.js";
+import { deleteBinary, errorMessage, listBinaries, orNull, queueJob, upload } from "./api.js";
 import { byId, element, setText, updateList } from "./dom.js";
+import { formValues } from "./form_values.js";
 import { bytes, dateTime, shortId } from "./format.js";
+import { OutputChoice } from "./outputs.js";
+import { buildRequest, FieldError } from "./request.js";
 
 export class SubmissionForm {
   /** `onQueued(id)` is called for each new job. */
@@ -10,14 +13,29 @@ export class SubmissionForm {
     this.form = form;
     this.fields = form.elements;
     this.onQueued = onQueued;
-    this.button = form.querySelector("button");
+    this.button = form.querySelector(".primary");
     this.binaries = [];
+    this.jobs = [];
+    this.outputs = new OutputChoice(byId("outputs-field"));
+    this.kept = []; // files of the job whose settings were copied
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit();
     });
-    this.fields.binary.addEventListener("change", () => this.updateFileField());
+    form.addEventListener("input", () => this.updateFields());
     this.fields.binary.addEventListener("focus", () => this.updateBinaries());
+    byId("delete-binary").addEventListener("click", () => this.deleteBinary());
+    this.updateFields();
+  }
+
+  /** Return how to name a binary: its file, the job that ran it last, or its id. */
+  labelOf({ id, name }) {
+    return name || this.jobs.find(({ binary }) => binary === id)?.name || shortId(id);
+  }
+
+  /** Label binaries without a name by the newest of `jobs` that ran them. */
+  showJobs(jobs) {
+    this.jobs = jobs;
   }
 
   /** Fetch and offer the uploaded binaries. */
@@ -26,10 +44,25 @@ export class SubmissionForm {
     this.showBinaries();
   }
 
+  async deleteBinary() {
+    const binary = this.binaries.find(({ id }) => id === this.fields.binary.value);
+    if (!binary) return;
+    this.showResult("");
+    try {
+      await deleteBinary(binary.id);
+      this.fields.binary.value = "";
+      await this.updateBinaries();
+      this.showResult(`Deleted ${this.labelOf(binary)}.`);
+      this.fields.binary.focus();
+    } catch (error) {
+      this.showResult("", errorMessage(error));
+    }
+  }
+
   showBinaries(selected = this.fields.binary.value) {
-    const known = this.binaries.map(({ id, size, uploaded_at: uploaded }) => ({
-      id,
-      text: `${shortId(id)} · ${bytes(size)} · ${dateTime(uploaded)}`,
+    const known = this.binaries.map((binary) => ({
+      id: binary.id,
+      text: `${this.labelOf(binary)} · ${bytes(binary.size)} · ${dateTime(binary.uploaded_at)}`,
     }));
     const isMissing = selected && !known.some(({ id }) => id === selected);
     const missing = isMissing ? [{ id: selected, text: shortId(selected) }] : [];
@@ -41,52 +74,118 @@ export class SubmissionForm {
       (option, { text }) => setText(option, text),
     );
     this.fields.binary.value = selected;
-    this.updateFileField();
+    this.updateFields();
   }
 
-  updateFileField() {
-    const isUploaded = this.fields.binary.value !== "";
+  /** Show the fields that the choices so far need. */
+  updateFields() {
+    const { binary, file, model, drive, stages, users, rate, duration } = this.fields;
+    const isUploaded = binary.value !== "";
+    const isOpen = model.value === "open";
+    const hasStages = stages.value.trim() !== "";
+    const isDriven = drive.value !== "self";
     byId("file-field").hidden = isUploaded;
-    this.fields.file.required = !isUploaded;
+    byId("delete-binary").hidden = !isUploaded;
+    file.required = !isUploaded;
+    byId("users-field").hidden = isOpen || !isDriven;
+    byId("rate-field").hidden = !isOpen || !isDriven;
+    for (const node of byId("form").querySelectorAll(".open-model")) node.hidden = !isOpen;
+    users.disabled = isOpen || hasStages || !isDriven;
+    rate.disabled = !isOpen || hasStages || !isDriven;
+    duration.disabled = hasStages && isDriven;
+    byId("model-field").hidden = !isDriven;
+    setText(byId("model-hint"), isOpen ? "Calls start on schedule, however slow the target is." : "Each user calls again as soon as its call has returned.");
+    byId("stages-hint").hidden = !hasStages;
     setText(this.button, isUploaded ? "Queue" : "Upload and queue");
   }
 
   /** Copy the settings of `job` into the form. */
   copy(job) {
+    const { files, ...values } = { files: job.files ?? [], ...formValues(job) };
+    for (const [name, value] of Object.entries(values)) this.fields[name].value = value;
+    this.kept = files;
+    this.outputs.choose(Object.keys(job.outputs ?? {}));
+    this.showFiles();
     this.showBinaries(job.binary);
-    this.fields.name.value = job.name;
-    this.fields.users.value = job.users;
-    this.fields.duration.value = job.duration;
-    setText(byId("form-status"), `Settings copied from ${job.name} (${dateTime(job.queued_at)}).`);
-    setText(byId("form-error"), "");
+    for (const details of this.form.querySelectorAll("details")) {
+      const isFilled = [...details.querySelectorAll("textarea")].some(({ value }) => value !== "");
+      details.open = isFilled || (details.contains(this.outputs.fieldset) && this.outputs.isPartial);
+    }
+    const secret = (job.env ?? []).length ? " Enter the values of its environment variables." : "";
+    this.showResult(`Settings copied from ${job.name} (${dateTime(job.queued_at)}).${secret}`);
     this.form.scrollIntoView({ block: "nearest" });
     this.button.focus();
   }
 
+  showFiles() {
+    setText(byId("files-kept"), this.kept.length ? `Also given: ${this.kept.map(({ name }) => name).join(", ")}.` : "");
+  }
+
+  showResult(status, error = "") {
+    setText(byId("form-status"), status);
+    setText(byId("form-error"), error);
+  }
+
+  get values() {
+    return { ...Object.fromEntries(this.fieldNames.map((name) => [name, this.fields[name].value])), abort: this.fields.abort.checked };
+  }
+
+  get fieldNames() {
+    return [
+      ...["name", "model", "users", "rate", "duration", "stages", "start", "arrivals", "when_full", "max_in_flight"],
+      ...["graceful_stop", "thresholds", "args", "env", "tags", "drive"],
+    ];
+  }
+
   async submit() {
-    const { binary, file, name, users, duration } = this.fields;
-    const request = { name: name.value, users: users.valueAsNumber, duration: duration.valueAsNumber };
-    setText(byId("form-error"), "");
+    const { binary, file, files } = this.fields;
+    this.showResult("");
     this.button.disabled = true;
     try {
-      request.binary = binary.value || (await this.upload(file.files[0]));
-      const { id } = await queueJob(request);
-      setText(byId("form-status"), "Queued.");
+      const request = buildRequest(this.values);
+      if (this.outputs.value) request.outputs = this.outputs.value;
+      request.binary = binary.value || (await this.upload(file.files[0], "program"));
+      // Another press of the button queues the same binary again, without another upload.
+      this.showBinaries(request.binary);
+      file.value = "";
+      await this.uploadFiles(files);
+      if (this.kept.length) request.files = this.kept;
+      const { id, ignored = [] } = await queueJob(request);
+      this.showResult(ignored.length ? `Queued. This agent ignores: ${ignored.join(", ")}.` : "Queued.");
       this.onQueued(id);
     } catch (error) {
-      setText(byId("form-status"), "");
-      setText(byId("form-error"), errorMessage(error));
+      this.showResult("", error instanceof FieldError ? error.message : errorMessage(error));
+      if (error instanceof FieldError) this.focusField(error.field);
     } finally {
       byId("upload").hidden = true;
       this.button.disabled = false;
     }
   }
 
-  async upload(file) {
+  /** Focus a field, in an opened disclosure. */
+  focusField(name) {
+    const named = this.fields[name];
+    const field = named instanceof RadioNodeList ? named[0] : named;
+    const details = field.closest("details");
+    if (details) details.open = true;
+    field.focus();
+  }
+
+  /** Upload the chosen data files; they stay for further jobs. */
+  async uploadFiles(input) {
+    for (const file of input.files) {
+      const binary = await this.upload(file, "file");
+      this.kept = [...this.kept.filter(({ name }) => name !== file.name), { name: file.name, binary }];
+    }
+    input.value = "";
+    this.showFiles();
+  }
+
+  async upload(file, kind) {
     byId("upload").hidden = false;
     byId("upload").value = 0;
-    setText(byId("form-status"), `Uploading ${bytes(file.size)}…`);
-    return upload(file, (part) => {
+    setText(byId("form-status"), `Uploading ${file.name}, ${bytes(file.size)}…`);
+    return upload(file, kind, (part) => {
       byId("upload").value = part;
     });
   }

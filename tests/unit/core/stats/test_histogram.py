@@ -121,3 +121,14 @@ def test_more_than_4294967295_values_in_a_bucket() -> None:
         histogram.merge(histogram)
     assert histogram.count == 65_537 << 17
     assert histogram.quantiles(999, 1000) == [5, 9]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**40), st.integers(1, 100)), max_size=50))
+def test_counted_values_are_as_if_recorded_one_by_one(pairs: list[tuple[int, int]]) -> None:
+    """The counts, the exact members and the quantiles are the same."""
+    counted, single = Histogram(), Histogram()
+    counted.record_counted([value for value, _ in pairs], [times for _, times in pairs])
+    single.record([value for value, times in pairs for _ in range(times)])
+    assert list(counted.counts()) == list(single.counts())
+    for name in ("count", "total", "minimum", "maximum"):
+        assert getattr(counted, name) == getattr(single, name)

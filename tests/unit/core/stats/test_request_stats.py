@@ -5,16 +5,19 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 from unit.core.stats.results import result
 
 from goloagent.core.record import Record
+from goloagent.core.stats.error_groups import ErrorGroups
 from goloagent.core.stats.request_stats import (
     MAX_METHOD_CHARS,
     MAX_ROWS,
     MAX_URL_CHARS,
     RequestStats,
 )
-from goloagent.core.stats.summary import RowSummary
+from goloagent.core.stats.summary import RowSummary, UrlSummary
+from goloagent.core.thresholds import Selector
 
 results = st.builds(
     result,
@@ -144,3 +147,100 @@ def test_the_maximum_sum_of_sizes() -> None:
     """The sum of sizes is at most 2**63 - 1, so that JSON readers accept it."""
     table = _table([result(size=2**63 - 1)] * 3)
     assert _row(table).bytes == table.bytes == 2**63 - 1
+
+
+def _urls(table: RequestStats) -> list[UrlSummary]:
+    return [url for url in table.urls() if url is not None]
+
+
+@given(records=st.lists(results), max_rows=st.integers(1, 40))
+def test_the_total_of_a_url_has_all_its_results(records: list[Record], max_rows: int) -> None:
+    """A URL that has a row counts all its results; the URLs and the others are the whole."""
+    table = _table(records, max_rows)
+    of_rows = {row.url for row in table.rows()}
+    urls = {url.url: url for url in _urls(table)}
+    assert set(urls) == of_rows
+    for name, url in urls.items():
+        those = [record for record in records if (record.url or "") == name]
+        errors = sum(map(_is_error, those))
+        durations = [max(0, record.duration or 0) for record in those]
+        assert (url.results, url.errors, url.error_share) == (
+            len(those),
+            errors,
+            errors / len(those),
+        )
+        assert url.latency is not None
+        assert url.latency.max == max(durations) / 1e9
+        assert url.method is None or {row.method for row in table.rows() if row.url == name} == {
+            url.method
+        }
+    others = table.other_urls()
+    totals = [*urls.values(), *([others] if others else [])]
+    assert sum(each.results for each in totals) == len(records)
+    assert sum(each.errors for each in totals) == table.errors
+    assert sum(each.bytes for each in totals) == table.bytes
+
+
+SELECTORS = (
+    Selector(),
+    Selector((("url", "a"),)),
+    Selector((("method", "P*"), ("status", "?0?"))),
+    Selector((("url", "nowhere"),)),
+)
+
+
+@given(
+    windows=st.lists(st.lists(results, max_size=12), min_size=1, max_size=3),
+    max_rows=st.integers(1, 40),
+)
+def test_windows_have_what_the_selectors_select(windows: list[list[Record]], max_rows: int) -> None:
+    """Each window has its own results, those beyond the rows too."""
+    table = RequestStats(max_rows, selectors=SELECTORS)
+    for records in windows:
+        table.add(records)
+        window = table.rotate()
+        for selector, found in [(Selector(), window), *window.by_selector.items()]:
+            those = [
+                record
+                for record in records
+                if selector.matches(
+                    url=record.url or "", method=record.method or "", status=record.status or 0
+                )
+            ]
+            durations = [max(0, record.duration or 0) for record in those]
+            assert (found.results, found.errors, found.durations.total) == (
+                len(those),
+                sum(map(_is_error, those)),
+                sum(durations),
+            )
+            assert found.bytes == sum(max(0, record.size or 0) for record in those)
+        assert list(window.by_selector) == list(SELECTORS)
+    assert table.rotate().results == 0
+    assert table.errors == sum(_is_error(record) for records in windows for record in records)
+
+
+def test_results_of_a_known_url_beyond_the_rows() -> None:
+    """Errors that begin after all rows are taken are in the share of their URL."""
+    table = RequestStats(2)
+    table.add([result(url="a"), result(url="b"), *3 * [result(url="a", status=500)]])
+    table.add([result(url="new", status=500)])
+    shares = {url.url: (url.results, url.error_share) for url in _urls(table)}
+    assert shares == {"a": (4, 0.75), "b": (1, 0.0)}
+    other, other_urls = table.other(), table.other_urls()
+    assert other is not None
+    assert other_urls is not None
+    assert (other.results, other_urls.results) == (4, 1)
+
+
+def test_the_groups_of_errors_have_the_members_of_rows() -> None:
+    """A status that is an error needs no text; a success with a text is an error."""
+    groups = ErrorGroups()
+    table = RequestStats(errors=groups)
+    long_url = "u" * MAX_URL_CHARS
+    table.add([result(), result(status=500), result(status=500), result(error=Raw(b'"EOF"'))])
+    table.add([result(url=long_url + "1", status=None), result(url=long_url + "2", status=None)])
+    assert groups.top() == [
+        (("", "GET", "http://localhost/", 500), 2),
+        (("", "GET", long_url, 0), 2),
+        (("EOF", "GET", "http://localhost/", 200), 1),
+    ]

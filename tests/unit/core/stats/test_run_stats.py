@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import random
+import tracemalloc
 
 import msgspec
 import pytest
+from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 from unit.core.stats.results import result
 from unit.results.records import ORDINARY, lines
 
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.core.stats.summary import Latency, Summary
+from goloagent.core.thresholds import Selector
 from goloagent.results.line_counter import LineCounter
 from goloagent.wal.stats_cache import rebuild
 
@@ -109,7 +114,7 @@ def test_iter_summary() -> None:
     assert next(steps) is None
     statistics.add([result(url=url) for url in "abcd"])
     *nothing, summary = steps
-    assert nothing == [None, None]
+    assert set(nothing) == {None}
     assert summary is not None
     assert (summary.results, [row.results for row in summary.rows]) == (7, [1, 2, 2])
 
@@ -118,12 +123,15 @@ def test_a_summary_is_json() -> None:
     """It is encoded as documented and decodes to itself, also without results."""
     statistics = _live([ORDINARY])[1]
     summary = statistics.summary()
-    latency = dict.fromkeys(Latency.__struct_fields__, 0.001234567)
+    latency = dict.fromkeys(set(Latency.__struct_fields__) - {"histogram"}, 0.001234567)
     written = msgspec.json.encode(summary)
     assert json.loads(written) == {
         "results": 1,
         "errors": 0,
         "bytes": 5120,
+        "rate": None,
+        "first": "2024-01-01T10:34:56.123456Z",
+        "last": "2024-01-01T10:34:56.123456Z",
         "latency": latency,
         "rows": [
             {
@@ -137,6 +145,22 @@ def test_a_summary_is_json() -> None:
             }
         ],
         "other": None,
+        "urls": [
+            {
+                "method": "GET",
+                "url": "http://localhost/a?x=1&y=2",
+                "results": 1,
+                "errors": 0,
+                "error_share": 0.0,
+                "bytes": 5120,
+                "latency": latency,
+            }
+        ],
+        "other_urls": None,
+        "errors_by_reason": [],
+        "other_errors": 0,
+        "failed_calls": 0,
+        "calls": {"iteration": None, "service": None, "schedule_lag": None},
     }
     empty = RunStatistics().summary()
     for each in (summary, empty):
@@ -156,3 +180,113 @@ def test_odd_members() -> None:
     ]
     assert members == [("", "", 0, 1, 1, 0), ("", "\ufffd", 201, 1, 1, 7)]
     assert [row.latency.max for row in rows if row.latency] == [0.0, 2e-6]
+
+
+RESULTS = st.builds(
+    lambda url, status, error, duration, second: (
+        b'{"timestamp":"2026-01-02T03:04:%02dZ","method":"GET","url":"/%d","status":%d,'
+        b'"size":3,"duration":%d,"error":%b}\n' % (second, url, status, duration, error)
+    ),
+    st.integers(0, 3),
+    st.sampled_from([200, 200, 404, 500]),
+    st.sampled_from([b"null", b"null", b'"EOF"', b'""', b"{}", b'"\\u00e9"']),
+    st.integers(0, 10**9),
+    st.integers(0, 59),
+)
+
+
+@given(
+    lines=st.lists(RESULTS, max_size=40),
+    calls=st.lists(st.sampled_from(["refused", "timeout"]), max_size=5),
+    block=st.integers(1, 3000),
+)
+def test_live_statistics_are_those_of_the_log(
+    lines: list[bytes], calls: list[str], block: int
+) -> None:
+    """Errors and URLs too, and their sums are the totals, of which the log lacks failed calls."""
+    stdout = b"".join(lines)
+    _, live = _live([stdout[start : start + block] for start in range(0, len(stdout), block)])
+    live.rotate_window(1.0)
+    rebuilt = rebuild(lambda offset, count: stdout[offset : offset + min(count, 999)])
+    assert live.summary(encoded=True) == rebuilt.summary(encoded=True)
+    for text in calls:
+        live.add_failed_calls([text])
+    summary = live.summary()
+    for name in ("results", "errors", "bytes"):
+        total = getattr(summary, name)
+        assert sum(getattr(url, name) for url in summary.urls) == total
+        assert sum(getattr(row, name) for row in summary.rows) == total
+    listed = sum(error.count for error in summary.errors_by_reason)
+    assert listed + summary.other_errors == summary.errors + len(calls)
+    assert summary.failed_calls == len(calls)
+    if lines:
+        assert summary.first is not None
+        assert summary.last is not None
+        seconds = (summary.last - summary.first).total_seconds()
+        assert summary.rate == (len(lines) / seconds if seconds else None)
+
+
+def test_twenty_parts_are_the_whole() -> None:
+    """The histograms of 20 agents, added by HdrHistogram's library, are those of one."""
+    draw = random.Random(7)
+    results = [
+        result(url=f"/{number % 3}", duration=int(draw.lognormvariate(15, 2)))
+        for number in range(20_000)
+    ]
+    agents = [RunStatistics() for _ in range(20)]
+    for number, agent in enumerate(agents):
+        agent.add(results[number::20])
+    single = RunStatistics()
+    single.add(results)
+    whole, parts = single.summary(True), [agent.summary(True) for agent in agents]
+
+    def figures(summary: Summary) -> dict[str, Latency | None]:
+        rows = {row.url: row.latency for row in summary.rows}
+        urls = {f"total {url.url}": url.latency for url in summary.urls}
+        return {"all": summary.latency, **rows, **urls}
+
+    for name, latency in figures(whole).items():
+        assert latency is not None
+        added = HdrHistogram(1, 2**63 - 1, 3)
+        for part in parts:
+            of_part = figures(part)[name]
+            assert of_part is not None
+            added.add(HdrHistogram.decode(of_part.histogram))
+        expected = HdrHistogram.decode(latency.histogram)
+        assert added.get_total_count() == expected.get_total_count() > 6000
+        assert list(added.counts) == list(expected.counts)
+        count = added.get_total_count()
+        for thousandths, seconds in [(500, latency.p50), (990, latency.p99), (999, latency.p999)]:
+            rank = -(-thousandths * count // 1000)
+            found = added.get_value_at_percentile(100 * rank / count) / 1e9
+            assert found == pytest.approx(seconds, rel=0.001)
+
+
+def test_ever_new_urls_and_messages_take_constant_memory() -> None:
+    """A load test that puts a number into each URL and error does not fill the memory."""
+    statistics = RunStatistics((Selector((("url", "*/7*"),)),))
+
+    def feed(start: int) -> None:
+        for number in range(start, start + 20_000, 100):
+            records = [
+                result(url=f"http://shop/{each}", status=500, error=Raw(b'"failed %d"' % each))
+                for each in range(number, number + 100)
+            ]
+            statistics.add(records)
+        statistics.rotate_window(1.0)
+
+    feed(0)
+    tracemalloc.start()
+    feed(20_000)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 2 * 1024 * 1024
+    summary = statistics.summary()
+    assert (len(summary.rows), len(summary.urls), len(summary.errors_by_reason)) == (
+        1000,
+        1000,
+        100,
+    )
+    assert (summary.errors, summary.other_errors) == (40_000, 40_000 - 100)
+    assert summary.other_urls is not None
+    assert summary.other_urls.results == 39_000

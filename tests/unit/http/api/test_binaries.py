@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from unit.http.in_memory import NOW, Agent, Response
 
+from goloagent.core.job_spec import JobSpec
 from goloagent.jobs.database import Binary
 from goloagent.jobs.job import Job, State
-from goloagent.jobs.spec import JobSpec
 
 SCRIPT = b"#!/bin/sh\n"
 
@@ -24,10 +24,10 @@ def ask(agent: Agent, start: str) -> Response:
     return agent.request(f"{start} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
 
-def upload(agent: Agent, content: bytes) -> Response:
+def upload(agent: Agent, content: bytes, filename: str = "x") -> Response:
     """Send a form with a file."""
-    body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
-    body += content + b"\r\n--b--\r\n"
+    head = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{filename}"\r\n\r\n'
+    body = head.encode() + content + b"\r\n--b--\r\n"
     return agent.request(
         b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n" % len(body)
         + b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
@@ -61,6 +61,7 @@ def test_a_binary(agent: Agent) -> None:
     binary, sha256 = uploaded(agent, SCRIPT), hashlib.sha256(SCRIPT).hexdigest()
     resource = {
         "id": binary,
+        "name": "x",
         "size": len(SCRIPT),
         "sha256": sha256,
         "uploaded_at": "2026-01-02T03:04:05.600000Z",
@@ -71,6 +72,23 @@ def test_a_binary(agent: Agent) -> None:
     assert binary_in(ask(agent, f"GET /binaries/{binary}")) == resource | {"in_use": True}
     job.state = State.FAILED
     assert binary_in(ask(agent, f"GET /binaries/{binary}")) == resource
+
+
+@pytest.mark.parametrize(
+    ("filename", "name"),
+    [
+        ("checkout.py", "checkout.py"),
+        ("/home/me/checkout.py", "checkout.py"),
+        (r"C:\\tests\\checkout.exe", "checkout.exe"),
+        ("prüfung.py", "prüfung.py"),
+        ("a\tb\u202ec", "abc"),
+        ("x" * 500, "x" * 128),
+    ],
+)
+def test_the_name_of_a_binary(agent: Agent, filename: str, name: str) -> None:
+    """It is the name of the uploaded file without directories and control characters."""
+    binary = json.loads(upload(agent, SCRIPT, filename).body)["binary"]
+    assert binary_in(ask(agent, f"GET /binaries/{binary}"))["name"] == name
 
 
 def test_a_client_can_skip_an_upload(agent: Agent) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from unit.http.in_memory import NOW, Agent, Connection, Response
 
+from goloagent.core.job_spec import JobSpec
 from goloagent.http.server.channel import Channel
 from goloagent.http.streaming.log_stream import BLOCK_BYTES, POLL_SECONDS, STALL_SECONDS
 from goloagent.jobs.job import Job, State
-from goloagent.jobs.spec import JobSpec
 from goloagent.wal.run_directory import remove_run
 from goloagent.wal.run_log import RunLogReader, RunLogWriter
 

@@ -80,4 +80,8 @@ def test_the_token(agent: Agent, token: bytes | None, security: list[Any]) -> No
 def test_a_response_of_several_types(agent: Agent) -> None:
     """Metrics have the types of all formats."""
     reply = described(agent)["paths"]["/metrics"]["get"]["responses"]["200"]
-    assert set(reply["content"]) == {"text/plain", "application/openmetrics-text"}
+    assert set(reply["content"]) == {
+        "text/plain",
+        "application/openmetrics-text",
+        "application/vnd.google.protobuf",
+    }

@@ -18,7 +18,7 @@ from unit.http import golo_cli
 from unit.http.in_memory import NOW, Agent, Response
 
 from goloagent.host.readiness import Health, Protections
-from goloagent.http.api.jobs import QUEUE_LIMIT
+from goloagent.http.api.queue import QUEUE_LIMIT
 from goloagent.jobs.database import Binary
 from goloagent.jobs.job import Job, State
 from goloagent.outputs.status import CollectorStatus
@@ -273,6 +273,7 @@ def test_a_job_is_shown_in_its_present_state(agent: Agent) -> None:
                     "since": None,
                     "last_error": None,
                 },
+                "outputs": {},
             },
         ),
         (
@@ -307,6 +308,7 @@ def test_a_job_is_shown_in_its_present_state(agent: Agent) -> None:
                     "since": "2026-01-02T03:04:05Z",
                     "last_error": "connection refused",
                 },
+                "outputs": {},
             },
         ),
     ],
@@ -334,7 +336,7 @@ def test_head_is_get_without_a_body(agent: Agent) -> None:
         ("GET /upload", "POST"),
         ("DELETE /queue", "POST"),
         ("POST /health", "GET, HEAD"),
-        ("PATCH /jobs/x", "DELETE, GET, HEAD"),
+        ("PUT /jobs/x", "DELETE, GET, HEAD, PATCH"),
         ("OPTIONS /queue", "POST"),
         ("M! /queue", "POST"),
     ],

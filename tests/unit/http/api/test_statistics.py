@@ -9,16 +9,18 @@ from typing import Any
 
 import attrs
 import pytest
+from hdrh.histogram import HdrHistogram
 from twisted.internet.task import Clock
 from unit.http.in_memory import NOW, Agent, Connection, Response
 
 from goloagent.concurrency.cooperation import TURN_SECONDS
+from goloagent.core.job_spec import JobSpec
 from goloagent.core.stats.request_stats import MAX_ROWS
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.jobs.job import Job, State
-from goloagent.jobs.spec import JobSpec
 from goloagent.results.parser import parse
 from goloagent.wal.run_log import RunLogWriter
+from goloagent.wal.stats_file import write_statistics
 
 RESULT = (
     b'{"timestamp":"2026-01-02T03:04:05Z","method":"GET","url":"http://shop/%d","status":200,'
@@ -30,9 +32,19 @@ NOTHING = {
     "errors": 0,
     "bytes": 0,
     "latency": None,
+    "rate": None,
+    "first": None,
+    "last": None,
     "rows": [],
     "rows_total": 0,
     "other": None,
+    "urls": [],
+    "urls_total": 0,
+    "other_urls": None,
+    "errors_by_reason": [],
+    "other_errors": 0,
+    "failed_calls": 0,
+    "calls": {"iteration": None, "service": None, "schedule_lag": None},
 }
 
 
@@ -111,10 +123,12 @@ def run_with(agent: Agent, *lines: bytes) -> RunStatistics:
     return statistics
 
 
-def get(agent: Agent, connection: Connection, query: str = "", **headers: str) -> Response:
+def get(
+    agent: Agent, connection: Connection, query: str = "", path: str = "stats", **headers: str
+) -> Response:
     """Return the response to another request of a connection."""
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    head = [f"GET /jobs/one/stats{query} HTTP/1.1", "Host: localhost", *lines, "", ""]
+    head = [f"GET /jobs/one/{path}{query} HTTP/1.1", "Host: localhost", *lines, "", ""]
     connection.transport.clear()
     connection.send("\r\n".join(head).encode())
     agent.clock.advance(0)
@@ -231,6 +245,105 @@ def test_the_cache_is_bounded(agent: Agent) -> None:
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 4 * 1024 * 1024
+
+
+def _latencies(member: Any) -> list[dict[str, Any]]:
+    """Return all latencies in a JSON text."""
+    if isinstance(member, list):
+        return [found for each in member for found in _latencies(each)]
+    if not isinstance(member, dict):
+        return []
+    if "p999" in member:
+        return [member]
+    return [found for each in member.values() for found in _latencies(each)]
+
+
+def finish(agent: Agent, *lines: bytes) -> None:
+    """End the job, whose log has these lines."""
+    agent.logs.mkdir()
+    log = RunLogWriter.create(agent.logs, "shop", "one")
+    log.append_stdout(b"".join(lines))
+    log.close()
+    [job] = agent.store.unsettled()
+    job.state, job.has_log = State.FINISHED, True
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_histograms(agent: Agent, is_over: bool) -> None:
+    """Each latency has its own on request, as HdrHistogram reads it; else none."""
+    lines = SLOW % 0, RESULT % 0, FAILED % 1
+    statistics = run_with(agent, *lines)
+    statistics.calls.iteration.record([5_000_000])
+    if is_over:
+        finish(agent, *lines)
+    connection = agent.connect()
+    plain = json.loads(get(agent, connection).body)
+    shown = json.loads(get(agent, connection, "?histograms=hdr").body)
+    found = _latencies(shown)
+    assert len(found) == (1 + 2 + 2) + (not is_over)
+    for latency in found:
+        histogram = HdrHistogram.decode(latency.pop("histogram"))
+        assert histogram.get_max_value() / 1e9 == pytest.approx(latency["max"], rel=0.001)
+        assert histogram.get_value_at_percentile(50) / 1e9 == pytest.approx(
+            latency["p50"], rel=0.001
+        )
+    assert plain == shown
+    # Both are cached apart.
+    assert "histogram" not in get(agent, connection).body.decode()
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+@pytest.mark.parametrize(
+    ("metric", "maximum", "count"), [("", 9000.0, 3), ("?metric=service", 7.0, 1)]
+)
+def test_a_distribution(
+    agent: Agent, is_over: bool, metric: str, maximum: float, count: int
+) -> None:
+    """It is that of the results, or of the calls, in milliseconds."""
+    lines = SLOW % 0, RESULT % 0, FAILED % 1
+    statistics = run_with(agent, *lines)
+    statistics.calls.service.record([7_000_000])
+    if is_over:
+        finish(agent, *lines)
+        write_statistics(agent.logs, "shop", "one", statistics.summary(encoded=True))
+    response = get(agent, agent.connect(), metric, path="stats.hgrm")
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+    *_, most, _ = response.body.decode().splitlines()
+    assert most == f"#[Max     = {maximum:12.3f}, Total count    = {count:12d}]"
+
+
+def test_a_distribution_that_is_not_known(agent: Agent) -> None:
+    """The times of calls are 404 if only the log is left; those of no calls are empty."""
+    run_with(agent, RESULT % 0)
+    finish(agent, RESULT % 0)
+    connection = agent.connect()
+    empty = get(agent, connection, "?metric=iteration", path="stats.hgrm")
+    assert empty.status == 200
+    assert b"Total count    =            0]" in empty.body
+    job = agent.store.get("one")
+    assert job is not None
+    job.calls.ok = 3
+    response = get(agent, connection, "?metric=iteration", path="stats.hgrm")
+    assert response.status == 404
+    assert b"the iteration times of job one are lost" in response.body
+    assert get(agent, connection, "?metric=x", path="stats.hgrm").status == 400
+
+
+def test_urls_and_reasons(agent: Agent) -> None:
+    """A URL has a total with its share of errors; errors have their reasons."""
+    refused = RESULT.replace(b"}", b',"error":"refused"}')
+    run_with(agent, RESULT % 0, FAILED % 0, FAILED % 0, RESULT % 1, refused % 1)
+    shown = json.loads(get(agent, agent.connect(), "?rows=1&sort=errors").body)
+    assert [(url["url"], url["error_share"]) for url in shown["urls"]] == [
+        ("http://shop/0", pytest.approx(2 / 3))
+    ]
+    assert (shown["urls_total"], shown["rows_total"]) == (2, 3)
+    assert shown["errors_by_reason"] == [
+        {"method": "GET", "url": "http://shop/0", "status": 500, "message": "", "count": 2},
+        {"method": "GET", "url": "http://shop/1", "status": 200, "message": "refused", "count": 1},
+    ]
+    assert (shown["first"], shown["rate"]) == ("2026-01-02T03:04:05Z", None)
 
 
 def test_a_finished_job(agent: Agent) -> None:

@@ -81,6 +81,17 @@ def test_anything_but_the_token_is_401(given: list[str]) -> None:
     assert [challenge.split()[0] for challenge in CHALLENGES] == ["Bearer", "Basic"]
 
 
+@pytest.mark.parametrize(
+    ("program", "is_browser"), [("Mozilla/5.0 (X11)", True), ("Java/17", False), ("curl/8", False)]
+)
+def test_browsers_get_a_hint_where_the_token_goes(program: str, is_browser: bool) -> None:
+    """Their dialog asks for a user and a password, and cannot say which of them is the token."""
+    with pytest.raises(Problem) as refusal:
+        WITH_TOKEN.check("127.0.0.1", headers(("User-Agent", program)))
+    assert refusal.value.detail.startswith("a valid bearer token is required")
+    assert ("enter the token as password" in refusal.value.detail) == is_browser
+
+
 @pytest.mark.parametrize("user", ["", "admin", "ädmin"])
 def test_the_token_as_a_password(user: str) -> None:
     """Browsers have a dialog for passwords only; the user name does not matter."""

@@ -13,9 +13,9 @@ from twisted.internet.address import IPv4Address, UNIXAddress
 from unit.http import golo_cli
 from unit.http.in_memory import MAX_UPLOAD_BYTES, Agent, Connection
 
+from goloagent.core.job_spec import MAX_REQUEST_BYTES
 from goloagent.host.readiness import Health
 from goloagent.http.auth.access import CHALLENGES, AccessPolicy
-from goloagent.jobs.spec import MAX_REQUEST_BYTES
 
 TOKEN = b"correct-horse"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post"]
@@ -445,3 +445,15 @@ def test_a_path_similar_to_a_route_is_404(agent: Agent, path: bytes) -> None:
     """Paths that a router would normalize or redirect do not exist."""
     response = agent.request(head(b"POST " + path, b"Content-Length: 0"))
     assert (response.status, response.headers.get("Location")) == (404, None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Accept", "Accept-Encoding", "If-None-Match", "If-Range", "Last-Event-ID", "Range", "X-Any"],
+)
+def test_headers_of_any_bytes(agent: Agent, name: str) -> None:
+    """A value that is not UTF-8 is a value like others."""
+    for path in ("/", "/health", "/jobs", "/binaries", "/metrics", "/openapi.json"):
+        connection = agent.connect()
+        connection.send(head(b"GET " + path.encode(), name.encode() + b": \xff\xfe"))
+        assert connection.response().status < 500, path

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import Any
 
-import attrs
 import pytest
 from unit.http.in_memory import NOW, Agent, Connection
 
-from goloagent.core.record import Record
-from goloagent.core.stats.run_stats import RunStatistics
+from goloagent.core.job_spec import JobSpec
+from goloagent.http.streaming.event_bus import KEEPALIVE_SECONDS
 from goloagent.http.streaming.events import STALL_SECONDS
 from goloagent.jobs.job import Job, State
-from goloagent.jobs.spec import JobSpec
-from goloagent.results.parser import parse
-from goloagent.runs.monitor import SAMPLE_SECONDS, SAMPLES_PER_KEEPALIVE, RunMonitor
 
 RESULT = b'{"timestamp":"2026-01-02T03:04:05Z","status":200,"duration":%d}\n'
-
-
-@attrs.define
-class Running:
-    """A run as `RunMonitor` reads it."""
-
-    job: Job
-    statistics: RunStatistics = attrs.Factory(RunStatistics)
 
 
 def queued(agent: Agent, job_id: str = "one") -> Job:
@@ -49,18 +36,6 @@ def follow(agent: Agent, job_id: str = "one", headers: str = "", method: str = "
     start = f"{method} /jobs/{job_id}/events HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"
     connection.send(start.encode())
     return connection
-
-
-def start_monitor(agent: Agent, run: Running | None) -> RunMonitor:
-    """Return the started monitor of an agent that runs `run`."""
-    monitor = RunMonitor(agent.clock, lambda: NOW, lambda: run, agent.bus)  # type: ignore[arg-type, return-value]
-    monitor.start()
-    return monitor
-
-
-def some(*durations: int) -> list[Record]:
-    """Return results with durations in nanoseconds."""
-    return parse(b"".join(RESULT % duration for duration in durations)).results
 
 
 def parsed(body: bytes) -> list[tuple[str, str | None, Any]]:
@@ -139,98 +114,14 @@ def test_head(agent: Agent) -> None:
     assert len(agent.bus) == 0
 
 
-def test_progress(agent: Agent) -> None:
-    """Each second has its rates and latency, and the run's latency and errors."""
-    job = queued(agent)
-    set_state(agent, job, State.RUNNING)
-    run = Running(job)
-    monitor = start_monitor(agent, run)
-    connection = follow(agent)
-    job.calls.started, job.calls.ok, job.calls.failed = 12, 4, 2
-    job.lines.read = 5
-    run.statistics.add(some(1_000_000_000, 3_000_000_000))
-    run.statistics.add(parse(RESULT.replace(b"200", b"500") % 2_000_000_000).results)
-    agent.clock.advance(SAMPLE_SECONDS)
-    job.calls.ok = 5
-    agent.clock.advance(SAMPLE_SECONDS)
-    first, second = [data for kind, _, data in parsed(connection.chunks()[0]) if kind == "progress"]
-    monitor.stop()
-    assert first["time"] == "2026-01-02T03:04:05.600000Z"
-    assert (first["calls_per_second"], second["calls_per_second"]) == (6, 1)
-    assert (first["results_per_second"], second["results_per_second"]) == (3, 0)
-    assert (first["errors_per_second"], second["errors_per_second"]) == (1, 0)
-    assert (first["errors"], second["errors"]) == (1, 1)
-    assert (first["in_flight"], second["in_flight"]) == (6, 5)
-    assert first["pending"] == 5
-    assert first["latency"] == first["latency_total"] == second["latency_total"]
-    assert first["latency"]["max"] == 3
-    assert first["latency"]["p50"] == pytest.approx(2, rel=0.001)
-    assert second["latency"] == {"p50": None, "p95": None, "p99": None, "max": None}
-
-
-def test_times_when_the_clock_is_set(agent: Agent) -> None:
-    """The seconds of a job are consecutive; the next job begins with the new time."""
+def test_progress_is_of_one_job(agent: Agent) -> None:
+    """A subscriber of another job does not get it."""
     job, other = queued(agent), queued(agent, "two")
-    set_state(agent, job, State.RUNNING)
-    times, run = [NOW], [Running(job)]
-    monitor = RunMonitor(agent.clock, lambda: times[-1], lambda: run[-1], agent.bus)  # type: ignore[arg-type, return-value]
-    monitor.start()
-    connections = [follow(agent), follow(agent, "two")]
-    for hours in (0, 2, -2):
-        times.append(NOW + timedelta(hours=hours))
-        agent.clock.advance(SAMPLE_SECONDS)
-    run.append(Running(other))
-    agent.clock.advance(SAMPLE_SECONDS)
-    monitor.stop()
-    times_sent = [
-        data["time"]
-        for connection in connections
-        for kind, _, data in parsed(connection.chunks()[0])
-        if kind == "progress"
-    ]
-    assert times_sent == [
-        "2026-01-02T03:04:05.600000Z",
-        "2026-01-02T03:04:06.600000Z",
-        "2026-01-02T03:04:07.600000Z",
-        "2026-01-02T01:04:05.600000Z",
-    ]
-
-
-def test_progress_is_of_the_running_job(agent: Agent) -> None:
-    """A subscriber of another job gets its state only."""
-    set_state(agent, queued(agent), State.RUNNING)
-    other = queued(agent, "two")
     connection = follow(agent, "two")
-    monitor = start_monitor(agent, Running(agent.store.get("one") or other))
-    agent.clock.advance(SAMPLE_SECONDS)
+    agent.bus.publish_progress(job, {"at": 1})
     assert [kind for kind, _, _ in parsed(connection.chunks()[0])] == ["state"]
-    monitor.stop()
-
-
-def test_a_late_sample(agent: Agent) -> None:
-    """Rates are computed with the elapsed time."""
-    job = queued(agent)
-    set_state(agent, job, State.RUNNING)
-    run = Running(job)
-    monitor = start_monitor(agent, run)
-    connection = follow(agent)
-    run.statistics.add(some(*range(1, 7)))
-    agent.clock.advance(3 * SAMPLE_SECONDS)
-    (event,) = [data for kind, _, data in parsed(connection.chunks()[0]) if kind == "progress"]
-    assert event["results_per_second"] == 2
-    monitor.stop()
-
-
-def test_a_finished_job_has_no_progress(agent: Agent) -> None:
-    """Its statistics are used by another thread then."""
-    job = queued(agent)
-    set_state(agent, job, State.FINISHED)
-    run = Running(job)
-    run.statistics.add(some(1))
-    monitor = start_monitor(agent, run)
-    agent.clock.advance(SAMPLE_SECONDS)
-    assert run.statistics.progress().last_second is None
-    monitor.stop()
+    agent.bus.publish_progress(other, {"at": 1})
+    assert [kind for kind, _, _ in parsed(connection.chunks()[0])] == ["state", "progress"]
 
 
 def test_keepalive(agent: Agent) -> None:
@@ -238,11 +129,11 @@ def test_keepalive(agent: Agent) -> None:
     queued(agent)
     connection = follow(agent)
     before = connection.chunks()[0]
-    monitor = start_monitor(agent, None)
-    agent.clock.pump([SAMPLE_SECONDS] * SAMPLES_PER_KEEPALIVE * 8)
+    for _ in range(8):
+        agent.bus.keep_alive()
+        agent.clock.advance(KEEPALIVE_SECONDS)
     assert connection.chunks() == (before + b":\n\n" * 8, False)
     assert not connection.closed
-    monitor.stop()
 
 
 def test_many_subscribers(agent: Agent) -> None:
@@ -272,18 +163,28 @@ def test_a_client_that_is_behind(agent: Agent) -> None:
     """It misses progress, gets states, and continues once it has caught up."""
     job = queued(agent)
     set_state(agent, job, State.RUNNING)
-    monitor = start_monitor(agent, Running(job))
     connection = follow(agent)
     connection.stall()
-    agent.clock.advance(SAMPLE_SECONDS)
+    agent.bus.publish_progress(job, {"at": 1})
     set_state(agent, job, State.STOPPING)
     assert [kind for kind, _, _ in parsed(connection.chunks()[0])] == ["state", "state"]
     connection.resume()
-    agent.clock.advance(SAMPLE_SECONDS)
+    agent.bus.publish_progress(job, {"at": 2})
     assert [kind for kind, _, _ in parsed(connection.chunks()[0])][2:] == ["progress"]
     agent.clock.advance(STALL_SECONDS)
     assert not connection.aborted
-    monitor.stop()
+
+
+def test_an_event_for_a_client_that_is_behind(agent: Agent) -> None:
+    """An event that is published once is written; other jobs' clients do not get it."""
+    job = queued(agent)
+    other = queued(agent, "two")
+    connection = follow(agent)
+    connection.stall()
+    agent.bus.publish(job, "limited", {"cause": "ports"})
+    agent.bus.publish(other, "limited", {"cause": "loop-lag"})
+    assert parsed(connection.chunks()[0])[1:] == [("limited", None, {"cause": "ports"})]
+    connection.lose()
 
 
 def test_a_client_that_does_not_read(agent: Agent) -> None:
@@ -339,7 +240,7 @@ def test_a_client_that_reads_slowly(agent: Agent) -> None:
         agent.clock.advance(STALL_SECONDS)
     assert not connection.aborted
     set_state(agent, job, State.RUNNING)
-    connection.transport.unsent += 500
+    connection.transport.unsent += 20_000
     agent.clock.advance(STALL_SECONDS)
     assert connection.aborted
     connection.lose()

@@ -11,7 +11,7 @@ from unit.http.in_memory import Agent, Response
 
 import goloagent
 from goloagent.http.auth.access import AccessPolicy
-from goloagent.http.ui.assets import assets
+from goloagent.http.ui.assets import SHARED, assets
 
 FILES = sorted(assets())
 PATHS = ["/", *(f"/page/{name}" for name in FILES)]
@@ -113,4 +113,6 @@ def test_installed_package_contains_the_page() -> None:
     if Path(str(installed.locate_file("goloagent/__init__.py"))) != Path(goloagent.__file__):
         pytest.skip("the package under test is not the installed one")
     installed_files = {str(path) for path in installed.files or ()}
-    assert {f"goloagent/http/ui/page/{name}" for name in FILES} <= installed_files
+    for name in FILES:
+        place = "report" if name in SHARED else "http/ui"
+        assert f"goloagent/{place}/page/{name}" in installed_files

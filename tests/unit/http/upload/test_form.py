@@ -12,6 +12,7 @@ import pytest
 from conftest import LoggedErrors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from unit.http import golo_cli
 from unit.http.in_memory import Agent
 
 from goloagent.http.problem import Problem
@@ -129,6 +130,27 @@ def test_an_encoded_file_is_refused(agent: Agent, encoding: str) -> None:
     )
     other = part(b"x", 'name="note"').replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n", 1)
     assert upload(agent, [form(other, part(SCRIPT))]) == SCRIPT
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "answered"),
+    [
+        (b"", 400, b"not an executable"),
+        (b"?kind=program", 400, b"not an executable"),
+        (b"?kind=file", 200, b'{"binary":'),
+        (b"?kind=file&more=1", 200, b'{"binary":'),
+        (b"?%80=%ff&kind=file", 200, b'{"binary":'),
+        (b"?kind=", 400, b"invalid query: Invalid enum value"),
+        (b"?kind=file&kind=file", 400, b'"kind" stands more than once in the query'),
+    ],
+)
+def test_a_file_for_jobs_need_not_be_executable(
+    agent: Agent, query: bytes, status: int, answered: bytes
+) -> None:
+    """If the client says that it is no program."""
+    upload = golo_cli.upload(b"id\n1\n").replace(b"/upload", b"/upload" + query, 1)
+    response = agent.request(upload)
+    assert (response.status, answered in response.body) == (status, True), response
 
 
 @pytest.mark.parametrize("encoding", ["binary", "8bit", "7BIT", ""])

@@ -8,6 +8,7 @@ import pytest
 from conftest import LoggedErrors
 from hypothesis import given
 from hypothesis import strategies as st
+from peers.sinks import collector_sink
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -18,18 +19,17 @@ from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from goloagent.core.address import HttpUrl
-from goloagent.outputs.http.client import MAX_CONNECTION_SECONDS
-from goloagent.outputs.http.tls import Tls
+from goloagent.outputs.batch import Batch
+from goloagent.outputs.http import ANSWER_SECONDS, PUSH_SECONDS, _retry_after
+from goloagent.outputs.http_body import MAX_ANSWER_BYTES
+from goloagent.outputs.labels import RunLabels
 from goloagent.outputs.sink import Disposition, Response
-from goloagent.outputs.sinks.collector import (
-    ANSWER_SECONDS,
-    MAX_ANSWER_BYTES,
-    PUSH_SECONDS,
-    _retry_after,
-    make_collector_sink,
-)
+from goloagent.transport.client import MAX_CONNECTION_SECONDS
+from goloagent.transport.tls import Tls
 
 BODY = b'[{"timestamp":"2026-01-02T03:04:05Z"}]'
+RUN = RunLabels("job", "shop", "run", "agent")
+BATCH = Batch(0, 38, BODY[1:-1] + b"\n")
 HEAD = b"HTTP/1.1 200 OK\r\n"
 TAKEN = HEAD + b"Content-Length: 0\r\n\r\n"
 
@@ -64,9 +64,7 @@ class World(MemoryReactorClock):
         self.nameResolver = self
         self.resolves = True
         self.address = "192.0.2.1"
-        self.collector = make_collector_sink(
-            self, HttpUrl.parse("http://collector:8082/base"), Tls()
-        )
+        self.collector = collector_sink(self, HttpUrl.parse("http://collector:8082/base"), Tls())
         self.answers: list[Response] = []
         self.lines: list[Line] = []
 
@@ -81,7 +79,7 @@ class World(MemoryReactorClock):
 
     def push(self) -> Deferred[None]:
         """Push a batch; its response is appended to `answers`."""
-        pushing = ensureDeferred(self.collector.send("shop", "job/0-37", BODY))
+        pushing = ensureDeferred(self.collector.send(RUN, BATCH, 0))
         return pushing.addCallback(self.answers.append)
 
     def accept(self) -> Line:
@@ -359,7 +357,7 @@ def test_a_defect_is_logged_once_and_retried(
     world: World, logged_errors: LoggedErrors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error that is not the network's is logged with its traceback; the batch is retried."""
-    monkeypatch.setattr(world.collector.dialer, "check_peer", lambda ours, theirs: 1 / 0)
+    monkeypatch.setattr(world.collector.poster.dialer, "check_peer", lambda ours, theirs: 1 / 0)
     for number in range(3):
         world.push()
         world.accept()

@@ -1,0 +1,1 @@
+"""``golo``: the client of agents, from a program to a verdict."""

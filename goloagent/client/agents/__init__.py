@@ -1,0 +1,1 @@
+"""Agents: their addresses, how they are found, and their HTTP API."""

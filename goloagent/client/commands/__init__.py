@@ -1,0 +1,1 @@
+"""The commands of ``golo``, one module each."""

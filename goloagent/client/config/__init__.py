@@ -1,0 +1,1 @@
+"""The configuration of a run: options, variables, job files and the plan."""

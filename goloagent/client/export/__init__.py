@@ -1,0 +1,1 @@
+"""Writes the results of a run as files of other tools."""

@@ -1,0 +1,1 @@
+"""An agent of one run, for machines where none runs."""

@@ -1,0 +1,1 @@
+"""A run: prepared, watched and judged by the client."""

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Build `loadtest`, one executable file: a JAR behind two lines of shell, which Java skips.
+set -eu
+cd "$(dirname "$0")"
+javac --release 17 -d build LoadTest.java
+jar --create --file build/loadtest.jar --main-class LoadTest -C build LoadTest.class
+{
+    echo '#!/bin/sh'
+    echo 'exec java -jar "$0" "$@"'
+    cat build/loadtest.jar
+} >loadtest
+chmod +x loadtest

@@ -1,0 +1,1 @@
+"""``golo collect``: takes results by the protocol of collectors, and delivers them to outputs."""

@@ -1,1 +1,0 @@
-"""The HTTP client of outputs: connections, proxies, TLS and tokens."""

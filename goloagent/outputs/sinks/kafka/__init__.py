@@ -1,0 +1,1 @@
+"""Kafka: each result is a message, by an idempotent producer."""

@@ -1,0 +1,1 @@
+"""PostgreSQL and TimescaleDB: each result once, because its offset is in the same transaction."""

@@ -1,0 +1,1 @@
+"""The parts of a report's HTML that are readable without scripts."""

@@ -1,0 +1,1 @@
+"""Connections for HTTP clients: host names, proxies, TLS and tokens."""

@@ -1,0 +1,37 @@
+"""An HTTP server in a process of its own, which a test can freeze."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import task
+
+
+class GoTarget:
+    """The server of tests/loadtests/target, from `open` to `close`."""
+
+    def __init__(self, reactor: Any, program: Path) -> None:
+        self._reactor = reactor
+        self._program = program
+
+    def open(self) -> GoTarget:
+        """Start it."""
+        self._process = subprocess.Popen([self._program], stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().strip()
+        return self
+
+    def freeze(self, seconds: float) -> None:
+        """Respond to nothing for some seconds, then to all that came meanwhile."""
+        self._process.send_signal(signal.SIGSTOP)
+        task.deferLater(self._reactor, seconds, self._process.send_signal, signal.SIGCONT)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
