@@ -122,6 +122,18 @@ async def test_a_broker_that_hangs(broker: Tansu, sinks: Sinks, topic: str) -> N
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_time_out_before_all_messages_are_produced(sinks: Sinks, topic: str) -> None:
+    """A batch is not delivered if only some of its messages were."""
+    cluster, lines = MockCluster(), log_of(2_000)
+    sink = sinks.make(f"k={cluster.url(topic)}")
+    await delivered(sink, batch_of(lines), 0)
+    sink.timeout_seconds = 0.001  # far less than the messages take
+    response = await sink.send(RUN, batch_of(lines), len(lines))
+    assert response.disposition is Disposition.RETRY, response
+    assert response.timed_out
+
+
+@pytest_twisted.ensureDeferred
 async def test_cancel(broker: Tansu, sinks: Sinks, topic: str) -> None:
     """A message that was not sent before a cancel is never sent."""
     broker.create(topic)

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import attrs
 import pytest
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from peers.ports import free_port
@@ -58,29 +65,29 @@ class Brokers:
             {
                 "bootstrap.servers": self.servers,
                 "group.id": "test",
+                "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,
+                "enable.partition.eof": True,  # tansu tells where the last batch begins, not the end
                 "log_level": 0,
             }
         )
         try:
-            found = []
-            for number in consumer.list_topics(topic, timeout=_SECONDS).topics[topic].partitions:
-                first, end = consumer.get_watermark_offsets(
-                    TopicPartition(topic, number), timeout=_SECONDS
-                )
-                consumer.assign([TopicPartition(topic, number, first)])
-                while first < end:
-                    messages = consumer.consume(10_000, timeout=1)
-                    for message in messages:
-                        assert message.error() is None, message.error()
-                        headers = dict(message.headers() or ())
-                        found.append(
-                            Message(message.key(), int(headers["ordinal"]), message.value())
-                        )
-                        first = message.offset() + 1
-            return found
+            partitions = consumer.list_topics(topic, timeout=_SECONDS).topics[topic].partitions
+            return [one for number in partitions for one in _messages(consumer, topic, number)]
         finally:
             consumer.close()
+
+
+def _messages(consumer: Consumer, topic: str, partition: int) -> Iterator[Message]:
+    """Yield the messages of a partition to its end."""
+    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+    while True:
+        for message in consumer.consume(10_000, timeout=1):
+            error, headers = message.error(), dict(message.headers() or ())
+            if error is not None:
+                assert error.code() == KafkaError._PARTITION_EOF, error
+                return
+            yield Message(message.key(), int(headers["ordinal"]), message.value())
 
 
 class Tansu(Brokers):

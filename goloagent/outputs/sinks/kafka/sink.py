@@ -110,11 +110,12 @@ class KafkaSink:
         key = run.job.encode()
         try:
             producer = self._open()
-            for number, value in enumerate(objects_of(run, batch, ordinal), ordinal):
-                self._produce(producer, key, number, value)
+            values = enumerate(objects_of(run, batch, ordinal), ordinal)
+            is_whole = all(self._produce(producer, key, number, value) for number, value in values)
             while producer.flush(_POLL_SECONDS) and not attempt.has_ended(self.timeout_seconds):
                 pass
-            if not len(producer) and attempt.failure is None and not attempt.cancelled.is_set():
+            is_acknowledged = not len(producer) and attempt.failure is None
+            if is_whole and is_acknowledged and not attempt.cancelled.is_set():
                 return Response.delivered()
         except KafkaException as error:
             attempt.failure = attempt.failure or error.args[0]
@@ -122,8 +123,8 @@ class KafkaSink:
         self._close()
         return response
 
-    def _produce(self, producer: Producer, key: bytes, ordinal: int, value: bytes) -> None:
-        """Produce one message; wait while the queue is full."""
+    def _produce(self, producer: Producer, key: bytes, ordinal: int, value: bytes) -> bool:
+        """Produce one message; wait while the queue is full; return whether it is in the queue."""
         headers: dict[str, str | bytes | None] = {"ordinal": b"%d" % ordinal}
         while not self._attempt.has_ended(self.timeout_seconds):
             try:
@@ -133,7 +134,8 @@ class KafkaSink:
             except BufferError:
                 producer.poll(_POLL_SECONDS)
             else:
-                return
+                return True
+        return False
 
     def _check(self) -> str | None:
         self._attempt = _Attempt()
