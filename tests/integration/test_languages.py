@@ -125,11 +125,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return make
 
 
-async def run_template(agent: Agent, directory: Path, target: str) -> dict[str, Any]:
+async def run_template(agent: Agent, directory: Path, target: str, **env: str) -> dict[str, Any]:
     """Run the job of a template with two users for a second; return the job at its end."""
     job = read_job_file(directory / "golo.toml")
     assert job.program is not None
-    changed = {"env": {"TARGET": target}, "duration": 1, "users": 2}
+    changed = {"env": {"TARGET": target, **env}, "duration": 1, "users": 2}
     members = {**job.members, **changed}
     job_id = await agent.queue(members.pop("name"), directory / job.program, **members)
     ended = await agent.settled(job_id)
@@ -174,6 +174,15 @@ async def test_a_template(
     assert seen == {("GET", target.url, 200, len(target.body), None)}
     journeys = {result["sequenceID"] for result in results}
     assert len(journeys) >= (job["calls"]["started"] or USERS)
+
+
+async def test_messages_of_the_java_vm(
+    agent: Agent, collector: Collector, target: Target, template: Callable[[str], Path]
+) -> None:
+    """Its messages, which it writes to stdout by default, are no lines of results."""
+    options = "-Xlog:gc*=info -XX:+UseLargePages"
+    job = await run_template(agent, template("java"), target.url, JAVA_TOOL_OPTIONS=options)
+    assert (job["state"], job["warnings"]) == ("finished", [])
 
 
 @pytest.mark.parametrize("language", project.BUILD_COMMANDS)
