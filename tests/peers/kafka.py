@@ -67,7 +67,7 @@ class Brokers:
                 "group.id": "test",
                 "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,
-                "enable.partition.eof": True,  # tansu tells where the last batch begins, not the end
+                "enable.partition.eof": True,  # the offsets of tansu end with its last batch
                 "log_level": 0,
             }
         )
