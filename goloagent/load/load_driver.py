@@ -14,8 +14,11 @@ from goloagent.load.executor import make_executor
 from goloagent.load.rpc_client import RpcClient
 from goloagent.netrpc import Replies
 
-# The reactor's timers have a resolution of 1 ms; arrivals within one are sent together.
-_RESOLUTION_SECONDS = 0.001
+# The reactor's timers have a resolution of 1 ms; arrivals within one are sent together, and from so
+# many of them on, the replies that came meanwhile are read together too. Each of those events would
+# cost several times as much as a call.
+_RESOLUTION = NS // 1000
+_SHARED_ARRIVALS = 2
 
 
 class CallCounts(Protocol):
@@ -60,6 +63,8 @@ class LoadDriver:
         self._now_ns = now_ns
         self._origin = 0
         self._is_driving = False
+        self._is_sharing = False
+        self._started_before = 0
         self._timer: IDelayedCall | None = None
         client.returned = self._returned
 
@@ -101,6 +106,7 @@ class LoadDriver:
     def halt(self) -> None:
         """Start nothing further, and wait for nothing."""
         self._is_driving = False
+        self._share_events(False)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -128,16 +134,32 @@ class LoadDriver:
         return waited
 
     def _on_time(self) -> None:
-        self._start_until(self.elapsed)
+        self._timer = None
+        if self._is_sharing:
+            self._client.poll()
+        if self._is_driving:
+            self._start_until(self.elapsed)
 
     def _start_until(self, now: int) -> None:
         """Start what is due, and come back when there may be more."""
-        self._timer = None
         self._start_due(now, self._client.in_flight)
         due = self._executor.next_at
+        self._share_events(due is not None and now < due < now + _RESOLUTION)
         if due is not None:
-            seconds = max((due - now) / NS, _RESOLUTION_SECONDS)
+            seconds = max(due - now, _RESOLUTION) / NS
             self._timer = self._clock.callLater(seconds, self._on_time)
+
+    def _share_events(self, is_frequent: bool) -> None:
+        """Read replies together with the next arrivals if these are frequent and none waits."""
+        started, self._started_before = self._started_before, self._counts.started
+        is_sharing = (
+            is_frequent
+            and self.profile.model == "open"
+            and self._counts.started - started >= _SHARED_ARRIVALS
+        )
+        if self._is_sharing and not is_sharing:
+            self._client.open()
+        self._is_sharing = is_sharing
 
     def _returned(self, replies: Replies, in_flight: int) -> None:
         """Count calls that have returned, and start those that follow from them."""

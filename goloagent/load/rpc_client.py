@@ -22,6 +22,7 @@ from goloagent.netrpc import Client, ProtocolError, Replies
 from goloagent.sandbox import peer_check
 
 METHOD = "Server.Run"
+_READ_BYTES = 64 * 1024
 
 
 class Codec(Interface):
@@ -73,6 +74,7 @@ class RpcClient(Protocol):
         self._codec: Codec = codec or Client()
         self._is_over = False
         self._is_buffering = False
+        self._is_reading = False
         self.is_self_connection = False
 
     def connectionMade(self) -> None:
@@ -99,8 +101,26 @@ class RpcClient(Protocol):
         return self._codec.in_flight
 
     def open(self) -> None:
-        """Read replies from now on."""
-        cast(IPushProducer, self.transport).resumeProducing()
+        """Read replies when they come, from now on."""
+        if not self._is_reading:
+            self._is_reading = True
+            cast(IPushProducer, self.transport).resumeProducing()
+
+    def poll(self) -> None:
+        """Read the replies that have come, and no others until the next call or `open`."""
+        if self._is_reading:
+            self._is_reading = False
+            cast(IPushProducer, self.transport).pauseProducing()
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self.dataReceived(data)
+        else:
+            self.open()  # the transport finds the end too, and calls `connectionLost`
 
     def call(self, stamps: Sequence[Any]) -> None:
         """Make a call for each stamp, which its reply has too."""

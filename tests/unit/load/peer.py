@@ -64,10 +64,13 @@ class Wire(StringTransport):
         super().__init__(hostAddress=host, peerAddress=peer)
         self.no_delay = False
         self.is_closed = False
+        self.is_closed_by_peer = False
         self.was_reset = False
         # The space in the socket's send buffer; the transport buffers the rest.
         self.socket_bytes = 1 << 20
         self.buffered_bytes = 0
+        # Bytes that the peer has sent and the client has not read.
+        self.incoming = bytearray()
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         self.no_delay = enabled
@@ -82,7 +85,16 @@ class Wire(StringTransport):
     def getHandle(self) -> Wire:
         return self
 
+    def recv(self, size: int) -> bytes:
+        if not self.incoming and not self.is_closed:
+            raise BlockingIOError
+        data = bytes(self.incoming[:size])
+        del self.incoming[:size]
+        return data
+
     def send(self, data: bytes) -> int:
+        if self.is_closed_by_peer:
+            raise BrokenPipeError
         if not self.socket_bytes:
             raise BlockingIOError
         accepted = data[: self.socket_bytes]
@@ -106,7 +118,7 @@ class Wire(StringTransport):
         self._write(data)
 
     def _write(self, data: bytes) -> None:
-        assert not self.is_closed, "a write after the close"
+        assert not self.is_closed or self.is_closed_by_peer, "a write after the close"
         super().write(data)
 
 
@@ -140,12 +152,22 @@ class Peer:
     def send(self, data: bytes) -> None:
         """Send bytes, unless the connection is closed."""
         if not self.wire.is_closed:
-            self._client.dataReceived(data)
+            self.wire.incoming += data
+            self.turn()
 
     def close(self) -> None:
         """Close the connection, unless it is closed."""
         if not self.wire.is_closed:
-            self.wire.is_closed = True
+            self.wire.is_closed = self.wire.is_closed_by_peer = True
+            self.turn()
+
+    def turn(self) -> None:
+        """Let the transport read, as in a turn of the reactor, unless it is paused."""
+        if self.wire.producerState != "producing":
+            return
+        if self.wire.incoming:
+            self._client.dataReceived(self.wire.recv(len(self.wire.incoming)))
+        elif self.wire.is_closed_by_peer:
             self._client.connectionLost(Failure(ConnectionDone()))
 
     def _receive(self) -> None:

@@ -131,16 +131,81 @@ def test_nothing_starts_after_a_halt(reports: Reports) -> None:
     assert reports.calls.started == 101
 
 
+def test_frequent_arrivals_share_events_with_replies(reports: Reports) -> None:
+    """From two arrivals a millisecond on, replies are read with the next of them."""
+    peer = Peer(reports.follow(load("rate", 5_000, (5_000, 10))))
+    reports.driver.start()
+    pass_time(reports, 0.01)
+    peer.reply(peer.outstanding)
+    assert (reports.calls.ok, reports.calls.started) == (0, 51)
+    reports.clock.advance(0.001)
+    assert (reports.calls.ok, reports.calls.started) == (51, 56)
+    assert reports.driver.times.rotate().iteration.maximum == pytest.approx(11e6, rel=0.01)
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(500, 9), (0, 9), (0, 0)])
+def test_rare_arrivals_share_no_events(reports: Reports, rate: float, seconds: float) -> None:
+    """Replies are read when they come, as soon as arrivals are rare or over."""
+    stages = (5_000, 1), (rate, 0), (rate, seconds)
+    peer = Peer(reports.follow(load("rate", 5_000, *stages)))
+    reports.driver.start()
+    pass_time(reports, 1.01)
+    peer.reply(1_000)
+    assert reports.calls.ok == 1_000
+
+
+@pytest.mark.parametrize("halt", [True, False])
+def test_the_end_of_a_load_shares_no_events(reports: Reports, halt: bool) -> None:
+    """Replies are read when they come after a stop, and the end of the connection after a halt."""
+    peer = Peer(reports.follow(load("rate", 5_000, (5_000, 10))))
+    reports.driver.start()
+    pass_time(reports, 1)
+    if halt:
+        reports.driver.halt()
+        peer.close()
+        assert reports.lost == [None]
+    else:
+        reports.driver.stop()
+        peer.reply(peer.outstanding)
+        assert reports.drained == 1
+
+
+def test_arrivals_that_wait_share_no_events(reports: Reports) -> None:
+    """A reply starts the next arrival at once, also at a high rate."""
+    profile = load("rate", 5_000, (5_000, 10), max_in_flight=10, when_full="wait")
+    peer = Peer(reports.follow(profile))
+    reports.driver.start()
+    pass_time(reports, 0.1)
+    peer.reply(5)
+    assert (peer.outstanding, reports.calls.started) == (10, 15)
+
+
+def test_a_connection_ends_while_events_are_shared(reports: Reports) -> None:
+    """The last replies are read, and the end is found with the next arrivals."""
+    peer = Peer(reports.follow(load("rate", 5_000, (5_000, 10))))
+    reports.driver.start()
+    pass_time(reports, 0.01)
+    peer.reply(30)
+    peer.close()
+    assert reports.lost == []
+    reports.clock.advance(0.001)
+    reports.clock.advance(0.001)
+    peer.turn()
+    assert (reports.calls.ok, reports.lost) == (30, [None])
+
+
 @given(
     st.sampled_from(["drop", "wait"]),
     st.sampled_from(["even", "poisson"]),
+    st.sampled_from([200, 5_000]),
     st.lists(st.tuples(st.floats(0.001, 0.4), st.integers(0, 30), st.integers(0, 2)), max_size=30),
 )
 def test_started_and_dropped_are_what_was_scheduled(
-    when_full: str, arrivals: str, steps: list[tuple[float, int, int]]
+    when_full: str, arrivals: str, rate: int, steps: list[tuple[float, int, int]]
 ) -> None:
     """At the end of any sequence of stalls, replies and changes no call is lost or made twice."""
-    profile = load("rate", 50, (200, 5), max_in_flight=20, when_full=when_full, arrivals=arrivals)
+    limits = {"max_in_flight": 20, "when_full": when_full, "arrivals": arrivals}
+    profile = load("rate", 50, (rate, 5), **limits)
     reports = Reports()
     peer = Peer(reports.follow(profile))
     reports.driver.start()
@@ -156,7 +221,8 @@ def test_started_and_dropped_are_what_was_scheduled(
             reports.driver.follow(profile.holding(100, reports.driver.elapsed))
             is_changed = True
         reply(replies)
-        assert reports.calls.in_flight == peer.outstanding <= 20
+        # Replies that share an event with the next arrivals are not read yet.
+        assert peer.outstanding <= reports.calls.in_flight <= 20
     elapsed = reports.driver.elapsed
     reports.driver.stop()
     if not is_changed:
