@@ -169,10 +169,12 @@ async def test_the_verdict_comes_first(agent: Agent, browser: Browser, shop: Pat
         assert page.evaluate(
             f"{top} < document.querySelector('.tiles').getBoundingClientRect().top"
         )
+        color = "getComputedStyle(document.querySelector('#job-state')).color"
+        assert page.evaluate(color) == RED
         page.locator("#history", has_text="failed checks").wait_for()
         page.locator("#history .message", has_text="p(50)<1ms").wait_for()
 
-    await browser.run(scenario, viewport=DESKTOP)
+    await browser.run(scenario, viewport=DESKTOP, color_scheme="light")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,7 +102,7 @@ def submit_form(page: Page, program: Path, name: str, duration: int) -> None:
 
 def wait_for_state(page: Page, state: str) -> None:
     """Wait until the shown job is in `state`."""
-    page.locator(f'#job .chip[data-state="{state}"]').wait_for(timeout=40_000)
+    page.locator("#job-state", has_text=re.compile(f"^{state}$")).wait_for(timeout=40_000)
 
 
 def field(page: Page, name: str) -> str:

@@ -32,11 +32,19 @@ def header(report: Report) -> Markup:
         tag(
             "div",
             tag("h1", report.name),
-            tag("span", report.state, class_="chip", data_state=report.state),
+            tag("span", report.state, class_="chip", data_state=_color(report)),
             class_="title",
         ),
         tag("p", " · ".join(parts), class_="meta"),
     )
+
+
+def _color(report: Report) -> str:
+    """Return the state whose colour the chip has; a run that ended and failed is not green."""
+    failed = report.verdict is not None and not report.verdict.passed
+    if report.outcome is not None:
+        failed = report.outcome.exit_code != 0
+    return "did-not-pass" if report.state == "finished" and failed else report.state
 
 
 def verdict(report: Report) -> Markup:

@@ -148,6 +148,14 @@ def test_words_of_the_verdict(verdict: dict[str, Any] | None, state: str, expect
     assert any("goes on" in text for text in texts) == (state == "running")
 
 
+@pytest.mark.parametrize(("passed", "color"), [(True, "finished"), (False, "did-not-pass")])
+def test_the_color_of_the_state(passed: bool, color: str) -> None:
+    """A run that ended and failed is not green."""
+    page = render(build([part(verdict={"passed": passed})])).decode()
+    head = page[: page.index("</header>")]
+    assert re.findall('class="chip" data-state="(.*?)">(.*?)<', head) == [(color, "finished")]
+
+
 def test_a_report_without_details() -> None:
     """A run without results and timeline has a report."""
     report = build([structs.replace(part(), stats=None, timeline=None)])

@@ -6,7 +6,7 @@ import { byId, element, setChip, setText, updateList } from "./dom.js";
 import { errorFigures } from "./figures.js";
 import { count, dateTime, latency, rate } from "./format.js";
 import { planText } from "./plan.js";
-import { hasEnded } from "./state.js";
+import { hasEnded, outcome } from "./state.js";
 
 const PAGE_SIZE = 20;
 const FILTER_DELAY_MS = 200;
@@ -29,16 +29,10 @@ function createRow(job, onTick) {
   );
 }
 
-/** Return the state of a job, or "passed" or "did not pass" for one that ran to its end. */
-function outcome(job) {
-  if (job.state !== "finished" || !job.verdict) return [job.state, job.state];
-  return job.verdict.passed ? ["passed", "passed"] : ["did-not-pass", "failed checks"];
-}
-
 function updateRow(row, job, figures, isTicked) {
   const [tick, state, name, ...cells] = row.children;
-  const [key, label] = outcome(job);
-  setChip(state.firstChild, key, label);
+  const key = outcome(job);
+  setChip(state.firstChild, key, key === "did-not-pass" ? "failed checks" : key);
   tick.firstChild.checked = isTicked;
   tick.firstChild.disabled = !job.started_at;
   setText(name.firstChild, job.name);

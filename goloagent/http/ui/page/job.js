@@ -9,7 +9,7 @@ import * as format from "./format.js";
 import { limitNotices } from "./limits.js";
 import { OutputTable } from "./outputs.js";
 import { planText } from "./plan.js";
-import { hasEnded, isActive } from "./state.js";
+import { hasEnded, isActive, outcome } from "./state.js";
 import { hasTimeline } from "./timeline.js";
 import { VerdictPanel } from "./verdict.js";
 
@@ -103,7 +103,7 @@ export class JobPanel {
   }
 
   showState(job, progress, timeline) {
-    setChip(byId("job-state"), job.state);
+    setChip(byId("job-state"), outcome(job), job.state);
     byId("cancel").hidden = hasEnded(job) || job.state === "stopping";
     byId("run").hidden = !isActive(job);
     const planned = timeline.duration(job);
