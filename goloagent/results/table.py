@@ -11,6 +11,8 @@ from msgspec import DecodeError, Raw
 from msgspec.json import Decoder
 
 from goloagent.core.record import Record
+from goloagent.results.line_splitter import LineSplitter, SplitBlock
+from goloagent.results.parser import MAX_LINE_BYTES, parse
 
 _decode_text = Decoder(str).decode
 
@@ -57,6 +59,22 @@ def to_csv(records: Iterable[Record]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerows(rows(records))
     return text.getvalue().encode()
+
+
+def csv_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the CSV table of the results in a log: its head, then a block for each piece.
+
+    A block is empty if the piece completes no result.
+    """
+    splitter = LineSplitter(MAX_LINE_BYTES)
+    yield csv_header()
+    for piece in pieces:
+        yield _csv_of(splitter.feed(piece))
+    yield _csv_of(splitter.close())
+
+
+def _csv_of(split: SplitBlock) -> bytes:
+    return to_csv(parse(split.block).results) if split.block else b""
 
 
 def error_text(error: object) -> str:

@@ -152,6 +152,7 @@ async def test_responses_about_a_job_with_every_member_conform(
         "/timeline?histograms=hdr",
         "/timeline",
         "/timeline.csv",
+        "/results.csv",
         "/stats.hlog",
         "/stats.hlog?metric=iteration",
     )
@@ -167,6 +168,7 @@ async def test_responses_about_a_job_with_every_member_conform(
     windows = answers["/timeline"]["windows"]
     assert sum(window["started"] for window in windows) == job["calls"]["started"] > 0
     assert len(answers["/timeline.csv"].splitlines()) == len(windows) + 1
+    assert len(answers["/results.csv"].splitlines()) == job["results"]["valid"] + 1
     await check("GET", "/jobs")
 
 

@@ -1,8 +1,8 @@
-"""The logs of a job: completely, a range, from an offset, or followed while they grow."""
+"""The logs of a job: completely, a range, from an offset, or followed; its results as a table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -14,16 +14,23 @@ from twisted.web.http import CACHED
 from werkzeug.http import parse_range_header
 
 from goloagent.http.api.endpoint import Response, endpoint
+from goloagent.http.api.representation import accepts_gzip
 from goloagent.http.problem import Problem, not_found
+from goloagent.http.server.query import NoQuery
 from goloagent.http.server.request import Request
+from goloagent.http.streaming.generated import GeneratedStream
 from goloagent.http.streaming.log_stream import LogFollower, LogRange
 from goloagent.http.streaming.stream import Stream
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job
+from goloagent.results.table import csv_blocks
 from goloagent.wal.run_directory import ERR, OUT, LogPathError
 from goloagent.wal.run_log import RunLogReader
 
 _TEXT = "text/plain; charset=utf-8"
+_CSV = "text/csv; charset=utf-8; header=present"
+# A block of a table takes a fifth of a millisecond.
+_PIECE_BYTES = 4 * 1024
 _RESPONSES = {
     200: Response(
         "The bytes that the load test has written.",
@@ -60,7 +67,7 @@ class LogQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 @attrs.frozen
 class LogRoutes:
-    """``out.log`` and ``err.log`` below ``/jobs/<id>``; `open_log` opens one of them."""
+    """``out.log``, ``err.log`` and ``results.csv`` below ``/jobs/<id>``; `open_log` opens a log."""
 
     store: Store
     open_log: Callable[[Job, str], RunLogReader]
@@ -75,6 +82,50 @@ class LogRoutes:
     def get_err_log(self, request: Request, job_id: str) -> Deferred[None] | bytes:
         """Send what a job's load test has written to stderr."""
         return self._send(request, job_id, ERR)
+
+    @endpoint(
+        "GET",
+        "/jobs/<job_id>/results.csv",
+        {
+            200: Response(
+                "A row for each result up to now or to the end; `duration` in ns.",
+                media_type=_CSV,
+                headers={"ETag": "Changes with every byte of out.log."},
+            ),
+            304: Response("Nothing was written since the ETag in If-None-Match.", media_type=""),
+        },
+        query=NoQuery,
+        errors={
+            400: "There are no query parameters.",
+            404: "There is no such job, or its log was removed.",
+        },
+    )
+    def get_results(self, request: Request, job_id: str) -> Deferred[None] | bytes:
+        """Send the results of a job as a table, without the lines that are none."""
+        request.query(NoQuery)
+        job = self.store.get(job_id)
+        if job is None:
+            raise not_found(request.path)
+        with ExitStack() as stack:
+            log = self._open(job, OUT)
+            size = 0
+            if log is not None:
+                stack.callback(log.close)
+                size = log.size()
+            request.setHeader("Cache-Control", "no-cache")
+            request.setHeader("Vary", "Accept-Encoding")
+            if request.setETag(f'W/"{size:x}"'.encode()) is CACHED:
+                return b""
+            gzip = accepts_gzip(request.header_values("Accept-Encoding"))
+            request.setHeader("Content-Type", _CSV)
+            if gzip:
+                request.setHeader("Content-Encoding", "gzip")
+            if request.method == b"HEAD":
+                return b""
+            request.require_capacity()
+            blocks = csv_blocks(_pieces(log, size))
+            close = stack.pop_all().close
+        return GeneratedStream(request, self.clock, blocks, close, gzip).start()
 
     def _send(self, request: Request, job_id: str, file: str) -> Deferred[None] | bytes:
         query = request.query(LogQuery)
@@ -123,6 +174,17 @@ class LogRoutes:
             raise Problem(404, f"the log of job {job.id} is gone") from None
         except LogPathError as error:
             raise Problem(404, f"job {job.id} has no log: {error}") from None
+
+
+def _pieces(log: RunLogReader | None, size: int) -> Iterator[bytes]:
+    """Yield the first `size` bytes of a log, or less if it has become shorter."""
+    offset = 0
+    while log is not None and offset < size:
+        piece = log.read(offset, min(_PIECE_BYTES, size - offset))
+        if not piece:
+            return
+        offset += len(piece)
+        yield piece
 
 
 def _select(request: Request, offset: int | None, size: int) -> range:

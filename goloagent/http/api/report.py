@@ -20,9 +20,9 @@ from goloagent.http.api.endpoint import Response, endpoint
 from goloagent.http.api.job_summaries import JobSummaries
 from goloagent.http.api.representation import Representation, serve
 from goloagent.http.api.resources import JobResource, job_resource
-from goloagent.http.api.timeline import NoQuery
 from goloagent.http.api.timeline_formats import read_timeline
 from goloagent.http.problem import Problem, not_found
+from goloagent.http.server.query import NoQuery
 from goloagent.http.server.request import Request
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job

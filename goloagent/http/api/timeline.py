@@ -24,6 +24,7 @@ from goloagent.http.api.timeline_formats import (
     json_blocks,
 )
 from goloagent.http.problem import Problem, not_found
+from goloagent.http.server.query import NoQuery
 from goloagent.http.server.request import Request
 from goloagent.http.streaming.generated import GeneratedStream
 from goloagent.jobs.database import Store
@@ -52,10 +53,6 @@ class TimelineQuery(Struct, frozen=True, forbid_unknown_fields=True):
     histograms: Annotated[
         Histograms | None, Meta(description="add the histogram that the percentiles are of")
     ] = None
-
-
-class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """No parameters."""
 
 
 class HlogQuery(Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,6 +15,10 @@ _Query = TypeVar("_Query", bound=msgspec.Struct)
 _Item = TypeVar("_Item")
 
 
+class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No parameters."""
+
+
 def parse_query(parameters: Mapping[bytes, Sequence[bytes]], kind: type[_Query]) -> _Query:
     """Convert query parameters to a struct.
 

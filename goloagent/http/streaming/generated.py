@@ -24,7 +24,7 @@ _BLOCKS = 32
 
 
 class GeneratedStream(Stream):
-    """A response with `blocks`, none empty, compressed if `gzip`; at its end it calls `close`."""
+    """A response with `blocks`, compressed if `gzip`; at its end it calls `close`."""
 
     def __init__(
         self,
@@ -50,11 +50,11 @@ class GeneratedStream(Stream):
             if self._clock.seconds() > until:
                 self._turn = self._clock.callLater(0, self.attempt, self.produce)
                 return
-            block = b"".join(islice(self._blocks, _BLOCKS))
-            data = self._compress(block)
+            blocks = list(islice(self._blocks, _BLOCKS))
+            data = self._compress(b"".join(blocks)) if blocks else self._flush()
             if data:
                 self.write(data)
-            if not block:
+            if not blocks:
                 self.end()
 
     def release(self) -> None:
@@ -65,10 +65,10 @@ class GeneratedStream(Stream):
             close()
 
     def _compress(self, block: bytes) -> bytes:
-        """Return a block as it is sent; an empty one is the end."""
-        if self._compressor is None:
-            return block
-        return self._compressor.compress(block) if block else self._compressor.flush()
+        return block if self._compressor is None else self._compressor.compress(block)
+
+    def _flush(self) -> bytes:
+        return b"" if self._compressor is None else self._compressor.flush()
 
     def _end_turn(self) -> None:
         if self._turn is not None and self._turn.active():

@@ -28,6 +28,7 @@ const MEASURED = [
   ["stats.hgrm", "Latency distribution (hgrm)"],
 ];
 const LOGS = [
+  ["results.csv", "Results (CSV)"],
   ["out.log", "Results (out.log)"],
   ["err.log", "Standard error (err.log)"],
 ];

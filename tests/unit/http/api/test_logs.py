@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 from collections.abc import Iterator
 from datetime import timedelta
@@ -372,3 +373,44 @@ def test_a_log_on_a_connection_beyond_the_limit(
     assert connection.response().status == 503
     connection.lose()
     assert open_logs(agent) == []
+
+
+ROW = (
+    b'{"timestamp":"2026-01-02T03:04:05Z","url":"http://x/%d","status":200,"duration":5000,'
+    b'"error":"a, b"}\n'
+)
+TABLE_HEAD = b"timestamp,sequenceID,method,url,status,size,duration,error\r\n"
+
+
+def table(agent: Agent, **headers: str) -> bytes:
+    """Return the CSV table of the job's results."""
+    connection = agent.connect()
+    connection.send(request("/jobs/one/results.csv", **headers))
+    body, is_complete = connection.chunks()
+    assert is_complete
+    return body
+
+
+def test_results_as_a_table(agent: Agent) -> None:
+    """Results up to now have a row each; other lines have none, however many there are."""
+    run = Run(agent)
+    assert table(agent) == TABLE_HEAD
+    run.print(b"starting\n" + b"-" * 3_000_000 + b"\n" + b"no result\n" * 100_000)
+    run.print(b"".join(ROW % number for number in range(300)) + b'{"timestamp":')
+    rows = b"".join(
+        b'2026-01-02T03:04:05Z,,,http://x/%d,200,,5000,"a, b"\r\n' % n for n in range(300)
+    )
+    assert table(agent) == TABLE_HEAD + rows
+    assert gzip.decompress(table(agent, Accept_Encoding="gzip")) == TABLE_HEAD + rows
+
+
+def test_an_unchanged_table_is_not_sent_again(agent: Agent, written: Run) -> None:
+    """Its ETag changes with the log, which is closed each time."""
+    before = open_logs(agent)
+    etag = ask(agent, "/jobs/one/results.csv", method="HEAD").headers["ETag"]
+    assert ask(agent, "/jobs/one/results.csv", If_None_Match=etag).status == 304
+    written.print(b"more")
+    assert ask(agent, "/jobs/one/results.csv", method="HEAD").headers["ETag"] != etag
+    assert ask(agent, "/jobs/one/results.csv?a=1").status == 400
+    assert ask(agent, "/jobs/two/results.csv").status == 404
+    assert open_logs(agent) == before
