@@ -11,6 +11,7 @@ import msgspec
 
 from goloagent import VERSION
 from goloagent.http.api.endpoint import Body, Endpoint, Response
+from goloagent.http.auth.access import TOKEN_HEADER
 from goloagent.http.problem import ProblemDetails
 
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
@@ -55,7 +56,11 @@ def document(handled: Iterable[Handled], token: bool) -> dict[str, Any]:
         "components": {
             "schemas": components,
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer"},
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": f"Or in {TOKEN_HEADER}, if a proxy keeps Authorization.",
+                },
                 "password": {
                     "type": "http",
                     "scheme": "basic",

@@ -27,6 +27,8 @@ HeaderValues = Callable[[str], Sequence[str]]
 _HOST = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::[0-9]*)?")
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 _OWN_SITES = frozenset({"same-origin", "none"})
+TOKEN_HEADER = "X-Golo-Token"
+"""Has the token if a proxy, such as that of Kubernetes, keeps Authorization for itself."""
 # Sent as two lines, because browsers do not parse a second challenge after a comma.
 CHALLENGES = ("Bearer", 'Basic realm="golo-agent", charset="UTF-8"')
 
@@ -60,7 +62,7 @@ class AccessPolicy:
             self._check_host(header("Host"))
             _check_site(header)
             return
-        scheme, secret = _credentials(header("Authorization"))
+        scheme, secret = _credentials(header)
         if not hmac.compare_digest(secret, self.token):
             raise Problem(401, _token_required(header), {"WWW-Authenticate": CHALLENGES})
         if scheme == "basic":  # a browser adds it to requests of any site
@@ -74,7 +76,7 @@ class AccessPolicy:
         """
         if peer is not None and not is_loopback(peer):
             return False
-        if any(header(name) for name in ("Authorization", "Origin", *_FORWARDED)):
+        if any(header(name) for name in ("Authorization", TOKEN_HEADER, "Origin", *_FORWARDED)):
             return False
         hosts = header("Host")
         return (
@@ -128,11 +130,14 @@ def _check_site(header: HeaderValues) -> None:
         raise Problem(403, "requests on behalf of another web site are not allowed")
 
 
-def _credentials(authorization: Sequence[str]) -> tuple[str, bytes]:
+def _credentials(header: HeaderValues) -> tuple[str, bytes]:
     """Return the scheme in lower case and the token, both empty if there is none.
 
     With Basic (RFC 7617), for which browsers have a dialog, the token is the password.
     """
+    own, authorization = header(TOKEN_HEADER), header("Authorization")
+    if own:
+        return "bearer", own[0].encode("latin-1") if len(own) == 1 else b""
     if len(authorization) != 1:
         return "", b""
     scheme, _, given = authorization[0].partition(" ")

@@ -82,6 +82,28 @@ def test_anything_but_the_token_is_401(given: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("own", "authorization", "expected"),
+    [
+        ([TOKEN], [], 200),
+        ([TOKEN], ["Bearer of-a-proxy"], 200),
+        ([TOKEN[:-1]], [], 401),
+        ([""], [], 401),
+        ([TOKEN, TOKEN], [], 401),
+        ([f"Bearer {TOKEN}"], [], 401),
+        (["wrong"], [f"Bearer {TOKEN}"], 401),
+    ],
+)
+def test_the_token_in_a_header_of_its_own(
+    own: list[str], authorization: list[str], expected: int
+) -> None:
+    """A proxy may need Authorization for itself; a token in X-Golo-Token is the one that counts."""
+    given = [("X-Golo-Token", value) for value in own]
+    given += [("Authorization", value) for value in authorization]
+    assert status(WITH_TOKEN, *given) == expected
+    assert not WITH_TOKEN.allows_status("127.0.0.1", headers(*given))
+
+
+@pytest.mark.parametrize(
     ("program", "is_browser"), [("Mozilla/5.0 (X11)", True), ("Java/17", False), ("curl/8", False)]
 )
 def test_browsers_get_a_hint_where_the_token_goes(program: str, is_browser: bool) -> None:
