@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import attrs
 import msgspec
 
+from goloagent.core.profile.parser import MAX_RATE, MAX_USERS
 from goloagent.http.api.endpoint import Body, Response, endpoint
 from goloagent.http.api.resources import JobResource, job_resource
-from goloagent.http.problem import Problem, not_found
+from goloagent.http.problem import Problem, not_found, quoted
 from goloagent.http.server.request import Request
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job
@@ -17,6 +19,13 @@ from goloagent.outputs.status import JobDelivery
 from goloagent.runs.steering import Change, ChangeRequest, ImpossibleChange, InvalidChange
 
 _MEMBERS = ", ".join(ChangeRequest.__struct_fields__)
+_UNKNOWN = re.compile("unknown field `(.*)`$", re.DOTALL)
+_SENTENCES = {
+    "users": f"users must be a number from 0 to {MAX_USERS}",
+    "rate": f"rate must be a number from 0 to {MAX_RATE}",
+    "paused": "paused must be true or false",
+    "duration": "duration must be seconds, or a text such as 90s or 5m",
+}
 
 
 @attrs.frozen
@@ -68,8 +77,13 @@ def _parse(body: bytes) -> ChangeRequest:
         msgspec.json.decode(body, type=dict)
         return msgspec.json.decode(body, type=ChangeRequest)
     except msgspec.ValidationError as error:
-        if "$" not in str(error) and "unknown field" not in str(error):
-            raise Problem(400, f"invalid JSON: {error}") from None
-        raise InvalidChange(f"{error}; members are {_MEMBERS}") from None
+        if unknown := _UNKNOWN.search(str(error)):
+            raise InvalidChange(
+                f"{quoted(unknown[1].encode())} is not known: use {_MEMBERS}"
+            ) from None
+        for name, sentence in _SENTENCES.items():
+            if f"`$.{name}`" in str(error):
+                raise InvalidChange(sentence) from None
+        raise Problem(400, f"invalid JSON: {error}") from None
     except msgspec.DecodeError as error:
         raise Problem(400, f"invalid JSON: {error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -20,8 +21,9 @@ def problem_response(request: Any, problem: Problem) -> bytes:
     accept = request.requestHeaders.getRawHeaders(b"Accept", [])
     request.audit_refusal(problem)
     headers, body = render(problem, [line.decode("latin-1") for line in accept])
-    phrase = reason_phrase(problem).encode() if request.path == UPLOAD_PATH else None
-    request.setResponseCode(problem.status, phrase)
+    is_upload = request.path == UPLOAD_PATH
+    phrase = reason_phrase(problem) if is_upload else HTTPStatus(problem.status).phrase
+    request.setResponseCode(problem.status, phrase.encode())
     for name, value in headers.items():
         lines = [value] if isinstance(value, str) else value
         request.responseHeaders.setRawHeaders(name, lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 
 import pytest
 from unit.http.in_memory import NOW, Agent, Response
@@ -41,9 +42,13 @@ def test_a_running_job_follows_a_change(agent: Agent) -> None:
     ("body", "status", "part"),
     [
         ('{"rate": 5}', 422, "this job has users, not rate: give users"),
-        ('{"user": 5}', 422, "unknown field `user`; members are users, rate, paused, duration"),
-        ('{"users": -1}', 422, ">= 0"),
-        ('{"users": "many"}', 422, "$.users"),
+        ('{"user": 5}', 422, '"user" is not known: use users, rate, paused, duration'),
+        ('{"\\n` $.rate": 5}', 422, '"\\n` $.rate" is not known: use users'),
+        ('{"users": -1}', 422, "users must be a number from 0 to 100000\n"),
+        ('{"users": "many"}', 422, "users must be a number from 0 to 100000\n"),
+        ('{"rate": 1e9}', 422, "rate must be a number from 0 to 1000000\n"),
+        ('{"paused": 1}', 422, "paused must be true or false\n"),
+        ('{"duration": []}', 422, "duration must be seconds, or a text such as 90s or 5m\n"),
         ("{}", 422, "give users, paused or duration"),
         ("[]", 400, "invalid JSON"),
         ('{"users"', 400, "invalid JSON"),
@@ -57,6 +62,17 @@ def test_a_change_that_is_refused(agent: Agent, body: str, status: int, part: st
     assert response.status == status
     assert part in response.body.decode()
     assert steering.planned is before
+
+
+def test_each_error_has_its_standard_phrase(agent: Agent) -> None:
+    """Twisted has none for 422."""
+    running(agent)
+    connection = agent.connect()
+    connection.send(
+        b"PATCH /jobs/j HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 2\r\n\r\n{}"
+    )
+    assert connection.received.startswith(f"HTTP/1.1 422 {HTTPStatus(422).phrase}\r\n".encode())
 
 
 def test_a_job_that_does_not_run(agent: Agent) -> None:
