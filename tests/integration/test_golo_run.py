@@ -352,6 +352,8 @@ async def test_steering_from_another_terminal(agent: Agent, quick: Path, tmp_pat
     assert "running" in await command("runs")
     assert "ready" in await command("agents")
     assert "users=3" in await command("set", "last", "users=3")
+    for change in ("pause", "resume"):
+        assert (await command("set", "last", change)).endswith(f": {change}\n")
     assert '"status":200' in (await command("logs")).replace(" ", "")
     assert "calls in flight return" in await command("stop", "last")
     assert await golo.exit_code() == ExitCode.OK, golo.out + golo.err

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from goloagent.client.exit_codes import MEANINGS, ExitCode
+from goloagent.client.exit_codes import ExitCode
 from goloagent.report.comparison.compare import compare
 from goloagent.report.model import Outcome, Report
 
@@ -22,7 +22,6 @@ def with_baseline(baseline: Sequence[Report], reports: Sequence[Report]) -> list
     found = compare(baseline, reports)
     outcome = last.outcome
     if found.regression and outcome is not None and outcome.exit_code == ExitCode.OK:
-        code = ExitCode.THRESHOLD
         sentence = f"Compared with the baseline (A): {found.sentence}"
-        outcome = Outcome(int(code), MEANINGS[code], sentence)
+        outcome = Outcome(int(ExitCode.THRESHOLD), "the comparison shows a regression", sentence)
     return [*reports[:-1], structs.replace(last, baseline=found, outcome=outcome)]

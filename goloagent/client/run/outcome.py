@@ -13,6 +13,7 @@ from goloagent.report.model import Duty, Outcome, Report
 
 # Codes of a verdict without thresholds, by the agent's own rules.
 _RULES = ("calls-failed", "calls-unanswered", "errors")
+_TOO_MANY = "without thresholds at most a tenth may fail"
 _NEVER_RAN = ("not-started", "rpc-port-busy", "disk-full", "slow-disk", "log-path")
 
 
@@ -43,7 +44,10 @@ def decide(report: Report, circumstances: Circumstances) -> tuple[Outcome, list[
     """Return the outcome of a run and its duties."""
     duties = list(_duties(report, circumstances))
     code, sentence = _code(report, circumstances, duties)
-    return Outcome(int(code), MEANINGS[code], sentence), duties
+    meaning = MEANINGS[code]
+    if code is ExitCode.THRESHOLD and report.verdict is not None:
+        meaning = _TOO_MANY if report.verdict.code in _RULES else "a threshold failed"
+    return Outcome(int(code), meaning, sentence), duties
 
 
 def _duties(report: Report, facts: Circumstances) -> Iterator[Duty]:
@@ -63,7 +67,7 @@ def _duties(report: Report, facts: Circumstances) -> Iterator[Duty]:
 def _delivered(report: Report, facts: Circumstances) -> Duty:
     found = totals(report)
     if not found:
-        return Duty("delivered", None, "There is no collector; results are in the log only.")
+        return Duty("delivered", None, "There is no output; results are in the log only.")
     has_names = is_named(output.name for output in found)
     end = "before the end" if facts.interrupted else f"within {facts.delivery_seconds:g} s"
     required = [output for output in found if output.required]

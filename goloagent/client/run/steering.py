@@ -50,8 +50,7 @@ def change(access: Access, run: str, changes: Sequence[str]) -> str:
             found = await find_run(agents, run)
             _check_open(found)
             await found.agent.api.change(found.job["id"], members)
-            shown = ", ".join(f"{name}={value}" for name, value in members.items())
-            return f"run {names(found.job)[0]}: {shown}"
+            return f"run {names(found.job)[0]}: {', '.join(changes)}"
 
     return reactor.run(work)
 

@@ -73,6 +73,18 @@ def test_a_verdict_that_failed(code: str, state: str, exit_code: ExitCode) -> No
     assert (found.exit_code, found.sentence) == (exit_code, f"It failed: {code}.")
 
 
+@pytest.mark.parametrize(
+    ("code", "meaning"),
+    [
+        ("threshold", "a threshold failed"),
+        ("errors", "without thresholds at most a tenth may fail"),
+    ],
+)
+def test_the_meaning_of_99(code: str, meaning: str) -> None:
+    """A run without thresholds is not said to have failed one."""
+    assert outcome(verdict=failed(code), state="finished")[0].meaning == meaning
+
+
 def test_an_agent_that_was_stopped() -> None:
     """It is lost, as one that is silent, and the load test is not at fault."""
     found, duties = outcome(verdict=failed("agent-restart"), state="interrupted")
@@ -128,7 +140,7 @@ def to(delivered: int, **more: Any) -> dict[str, Any]:
             "All 10 results were delivered to a. b, which is not required, lacks 6 results.",
         ),
         ({"b": to(10, required=False)}, None, "No output is required."),
-        ({}, None, "There is no collector; results are in the log only."),
+        ({}, None, "There is no output; results are in the log only."),
     ],
 )
 def test_the_results_of_each_output(
