@@ -84,7 +84,9 @@ def parse_tags(tags: object) -> dict[str, str]:
     if not isinstance(tags, Mapping) or len(tags) > MAX_TAGS:
         raise InvalidInput(f'tags must be an object of at most {MAX_TAGS}, such as {{"a": "1"}}')
     for name, value in tags.items():
-        if not _TAG.fullmatch(name) or not isinstance(value, str) or not 0 < len(value) <= 256:
+        if _TAG.fullmatch(name) and not isinstance(value, str):
+            raise InvalidInput(f"tags.{name} must be a text: put it in quotes")
+        if not _TAG.fullmatch(name) or not 0 < len(value) <= 256:
             raise InvalidInput(
                 f"tags.{name[:40]}: a name is letters, digits and _, a value a text of 1 to 256"
             )
@@ -108,6 +110,8 @@ def _env(env: object) -> dict[str, str]:
             raise InvalidInput(f"env.{name[:40]}: a name is letters, digits and _, no digit first")
         if name.startswith(_RESERVED_PREFIXES):
             raise InvalidInput(f"env.{name[:40]} is reserved: choose a name without GOLO_ or LD_")
+        if not isinstance(value, str):
+            raise InvalidInput(f"env.{name[:40]} must be a text: put it in quotes")
         if not _is_text(value):
             raise InvalidInput(f"env.{name[:40]} must be a text without a NUL")
     _check_size("env", [*env, *env.values()])

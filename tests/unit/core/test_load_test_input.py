@@ -56,7 +56,7 @@ def test_missing_members(members: dict[str, Any]) -> None:
         ({"env": {"": ""}}, "env.: a name is letters"),
         ({"env": {"GOLO_RPC_ADDR": ""}}, "env.GOLO_RPC_ADDR is reserved"),
         ({"env": {"LD_PRELOAD": ""}}, "env.LD_PRELOAD is reserved"),
-        ({"env": {"A": 1}}, "env.A must be a text without a NUL"),
+        ({"env": {"A": 1}}, "env.A must be a text: put it in quotes"),
         ({"env": {"A": "x" * 32_768}}, "env has 32771 bytes: at most 32768 are allowed"),
         ({"files": FILE}, "files must be a list of at most 16"),
         ({"files": [FILE] * 17}, "files must be a list of at most 16"),

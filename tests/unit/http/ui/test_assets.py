@@ -10,8 +10,11 @@ import pytest
 from unit.http.in_memory import Agent, Response
 
 import goloagent
+from goloagent.core.profile.load_profile import Share
+from goloagent.core.profile.parser import parse_load
 from goloagent.http.auth.access import AccessPolicy
 from goloagent.http.ui.assets import SHARED, assets
+from goloagent.options import TIMEOUTS
 
 FILES = sorted(assets())
 PATHS = ["/", *(f"/page/{name}" for name in FILES)]
@@ -116,3 +119,13 @@ def test_installed_package_contains_the_page() -> None:
     for name in FILES:
         place = "report" if name in SHARED else "http/ui"
         assert f"goloagent/{place}/page/{name}" in installed_files
+
+
+def test_the_form_shows_the_defaults() -> None:
+    """An empty field means what its placeholder says."""
+    page = assets()["index.html"].body.decode()
+    shown = dict(re.findall(r'<input id="(\w+)"[^>]*? placeholder="(.*?)"', page))
+    default = {name: value for name, value, _ in TIMEOUTS}["drain-timeout"]
+    profile = parse_load({"stages": [{"rate": 1, "duration": 1}]}, Share())
+    assert shown["graceful_stop"] == f"{default}s"
+    assert shown["max_in_flight"] == str(profile.max_in_flight)
