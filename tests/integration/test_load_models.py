@@ -69,7 +69,7 @@ async def test_a_target_that_freezes(
     assert job["calls"]["scheduled"] == 10_000
     assert job["calls"]["dropped"] == 0
     stats = (await agent.request("GET", f"/jobs/{job_id}/stats")).json
-    print(f"{when_full}: {stats['calls']['iteration']}")
+    print(f"T2: {when_full}, {job['calls']}, iteration {stats['calls']['iteration']}")
     # 1.0 s, and the time in which the target works off what has come.
     assert 0.9 < stats["calls"]["iteration"]["p95"] < 1.5
 
@@ -83,8 +83,9 @@ async def test_the_closed_loop_does_not_see_a_freeze(
     go_target.freeze(FREEZE_SECONDS)
     await finished(agent, job_id)
     iteration = (await agent.request("GET", f"/jobs/{job_id}/stats")).json["calls"]["iteration"]
+    print(f"T2: closed, iteration {iteration}")
     assert iteration["max"] > 1
-    assert iteration["p95"] < 0.1
+    assert iteration["p95"] < 0.05
 
 
 async def test_users_follow_the_stages(agent: Agent, target: Target, go_loadtest: Builder) -> None:
