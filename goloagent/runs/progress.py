@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.core.stats.summary import NANOSECONDS, Latency
@@ -13,20 +14,21 @@ from goloagent.jobs.job import Job
 
 
 class LatencyFigures(Struct, frozen=True):
-    """Durations in seconds; null without any."""
+    """Durations in seconds, null without any; their histogram if it was requested."""
 
     p50: float | None = None
     p95: float | None = None
     p99: float | None = None
     max: float | None = None
+    histogram: str | UnsetType = UNSET
 
     @classmethod
     def of(cls, times: Times) -> LatencyFigures:
         """Return the figures of a window's times."""
         if not times.histogram:
             return cls()
-        values = (times.p50, times.p95, times.p99, times.max)
-        return cls(*(value / NANOSECONDS for value in values))
+        p50, p95, p99 = (value / NANOSECONDS for value in (times.p50, times.p95, times.p99))
+        return cls(p50, p95, p99, times.max / NANOSECONDS)
 
 
 class ProgressResource(Struct, frozen=True):
@@ -93,6 +95,15 @@ def progress_of(
         latency_total=_figures(results.whole_run),
         iteration=LatencyFigures.of(window.iteration),
         limited=window.limited,
+    )
+
+
+def with_histograms(progress: ProgressResource, window: Window) -> ProgressResource:
+    """Return the progress with the histograms of its window, if that has values."""
+    return replace(
+        progress,
+        latency=replace(progress.latency, histogram=window.duration.histogram or UNSET),
+        iteration=replace(progress.iteration, histogram=window.iteration.histogram or UNSET),
     )
 
 

@@ -19,7 +19,7 @@ from goloagent.core.timeline import Times, Window
 from goloagent.jobs.job import TOP_ERRORS, CallCounts, Job
 from goloagent.load.load_driver import LoadDriver
 from goloagent.runs.limit_detector import ErrorWatch, LimitDetector, LimitRecorder
-from goloagent.runs.progress import ProgressResource, progress_of
+from goloagent.runs.progress import ProgressResource, progress_of, with_histograms
 from goloagent.runs.second_sample import SecondSample
 from goloagent.runs.steering import Change
 from goloagent.sandbox.cpu_use import CpuMeter
@@ -31,8 +31,10 @@ SECONDS = 1.0
 class Watchers(Protocol):
     """Receives what happens in a run."""
 
-    def publish_progress(self, job: Job, progress: ProgressResource) -> None:
-        """Publish one second of a job."""
+    def publish_progress(
+        self, job: Job, progress: ProgressResource, detailed: Callable[[], ProgressResource]
+    ) -> None:
+        """Publish one second of a job, in detail for those who want its histograms."""
 
     def publish(self, job: Job, kind: str, value: Any) -> None:
         """Publish an event that every subscriber gets."""
@@ -132,7 +134,9 @@ class RunSampler:
         self._on_second(sample)
         time = self._start_time + timedelta(seconds=seconds - self._origin)
         progress = progress_of(self._job, sample.window, self._statistics, time)
-        self._watchers.publish_progress(self._job, progress)
+        self._watchers.publish_progress(
+            self._job, progress, lambda: with_histograms(progress, sample.window)
+        )
 
     def _causes(self, seconds: float, calls: CallHistograms) -> tuple[str, ...]:
         """Return the causes for which the generator was the limit."""

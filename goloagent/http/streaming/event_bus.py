@@ -20,7 +20,13 @@ KEEPALIVE_SECONDS = 15.0
 
 
 class Subscriber(Protocol):
-    """A receiver of a job's events."""
+    """A receiver of a job's events.
+
+    Attributes:
+        wants_histograms: whether progress has the histograms of the last second.
+    """
+
+    wants_histograms: bool
 
     def send_state(self, event: bytes, over: bool) -> None:
         """Send an event that must arrive; if the job is `over`, this is the last event."""
@@ -76,13 +82,15 @@ class JobEventBus:
         """Return the event of a job's state, whose id is the state."""
         return event("state", job_resource(job, self._delivery(job)), job.state.value)
 
-    def publish_progress(self, job: Job, value: Any) -> None:
-        """Publish the progress of a job."""
+    def publish_progress(self, job: Job, value: Any, detailed: Callable[[], Any]) -> None:
+        """Publish the progress of a job; `detailed` returns the one with histograms."""
         subscribers = self._subscribers.get(job.id)
-        if subscribers is not None:
-            encoded = event("progress", value)
-            for subscriber in list(subscribers.members):
-                subscriber.send_volatile(encoded)
+        encoded: dict[bool, bytes] = {}
+        for subscriber in [] if subscribers is None else list(subscribers.members):
+            wants = subscriber.wants_histograms
+            if wants not in encoded:
+                encoded[wants] = event("progress", detailed() if wants else value)
+            subscriber.send_volatile(encoded[wants])
 
     def publish(self, job: Job, kind: str, value: Any) -> None:
         """Publish an event that is sent also to a client that is behind, so not often."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import attrs
-from msgspec import Struct
+from msgspec import Meta, Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from goloagent.http.api.endpoint import Response, endpoint
+from goloagent.http.api.timeline import Histograms
 from goloagent.http.problem import not_found
 from goloagent.http.server.request import Request
 from goloagent.http.streaming.event_bus import JobEventBus
@@ -18,6 +21,15 @@ from goloagent.jobs.job import Job
 STALL_SECONDS = 10.0
 RETRY = b"retry: 1000\n\n"
 """The delay, in milliseconds, after which a browser reconnects."""
+
+
+class EventQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """The parts of events to send."""
+
+    histograms: Annotated[
+        Histograms | None,
+        Meta(description="add the histograms of the last second to `progress`"),
+    ] = None
 
 
 class Event(Struct, frozen=True):
@@ -49,13 +61,18 @@ class EventRoutes:
             ),
             204: Response("The job is over, and Last-Event-ID is that state.", media_type=""),
         },
-        errors={404: "There is no such job."},
+        query=EventQuery,
+        errors={
+            400: "A query parameter is unknown or out of its bounds.",
+            404: "There is no such job.",
+        },
     )
     def get_events(self, request: Request, job_id: str) -> Deferred[None] | bytes:
         """Stream a job's events.
 
         The id of an event is the job's state, so that a client that reconnects gets the last once.
         """
+        histograms = request.query(EventQuery).histograms is not None
         job = self.store.get(job_id)
         if job is None:
             raise not_found(request.path)
@@ -72,14 +89,25 @@ class EventRoutes:
         if request.method == b"HEAD":
             return b""
         request.require_capacity()
-        return EventStream(request, self.clock, job, self.bus).begin()
+        return EventStream(request, self.clock, job, self.bus, histograms).begin()
 
 
 class EventStream(Stream):
-    """Sends the events of `job`; drops volatile ones while the client is 64 KiB behind."""
+    """Sends the events of `job`; drops volatile ones while the client is 64 KiB behind.
 
-    def __init__(self, request: Request, clock: IReactorTime, job: Job, bus: JobEventBus) -> None:
+    Progress has histograms if `wants_histograms`.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        clock: IReactorTime,
+        job: Job,
+        bus: JobEventBus,
+        wants_histograms: bool,
+    ) -> None:
         super().__init__(request, clock, STALL_SECONDS)
+        self.wants_histograms = wants_histograms
         self._job = job
         self._bus = bus
 

@@ -152,6 +152,7 @@ class OneRun:
         self.timeline = MemoryTimeline()
         self.opening_seconds = 0.0
         self.progress: list[ProgressResource] = []
+        self.detailed: list[ProgressResource] = []
         self.seconds: list[SecondSample] = []
         self.events: list[tuple[str, Any]] = []
         self.run = Run(
@@ -209,9 +210,12 @@ class OneRun:
 
     # Watchers.
 
-    def publish_progress(self, job: Job, progress: ProgressResource) -> None:
+    def publish_progress(
+        self, job: Job, progress: ProgressResource, detailed: Callable[[], ProgressResource]
+    ) -> None:
         assert not job.state.over
         self.progress.append(progress)
+        self.detailed.append(detailed())
 
     def publish(self, job: Job, kind: str, value: Any) -> None:
         self.events.append((kind, value))

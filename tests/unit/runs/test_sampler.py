@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from msgspec import UNSET
 from unit.runs.one_run import NOW, OneRun
 
 from goloagent.core.spans import Span
+from goloagent.core.stats.hdr import decode
 from goloagent.runs.steering import ChangeRequest
 from goloagent.runs.transitions import Phase
 from goloagent.sandbox.cpu_use import CpuUse
@@ -78,6 +80,23 @@ def test_progress() -> None:
     assert first.latency.p50 == pytest.approx(2, rel=0.001)
     assert (second.latency.p50, second.iteration.max) == (None, None)
     assert first.iteration.max == 0
+
+
+def test_progress_has_the_histograms_of_its_second() -> None:
+    """A client can merge those of several agents; a second without values has none."""
+    one = driven()
+    one.answer(2)
+    one.watching.stdout(RESULT % (200, 10**9) + RESULT % (500, 2 * 10**9))
+    one.clock.advance(1)
+    one.clock.advance(1)
+    first, second = one.detailed
+    for latency, expected in ((first.latency, 1.5 * 10**9), (first.iteration, 0)):
+        assert isinstance(latency.histogram, str)
+        histogram = decode(latency.histogram)
+        assert histogram.count == 2
+        assert histogram.total / 2 == pytest.approx(expected, rel=0.001)
+    assert (second.latency.histogram, second.iteration.histogram) == (UNSET, UNSET)
+    assert one.progress[0].latency.histogram is UNSET
 
 
 def test_a_late_second() -> None:

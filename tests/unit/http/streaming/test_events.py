@@ -30,10 +30,12 @@ def set_state(agent: Agent, job: Job, state: State) -> None:
     agent.store.save(job)
 
 
-def follow(agent: Agent, job_id: str = "one", headers: str = "", method: str = "GET") -> Connection:
+def follow(
+    agent: Agent, job_id: str = "one", headers: str = "", method: str = "GET", query: str = ""
+) -> Connection:
     """Follow a job."""
     connection = agent.connect()
-    start = f"{method} /jobs/{job_id}/events HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"
+    start = f"{method} /jobs/{job_id}/events{query} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"
     connection.send(start.encode())
     return connection
 
@@ -118,10 +120,29 @@ def test_progress_is_of_one_job(agent: Agent) -> None:
     """A subscriber of another job does not get it."""
     job, other = queued(agent), queued(agent, "two")
     connection = follow(agent, "two")
-    agent.bus.publish_progress(job, {"at": 1})
+    agent.bus.publish_progress(job, {"at": 1}, dict)
     assert [kind for kind, _, _ in parsed(connection.chunks()[0])] == ["state"]
-    agent.bus.publish_progress(other, {"at": 1})
+    agent.bus.publish_progress(other, {"at": 1}, dict)
     assert [kind for kind, _, _ in parsed(connection.chunks()[0])] == ["state", "progress"]
+
+
+def test_progress_with_histograms(agent: Agent) -> None:
+    """Those who want them get them, and they are made only then, once."""
+    job, made = queued(agent), []
+
+    def detailed() -> dict[str, int]:
+        made.append(1)
+        return {"at": 1, "histogram": 2}
+
+    plain = follow(agent)
+    agent.bus.publish_progress(job, {"at": 1}, detailed)
+    assert made == []
+    first, second = (follow(agent, query="?histograms=hdr") for _ in range(2))
+    agent.bus.publish_progress(job, {"at": 1}, detailed)
+    assert made == [1]
+    last = [parsed(one.chunks()[0])[-1][2] for one in (plain, first, second)]
+    assert last == [{"at": 1}, {"at": 1, "histogram": 2}, {"at": 1, "histogram": 2}]
+    assert follow(agent, query="?histograms=all").response().status == 400
 
 
 def test_keepalive(agent: Agent) -> None:
@@ -165,11 +186,11 @@ def test_a_client_that_is_behind(agent: Agent) -> None:
     set_state(agent, job, State.RUNNING)
     connection = follow(agent)
     connection.stall()
-    agent.bus.publish_progress(job, {"at": 1})
+    agent.bus.publish_progress(job, {"at": 1}, dict)
     set_state(agent, job, State.STOPPING)
     assert [kind for kind, _, _ in parsed(connection.chunks()[0])] == ["state", "state"]
     connection.resume()
-    agent.bus.publish_progress(job, {"at": 2})
+    agent.bus.publish_progress(job, {"at": 2}, dict)
     assert [kind for kind, _, _ in parsed(connection.chunks()[0])][2:] == ["progress"]
     agent.clock.advance(STALL_SECONDS)
     assert not connection.aborted
