@@ -51,22 +51,22 @@ export class OutputTable {
       {},
       element("th", { scope: "row" }, name),
       element("td", {}, element("span", { class: "chip" })),
-      ...["number", "number", "number wide", "number wide", "number wide"].map((kind) => element("td", { class: kind })),
-      element("td", { class: "text" }),
-      element("td", {}, button),
+      ...["number wide", "number", "number wide", "number wide", "number wide"].map((kind) => element("td", { class: kind })),
+      element("td", { class: "text" }, element("span"), button),
     );
   }
 
   updateRow(row, output) {
-    const [name, state, delivered, pending, rejected, abandoned, lag, error, action] = row.children;
+    const [name, state, delivered, pending, rejected, abandoned, lag, trouble] = row.children;
     setText(name, output.required ? output.name : `${output.name} (not required)`);
     setChip(state.firstChild, output.state, LABELS[output.state] ?? output.state);
     const numbers = [[delivered, "delivered"], [pending, "pending"], [rejected, "rejected"], [abandoned, "abandoned"]];
     for (const [cell, member] of numbers) setText(cell, count(output[member]));
     setText(lag, output.lag_seconds ? duration(output.lag_seconds) : "–");
+    const [error, button] = trouble.children;
     setText(error, output.state === "ok" ? "" : problem(output));
     const canGiveUp = hasEnded(this.job) && (output.pending > 0 || output.complete === false);
-    action.firstChild.hidden = !canGiveUp;
+    button.hidden = !canGiveUp;
   }
 }
 
