@@ -60,6 +60,14 @@ def test_poisson_arrivals_are_as_dispersed_as_they_should_be() -> None:
     variance = sum((count - mean) ** 2 for count in counts) / len(counts)
     assert mean == pytest.approx(10, rel=0.02)
     assert variance / mean == pytest.approx(1, abs=0.05)
+    # The counts of 100 seconds pass a chi-square test at 1 %, with 100 degrees of freedom.
+    seconds = Counter(
+        time // NS
+        for time in parse_load(
+            {"start": 1000, "stages": [{"rate": 1000, "duration": 100}], "arrivals": "poisson"}
+        ).arrival_times()
+    )
+    assert 67.3 < sum((seconds[second] - 1000) ** 2 / 1000 for second in range(100)) < 140.2
 
 
 @given(st.integers(0, 100), st.integers(1, 7), st.integers(0, 10 * NS))
