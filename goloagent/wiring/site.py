@@ -9,6 +9,8 @@ from twisted.web.server import Site
 
 from goloagent.concurrency.clock import now
 from goloagent.core.descriptor_budget import reserve_of
+from goloagent.host.identity import read_identity
+from goloagent.http.api.agent import AgentRoutes
 from goloagent.http.api.binaries import BinaryRoutes
 from goloagent.http.api.health import HealthRoutes
 from goloagent.http.api.job_summaries import JobSummaries
@@ -66,6 +68,7 @@ def make_site(parts: Components) -> Site:
             delivery,
             parts.threads.bulk.run,
         ),
+        AgentRoutes(read_identity(parts.settings.state), now),
         HealthRoutes(parts.health.current),
         MetricsRoutes(parts.exporter.expose),
         PageRoutes(),

@@ -170,6 +170,8 @@ async def test_responses_about_a_job_with_every_member_conform(
     assert len(answers["/timeline.csv"].splitlines()) == len(windows) + 1
     assert len(answers["/results.csv"].splitlines()) == job["results"]["valid"] + 1
     await check("GET", "/jobs")
+    found = await check("GET", "/agent")
+    assert (await check("GET", "/clock"))["boot"] == found["boot"]
 
 
 @pytest.mark.skipif(

@@ -20,7 +20,9 @@ from twisted.python.failure import Failure
 from goloagent.artifacts.store import ArtifactStore
 from goloagent.artifacts.upload_space import UploadSpace
 from goloagent.core.stats.run_stats import RunStatistics
+from goloagent.host.identity import Identity
 from goloagent.host.readiness import Health
+from goloagent.http.api.agent import AgentRoutes
 from goloagent.http.api.binaries import BinaryRoutes
 from goloagent.http.api.health import HealthRoutes
 from goloagent.http.api.job_summaries import JobSummaries
@@ -48,6 +50,7 @@ from goloagent.wal.stats_cache import SummaryCache
 from goloagent.wal.syncer import WalSyncer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600000, tzinfo=timezone.utc)
+IDENTITY = Identity("a7c0", "b007")
 MAX_UPLOAD_BYTES = 3 * 1024 * 1024
 
 
@@ -275,6 +278,7 @@ class Agent:
                 lambda job, request: self.change(job, request),
                 lambda job: self.delivery,
             ),
+            AgentRoutes(IDENTITY, lambda: NOW),
             HealthRoutes(lambda: self.health()),
             LogRoutes(self.store, self._open_log, self.clock),
             EventRoutes(self.store, self.bus, self.clock),
