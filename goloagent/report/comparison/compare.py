@@ -49,7 +49,7 @@ def compare(
     ]
     method: Method = "runs" if is_by_runs else "blocks"
     level = 1 - confidence
-    rows = _rows(estimates, method, min_effect, level)
+    rows = _rows(estimates, method, min_effect, level, min(len(a), len(b)))
     return Comparison(
         a=[run.run for run in a],
         b=[run.run for run in b],
@@ -77,16 +77,18 @@ def _is_without_failures(estimate: Estimate) -> bool:
 
 
 def _rows(
-    estimates: Sequence[Estimate], method: Method, min_effect: float, level: float
+    estimates: Sequence[Estimate], method: Method, min_effect: float, level: float, runs: int
 ) -> list[Row]:
     """Return the rows, with p corrected for those that are tested.
 
-    A figure that is the same in all runs is not one of them: no chance can make it differ.
+    A figure that is the same in all runs is not one of them: no chance can make it differ. One that
+    is the same in most has a large p, although there are enough `runs` on each side.
     """
     tested = [one for one in estimates if one.p is not None and not one.is_constant]
     adjusted = dict(zip(tested, holm([one.p or 0.0 for one in tested]), strict=True))
     least = min((one.least_p for one in tested), default=0.0)
-    is_decidable = least * len(tested) <= level
+    is_enough = method == "runs" and runs >= needed_runs(len(tested), level)
+    is_decidable = is_enough or least * len(tested) <= level
     rows = []
     for one in estimates:
         p = one.p if one.is_constant else adjusted.get(one)

@@ -125,6 +125,22 @@ def test_needed_runs(rows: int, level: float, needed: int) -> None:
     assert needed_runs(rows, level) == needed
 
 
+def test_figures_that_are_the_same_in_most_runs() -> None:
+    """A percentile is one of few values if the target is steady; that is no lack of runs."""
+    sides = runs(1, 8), runs(2, 8)
+    for side, odd in zip(sides, (0.0412, 0.0414), strict=True):
+        for number, run in enumerate(side):
+            assert run.latency.duration is not None
+            p50 = odd if number == 0 else 0.0413
+            duration = structs.replace(run.latency.duration, p50=p50)
+            side[number] = structs.replace(
+                run, latency=structs.replace(run.latency, duration=duration)
+            )
+    found = compare(*sides, metrics=["duration p50"], confidence=0.99)
+    assert [row.verdict for row in found.rows] == ["no difference shown"]
+    assert found.sentence.startswith("No difference is shown (8 and 8 runs).")
+
+
 def test_two_runs() -> None:
     """Two runs differ; no more is said, and no regression."""
     random = Random(3)
