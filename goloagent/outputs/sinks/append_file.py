@@ -56,6 +56,7 @@ class AppendFile:
     path: Path
     format: Format
     _descriptor: int = attrs.field(init=False, default=-1)
+    _size: int = attrs.field(init=False, default=0)  # with whole records only
     # The last ordinal of each job at the end of the file; the newest job is last.
     _last: dict[str, int] = attrs.field(init=False, factory=dict)
 
@@ -66,14 +67,13 @@ class AppendFile:
             first: the ordinal of the first record.
 
         Raises:
-            OSError: nothing was written.
+            OSError: they are not written; the next call removes a part of them.
         """
         self._ensure_open()
         end = first + len(records)
         records = records[max(0, self._last.get(job, -1) + 1 - first) :]
-        size = os.fstat(self._descriptor).st_size
         data = b"".join(record + self.format.end for record in records)
-        if not size:
+        if not self._size:
             data = self.format.header + data
         try:
             rest = memoryview(data)
@@ -81,9 +81,11 @@ class AppendFile:
                 rest = rest[os.write(self._descriptor, rest) :]
             os.fsync(self._descriptor)
         except OSError:
-            # A part of a record would corrupt the next one.
-            os.ftruncate(self._descriptor, size)
+            # A part of a record would corrupt the next one. If it stays, the size shows it.
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
             raise
+        self._size += len(data)
         if records:
             self._remember(job, end - 1)
 
@@ -100,10 +102,12 @@ class AppendFile:
             del self._last[next(iter(self._last))]
 
     def _ensure_open(self) -> None:
-        """Open the file, also if it was removed or replaced."""
+        """Open the file, also if it was removed or replaced; repair it if its size is another."""
         if self._descriptor >= 0 and not self._is_same():
             self.close()
         if self._descriptor >= 0:
+            if os.fstat(self._descriptor).st_size != self._size:
+                self._repair(self._descriptor)
             return
         descriptor = os.open(self.path, _FLAGS, MODE)
         try:
@@ -126,8 +130,9 @@ class AppendFile:
         return os.path.samestat(there, os.fstat(self._descriptor))
 
     def _repair(self, descriptor: int) -> None:
-        """Cut a partial record that a kill has left; remember what the last ones are."""
+        """Cut a partial record at the end; remember what the last whole ones are."""
         size = os.fstat(descriptor).st_size
+        self._last = {}
         end = self.format.end
         tail = os.pread(descriptor, TAIL_BYTES, max(0, size - TAIL_BYTES))
         whole = tail.rfind(end) + len(end) if end in tail else 0
@@ -136,8 +141,10 @@ class AppendFile:
         if whole < len(tail):
             os.ftruncate(descriptor, size - len(tail) + whole)
         for record in tail[:whole].split(end)[1 if size > TAIL_BYTES else 0 : -1]:
-            with suppress(ValueError):  # a header, or the record of another program
+            # A header, or the record of another program, is passed over.
+            with suppress(ValueError, RecursionError):
                 self._remember(*self.format.key_of(record))
+        self._size = size - len(tail) + whole
 
 
 def mode_of(path: Path) -> int:

@@ -13,9 +13,11 @@ from goloagent.core.output_setting import OutputSetting
 from goloagent.outputs.batch import Batch
 from goloagent.outputs.labels import RunLabels
 from goloagent.outputs.registry import SinkContext
-from goloagent.outputs.sinks.append_file import Format
+from goloagent.outputs.sinks.append_file import TAIL_BYTES, Format
 from goloagent.outputs.sinks.record_file import RecordFileSink, make_record_file
 from goloagent.outputs.sinks.rows import COLUMNS, rows_of
+
+csv.field_size_limit(TAIL_BYTES)  # a text of a result may be longer than Python's 128 KiB
 
 END = b"\r\n"
 _ORDINAL = COLUMNS.index("ordinal")
@@ -32,7 +34,10 @@ def records_of(run: RunLabels, batch: Batch, ordinal: int) -> list[bytes]:
 
 def key_of(record: bytes) -> tuple[str, int]:
     """Return the job and the ordinal of a record; raises ValueError, as for the header."""
-    [row] = csv.reader(io.StringIO(record.decode("utf-8", "replace"), newline=""))
+    try:
+        [row] = csv.reader(io.StringIO(record.decode("utf-8", "replace"), newline=""))
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
     if len(row) != len(COLUMNS):
         raise ValueError("another number of columns")
     return row[0], int(row[_ORDINAL])

@@ -141,6 +141,40 @@ def test_a_file_that_is_rotated(tmp_path: Path, module: Any) -> None:
     assert [one[1] for one in read(module, path)] == [3, 4]
 
 
+@pytest.mark.parametrize("module", [jsonl, csv_sink])
+def test_a_file_that_another_program_cuts(tmp_path: Path, module: Any) -> None:
+    """The rest of a record does not corrupt the next one."""
+    path = tmp_path / "results"
+    made = sink(module, path)
+    send(made, "one", 0, 3)
+    os.truncate(path, path.stat().st_size - 20)
+    assert send(made, "one", 3, 2).disposition is Disposition.DELIVERED
+    assert [one[1] for one in read(module, path)] == [0, 1, 3, 4]
+    os.truncate(path, 0)
+    send(made, "one", 5, 1)
+    assert [one[1] for one in read(module, path)] == [5]
+
+
+@pytest.mark.parametrize("module", [jsonl, csv_sink])
+def test_a_partial_write_that_cannot_be_undone(tmp_path: Path, module: Any) -> None:
+    """As with ``chattr +a`` and a full disk: the next attempt repairs the file, or fails too."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    path = tmp_path / "results"
+    made = sink(module, path)
+    send(made, "one", 0, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(append_file.os, "ftruncate", refused)
+        patch.setattr(append_file.os, "write", full_disk(os.write, 250))
+        assert "No space left" in str(send(made, "one", 1, 5))
+        patch.setattr(append_file.os, "write", os.write)
+        assert send(made, "one", 1, 5).disposition is Disposition.PAUSE
+    assert send(made, "one", 1, 5).disposition is Disposition.DELIVERED
+    assert [one[1] for one in read(module, path)] == list(range(6))
+
+
 def test_a_directory(tmp_path: Path) -> None:
     """It gets a file for each run, however many there are."""
     made = sink(jsonl, tmp_path)
@@ -253,8 +287,19 @@ def test_checkpoints_of_several_runs_lost(tmp_path: Path, module: Any) -> None:
 @pytest.mark.parametrize("module", [jsonl, csv_sink, parquet])
 def test_half_of_a_surrogate_pair(tmp_path: Path, module: Any) -> None:
     """It is delivered, once, as is every result that out.log accepts."""
-    text = results(1, 0).replace(b'"sequenceID":"0"', b'"sequenceID":"\\ud800"')
-    assert b"ud800" in text
+    check_once(tmp_path, module, b"\\ud800")
+
+
+@pytest.mark.parametrize("module", [jsonl, csv_sink, parquet])
+def test_a_long_text(tmp_path: Path, module: Any) -> None:
+    """It is longer than what Python's reader of CSV accepts by itself."""
+    check_once(tmp_path, module, b"x" * 1_000_000)
+
+
+def check_once(tmp_path: Path, module: Any, identifier: bytes) -> None:
+    """Send a result twice, by one process after another."""
+    text = results(1, 0).replace(b'"sequenceID":"0"', b'"sequenceID":"%b"' % identifier)
+    assert identifier in text
     path = tmp_path if module is parquet else tmp_path / "results"
     for _ in range(2):
         made = sink(module, path)
