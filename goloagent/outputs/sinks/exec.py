@@ -143,13 +143,13 @@ class ExecSink:
     _place: tuple[str, int] = attrs.field(init=False, default=("", 0))
 
     async def send(self, run: RunLabels, batch: Batch, ordinal: int) -> Response:
-        """Write the results, and wait until all are taken."""
-        lines = objects_of(run, batch, ordinal)
-        last = ordinal + len(lines)
-        if self._place[0] == run.job:
-            ordinal = min(max(ordinal, self._place[1]), last)
-            lines = lines[len(lines) - (last - ordinal) :]
-        process = self._ready_process()
+        """Write the results that are not taken yet, and wait until all are."""
+        begin = max(ordinal, self._place[1]) if self._place[0] == run.job else ordinal
+        lines = objects_of(run, batch, ordinal)[begin - ordinal :]
+        try:
+            process = self._ready_process()
+        except OSError as error:  # the agent has no descriptor left, or the host no task
+            return Response(error=f"the command cannot be started: {error.strerror}")
         before = process.taken
         process.write(lines)
         try:
@@ -159,7 +159,7 @@ class ExecSink:
             process.fail("the agent stops")
             raise
         finally:
-            self._place = run.job, ordinal + process.taken - before
+            self._place = run.job, begin + process.taken - before
         if process.taken == process.written:
             return Response.delivered()
         assert process.error is not None
@@ -219,9 +219,10 @@ class ExecSink:
         if self._process is None or self._process.error is not None:
             if self._process is not None and self._process.taken:
                 self._lines_left = MAX_STDERR_LINES
-            self._process = Command(self._changed, self._log_line)
+            process = Command(self._changed, self._log_line)
             shell = ["setsid", "/bin/sh", "-c", self.command]
-            self.reactor.spawnProcess(self._process, shell[0], shell, env=dict(os.environ))
+            self.reactor.spawnProcess(process, shell[0], shell, env=dict(os.environ))
+            self._process = process
         return self._process
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +53,11 @@ class Reactor(Clock):
     def __init__(self) -> None:
         super().__init__()
         self.processes: list[Process] = []
+        self.is_exhausted = False
 
     def spawnProcess(self, protocol: Any, *args: Any, **options: Any) -> None:
+        if self.is_exhausted:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         self.processes.append(Process(protocol))
         protocol.makeConnection(self.processes[-1])
 
@@ -116,6 +121,30 @@ def test_results_that_a_process_has_counted_are_not_sent_again(world: World) -> 
     again = world.send(0, 3)
     assert b'"ordinal":2,' in world.process.written
     assert world.process.written.count(b"\n") == 1
+    world.process.protocol.outReceived(b"1\n")
+    assert again[0].disposition is Disposition.DELIVERED
+
+
+def test_a_shorter_repeat(world: World) -> None:
+    """It may end before what a process has counted; the next batch begins behind that."""
+    world.send(0, 5)
+    world.process.protocol.outReceived(b"4\n")
+    world.process.exit(1)
+    assert world.send(0, 2)[0].disposition is Disposition.DELIVERED
+    world.send(2, 3)
+    assert b'"ordinal":4,' in world.process.written
+    assert world.process.written.count(b"\n") == 1
+
+
+def test_a_process_that_cannot_be_started(world: World) -> None:
+    """The agent has too many open files for a while; then the output goes on."""
+    world.reactor.is_exhausted = True
+    response = world.send(0, 1)[0]
+    assert response.disposition is Disposition.RETRY
+    assert str(response) == "the command cannot be started: Too many open files"
+    ensureDeferred(world.sink.close())
+    world.reactor.is_exhausted = False
+    again = world.send(0, 1)
     world.process.protocol.outReceived(b"1\n")
     assert again[0].disposition is Disposition.DELIVERED
 
