@@ -323,6 +323,58 @@ async def test_a_server_that_hangs(server: PostgreSQL, sinks: Sinks, table: str)
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_standby_that_is_not_waited_for(
+    server: PostgreSQL, sinks: Sinks, table: str
+) -> None:
+    """The server commits with a warning if its wait is cancelled; that is no delivery."""
+    sink = sinks.make(f"pg={server.url}?table={table}")
+    first, second = batches(log_of(20), 10)
+    await stored(sink, *first)
+    server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    server.execute("SELECT pg_reload_conf()")
+    waits = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+    try:
+        for _ in range(2):
+            sending = defer.ensureDeferred(sink.send(RUN, *second))
+            while not (found := server.query(waits)):
+                await task.deferLater(reactor, 0.02)
+            server.query("SELECT pg_cancel_backend(%s)", *found[0])
+            response = await sending
+            assert response.disposition is Disposition.RETRY
+            assert "canceling wait for synchronous replication" in str(response)
+    finally:
+        server.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        server.execute("SELECT pg_reload_conf()")
+    await stored(sink, *second)
+    assert ordinals(server, table) == list(range(20))
+
+
+@pytest_twisted.ensureDeferred
+async def test_commits_are_synchronous(server: PostgreSQL, sinks: Sinks, table: str) -> None:
+    """Also if a pooler gives a transaction another session, which begins with the role's value."""
+    server.execute("CREATE TABLE seen (value text)")
+    server.execute("GRANT ALL ON seen TO golo")
+    server.execute("ALTER ROLE golo SET synchronous_commit = off")
+    try:
+        sink = sinks.make(f"pg={server.url}?table={table}")
+        first, second = batches(log_of(20), 10)
+        await stored(sink, *first)
+        server.execute(
+            "CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$"
+        )
+        server.execute(f'CREATE TRIGGER see AFTER INSERT ON "{table}" EXECUTE FUNCTION see()')
+        connection = sink.session._connection
+        connection.autocommit = True
+        connection.execute("DISCARD ALL")
+        connection.autocommit = False
+        await stored(sink, *second)
+    finally:
+        server.execute("ALTER ROLE golo RESET synchronous_commit")
+    assert server.query("SELECT value FROM seen") == [("on",)]
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_full_disk(server: PostgreSQL, sinks: Sinks, table: str, small: str) -> None:
     """Results wait while there is no space, and are stored once when there is some again."""
     sink = sinks.make(f"pg={server.url}?table={table}")

@@ -21,20 +21,22 @@ from goloagent.outputs.sinks.rows import rows_of
 Ends = tuple[tuple[str, int], tuple[str, int]]
 """The addresses of a TCP connection, ours first."""
 
-# Lost results are worse than a slow commit, and a server with a lost client must not keep locks.
+# A server with a lost client must not keep locks.
 _SETTINGS = (
     "SELECT set_config('statement_timeout', %(ms)s, false),"
-    " set_config('idle_in_transaction_session_timeout', %(ms)s, false),"
-    " CASE current_setting('synchronous_commit') WHEN 'off'"
-    " THEN set_config('synchronous_commit', 'on', false) END"
+    " set_config('idle_in_transaction_session_timeout', %(ms)s, false)"
 )
 _CHECK_CLIENT = "SELECT set_config('client_connection_check_interval', '5s', false)"
 _CHECKS_CLIENT_FROM = 140_000
 
 # Locks the checkpoint of the job, so that an earlier attempt has ended, in one way or the other.
+# Lost results are worse than a slow commit: that is set in the transaction, because a pooler may
+# have given it another session.
 _LOCK = (
     "INSERT INTO {checkpoints} AS stored VALUES (%s, %s, 0)"
-    " ON CONFLICT (results_table, job) DO UPDATE SET job = stored.job returning log_offset"
+    " ON CONFLICT (results_table, job) DO UPDATE SET job = stored.job RETURNING log_offset,"
+    " CASE current_setting('synchronous_commit') WHEN 'off'"
+    " THEN set_config('synchronous_commit', 'on', true) END"
 )
 _COPY = "COPY {results} ({columns}) FROM STDIN"
 _COMMIT = "UPDATE {checkpoints} SET log_offset = %s WHERE results_table = %s AND job = %s"
@@ -54,6 +56,7 @@ class Session:
     ends: Ends | None = attrs.field(default=None, init=False)
     _connection: psycopg.Connection[Any] | None = attrs.field(default=None, init=False)
     _is_prepared: bool = attrs.field(default=False, init=False)
+    _warning: str | None = attrs.field(default=None, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def open(self) -> bool:
@@ -67,6 +70,7 @@ class Session:
         self.close()
         # No prepared statements: a pooler may use another session for each transaction.
         connection = psycopg.connect(**self.parameters(), prepare_threshold=None)
+        connection.add_notice_handler(self._on_notice)
         with self._lock:
             self._connection = connection
         self.ends = _ends(connection)
@@ -112,10 +116,19 @@ class Session:
                 with connection.cursor().copy(self.tables.statement(_COPY)) as copy:
                     copy.write(copy_text(rows_of(run, batch, ordinal)))
                 connection.execute(self.tables.statement(_COMMIT), [batch.end, table, job])
+            self._warning = None
             connection.commit()
+            # As when the wait for a standby was cancelled. The next attempt finds what is stored,
+            # and its commit waits again.
+            if self._warning is not None:
+                raise psycopg.OperationalError(f"the server warned at COMMIT: {self._warning}")
         except BaseException:
             self.close()
             raise
+
+    def _on_notice(self, diagnostic: psycopg.errors.Diagnostic) -> None:
+        if diagnostic.severity_nonlocalized == "WARNING":
+            self._warning = diagnostic.message_primary
 
     def interrupt(self) -> None:
         """Break the connection, from any thread: a statement that waits ends with an error."""
