@@ -141,7 +141,7 @@ class AppendFile:
         if whole < len(tail):
             os.ftruncate(descriptor, size - len(tail) + whole)
         for record in tail[:whole].split(end)[1 if size > TAIL_BYTES else 0 : -1]:
-            # A header, or the record of another program, is passed over.
+            # A header and records of other programs are skipped.
             with suppress(ValueError, RecursionError):
                 self._remember(*self.format.key_of(record))
         self._size = size - len(tail) + whole

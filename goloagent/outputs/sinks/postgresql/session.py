@@ -34,7 +34,7 @@ _CHECKS_CLIENT_FROM = 140_000
 # have given it another session.
 _LOCK = (
     "INSERT INTO {checkpoints} AS stored VALUES (%s, %s, 0)"
-    " ON CONFLICT (results_table, job) DO UPDATE SET job = stored.job RETURNING log_offset,"
+    " ON CONFLICT (results_table, job) DO UPDATE SET job = stored.job returning log_offset,"
     " CASE current_setting('synchronous_commit') WHEN 'off'"
     " THEN set_config('synchronous_commit', 'on', true) END"
 )
