@@ -118,7 +118,9 @@ class HttpPoster:
             if limit.active():
                 limit.cancel()
         text = prefix.received.decode("utf-8", "replace")
-        received = Response(status=response.code, text=text, body=prefix.received)
+        received = Response(
+            response.code, text=text, body=prefix.received, is_whole=prefix.is_whole
+        )
         if received.disposition is not Disposition.RETRY:
             return received
         return attrs.evolve(received, retry_after=_retry_after(response.headers))

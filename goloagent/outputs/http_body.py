@@ -8,6 +8,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IConsumer, IReactorTime, ITransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
@@ -44,12 +46,17 @@ class RequestBody:
 
 
 class BodyPrefix(Protocol):
-    """Reads the beginning of a response's body, and drops one that is longer or stalls."""
+    """Reads the beginning of a response's body, and drops one that is longer or stalls.
+
+    Attributes:
+        is_whole: the body has ended.
+    """
 
     transport: ITransport
 
     def __init__(self) -> None:
         self.received = b""
+        self.is_whole = False
         self.over: Deferred[None] = Deferred()
 
     def dataReceived(self, data: bytes) -> None:
@@ -61,6 +68,7 @@ class BodyPrefix(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Handle the end of the body."""
         if not self.over.called:
+            self.is_whole = reason.check(ResponseDone, PotentialDataLoss) is not None
             self.over.callback(None)
 
     def close(self) -> None:

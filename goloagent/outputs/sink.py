@@ -37,6 +37,7 @@ class Response:
         retry_after: in seconds.
         text: the beginning of the response's body.
         body: the same as it was received.
+        is_whole: the body was received to its end.
         decided: the meaning, if the sink knows it better than by the status.
     """
 
@@ -48,6 +49,7 @@ class Response:
     retry_after: float | None = None
     text: str = ""
     body: bytes = attrs.field(default=b"", kw_only=True, repr=False, eq=False)
+    is_whole: bool = attrs.field(default=True, kw_only=True, repr=False, eq=False)
     decided: Disposition | None = attrs.field(default=None, kw_only=True)
     disposition: Disposition = attrs.field(init=False, repr=False)
 
@@ -91,6 +93,12 @@ class Response:
             return self.wrong(
                 f"{self.status} with a web page, which no backend sends; correct the URL"
             )
+        return self
+
+    def unless_cut(self) -> Response:
+        """Return the response, or that of a failure if the rest of a body says what was stored."""
+        if self.disposition is Disposition.DELIVERED and not self.is_whole:
+            return Response(error=f"{self.status}, and the rest of the response is lost", cut=True)
         return self
 
     def __str__(self) -> str:

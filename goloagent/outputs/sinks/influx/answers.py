@@ -45,8 +45,10 @@ def explained(response: Response, points: int) -> Response:
     if status is None:
         return response
     if 200 <= status < 300:
-        # Version 3 in the cloud stores the good points and lists the others.
-        return Response.refused(_short(response)) if status == 201 and text else response
+        # Version 3 in the cloud stores the good points and lists the others with status 201, and
+        # servers that are compatible may name an error with status 200.
+        is_partial = (status == 201 and text) or '"error"' in text
+        return Response.refused(_short(response)) if is_partial else response.unless_cut()
     for words, advice in _WRONG.items():
         if words in text and (words not in _NOT_FOUND or "not found" in text):
             return Response.wrong(f"{_short(response)}: {advice}")

@@ -64,9 +64,10 @@ class _Points:
         self, request: ExportMetricsServiceRequest, run: RunLabels, batch: SecondsBatch
     ) -> None:
         resource = request.resource_metrics.add()
+        # No further attribute: Prometheus would make target_info of it, one series for all runs.
         _set(
             resource.resource.attributes,
-            {"service.name": "golo", "service.instance.id": run.agent, "service.version": VERSION},
+            {"service.name": "golo", "service.instance.id": run.agent},
         )
         scope = resource.scope_metrics.add()
         scope.scope.name, scope.scope.version = "golo-agent", VERSION

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+from google.protobuf.json_format import Parse, ParseError
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
@@ -17,9 +18,16 @@ from goloagent.outputs.poster import Poster, located
 from goloagent.outputs.seconds import SecondsBatch
 from goloagent.outputs.sink import BatchLimits, Disposition, Response
 from goloagent.outputs.sinks.otlp.export_request import export_request
+from goloagent.outputs.sinks.stored_samples import explained, send_missing
 
 CONTENT_TYPE = "application/x-protobuf"
 DEFAULT_PATH = "/v1/metrics"
+
+_WRONG = {
+    "native histograms are disabled": (
+        "Prometheus accepts no native histograms: start it with --enable-feature=native-histograms"
+    ),
+}
 
 
 class OtlpSink:
@@ -38,22 +46,20 @@ class OtlpSink:
         self._warnings: set[str] = set()
 
     async def send(self, run: RunLabels, batch: SecondsBatch, ordinal: int) -> Response:
-        """Send the windows of a batch."""
-        body = b""
+        """Send the windows of a batch, without those that Prometheus says it has."""
 
-        def steps() -> Steps[None]:
-            nonlocal body
-            request = yield from export_request(run, batch)
-            body = request.SerializeToString()
-
-        await cooperate(self._clock, steps())
-        response = await self.poster.post(self._path, body, CONTENT_TYPE, run.trace_headers)
-        response = response.unless_page()
-        if response.disposition is not Disposition.DELIVERED:
+        async def post(part: SecondsBatch) -> Response:
+            body = await self._encode(run, part)
+            response = await self.poster.post(self._path, body, CONTENT_TYPE, run.trace_headers)
+            response = response.unless_page().unless_cut()
+            if response.disposition is Disposition.DELIVERED:
+                return self._partial(response)
             # An error is a protobuf message, of which only the text is readable.
             text = "".join(filter(str.isprintable, response.text))
-            return located(attrs.evolve(response, text=text), "no receiver of OTLP")
-        return self._partial(response)
+            response = explained(attrs.evolve(response, text=text), _WRONG)
+            return located(response, "no receiver of OTLP")
+
+        return await send_missing(batch, post)
 
     async def check(self) -> str | None:
         """Return why the receiver cannot be reached, or None."""
@@ -63,12 +69,23 @@ class OtlpSink:
         """Close the connections."""
         await self.poster.close()
 
+    async def _encode(self, run: RunLabels, batch: SecondsBatch) -> bytes:
+        body = b""
+
+        def steps() -> Steps[None]:
+            nonlocal body
+            request = yield from export_request(run, batch)
+            body = request.SerializeToString()
+
+        await cooperate(self._clock, steps())
+        return body
+
     def _partial(self, response: Response) -> Response:
         """Return a refusal if data points were rejected, so that their windows are counted."""
         try:
-            partial = ExportMetricsServiceResponse.FromString(response.body).partial_success
-        except DecodeError:
-            return response  # some receivers respond with text or JSON
+            partial = _decode(response.body).partial_success
+        except (DecodeError, ParseError):
+            return response  # some receivers respond with text
         if partial.rejected_data_points:
             reason = partial.error_message or "no reason is given"
             return Response.refused(
@@ -79,6 +96,16 @@ class OtlpSink:
                 self._log.warn("{url} warns: {text}", url=self.url, text=partial.error_message)
             self._warnings.add(partial.error_message)
         return response
+
+
+def _decode(body: bytes) -> ExportMetricsServiceResponse:
+    """Return the message in a body; some receivers respond with JSON, whatever they are sent."""
+    found = ExportMetricsServiceResponse()
+    if body.startswith(b"{"):
+        Parse(body.decode("utf-8", "replace"), found, ignore_unknown_fields=True)
+    else:
+        found.ParseFromString(body)
+    return found
 
 
 # Different warnings that are logged.

@@ -112,6 +112,7 @@ def test_a_push(world: World) -> None:
     """One request has the batch and its key; the connection is used again."""
     line = world.answered(HEAD + b"Content-Length: 5\r\n\r\nthank")
     assert world.answers == [Response(200, text="thank")]
+    assert world.answers[0].is_whole
     head, _, body = line.value().partition(b"\r\n\r\n")
     assert body == BODY
     assert sorted(head.split(b"\r\n")) == sorted(
@@ -190,6 +191,7 @@ def test_a_body_that_stalls_changes_no_status(world: World, after: float) -> Non
     assert world.answers == []
     world.advance(0.2)
     assert world.answers == [Response(200, text="thank")]
+    assert not world.answers[0].is_whole
     assert line.lost
     assert world.getDelayedCalls() == []
 
@@ -214,6 +216,15 @@ def test_a_body_without_end_is_cut(world: World) -> None:
     line = world.answered(HEAD + b"Content-Length: 1000000000\r\n\r\n", *[b"x" * 5000] * 100)
     assert line.lost
     assert world.answers == [Response(200, text="x" * MAX_ANSWER_BYTES)]
+    assert not world.answers[0].is_whole
+
+
+@pytest.mark.parametrize("answer", [b"1.1 204 No Content", b"1.0 200 OK", b"1.1 200 OK"])
+def test_a_body_that_ends_is_whole(world: World, answer: bytes) -> None:
+    """It may be empty, or end with the connection."""
+    line = world.answered(b"HTTP/" + answer + b"\r\n\r\n")
+    line.lose(ConnectionDone())
+    assert world.answers[0].is_whole
 
 
 def test_a_body_that_cannot_be_inflated(world: World) -> None:
@@ -228,6 +239,7 @@ def test_a_body_that_is_cut_changes_no_status(world: World, end: Exception) -> N
     line = world.answered(HEAD + b"Content-Length: 100\r\n\r\nthank")
     line.lose(end)
     assert world.answers == [Response(200, text="thank")]
+    assert not world.answers[0].is_whole
 
 
 @pytest.mark.parametrize(

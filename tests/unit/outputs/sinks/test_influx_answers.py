@@ -35,6 +35,7 @@ MANY = "partial write: max-values-per-tag limit exceeded (100000/100000): measur
         (200, "", 9, Disposition.DELIVERED, ""),
         # A part of it is stored, and the answer is a success all the same.
         (201, PARTIAL_3, 9, Disposition.SPLIT, ""),
+        (200, PARTIAL_3, 9, Disposition.SPLIT, ""),
         (400, PARTIAL_3, 9, Disposition.SPLIT, ""),
         (400, UNPARSED, 9, Disposition.SPLIT, ""),
         (500, f"partial write: {UNPARSED} dropped=0", 9, Disposition.SPLIT, ""),
@@ -183,3 +184,10 @@ def test_an_answer_without_a_text() -> None:
     assert "415: add gzip=no" in str(explained(Response(415), 1))
     assert "404: there is no InfluxDB" in str(explained(Response(404), 1))
     assert explained(Response(201), 1).disposition is Disposition.DELIVERED
+
+
+def test_an_answer_that_is_cut() -> None:
+    """The rest of a success may list refused points."""
+    assert explained(Response(201, is_whole=False), 1).disposition is Disposition.RETRY
+    assert explained(Response(204, is_whole=False), 1).disposition is Disposition.RETRY
+    assert explained(Response(400, is_whole=False), 1).disposition is Disposition.SPLIT

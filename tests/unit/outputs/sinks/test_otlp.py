@@ -143,6 +143,20 @@ def partial(rejected: int, message: str) -> bytes:
             "3 data points were rejected: no exponential histograms",
         ),
         (Response(200, body=partial(3, "")), Disposition.SPLIT, "no reason is given"),
+        (
+            Response(200, body=b'{"partialSuccess":{"rejectedDataPoints":"3","new":1}}'),
+            Disposition.SPLIT,
+            "3 data points were rejected: no reason is given",
+        ),
+        (Response(200, body=b"{no JSON"), Disposition.DELIVERED, ""),
+        (
+            Response(200, body=partial(3, "x" * 99)[:50], is_whole=False),
+            Disposition.RETRY,
+            "200, and the rest of the response is lost",
+        ),
+        (Response(200, is_whole=False), Disposition.RETRY, "the rest of the response is lost"),
+        (Response(500, text="native histograms are disabled"), Disposition.PAUSE, "start it with"),
+        (Response(400, text="too old sample"), Disposition.PAUSE, "out_of_order_time_window"),
         (Response(400, text="\x08\x03\x12\x03bad"), Disposition.SPLIT, "400 bad"),
         (Response(404), Disposition.PAUSE, "404: there is no receiver of OTLP at this address"),
         (Response(401), Disposition.PAUSE, "401: correct token-file or password-file"),
@@ -162,3 +176,57 @@ def test_responses(answer: Response, disposition: Disposition, text: str) -> Non
     assert found[0].disposition is disposition
     assert text in str(found[0])
     assert ExportMetricsServiceRequest.FromString(receiver.bodies[0]).resource_metrics
+
+
+@attrs.define
+class Ordered(Receiver):
+    """Stores samples as the receiver of Prometheus does: in order, of a request all or none."""
+
+    stored: dict[str, dict[int, bytes]] = attrs.Factory(dict)
+
+    async def post(
+        self, path: str, body: bytes, content_type: str, headers: Mapping[str, str]
+    ) -> Response:
+        self.bodies.append(body)
+        new: dict[str, dict[int, bytes]] = {}
+        (resource,) = ExportMetricsServiceRequest.FromString(body).resource_metrics
+        for metric in resource.scope_metrics[0].metrics:
+            for point in getattr(metric, metric.WhichOneof("data")).data_points:
+                name = f"{metric.name} {point.attributes}"
+                at, value = point.time_unix_nano, point.SerializeToString()
+                had = self.stored.get(name, {})
+                if at < max(had, default=0):
+                    return Response(400, text="out of order sample\n")
+                if had.get(at, value) != value:
+                    return Response(400, text="duplicate sample for timestamp\n")
+                new.setdefault(name, {})[at] = value
+        for name, samples in new.items():
+            self.stored.setdefault(name, {}).update(samples)
+        return self.answer
+
+
+@pytest.mark.parametrize("stored", range(len(SECONDS) + 1))
+def test_a_repeat_for_prometheus(stored: int) -> None:
+    """It refuses what it has; the other windows are stored, and none counts as rejected."""
+    whole, once = Ordered(Response(200)), Ordered(Response(200))
+
+    def send(receiver: Ordered, made: SecondsBatch) -> Disposition:
+        found: list[Response] = []
+        sink = OtlpSink("http://there", receiver, Clock())
+        ensureDeferred(sink.send(RUN, made, 0)).addCallback(found.append)
+        return found[0].disposition
+
+    assert send(once, batch(SECONDS, is_last=True)) is Disposition.DELIVERED
+    if stored:
+        assert send(whole, batch(SECONDS[:stored])) is Disposition.DELIVERED
+    for first in (0, 0, 2000):
+        assert send(whole, batch(SECONDS, first, is_last=True)) is Disposition.DELIVERED
+        assert whole.stored == once.stored
+
+
+def test_runs_share_no_series_of_prometheus() -> None:
+    """It makes a series of further attributes of a resource, whose samples may be refused."""
+    request = finish(export_request(RUN, batch(SECONDS)))
+    (resource,) = request.resource_metrics
+    names = {one.key for one in resource.resource.attributes}
+    assert names == {"service.name", "service.instance.id"}
