@@ -7,6 +7,7 @@ from resource import RLIM_INFINITY
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.web.server import Site
 
 from goloagent.collect.journal import DESCRIPTORS, cut, marks_of, read_marks
@@ -16,6 +17,7 @@ from goloagent.collect.routes import PushRoutes
 from goloagent.concurrency.clock import now
 from goloagent.concurrency.periodic import Periodic
 from goloagent.core.descriptor_budget import reserve_of
+from goloagent.filesystem.durable import SyncFailed
 from goloagent.host.checks import HostChecks, check_tasks, check_writable
 from goloagent.host.descriptors import needed_for, raise_limit
 from goloagent.http.api.health import HealthRoutes
@@ -26,6 +28,7 @@ from goloagent.http.server.limits import Limits
 from goloagent.http.server.site import build_site
 from goloagent.jobs.job import State
 from goloagent.sandbox.supervisor import ProcessSupervisor
+from goloagent.wal.run_directory import LogPathError
 from goloagent.wiring.components import Components
 from goloagent.wiring.metrics import delivery_of
 
@@ -48,6 +51,8 @@ class NoLoadTests(ProcessSupervisor):
 
 class CollectComponents(Components):
     """The components of a collector; see `Components`."""
+
+    _log = Logger()
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -90,8 +95,17 @@ class CollectComponents(Components):
         self.idle.start()
 
     def _restore_log(self, name: str, job_id: str) -> None:
-        found = read_marks(self.settings.logs, name, job_id)
-        cut(self.settings.logs, name, job_id, 0 if found is None else found[2])
+        try:
+            found = read_marks(self.settings.logs, name, job_id)
+            cut(self.settings.logs, name, job_id, 0 if found is None else found[2])
+        except SyncFailed:
+            raise
+        except (OSError, LogPathError) as error:  # damage, after which nothing more is removed
+            self._log.warn(
+                "the log of job {job} may have results that are sent again: {error}",
+                job=job_id,
+                error=error,
+            )
 
     def _make_checks(self) -> HostChecks:
         checks = (lambda: check_writable(self.disk_space.directories), check_tasks)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import attrs
@@ -99,11 +99,12 @@ class Journal:
 
 
 def read_marks(logs: Path, name: str, job_id: str) -> tuple[Source, Marks, int] | None:
-    """Return the source and the marks of a run, and the size of its log; None without a push."""
-    try:
-        descriptor = open_file(logs, name, job_id, PUSHES)
-    except FileNotFoundError:
-        return None
+    """Return the source and the marks of a run, and the size of its log; None without a push.
+
+    Raises:
+        FileNotFoundError: there is no file of pushes, with which each run begins.
+    """
+    descriptor = open_file(logs, name, job_id, PUSHES)
     try:
         size = os.fstat(descriptor).st_size
         start = max(0, size - _TAIL_BYTES)
@@ -113,11 +114,10 @@ def read_marks(logs: Path, name: str, job_id: str) -> tuple[Source, Marks, int] 
     lines = data.split(b"\n")[1 if start else 0 : -1]
     marks, last = Marks(), None
     for line in lines:
-        try:
+        # A kill leaves a part of the last line only, so another line that is none was damaged.
+        with suppress(msgspec.DecodeError):
             last = msgspec.json.decode(line, type=Record)
-        except msgspec.DecodeError:
-            break  # a torn record, which no response has reported
-        marks.add(last.key, last.end)
+            marks.add(last.key, last.end)
     return None if last is None else (Source(name, last.sender), marks, last.size)
 
 

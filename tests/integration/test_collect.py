@@ -6,9 +6,11 @@ import gzip
 import json
 import random
 import re
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_twisted
 from peers.agent import Agent
 from peers.collect import Collect, eventually, numbers
@@ -82,6 +84,21 @@ async def test_repeats_are_recognised_after_a_kill(collect: Collect, tmp_path: P
         for line in map(json.loads, (tmp_path / "out.jsonl").read_bytes().splitlines())
     }
     assert {run for run, _ in runs} >= {JOB}
+
+
+@pytest.mark.parametrize("lost", [".", "out.log", "pushes.jsonl"])
+async def test_files_that_are_lost(collect: Collect, tmp_path: Path, lost: str) -> None:
+    """After a kill they prevent no start, and take no result that is still there."""
+    assert (await collect.push("shop", body(1)))[0] == 200
+    await eventually(lambda: numbers(tmp_path / "out.jsonl"), [1])
+    await collect.end("KILL")
+    (log,) = (collect.state / "runs/shop").glob("*/out.log")
+    shutil.rmtree(log.parent) if lost == "." else (log.parent / lost).unlink()
+    await collect.start()
+    assert (await collect.push("shop", body(2)))[0] == 200
+    await eventually(lambda: numbers(tmp_path / "out.jsonl"), [1, 2])
+    assert b"may have results that are sent again: [Errno 2] No such file" in collect.log
+    assert lost != "pushes.jsonl" or log.read_bytes().count(b"\n") == 1
 
 
 async def test_bodies_that_are_refused(collect: Collect, tmp_path: Path) -> None:

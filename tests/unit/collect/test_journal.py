@@ -124,7 +124,22 @@ def test_a_failed_creation_leaves_no_file_open(
 
 
 def test_a_run_without_a_push(tmp_path: Path) -> None:
-    """A run that has received nothing, or is gone, has no marks."""
+    """A run that has received nothing has no marks; one that is gone is not the same."""
     Journal.create(tmp_path, "shop", JOB).close()
     assert read_marks(tmp_path, "shop", JOB) is None
-    assert read_marks(tmp_path, "shop", OTHER) is None
+    with pytest.raises(FileNotFoundError):
+        read_marks(tmp_path, "shop", OTHER)
+
+
+def test_a_damaged_record(tmp_path: Path) -> None:
+    """It costs what is known about its own push, and no result that a later one confirms."""
+    journal = Journal.create(tmp_path, "shop", JOB)
+    for first in (0, 20, 40):
+        journal.append([push(first, first + 20)])
+    journal.close()
+    _, records = files(tmp_path)
+    lines = records.read_bytes().split(b"\n")
+    lines[1] = b"\0" * len(lines[1])
+    records.write_bytes(b"\n".join(lines))
+    _, marks, size = read_marks(tmp_path, "shop", JOB) or pytest.fail("no marks")
+    assert (marks.end, size) == (60, 60)
