@@ -14,7 +14,11 @@ from goloagent.outputs.labels import RunLabels
 
 _SPLIT = frozenset({400, 413, 422})
 _RETRY = frozenset({408, 425, 429})
-_is_page = re.compile(r"\s*<(?:!doctype html|html)\b", re.IGNORECASE).match
+# A byte order mark, comments and the declaration of XHTML may be first.
+_is_page = re.compile(
+    r"(?:\ufeff|\s|<!--(?:(?!-->).)*-->|<\?xml\b[^>]*>)*<(?:!doctype html|html|head)\b",
+    re.IGNORECASE | re.DOTALL,
+).match
 
 
 class Disposition(Enum):
