@@ -85,10 +85,17 @@ class Journal:
         except durable.SyncFailed:
             raise
         except OSError:
-            os.ftruncate(self._pushes, self._pushes_size)
-            os.ftruncate(self._out, size)
+            self._undo(size)
             self.log.size, self.log.version = size, RunLogReader(self._out).version()
             raise
+
+    def _undo(self, size: int) -> None:
+        """Remove what a failed append has written; `size` is that of the log before it."""
+        try:
+            os.ftruncate(self._pushes, self._pushes_size)
+            os.ftruncate(self._out, size)
+        except OSError as error:  # the next start does it
+            raise durable.SyncFailed(error.errno, error.strerror) from error
 
     def close(self) -> None:
         """Close the files."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from io import RawIOBase
 
@@ -66,8 +67,10 @@ class DeadLetterRun:
                 while rest:
                     rest = rest[file.write(rest) :]
             except OSError:
-                # A part of a line would corrupt the next one.
-                file.truncate(size)
+                # A part of a line would corrupt the next one. The next call removes what stays.
+                self._last_key = None
+                with suppress(OSError):
+                    file.truncate(size)
                 raise
             self._last_key = batch.key
 

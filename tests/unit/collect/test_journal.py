@@ -90,6 +90,28 @@ def test_a_full_disk_stores_nothing_of_a_group(
     assert (marks.end, size, out.stat().st_size) == (50, 50, 50)
 
 
+def test_a_failed_write_that_cannot_be_undone_is_final(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next push would be stored behind results that no response has confirmed."""
+    journal = Journal.create(tmp_path, "shop", JOB)
+    out, _ = files(tmp_path)
+    journal.append([push(0, 20)])
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(module, "write_all", fail)
+    monkeypatch.setattr("os.ftruncate", fail)
+    with pytest.raises(SyncFailed):
+        journal.append([push(20, 50)])
+    monkeypatch.undo()
+    journal.close()
+    _, _, size = read_marks(tmp_path, "shop", JOB) or pytest.fail("no marks")
+    cut(tmp_path, "shop", JOB, size)
+    assert out.stat().st_size == 20
+
+
 def test_a_failed_sync_is_final(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is reported as such, because a later one would prove nothing."""
     journal = Journal.create(tmp_path, "shop", JOB)

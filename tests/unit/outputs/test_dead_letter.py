@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from contextlib import closing
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,34 @@ def test_a_result_is_written_once(logs: Path, torn: bytes) -> None:
     with closing(open_run(logs)) as run:
         run.reject(batch(3), Response(422))
     assert [one["first"] // LENGTH for one in dead_letters(logs)] == [0, 1, 2, 3]
+
+
+class Full(FileIO):
+    """A file on a disk that takes some bytes more, and gives none back."""
+
+    left = 50
+
+    def write(self, data: Any) -> int:
+        if not self.left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = super().write(data[: self.left])
+        self.left -= written
+        return written
+
+    def truncate(self, size: int | None = None) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_partial_line_that_cannot_be_removed(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next attempt removes it."""
+    with closing(open_run(logs)) as run:
+        run.reject(batch(0), Response(422))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdopen", lambda descriptor, *_, **__: Full(descriptor, "a+b"))
+            with pytest.raises(OSError, match="No space left"):
+                run.reject(batch(1), Response(422))
+        run.reject(batch(1), Response(422))
+    assert [one["first"] // LENGTH for one in dead_letters(logs)] == [0, 1]
 
 
 @pytest.mark.parametrize("there", [b"\n", b"[]\n", b"{}\n", b"\0\xff\n", b"7\n"])
