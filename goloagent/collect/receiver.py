@@ -199,7 +199,9 @@ class Receiver:
             return self._live[source]
         if len(self._live) >= self.max_live:
             raise Busy(f"{self.max_live} jobs are sending already")
-        is_free = is_id(source.sender) and not self.has_job(source.sender)
+        # Outputs know results by the job and their place in it. So the id is the sender's only from
+        # its first result on, because outputs may have those of a state that was lost.
+        is_free = is_id(source.sender) and not push.first and not self.has_job(source.sender)
         run = {"run": {"id": source.sender}} if is_id(source.sender) else {}
         spec = JobSpec(source.name, 0, 0, "", {**run, AGENT: push.peer})
         now = self.now()

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import pytest_twisted
 from peers.agent import Agent
@@ -84,6 +85,28 @@ async def test_repeats_are_recognised_after_a_kill(collect: Collect, tmp_path: P
         for line in map(json.loads, (tmp_path / "out.jsonl").read_bytes().splitlines())
     }
     assert {run for run, _ in runs} >= {JOB}
+
+
+async def test_a_state_that_is_lost(tmp_path: Path) -> None:
+    """Outputs that store each result once take later results for no repeat of the earlier ones."""
+    with postgresql() as server:
+        outputs = (
+            f"all=jsonl:{tmp_path}/all.jsonl",
+            f"rows=parquet:{tmp_path}/rows",
+            f"database={server.url}",
+        )
+        for numbers_of_part, first in (((1, 2, 3), 0), ((4, 5, 6), 200)):
+            collect = Collect(tmp_path, *outputs)
+            await collect.start()
+            pushed = body(*numbers_of_part)
+            assert (await collect.push("shop", pushed, key(first, first + 199)))[0] == 200
+            assert await collect.end() == 0
+            shutil.rmtree(collect.state)
+        found = server.query("SELECT sequence_id FROM golo_results ORDER BY 1")
+    assert [int(number) for (number,) in found] == [1, 2, 3, 4, 5, 6]
+    assert numbers(tmp_path / "all.jsonl") == [1, 2, 3, 4, 5, 6]
+    rows = pq.read_table(tmp_path / "rows")["sequence_id"].to_pylist()
+    assert sorted(map(int, rows)) == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("lost", [".", "out.log", "pushes.jsonl"])

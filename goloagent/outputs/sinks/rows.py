@@ -64,8 +64,14 @@ class Rows:
 
 
 def rows_of(run: RunLabels, batch: Batch, ordinal: int) -> Rows:
-    """Return the results of a batch, the first of which has a number in its run."""
+    """Return the results of a batch, the first of which has a number in its run.
+
+    Raises:
+        ValueError: lines of the batch are no results.
+    """
     results = parse(batch.text).results
+    if len(results) != batch.results:
+        raise ValueError(f"only {len(results)} of {batch.results} lines are results")
     timestamps = b"\n".join([one.timestamp for one in results]).decode()  # without escapes
     return Rows(
         (run.job, run.run, run.name, run.agent),

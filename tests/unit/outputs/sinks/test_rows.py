@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,6 +109,12 @@ def test_surrogates() -> None:
     (row,) = rows_of(RUN, batch_of(line), 0)
     found = dict(zip(COLUMNS, row, strict=True))
     assert (found["url"], found["error"]) == ("a\ufffdb", "\ufffd")
+
+
+def test_a_line_that_is_no_result() -> None:
+    """It is no result less that is delivered."""
+    with pytest.raises(ValueError, match="only 0 of 1 lines are results"):
+        rows_of(RUN, Batch(0, 8, b'{"url":\n'), 0)
 
 
 def test_no_results() -> None:
