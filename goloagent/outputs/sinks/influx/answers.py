@@ -36,6 +36,7 @@ _WRONG = {
 }
 _NOT_FOUND = ("bucket", "organization")
 _PARTS = ("partial write", "unable to parse")
+_names_error = re.compile(r'"error"\s*:\s*"[^"]').search
 _dropped = re.compile(r"dropped=([0-9]+)").search
 
 
@@ -47,7 +48,7 @@ def explained(response: Response, points: int) -> Response:
     if 200 <= status < 300:
         # Version 3 in the cloud stores the good points and lists the others with status 201, and
         # servers that are compatible may name an error with status 200.
-        is_partial = (status == 201 and text) or '"error"' in text
+        is_partial = (status == 201 and text) or _names_error(text)
         return Response.refused(_short(response)) if is_partial else response.unless_cut()
     for words, advice in _WRONG.items():
         if words in text and (words not in _NOT_FOUND or "not found" in text):

@@ -36,6 +36,7 @@ MANY = "partial write: max-values-per-tag limit exceeded (100000/100000): measur
         # A part of it is stored, and the answer is a success all the same.
         (201, PARTIAL_3, 9, Disposition.SPLIT, ""),
         (200, PARTIAL_3, 9, Disposition.SPLIT, ""),
+        (200, '{"status":"ok","error":""}', 9, Disposition.DELIVERED, ""),
         (400, PARTIAL_3, 9, Disposition.SPLIT, ""),
         (400, UNPARSED, 9, Disposition.SPLIT, ""),
         (500, f"partial write: {UNPARSED} dropped=0", 9, Disposition.SPLIT, ""),
