@@ -14,6 +14,9 @@ from goloagent.core.record import Record
 from goloagent.results.line_splitter import LineSplitter, SplitBlock
 from goloagent.results.parser import MAX_LINE_BYTES, parse
 
+NUL = "\N{REPLACEMENT CHARACTER}"
+"""Replaces NUL, which PostgreSQL does not store, and Python 3.10 does not write to CSV."""
+
 _decode_text = Decoder(str).decode
 
 
@@ -57,7 +60,10 @@ def csv_header() -> bytes:
 def to_csv(records: Iterable[Record]) -> bytes:
     """Return the lines of results in a CSV table (RFC 4180, UTF-8); a missing member is empty."""
     text = io.StringIO()
-    csv.writer(text).writerows(rows(records))
+    csv.writer(text).writerows(
+        [value.replace("\0", NUL) if isinstance(value, str) else value for value in row]
+        for row in rows(records)
+    )
     return text.getvalue().encode()
 
 

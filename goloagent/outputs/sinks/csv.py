@@ -1,7 +1,7 @@
 """CSV by RFC 4180, with a header.
 
 A line break within a text is a line feed, so that a carriage return and a line feed are the end of
-a record, wherever they are.
+a record, wherever they are. NUL, which not every reader accepts, becomes U+FFFD.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from goloagent.outputs.registry import SinkContext
 from goloagent.outputs.sinks.append_file import TAIL_BYTES, Format
 from goloagent.outputs.sinks.record_file import RecordFileSink, make_record_file
 from goloagent.outputs.sinks.rows import COLUMNS, rows_of
+from goloagent.results.table import NUL
 
 csv.field_size_limit(TAIL_BYTES)  # a text of a result may be longer than Python's 128 KiB
 
@@ -28,7 +29,7 @@ def records_of(run: RunLabels, batch: Batch, ordinal: int) -> list[bytes]:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     for row in rows_of(run, batch, ordinal):
-        writer.writerow([_one_break(value) for value in row])
+        writer.writerow([_readable(value) for value in row])
     return text.getvalue().encode("utf-8", "replace").split(END)[:-1]
 
 
@@ -51,5 +52,7 @@ def make(setting: OutputSetting, context: SinkContext) -> RecordFileSink:
     return make_record_file(setting, context.thread, ".csv", CSV, records_of)
 
 
-def _one_break(value: object) -> object:
-    return value.replace("\r\n", "\n").replace("\r", "\n") if isinstance(value, str) else value
+def _readable(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return value.replace("\r\n", "\n").replace("\r", "\n").replace("\0", NUL)

@@ -8,9 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from goloagent.outputs.sinks.rows import Rows
-
-NUL = "\N{REPLACEMENT CHARACTER}"
-"""Replaces NUL, which PostgreSQL does not store."""
+from goloagent.results.table import NUL
 
 _NULL = r"\N"
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\0": NUL})

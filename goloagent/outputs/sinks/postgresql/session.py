@@ -14,9 +14,10 @@ import psycopg
 
 from goloagent.outputs.batch import Batch
 from goloagent.outputs.labels import RunLabels
-from goloagent.outputs.sinks.postgresql.copy_text import NUL, copy_text
+from goloagent.outputs.sinks.postgresql.copy_text import copy_text
 from goloagent.outputs.sinks.postgresql.tables import Tables
 from goloagent.outputs.sinks.rows import rows_of
+from goloagent.results.table import NUL
 
 Ends = tuple[tuple[str, int], tuple[str, int]]
 """The addresses of a TCP connection, ours first."""

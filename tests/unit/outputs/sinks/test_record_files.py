@@ -296,6 +296,14 @@ def test_a_long_text(tmp_path: Path, module: Any) -> None:
     check_once(tmp_path, module, b"x" * 1_000_000)
 
 
+@pytest.mark.parametrize("module", [jsonl, csv_sink, parquet])
+def test_a_nul(tmp_path: Path, module: Any) -> None:
+    """A text may contain one, which Python 3.10 does not write as CSV: there it is U+FFFD."""
+    check_once(tmp_path, module, b"\\u0000")
+    if module is csv_sink:
+        assert [one[2] for one in read(module, tmp_path / "results")] == ["\ufffd"]
+
+
 def check_once(tmp_path: Path, module: Any, identifier: bytes) -> None:
     """Send a result twice, by one process after another."""
     text = results(1, 0).replace(b'"sequenceID":"0"', b'"sequenceID":"%b"' % identifier)
