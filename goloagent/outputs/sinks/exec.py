@@ -27,7 +27,7 @@ from goloagent.outputs.batch import Batch
 from goloagent.outputs.labels import RunLabels
 from goloagent.outputs.registry import SinkContext
 from goloagent.outputs.sink import BatchLimits, Response
-from goloagent.outputs.sinks.append_file import mode_of
+from goloagent.outputs.sinks.append_file import MAX_JOBS, mode_of
 from goloagent.outputs.sinks.rows import objects_of
 
 STOP_SECONDS = 5.0
@@ -139,12 +139,12 @@ class ExecSink:
     _process: Command | None = attrs.field(init=False, default=None)
     _waiting: Deferred[None] | None = attrs.field(init=False, default=None)
     _lines_left: int = attrs.field(init=False, default=MAX_STDERR_LINES)
-    # The run of the last batch, and the ordinal up to which its results were taken.
-    _place: tuple[str, int] = attrs.field(init=False, default=("", 0))
+    # The ordinals up to which results were taken, of runs with a part of a batch taken.
+    _places: dict[str, int] = attrs.field(init=False, factory=dict)
 
     async def send(self, run: RunLabels, batch: Batch, ordinal: int) -> Response:
         """Write the results that are not taken yet, and wait until all are."""
-        begin = max(ordinal, self._place[1]) if self._place[0] == run.job else ordinal
+        begin = max(ordinal, self._places.get(run.job, 0))
         lines = objects_of(run, batch, ordinal)[begin - ordinal :]
         try:
             process = self._ready_process()
@@ -159,11 +159,19 @@ class ExecSink:
             process.fail("the agent stops")
             raise
         finally:
-            self._place = run.job, begin + process.taken - before
+            self._note_place(run.job, begin + process.taken - before, ordinal + batch.results)
         if process.taken == process.written:
             return Response.delivered()
         assert process.error is not None
         return Response.wrong(process.error) if process.is_wrong else Response(error=process.error)
+
+    def _note_place(self, job: str, place: int, end: int) -> None:
+        """Note the ordinal up to which results were taken, unless it is the end of their batch."""
+        self._places.pop(job, None)
+        if place != end:
+            self._places[job] = place
+            if len(self._places) > MAX_JOBS:
+                del self._places[next(iter(self._places))]
 
     async def check(self) -> str | None:
         """Return why its program cannot be started, if it is named by a path, or None."""

@@ -81,10 +81,10 @@ class World:
     def process(self) -> Process:
         return self.reactor.processes[-1]
 
-    def send(self, first: int, count: int) -> list[Response]:
+    def send(self, first: int, count: int, job: str = "job") -> list[Response]:
         """Send results; the response is in the list once there is one."""
         text = results(count, first)
-        run = RunLabels("job", "shop", "job", "agent", tags={})
+        run = RunLabels(job, "shop", job, "agent", tags={})
         found: list[Response] = []
         sent: Deferred[Response] = ensureDeferred(
             self.sink.send(run, Batch(first, first + len(text), text), first)
@@ -134,6 +134,20 @@ def test_a_shorter_repeat(world: World) -> None:
     world.send(2, 3)
     assert b'"ordinal":4,' in world.process.written
     assert world.process.written.count(b"\n") == 1
+
+
+def test_another_run_between_two_attempts(world: World) -> None:
+    """The sink knows for each run what a process has counted."""
+    for job, taken in (("one", 2), ("two", 1)):
+        world.send(0, 3, job)
+        world.process.protocol.outReceived(b"%d\n" % taken)
+        world.process.exit(1)
+    for job, taken in (("one", 2), ("two", 1)):
+        again = world.send(0, 3, job)
+        assert world.process.written.count(b'"job":"%b"' % job.encode()) == 3 - taken
+        world.process.protocol.outReceived(b"3\n" if job == "two" else b"1\n")
+        assert again[0].disposition is Disposition.DELIVERED
+    assert not world.sink._places
 
 
 def test_a_process_that_cannot_be_started(world: World) -> None:
