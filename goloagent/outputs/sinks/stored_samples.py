@@ -17,6 +17,7 @@ _STORED = (
     *("out of order sample", "duplicate sample"),
     *("err-mimir-sample-out-of-order", "err-mimir-sample-duplicate-timestamp"),
 )
+_REFUSALS = (400, 409)  # of Prometheus and Mimir, of Thanos
 _TOO_OLD = {
     "out of bounds": (
         "Prometheus accepts no samples that are an hour older than its newest one: set its"
@@ -63,4 +64,4 @@ def explained(response: Response, wrong: Mapping[str, str]) -> Response:
 
 def _is_stored(response: Response) -> bool:
     """Return whether a sample of the request is stored already."""
-    return response.status == 400 and any(text in response.text for text in _STORED)
+    return response.status in _REFUSALS and any(text in response.text for text in _STORED)

@@ -263,6 +263,8 @@ def test_a_repeat(stored: int) -> None:
         (400, "out of bounds\n", Disposition.PAUSE, "out_of_order_time_window"),
         (400, "(err-mimir-sample-timestamp-too-old)", Disposition.PAUSE, "Mimir"),
         (400, "(err-mimir-sample-duplicate-timestamp)", Disposition.DELIVERED, ""),
+        (409, "add 5 samples: out of order sample", Disposition.DELIVERED, ""),
+        (409, "conflict", Disposition.PAUSE, "409 conflict"),
         (400, "label name is invalid", Disposition.SPLIT, "label name is invalid"),
         (413, "", Disposition.SPLIT, "413"),
         (200, "\n<!DOCTYPE html><title>Login", Disposition.PAUSE, "200 with a web page"),
