@@ -23,6 +23,8 @@ from goloagent.outputs.sinks.stored_samples import explained, send_missing
 CONTENT_TYPE = "application/x-protobuf"
 DEFAULT_PATH = "/v1/metrics"
 
+# A collector passes on the refusal of another server, which may be that of a series of its own.
+_PASSED_ON = "Permanent error"
 _WRONG = {
     "native histograms are disabled": (
         "Prometheus accepts no native histograms: start it with --enable-feature=native-histograms"
@@ -56,6 +58,8 @@ class OtlpSink:
                 return self._partial(response)
             # An error is a protobuf message, of which only the text is readable.
             text = "".join(filter(str.isprintable, response.text))
+            if _PASSED_ON in text and response.disposition is Disposition.SPLIT:
+                return Response.refused(f"{response.status} {text[:200]}")
             response = explained(attrs.evolve(response, text=text), _WRONG)
             return located(response, "no receiver of OTLP")
 

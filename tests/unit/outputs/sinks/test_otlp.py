@@ -156,6 +156,13 @@ def partial(rejected: int, message: str) -> bytes:
         ),
         (Response(200, is_whole=False), Disposition.RETRY, "the rest of the response is lost"),
         (Response(500, text="native histograms are disabled"), Disposition.PAUSE, "start it with"),
+        (Response(400, text="out of order sample"), Disposition.DELIVERED, ""),
+        (
+            Response(400, text="Permanent error: status 400; err = out of order sample"),
+            Disposition.SPLIT,
+            "400 Permanent error: status 400",
+        ),
+        (Response(503, text="Permanent error"), Disposition.RETRY, "503 Permanent error"),
         (Response(400, text="too old sample"), Disposition.PAUSE, "out_of_order_time_window"),
         (Response(400, text="\x08\x03\x12\x03bad"), Disposition.SPLIT, "400 bad"),
         (Response(404), Disposition.PAUSE, "404: there is no receiver of OTLP at this address"),
