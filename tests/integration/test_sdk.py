@@ -20,6 +20,7 @@ from unittest import mock
 
 import pytest
 from peers.lines import is_result
+from peers.ports import connect, free_port
 from peers.readme import PYTHON_TEMPLATE, aimed_at
 
 from goloagent.netrpc import Client
@@ -75,12 +76,6 @@ serve(run)
 """
 
 
-def free_port() -> int:
-    """Return a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 class Running:
     """A load test process with a connection to it."""
 
@@ -123,21 +118,10 @@ def running(program: Path) -> Iterator[Running]:
         env=environment,
     ) as process:
         try:
-            with connect(process, port) as connection:
+            with connect(port, process, TIMEOUT_SECONDS) as connection:
                 yield Running(process, connection)
         finally:
             process.kill()
-
-
-def connect(process: subprocess.Popen[bytes], port: int) -> socket.socket:
-    """Connect to a process that is about to listen, as long as it runs."""
-    while True:
-        try:
-            connection = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
-        except ConnectionRefusedError:
-            assert process.poll() is None, process.communicate()
-        else:
-            return connection
 
 
 @pytest.fixture

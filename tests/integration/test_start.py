@@ -19,7 +19,7 @@ import goloagent
 async def error_of_start(directory: Path, agent: Agent, arguments: list[str]) -> str:
     """Start an agent that must fail; return its line."""
     process = twistd(reactor, directory, arguments)
-    code = await process.ended.addTimeout(15, reactor)
+    code = await process.ended.addTimeout(60, reactor)
     text = process.stderr.decode()
     assert code > 0, (code, text, process.stdout)
     assert len(text.splitlines()) == 1, text

@@ -36,6 +36,8 @@ TWISTD = Path(sys.executable).parent / "twistd"
 _POLL_SECONDS = 0.05
 # From SIGTERM to the exit.
 _STOP_SECONDS = 30
+# A process that waits for a disk ends when the disk responds.
+_KILL_SECONDS = 30
 # The timeouts of its load tests: short, and long enough for a busy machine.
 TIMEOUTS = Timeouts(quiet_seconds=0.4, grace_seconds=2)
 # A shared disk may take seconds for the syncs of a start.
@@ -230,7 +232,7 @@ class Agent:
 
     async def kill(self, alone: bool = False) -> int:
         """Send SIGKILL; return once the agent and, unless `alone`, its load tests have ended."""
-        code = await self._end(signal.SIGKILL, 5)
+        code = await self._end(signal.SIGKILL, _KILL_SECONDS)
         if not alone:
             await self.nothing_left()
         return code
@@ -372,7 +374,7 @@ class Agent:
                 continue  # it has ended, or is not readable
         return found
 
-    async def nothing_left(self, timeout_seconds: float = 10) -> None:
+    async def nothing_left(self, timeout_seconds: float = _KILL_SECONDS) -> None:
         """Return once no process of a load test is left."""
         failure = "a process of a load test is left"
         await self._until(lambda: not self.processes(), timeout_seconds, failure)

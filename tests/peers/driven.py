@@ -15,7 +15,7 @@ from typing import Any
 from goloagent import loadtests
 from goloagent.netrpc import Client
 from peers.lines import is_result
-from peers.ports import free_port
+from peers.ports import connect, free_port
 
 TIMEOUT_SECONDS = 60.0
 STDOUT = "stdout"
@@ -94,15 +94,7 @@ def driven(directory: Path, name: str, *arguments: str, **variables: str) -> Ite
     port = free_port()
     with launch(directory, name, *arguments, port=port, **variables) as process:
         try:
-            with _connect(process, port) as connection:
+            with connect(port, process, TIMEOUT_SECONDS) as connection:
                 yield Driven(process, connection, directory / STDOUT)
         finally:
             process.kill()
-
-
-def _connect(process: subprocess.Popen[bytes], port: int) -> socket.socket:
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
-        except ConnectionRefusedError:
-            assert process.poll() is None, process.communicate()

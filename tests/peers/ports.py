@@ -1,13 +1,16 @@
-"""Free ports for processes that need a number before they listen."""
+"""Free ports for processes that need a number before they listen, and connections to them."""
 
 from __future__ import annotations
 
 import os
 import random
 import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
@@ -37,3 +40,14 @@ def free_port() -> int:
                 continue
         return port
     raise AssertionError("the ports have no end")
+
+
+def connect(port: int, process: subprocess.Popen[Any], timeout_seconds: float) -> socket.socket:
+    """Connect to a process that is about to listen on 127.0.0.1, as long as it runs."""
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout_seconds)
+        except ConnectionRefusedError:
+            assert process.poll() is None, process.communicate()
+            # Without a pause the attempts take the CPU that the process needs.
+            time.sleep(0.01)

@@ -12,7 +12,7 @@ import treq
 from twisted.internet import defer, error, reactor, task
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
-from twisted.web.client import HTTPConnectionPool
+from twisted.web.client import HTTPConnectionPool, ResponseNeverReceived
 
 from peers.ports import free_port
 
@@ -23,6 +23,10 @@ _SETTINGS = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
 scrape_configs: [{{job_name: golo, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}]
 """
+
+
+class _Starting(Exception):
+    """The server listens, and does not serve queries yet."""
 
 
 class QueryServer(ProcessProtocol):
@@ -56,7 +60,10 @@ class QueryServer(ProcessProtocol):
         """Return the series that a query finds, now or at a time."""
         parameters = {"query": query} if at is None else {"query": query, "time": at}
         url = f"{self.url}/api/v1/query?{urlencode(parameters)}"
-        answer: dict[str, Any] = await treq.json_content(await treq.get(url, pool=self._pool))
+        response = await treq.get(url, pool=self._pool)
+        if response.code == 503:
+            raise _Starting(await treq.text_content(response))
+        answer: dict[str, Any] = await treq.json_content(response)
         assert answer["status"] == "success", answer
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
@@ -73,7 +80,7 @@ class QueryServer(ProcessProtocol):
         for _ in range(round(seconds / 0.1)):
             try:
                 found = await self.value(query)
-            except error.ConnectError:
+            except (error.ConnectError, ResponseNeverReceived, _Starting):
                 assert not self._ended.called, self.log.decode()
             if found == value:
                 return

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from twisted.internet import reactor, task
 
 
-async def until(condition: Callable[[], object], seconds: float = 20) -> float:
+async def until(condition: Callable[[], object], seconds: float = 60) -> float:
     """Wait until the condition holds, and return the seconds that it took; fail after `seconds`."""
     begin = time.monotonic()
     while not condition():
