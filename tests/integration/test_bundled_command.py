@@ -115,10 +115,13 @@ def wait_until_dead(pid: int) -> None:
 
 def test_a_daemon_that_keeps_stdout(tmp_path: Path) -> None:
     """A process with a session of its own holds the pipe open; the result does not wait for it."""
-    script = f"setsid sleep 60 & echo $! > {tmp_path / 'pid'}; echo x; exec 1>&- 2>&-; sleep 0.1"
+    pid = tmp_path / "pid"
+    # The command ends when the daemon has left its process group.
+    script = f"setsid sh -c 'echo $$ > {pid}; exec sleep 60' & "
+    script += f"echo x; exec 1>&- 2>&-; until [ -s {pid} ]; do sleep 0.01; done"
     with driven(tmp_path, "command", "sh", "-c", script) as load_test:
         found = results_of(load_test)
-    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    os.kill(int(pid.read_text()), signal.SIGKILL)
     assert found == [(200, 2, None)]
 
 

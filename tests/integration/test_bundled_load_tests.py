@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import select
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from peers.collector import Collector
 from peers.programs import Builder
 from peers.scripted_server import Peer, ScriptedServer
 from peers.target import BODY, Target
+from peers.waiting import until
 from twisted.internet import reactor, task
 
 from goloagent import loadtests
@@ -102,17 +101,13 @@ async def test_a_cancelled_command(
     await agent.stop()
     await agent.start()
     program = bundled("command")
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    args = ["sh", "-c", f"echo x > {fifo}; sleep 60 & sleep 61"]
+    started = tmp_path / "started"
+    started.touch()
+    args = ["sh", "-c", f"echo x >> {started}; sleep 60 & sleep 61"]
     job_id = await agent.queue("cancelled", program, duration=60, users=2, args=args)
-    await agent.reached(job_id, "running")
-    while os.fstat(reading).st_size == 0 and select.select([reading], [], [], 0) == ([], [], []):
-        await task.deferLater(reactor, 0.05)
+    await until(lambda: started.read_text() == "x\n" * 2)
     assert (await agent.request("DELETE", f"/jobs/{job_id}")).status == 202
     job, results = await delivered(agent, collector, "cancelled", job_id)
-    os.close(reading)
     assert job["state"] == "cancelled", job
     assert len(results) == 2
     assert all(row["error"].startswith("killed ") for row in results)
@@ -125,7 +120,7 @@ async def test_an_agent_that_is_killed(
     """No process is left, and the results up to then are delivered after the restart."""
     args = [target.url] if name == "http_get" else ["sh", "-c", f"curl -s {target.url}; sleep 60"]
     if name == "command":
-        args = ["--timeout", "0.5", "--", *args]
+        args = ["--timeout", "3", "--", *args]
     job_id = await agent.queue("killed", bundled(name), duration=60, users=2, args=args)
     while not (await agent.job(job_id))["results"]["read"]:
         await task.deferLater(reactor, 0.05)

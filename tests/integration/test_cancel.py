@@ -127,15 +127,22 @@ async def test_stopping_with_calls_in_flight(agent: Agent, script: Builder) -> N
     assert (job["exit"], job["calls"]["in_flight"]) == ({"code": 0}, 3)
 
 
-async def test_stopping_with_the_work_done(agent: Agent, script: Builder) -> None:
+async def test_stopping_with_the_work_done(
+    idle_agent: Agent, script: Builder, tmp_path: Path
+) -> None:
     """A cancel after SIGTERM changes nothing, because the load test has done its work."""
-    program = script(f"{SILENT}{ANSWER_CALLS}time.sleep(1)\n")
+    agent, end = idle_agent, tmp_path / "end"
+    agent.options["--grace"] = "60"
+    await agent.start()
+    wait = f"while not os.path.exists({str(end)!r}):\n    time.sleep(0.01)\n"
+    program = script(f"{SILENT}{ANSWER_CALLS}{wait}")
     job_id = await agent.queue("shop", program, duration=1)
     await agent.reached(job_id, "stopping")
     stderr = agent.run_log(job_id, "shop", "err.log")
     await until(lambda: stderr.read_text() == "SIGTERM\n")
     answer = await cancel(agent, job_id)
     assert answer.status == 202, answer
+    end.touch()
     job = await agent.settled(job_id)
     assert (job["state"], job["reason"], job["stderr_tail"]) == ("finished", None, "SIGTERM"), job
 

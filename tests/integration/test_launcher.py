@@ -300,7 +300,7 @@ async def test_tasks_are_limited(
     bomb = """import os, resource, time
 started = 0
 try:
-    while started < 200:
+    while started < 400:
         if os.fork() == 0:
             time.sleep(60)
             os._exit(0)
@@ -327,9 +327,10 @@ print(started, resource.getrlimit(resource.RLIMIT_NPROC)[0], flush=True)
         assert recording.out, vars(recording)
         started, in_force = map(int, recording.out.split())
         if limit > 1:
-            assert (in_force, started <= 40) == (limit, True)
+            # Other tasks of the user may have ended meanwhile.
+            assert (in_force, started <= limit) == (limit, True)
         else:  # no task could be started
-            assert (in_force > limit, started) == (True, 200)
+            assert (in_force > limit, started) == (True, 400)
 
 
 def _tasks_of(uid: int) -> int:

@@ -165,13 +165,15 @@ async def test_only_the_agent_runs_under_sched_batch(agent: Agent, script: Build
     assert job["stderr_tail"] == str(os.SCHED_OTHER)
 
 
+# A duration that no other process of this machine sleeps for.
+SLEEP = f"601.{os.getpid()}"
 # A load test with a daemon that has left its process group, session, parent, pipes and environment.
-DETACHED = """
+DETACHED = f"""
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         os.closerange(0, 3)
-        os.execve("/bin/sleep", ["sleep", "601.5"], {})
+        os.execve("/bin/sleep", ["sleep", "{SLEEP}"], {{}})
     os._exit(0)
 os.wait()
 signal.pause()
@@ -204,7 +206,7 @@ def detached_pids() -> list[int]:
     found = []
     for command in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if command.read_bytes() == b"sleep\x00601.5\x00":
+            if command.read_bytes() == f"sleep\0{SLEEP}\0".encode():
                 found.append(int(command.parent.name))
         except OSError:
             continue  # it has ended
@@ -213,17 +215,18 @@ def detached_pids() -> list[int]:
 
 def test_only_tagged_processes_are_killed() -> None:
     """A process of another job or agent, or without the tag, is not killed."""
+    agent = f"agent-{os.getpid()}"
     with (
-        tagged("ours-1/job") as ours,
-        tagged("ours-1/other") as other,
-        tagged("ours-2/job") as foreign,
+        tagged(f"{agent}-1/job") as ours,
+        tagged(f"{agent}-1/other") as other,
+        tagged(f"{agent}-2/job") as foreign,
         tagged(None) as untagged,
     ):
-        assert orphans.kill_tagged("ours-1/job") == (1, 0)
-        assert ours.wait(5) == -9
-        assert orphans.kill_tagged("ours-1/") == (1, 0)
-        assert other.wait(5) == -9
-        assert orphans.kill_tagged("ours-1/") == (0, 0)
+        assert orphans.kill_tagged(f"{agent}-1/job") == (1, 0)
+        assert ours.wait(60) == -9
+        assert orphans.kill_tagged(f"{agent}-1/") == (1, 0)
+        assert other.wait(60) == -9
+        assert orphans.kill_tagged(f"{agent}-1/") == (0, 0)
         assert (foreign.poll(), untagged.poll()) == (None, None)
 
 

@@ -31,7 +31,7 @@ async def test_a_warning_of_unflushed_output(agent: Agent, script: Builder) -> N
     """A load test that buffers its output loses results at SIGTERM, and the job warns."""
     text = f"""{SERVE}
 from goloagent.netrpc import Server
-out = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False), 8192))
+out = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False), 1 << 20))
 {ACCEPT}
 server = Server()
 while data := connection.recv(65536):

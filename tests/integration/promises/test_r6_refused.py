@@ -24,7 +24,11 @@ async def test_r6_refused_results(
 ) -> None:
     """The other results are delivered; rejected.jsonl has the refused ones with the response."""
     collector.refused = frozenset(refused)
+    # All results wait, so that they are one batch.
+    await collector.close()
     job_id = await agent.queue("refused", numbered.script(count=BATCH), duration=0)
+    await agent.ended(job_id)
+    collector.open()
     job = await agent.settled(job_id)
     results = job["results"]
     assert (results["delivered"], results["rejected"]) == (BATCH - len(refused), len(refused))

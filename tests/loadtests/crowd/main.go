@@ -1,5 +1,7 @@
 // crowd answers every call after half a second and counts how many were outstanding at once, and over how many
 // connections. At SIGTERM it writes "calls N at-once N connections N" to stderr.
+//
+// Built with -ldflags "-X main.together=yes", it answers no call before as many as $GOLO_USERS were outstanding.
 package main
 
 import (
@@ -9,16 +11,21 @@ import (
 	"net/rpc"
 	"os"
 	"os/signal"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
 )
+
+var together string
 
 type NullArg struct{}
 
 type Server struct {
 	sync.Mutex
 	calls, outstanding, most int
+	wanted                   int
+	complete                 chan struct{}
 }
 
 func (server *Server) Run(_ *NullArg, _ *NullArg) error {
@@ -26,8 +33,12 @@ func (server *Server) Run(_ *NullArg, _ *NullArg) error {
 	server.calls++
 	server.outstanding++
 	server.most = max(server.most, server.outstanding)
+	if server.calls == server.wanted {
+		close(server.complete)
+	}
 	server.Unlock()
 
+	<-server.complete
 	time.Sleep(500 * time.Millisecond)
 
 	// Counted down before the reply is written: the next call can only come after it.
@@ -46,7 +57,12 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := new(Server)
+	server := &Server{complete: make(chan struct{})}
+	if together == "" {
+		close(server.complete)
+	} else if server.wanted, err = strconv.Atoi(os.Getenv("GOLO_USERS")); err != nil {
+		log.Fatal(err)
+	}
 	if err := rpc.Register(server); err != nil {
 		log.Fatal(err)
 	}
