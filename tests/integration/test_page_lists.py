@@ -49,7 +49,7 @@ ORDER = "[...document.querySelectorAll('#stats td.url')].slice(0, 20).map((n) =>
 @pytest.mark.full
 async def test_300_urls(agent: Agent, browser: Browser, script: Builder) -> None:
     """They scroll in their own box, keep their places, are filtered, and are shown as a whole."""
-    await agent.queue("urls", script(REPORTS_300_URLS), duration=12, users=4)
+    job_id = await agent.queue("urls", script(REPORTS_300_URLS), duration=600, users=4)
 
     def scenario(page: Page) -> None:
         visit(page, agent)
@@ -68,6 +68,7 @@ async def test_300_urls(agent: Agent, browser: Browser, script: Builder) -> None
         page.get_by_text("1 of 300 URLs match").wait_for()
         page.get_by_text(f"URLs begin with {PREFIX}").wait_for()
         page.get_by_label("Filter URLs").fill("")
+        browser.run_in_reactor(agent.end_load(job_id))
         wait_for_state(page, "finished")
         show_whole_url(page)
         assert findings(page) == []

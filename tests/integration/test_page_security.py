@@ -39,9 +39,13 @@ async def test_output_of_load_tests_is_shown_as_text(
 ) -> None:
     """Markup and scripts in URLs, methods, logs and warnings are shown and never executed."""
 
+    async def end_load() -> None:
+        [job] = (await agent.request("GET", "/jobs")).json["jobs"]
+        await agent.end_load(job["id"])
+
     def scenario(page: Page) -> None:
         visit(page, agent)
-        submit_form(page, script(REPORTS_HOSTILE_TEXTS), "x" * 64, duration=4)
+        submit_form(page, script(REPORTS_HOSTILE_TEXTS), "x" * 64, duration=600)
         wait_for_state(page, "running")
         for text in HOSTILE[:2]:
             page.get_by_title(text, exact=True).click()
@@ -49,6 +53,7 @@ async def test_output_of_load_tests_is_shown_as_text(
         assert fits(page)
         page.locator("#log-tail", has_text=HOSTILE[1]).wait_for()
         page.locator("#warnings", has_text="of stdout is not a result: ").wait_for()
+        browser.run_in_reactor(end_load())
         wait_for_state(page, "finished")
         page.locator("#warnings", has_text="lines of stdout are no").wait_for()
         page.get_by_text("err.log", exact=True).click()

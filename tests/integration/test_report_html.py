@@ -190,11 +190,12 @@ async def test_an_hour(browser: Browser, tmp_path: Path) -> None:
 
 async def test_of_a_real_job(agent: Agent, browser: Browser, shop: Path) -> None:
     """The agent serves it while the job runs and when it is over; the page links to it."""
-    job_id = await agent.queue("shop", shop, duration=3, users=5)
+    job_id = await agent.queue("shop", shop, duration=600, users=5)
     await windows_of(agent, job_id, 1)
     running = await agent.request("GET", f"/jobs/{job_id}/report.html")
     assert running.status == 200
     assert decode(running.text.encode()).state == "running"
+    await agent.end_load(job_id)
     job = await agent.settled(job_id)
 
     def scenario(page: Page) -> bytes:

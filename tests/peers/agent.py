@@ -317,6 +317,11 @@ class Agent:
         assert all(count >= 0 for count in [*results.values(), *job["calls"].values()]), job
         return job
 
+    async def end_load(self, job_id: str) -> None:
+        """End the load of a running job, as the end of its duration does."""
+        answer = await self.request("PATCH", f"/jobs/{job_id}", json={"duration": 0})
+        assert answer.status == 200, answer
+
     async def reached(
         self, job_id: str, *states: str, pending: int | None = None, timeout_seconds: float = 60
     ) -> dict[str, Any]:
