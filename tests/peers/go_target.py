@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,16 @@ class GoTarget:
         self.url = self._process.stdout.readline().strip()
         return self
 
-    def freeze(self, seconds: float) -> None:
-        """Respond to nothing for some seconds, then to all that came meanwhile."""
+    async def freeze(self, seconds: float) -> float:
+        """Respond to nothing for some seconds, then to all that came meanwhile.
+
+        Return for how many seconds it was, which may be more on a busy machine.
+        """
         self._process.send_signal(signal.SIGSTOP)
-        task.deferLater(self._reactor, seconds, self._process.send_signal, signal.SIGCONT)
+        begin = time.monotonic()
+        await task.deferLater(self._reactor, seconds)
+        self._process.send_signal(signal.SIGCONT)
+        return time.monotonic() - begin
 
     def close(self) -> None:
         """End it."""
