@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import attrs
 import pytest_twisted
 from peers.agent import Agent
 from peers.grafana import Dashboard, InfluxQL, PromQL, Source
@@ -51,7 +52,7 @@ async def runs(agent: Agent, go_loadtest: Builder) -> list[Run]:
     constant = {"start": RATE, "stages": [{"rate": RATE, "duration": SECONDS}]}
     opened = await loaded(agent, program, load={**constant, "max_in_flight": 2})
     assert opened.job["calls"]["dropped"] > 0
-    return [closed, opened]
+    return [attrs.evolve(closed, at_rest=closed.span.end < opened.start), opened]
 
 
 async def check_panels(
@@ -71,7 +72,7 @@ async def check_panels(
         for key, check in checks.items():
             try:
                 check(shown[key], run)
-            except (AssertionError, ValueError) as error:
+            except (AssertionError, ValueError, LookupError) as error:
                 raise AssertionError(f"{key}: {error}: {shown[key]}") from error
         seen |= {key for key, series in shown.items() if series}
     # A row of a heat map may have no results, as its check finds.

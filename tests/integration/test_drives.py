@@ -82,7 +82,7 @@ def end(number, frame):
 signal.signal(signal.SIGTERM, end)
 {PRINTS}signal.pause()
 """
-    job_id = await run_alone(agent, script(text), duration=1)
+    job_id = await run_alone(agent, script(text), duration=4)
     job = await delivered(agent, collector, "alone", job_id)
     assert (job["state"], job["exit"]) == ("finished", {"code": 1}), job
     assert job["results"]["delivered"] == 2

@@ -232,7 +232,8 @@ async def test_another_client_attaches(quick: Path, tmp_path: Path) -> None:
     assert await again.exit_code() == ExitCode.OK, again.out + again.err
     report = codec.decode((tmp_path / "r.json").read_bytes())
     assert report.state == "finished"
-    assert report.results.valid > 500
+    # Those before it attached, too.
+    assert report.results.valid == report.calls.ok > 100
 
 
 async def test_a_detached_run(agent: Agent, quick: Path, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ async def test_the_rpc_port_is_taken(agent: Agent, go_loadtest: Builder) -> None
         second = await agent.queue("cancelled", loadtest, duration=1)
         third = await agent.queue("later", loadtest, duration=1)
         await task.deferLater(reactor, FIRST_RETRY_SECONDS * 1.5)
-        assert "the queue is paused, rpc-port-busy" in agent.log
+        await agent.logged("the queue is paused, rpc-port-busy")
         for job_id in (first, second, third):
             job = await agent.job(job_id)
             assert (job["state"], job["reason"], job["started_at"]) == ("queued", None, None), job

@@ -92,22 +92,22 @@ async def test_loop_lag(agent: Agent, go_loadtest: Builder) -> None:
     """The agent is stopped for a second in the closed model; that is an event too."""
     job_id = await agent.queue("stopped", go_loadtest("crowd"), duration=4)
     events = defer.ensureDeferred(agent.request("GET", f"/jobs/{job_id}/events"))
-    await windows_of(agent, job_id, 1)
+    [*_, last] = await windows_of(agent, job_id, 1)
     agent.send(signal.SIGSTOP)
     await task.deferLater(reactor, 1.0)
     agent.send(signal.SIGCONT)
     job = await agent.ended(job_id)
-    [span, *_] = [span for span in job["limited"] if span["cause"] == "loop-lag"]
-    assert span["from"] >= 1
-    assert span["to"] - span["from"] < 3
+    # A busy machine adds others.
+    spans = [span for span in job["limited"] if span["cause"] == "loop-lag"]
+    assert spans[-1]["to"] > last["at"] + last["seconds"]
+    limited = [one for one in await windows_of(agent, job_id, 1) if "loop-lag" in one["limited"]]
+    assert {span["from"] for span in spans} <= {window["at"] for window in limited}
+    seconds = sum(span["to"] - span["from"] for span in spans)
+    assert seconds == pytest.approx(sum(window["seconds"] for window in limited), abs=0.01)
     found = re.findall(r"event: limited\ndata: (.*)", (await events).text)
     assert [one["from"] for one in map(json.loads, found) if one["cause"] == "loop-lag"] == [
         one["from"] for one in job["limited"] if one["cause"] == "loop-lag"
     ]
-    [limited] = [
-        window for window in await windows_of(agent, job_id, 1) if window["at"] == span["from"]
-    ]
-    assert "loop-lag" in limited["limited"]
 
 
 async def test_schedule_lag(agent: Agent, go_loadtest: Builder) -> None:
@@ -210,7 +210,8 @@ async def test_counters_of_the_host(
         raised = re.sub(
             r"total=(\d+)", lambda found: f"total={int(found[1]) + 900_000}", real, count=1
         )
-    fake.write_text(raised)
+    with fake.open("r+") as file:  # at once, because the agent may read it
+        file.write(raised)
     job = await idle_agent.ended(job_id)
     assert cause in causes(job), job["limited"]
     [span] = [span for span in job["limited"] if span["cause"] == cause]

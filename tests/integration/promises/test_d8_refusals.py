@@ -137,7 +137,7 @@ async def test_d8_too_many_connections(idle_agent: Agent, check: Check) -> None:
     await idle_agent.close()  # its own connections
     holder = Upload(idle_agent.port, 2**28)
     try:
-        with repeating(lambda: holder.send(20_000), pause_seconds=1):  # the minimum rate
+        with repeating(lambda: holder.send(100_000), pause_seconds=1):  # over the minimum rate
             await check(Refusal(FEWER), Refusal(FEWER, mode="chunked"))
     finally:
         holder.cut()

@@ -43,5 +43,5 @@ async def test_r3_results_do_not_wait_for_a_full_batch(
     """A few results are delivered while their job runs."""
     job_id = await agent.queue("few", go_loadtest("counter", count=3), duration=30)
     await agent.reached(job_id, "running")
-    await collector.received("few", 3, timeout_seconds=5)
+    await collector.received("few", 3, timeout_seconds=25)
     assert (await agent.job(job_id))["state"] == "running"
