@@ -30,8 +30,10 @@ _ON_REQUEST = ("soak", "screenshots")
 for _name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
     os.environ.pop(_name, None)
 
-# On shared machines the duration of an example means nothing.
-hypothesis.settings.register_profile("untimed", deadline=None)
+# On shared machines the duration of an example, and of its choice, means nothing.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("untimed")
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from peers import prober
 from peers.agent import Agent, Response
 from peers.programs import Builder
+from peers.waiting import until
 from twisted.internet import defer, reactor, task
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutput
@@ -207,11 +209,11 @@ async def test_fifty_followers_at_full_speed(idle_agent: Agent, go_loadtest: Bui
     agent = idle_agent
     agent.options["--max-connections-per-peer"] = "64"  # all clients are on this host
     await agent.start()
-    seconds = 16  # a stalled connection buffers some events, and is dropped 10 s later
     job_id = await agent.queue(
-        "torrent", go_loadtest("torrent", rate=LINES_PER_SECOND), duration=seconds
+        "torrent", go_loadtest("torrent", rate=LINES_PER_SECOND), duration=600
     )
     await agent.reached(job_id, "running")
+    begin = time.monotonic()
     path = f"/jobs/{job_id}/events"
     events_of_job = [response_of(agent, path) for _ in range(FOLLOWERS)]
     stalled = stream(agent, path, receive_bytes=1024)
@@ -220,10 +222,12 @@ async def test_fifty_followers_at_full_speed(idle_agent: Agent, go_loadtest: Bui
         sys.executable, [prober.__file__, str(agent.port), "10"], reactor=reactor, errortoo=True
     )
     took = sorted(json.loads(output))
-    while is_open(agent, stalled):
-        await _soon()
+    # A stalled connection buffers some events, and is dropped 10 s later.
+    await until(lambda: not is_open(agent, stalled), 120)
     assert (await agent.job(job_id))["state"] == "running"
     stalled.close()
+    seconds = time.monotonic() - begin
+    await agent.end_load(job_id)
     job = await agent.ended(job_id, timeout_seconds=120)
     lines = job["results"]["read"] / seconds
     print(

@@ -157,7 +157,7 @@ def test_delete_by_content_is_refused(agent: Agent) -> None:
     assert len(agent.files) == 1
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(limit=st.integers(1, 9))
 def test_pages_contain_every_binary_once(agent: Agent, limit: int) -> None:
     """The pages at `next` contain all binaries, the newest first."""

@@ -163,7 +163,7 @@ def test_an_invalid_job_is_explained(agent: Agent, body: bytes, sentence: str) -
     assert agent.submitted == []
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.one_of(
         st.binary(max_size=60),

@@ -548,7 +548,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.lists(pieces | st.binary(max_size=20), max_size=6).map(b"".join), cut=st.integers(1))
 def test_any_bytes(agent: Agent, data: bytes, cut: int) -> None:
     """Any split has the same responses, without an error, a 5xx or a leftover timer."""

@@ -420,7 +420,7 @@ segments = st.one_of(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     method=st.one_of(st.sampled_from(METHODS), st.text("AZaz09!#$%&'*+-.^_`|~", min_size=1)),
     parts=st.lists(segments, min_size=1, max_size=5),
