@@ -258,7 +258,7 @@ def test_endless(tmp_path: Path, what: str) -> None:
 
     with (
         ScriptedServer(handle) as server,
-        driven(tmp_path, "http_get", server.url, "--timeout", "1") as load_test,
+        driven(tmp_path, "http_get", server.url, "--timeout", "3") as load_test,
     ):
         load_test.call()
         load_test.call()
@@ -283,7 +283,7 @@ def test_a_response_that_stops(tmp_path: Path, sent: bytes) -> None:
 
     with (
         ScriptedServer(handle) as server,
-        driven(tmp_path, "http_get", server.url, "--timeout", "0.2") as load_test,
+        driven(tmp_path, "http_get", server.url, "--timeout", "1") as load_test,
     ):
         load_test.call()
         load_test.call()

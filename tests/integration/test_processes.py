@@ -77,9 +77,9 @@ connection.sendall(server.reply(calls[0]))
 """
 
 
-async def run_process_tree(agent: Agent, loadtest: Path, duration: int) -> str:
+async def run_process_tree(agent: Agent, loadtest: Path) -> str:
     """Return the job once its four processes run and the agent drives the load test."""
-    job_id = await agent.queue("tree", loadtest, duration=duration)
+    job_id = await agent.queue("tree", loadtest, duration=600)
     await agent.reached(job_id, "running")
     stderr = agent.run_log(job_id, "tree", "err.log")
     await until(lambda: stderr.read_text().count("born") == 4)
@@ -93,12 +93,12 @@ async def test_j2_by_the_end_of_the_job(
 ) -> None:
     """Processes that ignore SIGTERM are killed after the grace period, daemons too."""
     program = script(IGNORES_SIGTERM)
-    job_id = await run_process_tree(isolated_agent, program, duration=600 if cancel else 1)
+    job_id = await run_process_tree(isolated_agent, program)
     if cancel:
         answer = await isolated_agent.request("DELETE", f"/jobs/{job_id}")
         assert (answer.status, answer.json["state"]) == (202, "stopping"), answer
     else:
-        await isolated_agent.reached(job_id, "stopping")
+        await isolated_agent.end_load(job_id)
     seconds = await until(lambda: not isolated_agent.processes())
     timeouts = TIMEOUTS.quiet_seconds + TIMEOUTS.grace_seconds
     job = await isolated_agent.ended(job_id)
@@ -114,7 +114,7 @@ async def test_j2_by_sigterm_of_the_agent(
     isolated_agent: Agent, isolation: IsolationBackend, script: Builder
 ) -> None:
     """A stop of the agent kills processes that ignore SIGTERM."""
-    await run_process_tree(isolated_agent, script(IGNORES_SIGTERM), duration=600)
+    await run_process_tree(isolated_agent, script(IGNORES_SIGTERM))
     assert await isolated_agent.stop() == 0
     left = isolated_agent.processes()
     print(f"J2: by SIGTERM of the agent, {isolation.name}: orphans {len(left)} of 4")
@@ -125,7 +125,7 @@ async def test_j2_by_kill_of_the_agent(
     isolated_agent: Agent, isolation: IsolationBackend, script: Builder
 ) -> None:
     """A PID namespace ends with a killed agent; other backends end processes at the next start."""
-    job_id = await run_process_tree(isolated_agent, script(IGNORES_SIGTERM), duration=600)
+    job_id = await run_process_tree(isolated_agent, script(IGNORES_SIGTERM))
     await isolated_agent.kill(alone=True)
     if isolation.name == "pid-namespace":
         await until(lambda: not isolated_agent.processes())
@@ -140,7 +140,8 @@ async def test_j2_in_order(
     isolated_agent: Agent, isolation: IsolationBackend, script: Builder
 ) -> None:
     """SIGTERM reaches the process group, and the log has what each process prints at its end."""
-    job_id = await run_process_tree(isolated_agent, script(HANDLES_SIGTERM), duration=1)
+    job_id = await run_process_tree(isolated_agent, script(HANDLES_SIGTERM))
+    await isolated_agent.end_load(job_id)
     job = await isolated_agent.ended(job_id)
     assert (job["state"], job["exit"]) == ("finished", {"code": 0}), job
     assert isolated_agent.run_log(job_id, "tree").read_text() == "last words\n" * 3

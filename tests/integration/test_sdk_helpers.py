@@ -281,7 +281,7 @@ def test_tls(library: Library, lines: Lines, target: Routes) -> None:
 
 def test_timeouts(library: Library, lines: Lines, target: Routes) -> None:
     """Before the response the status is 0; within the body it is that of the response."""
-    with mock.patch.object(library, "timeout", 0.3):
+    with mock.patch.object(library, "timeout", 1):
         for path in ("/slow", "/stall"):
             with pytest.raises(library.errors):
                 library.gets([target.url + path])

@@ -19,7 +19,7 @@ with suppress(ImportError):
     from playwright.sync_api import Page, sync_playwright
 
 _T = TypeVar("_T")
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 60
 
 
 def missing_dependency() -> str | None:

@@ -129,7 +129,7 @@ class Collector(Resource):
         """The names in the paths of all pushes."""
         return {batch.name for batch in self.pushes}
 
-    async def received(self, name: str, count: int, timeout_seconds: float = 30) -> None:
+    async def received(self, name: str, count: int, timeout_seconds: float = 60) -> None:
         """Return once at least `count` results were accepted for `name`.
 
         Raises:

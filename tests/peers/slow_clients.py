@@ -18,6 +18,7 @@ Result = TypeVar("Result")
 DRIP_SECONDS = 0.25
 # The agent waits for headers for 10 s, and a busy machine adds to it.
 _TIMEOUT_SECONDS = 60
+_DRIPS = b"GET /health HTTP/1.1\r\nX: " + b"x" * 10000
 _HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
@@ -25,11 +26,14 @@ class SlowClients:
     """Connections from one address; some are silent, others send headers byte by byte."""
 
     def __init__(self, port: int, address: str, idle: int, dripping: int) -> None:
-        self._sockets = [
-            socket.create_connection(("127.0.0.1", port), _TIMEOUT_SECONDS, (address, 0))
-            for _ in range(idle + dripping)
-        ]
-        self._dripping = self._sockets[:: (idle + dripping) // dripping]
+        self._sockets = []
+        self._dripping = []
+        for number in range(idle + dripping):
+            client = socket.create_connection(("127.0.0.1", port), _TIMEOUT_SECONDS, (address, 0))
+            self._sockets.append(client)
+            if number % ((idle + dripping) // dripping) == 0:
+                client.send(_DRIPS[:1])
+                self._dripping.append(client)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._drip)
         self._thread.start()
@@ -46,7 +50,7 @@ class SlowClients:
             client.close()
 
     def _drip(self) -> None:
-        for byte in b"GET /health HTTP/1.1\r\nX: " + b"x" * 10000:
+        for byte in _DRIPS[1:]:
             for client in self._dripping:
                 with contextlib.suppress(OSError):
                     client.send(bytes([byte]))

@@ -50,7 +50,7 @@ async def test_r4_outage(
     repaired = reactor.seconds()
     await collector.received("outage", 1, MAX_RETRY_SECONDS + 1)
     begun = reactor.seconds()
-    await agent.settled(job_id, timeout_seconds=2 * seconds + 30)
+    await agent.settled(job_id, timeout_seconds=2 * seconds + 110)
     drained = reactor.seconds()
     measuring.stop()
 

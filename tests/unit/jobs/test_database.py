@@ -571,8 +571,8 @@ def test_a_locked_database(store: Store, locked: sqlite3.Connection) -> None:
         assert caught.value.errno == errno.EBUSY
     assert store.newest(10) == [waiting]
     assert store.binaries() == []
+    assert time.monotonic() - before < 5  # for which SQLite waits by default
     store.sync()
-    assert time.monotonic() - before < 1.0
     locked.execute("ROLLBACK")
     store.check_writable()
     store.add(job(2))
