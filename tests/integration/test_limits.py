@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from peers.agent import Agent
+from peers.audit import OVER
 from peers.network import namespace
 from peers.observer import Observer
 from peers.programs import ACCEPT, Builder
@@ -40,6 +41,16 @@ async def queue(agent: Agent, program: Path, **members: Any) -> str:
     return str(answer.json["id"])
 
 
+async def limited(agent: Agent, job_id: str, cause: str) -> dict[str, Any]:
+    """Return the job at its end, which comes with the first second that has this limit."""
+    while (job := await agent.job(job_id))["state"] not in OVER:
+        if cause in causes(job):
+            await agent.end_load(job_id)
+            return await agent.ended(job_id)
+        await task.deferLater(reactor, 0.1)
+    return job
+
+
 @contextmanager
 def hogs(core: int, number: int) -> Iterator[None]:
     """Keep a core busy with endless loops."""
@@ -58,9 +69,10 @@ async def test_agent_cpu(idle_agent: Agent, go_loadtest: Builder) -> None:
     core = min(os.sched_getaffinity(0))
     idle_agent.prefix = ("taskset", "-c", str(core))
     await idle_agent.start()
-    with hogs(core, 4):
-        job_id = await idle_agent.queue("hog", go_loadtest("torrent", rate=60_000), duration=4)
-        job = await idle_agent.ended(job_id)
+    # With fewer the agent has the time that it needs on a fast machine.
+    with hogs(core, 16):
+        job_id = await idle_agent.queue("hog", go_loadtest("torrent", rate=60_000), duration=30)
+        job = await limited(idle_agent, job_id, "agent-cpu")
     assert "agent-cpu" in causes(job), job["limited"]
 
 
@@ -80,12 +92,11 @@ async def test_loadtest_cpu(isolated_agent: Agent, script: Builder) -> None:
     job_id = await agent.queue("burn", script(BURN), duration=4, users=2)
     job = await agent.ended(job_id)
     [span, *_] = [span for span in job["limited"] if span["cause"] == "loadtest-cpu"]
-    assert span["to"] - span["from"] >= 1
-    limited = [window["limited"] for window in await windows_of(agent, job_id, 4)]
-    assert ["loadtest-cpu" in causes for causes in limited].count(True) >= 1
+    assert span["to"] - span["from"] > 0.9
+    assert any("loadtest-cpu" in one["limited"] for one in await windows_of(agent, job_id, 1))
     metrics = (await agent.request("GET", "/metrics")).text
     pattern = r'golo_agent_generator_limited_seconds_total\{cause="loadtest-cpu"\} (\S+)'
-    assert float(re.findall(pattern, metrics)[0]) >= 1
+    assert float(re.findall(pattern, metrics)[0]) > 0.9
 
 
 async def test_loop_lag(agent: Agent, go_loadtest: Builder) -> None:
@@ -100,10 +111,10 @@ async def test_loop_lag(agent: Agent, go_loadtest: Builder) -> None:
     # A busy machine adds others.
     spans = [span for span in job["limited"] if span["cause"] == "loop-lag"]
     assert spans[-1]["to"] > last["at"] + last["seconds"]
-    limited = [one for one in await windows_of(agent, job_id, 1) if "loop-lag" in one["limited"]]
-    assert {span["from"] for span in spans} <= {window["at"] for window in limited}
+    lagging = [one for one in await windows_of(agent, job_id, 1) if "loop-lag" in one["limited"]]
+    assert {span["from"] for span in spans} <= {window["at"] for window in lagging}
     seconds = sum(span["to"] - span["from"] for span in spans)
-    assert seconds == pytest.approx(sum(window["seconds"] for window in limited), abs=0.01)
+    assert seconds == pytest.approx(sum(window["seconds"] for window in lagging), abs=0.01)
     found = re.findall(r"event: limited\ndata: (.*)", (await events).text)
     assert [one["from"] for one in map(json.loads, found) if one["cause"] == "loop-lag"] == [
         one["from"] for one in job["limited"] if one["cause"] == "loop-lag"
@@ -128,9 +139,9 @@ async def test_descriptors(
     """The load test may open 64 files, and needs one for each of 200 users."""
     target.delay_seconds = 0.2
     program = go_loadtest("httpget", target=target.url)
-    limited = script(f"exec prlimit --nofile=64:64 {program}\n", "/bin/sh")
-    job_id = await agent.queue("descriptors", limited, duration=3, users=200)
-    job = await agent.ended(job_id)
+    few = script(f"exec prlimit --nofile=64:64 {program}\n", "/bin/sh")
+    job_id = await agent.queue("descriptors", few, duration=30, users=200)
+    job = await limited(agent, job_id, "descriptors")
     assert "descriptors" in causes(job), job
     assert "ports" not in causes(job)
 
@@ -148,8 +159,8 @@ async def test_ports(few_ports: None, target: Target, agent: Agent, go_loadtest:
     """The load test needs a local port for each of 200 users, and there are 50."""
     target.delay_seconds = 0.2
     program = go_loadtest("httpget", target=target.url)
-    job_id = await agent.queue("ports", program, duration=3, users=200)
-    job = await agent.ended(job_id)
+    job_id = await agent.queue("ports", program, duration=30, users=200)
+    job = await limited(agent, job_id, "ports")
     assert "ports" in causes(job), job
     assert "descriptors" not in causes(job)
 
@@ -163,8 +174,7 @@ from goloagent.netrpc import Server
 def flood():
     line = b'{"timestamp":"2026-01-02T03:04:05Z","status":200}\\nno result\\n'
     block = line * (65536 // len(line))
-    until = time.monotonic() + 2
-    while time.monotonic() < until:
+    while True:
         os.write(1, block)
 
 threading.Thread(target=flood, daemon=True).start()
@@ -177,10 +187,13 @@ while data := connection.recv(65536):
 )
 
 
-async def test_stdout_blocked(agent: Agent, script: Builder) -> None:
+async def test_stdout_blocked(idle_agent: Agent, script: Builder) -> None:
     """The load test prints more lines than the agent can parse."""
-    job_id = await agent.queue("flood", script(FLOOD), duration=3, users=1)
-    job = await agent.ended(job_id)
+    agent = idle_agent
+    agent.options["--output-timeout"] = "1"  # because the load test prints without a pause
+    await agent.start()
+    job_id = await agent.queue("flood", script(FLOOD), duration=30, users=1)
+    job = await limited(agent, job_id, "stdout-blocked")
     assert "stdout-blocked" in causes(job), job["limited"]
 
 
