@@ -34,6 +34,8 @@ while True:
 """
 )
 RESULT = '{"status": 200, "timestamp": "2024-02-29T12:00:00Z"}'
+# Replies are read when they come, or with the next arrivals.
+LOADS = [{"users": 25}, {"rate": 5000}]
 # 1 MiB of lines of 1 KiB that are not results.
 BLOCK = 'block = (b"#" * 1023 + b"\\n") * 1024\n'
 
@@ -53,6 +55,7 @@ class FailingJob:
         message: str = "",
         process_exit: Mapping[str, object] | None = None,
         stderr: str = "",
+        **load: object,
     ) -> dict[str, Any]:
         """Return the job after both have ended.
 
@@ -61,8 +64,9 @@ class FailingJob:
             message: an expected part of the job's message.
             process_exit: how the process is expected to end.
             stderr: an expected part of the tail of stderr, which is empty if this is empty.
+            load: members of the job.
         """
-        bad = await self.agent.queue("bad", loadtest, duration=1)
+        bad = await self.agent.queue("bad", loadtest, duration=1, **load)
         good = await self.agent.queue("good", self.good, duration=0)
         job = await self.agent.settled(bad)
         state = "finished" if reason is None else "failed"
@@ -145,11 +149,15 @@ async def test_never_answers(failing_job: FailingJob, script: Builder) -> None:
     [b"\x01" * 64, b"HTTP/1.1 400 Bad Request\r\n" * 4],
     ids=["not gob", "http"],
 )
-async def test_answers_garbage(failing_job: FailingJob, script: Builder, garbage: bytes) -> None:
+@pytest.mark.parametrize("load", LOADS)
+async def test_answers_garbage(
+    failing_job: FailingJob, script: Builder, garbage: bytes, load: dict[str, int]
+) -> None:
     """A response that is not net/rpc ends the job with its own reason."""
     await failing_job(
         script(f"{ACCEPTS}connection.sendall({garbage!r})\ntime.sleep(600)\n"),
         "rpc-protocol",
+        **load,
         message="does not speak net/rpc",
         process_exit=SIGTERM,
         stderr="here I am",
@@ -281,11 +289,15 @@ async def test_cannot_be_executed(failing_job: FailingJob, script: Builder) -> N
     assert "errno 2" in job["message"]
 
 
-async def test_drops_the_connection_and_lives(failing_job: FailingJob, script: Builder) -> None:
+@pytest.mark.parametrize("load", LOADS)
+async def test_drops_the_connection_and_lives(
+    failing_job: FailingJob, script: Builder, load: dict[str, int]
+) -> None:
     """A lost connection ends the job although the process continues to run."""
     await failing_job(
         script(ACCEPTS + "connection.close()\ntime.sleep(600)\n"),
         "rpc-lost",
+        **load,
         message="closed the RPC connection and went on running",
         process_exit=SIGTERM,
         stderr="here I am",
