@@ -15,6 +15,7 @@ import attrs
 from goloagent.core.job_spec import JobSpec
 from goloagent.core.output_schemes import COLLECTOR, RESULT, SECOND
 from goloagent.core.spans import Span
+from goloagent.core.stats.cpu_usage import RunCpu
 from goloagent.core.stats.summary import ErrorSummary
 from goloagent.core.verdict import Verdict
 
@@ -162,6 +163,7 @@ class Job:
         stderr_tail: the end of its stderr, set when it is over.
         warnings: sentences about probable defects of the load test, set when it is over.
         limited: when the load generator was the limit, and why.
+        cpu: the usage during the load up to now; None if it was not measured.
         errors: the `TOP_ERRORS` most frequent ones of its results and calls.
         verdict: whether it passes; provisional while it runs, None before there is one.
         outputs: the checkpoints of the other outputs by name, set when the run starts.
@@ -183,6 +185,7 @@ class Job:
     invalid_line: InvalidLine | None = None
     warnings: tuple[str, ...] = ()
     limited: tuple[Span, ...] = ()
+    cpu: RunCpu | None = None
     errors: tuple[ErrorSummary, ...] = ()
     verdict: Verdict | None = None
     has_log: bool = False

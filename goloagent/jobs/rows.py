@@ -16,6 +16,7 @@ from msgspec import structs
 
 from goloagent.core.job_spec import JobSpec
 from goloagent.core.spans import Span
+from goloagent.core.stats.cpu_usage import RunCpu
 from goloagent.core.stats.summary import ErrorSummary
 from goloagent.core.verdict import Verdict
 from goloagent.jobs.job import (
@@ -87,6 +88,7 @@ ADDITIONS = (
     "ALTER TABLE jobs ADD COLUMN errors TEXT NOT NULL DEFAULT '[]'",
     "ALTER TABLE jobs ADD COLUMN verdict TEXT",
     "ALTER TABLE jobs ADD COLUMN outputs TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE jobs ADD COLUMN cpu TEXT",
 )
 
 
@@ -167,6 +169,7 @@ def job_row(job: Job) -> dict[str, Any]:
         "invalid_line": job.invalid_line and json.dumps(attrs.asdict(job.invalid_line)),
         "warnings": json.dumps(job.warnings),
         "limited": json.dumps([attrs.astuple(span) for span in job.limited]),
+        "cpu": job.cpu and msgspec.json.encode(job.cpu).decode(),
         "errors": json.dumps([structs.asdict(error) for error in job.errors]),
         "outputs": msgspec.json.encode(job.outputs).decode(),
         "verdict": job.verdict and msgspec.json.encode(job.verdict).decode(),
@@ -208,6 +211,7 @@ def read_job(row: sqlite3.Row) -> Job:
         invalid_line=InvalidLine(**json.loads(line)) if line else None,
         warnings=tuple(json.loads(row["warnings"])),
         limited=tuple(Span(*span) for span in json.loads(row["limited"])),
+        cpu=None if row["cpu"] is None else msgspec.json.decode(row["cpu"], type=RunCpu),
         errors=tuple(ErrorSummary(**error) for error in json.loads(row["errors"])),
         verdict=row["verdict"] and msgspec.json.decode(row["verdict"], type=Verdict),
         has_log=bool(row["logged"]),

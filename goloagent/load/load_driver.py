@@ -54,6 +54,8 @@ class LoadDriver:
         self.times = CallTimes(profile.model)
         self.max_in_flight = 0
         self.last_error: str | None = None
+        self.ended: int | None = None
+        """Nanoseconds from `begin` to the end of the load, or None before it."""
         self._executor = make_executor(profile)
         self._client = client
         self._counts = counts
@@ -84,6 +86,7 @@ class LoadDriver:
     def begin(self) -> None:
         """Begin the time of the load, without calls."""
         self._origin = self._now_ns()
+        self.ended = None
 
     def start(self) -> None:
         """Start the load."""
@@ -106,6 +109,8 @@ class LoadDriver:
     def halt(self) -> None:
         """Start nothing further, and wait for nothing."""
         self._is_driving = False
+        if self.ended is None:
+            self.ended = self.elapsed
         self._share_events(False)
         if self._timer is not None:
             self._timer.cancel()

@@ -128,6 +128,7 @@ class Recovery:
             readable, statistics = await self._recount(job)
             await self._read_stderr(job)
             if was_running:
+                job.cpu = None  # it is only of the time until the job was saved
                 job.state, job.cause, job.ended_at = (
                     State.INTERRUPTED,
                     outcome.AGENT_RESTART,

@@ -18,11 +18,12 @@ from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.core.timeline import Times, Window
 from goloagent.jobs.job import TOP_ERRORS, CallCounts, Job
 from goloagent.load.load_driver import LoadDriver
+from goloagent.runs.cpu_recorder import CpuRecorder
 from goloagent.runs.limit_detector import ErrorWatch, LimitDetector, LimitRecorder
 from goloagent.runs.progress import ProgressResource, progress_of, with_histograms
 from goloagent.runs.second_sample import SecondSample
 from goloagent.runs.steering import Change
-from goloagent.sandbox.cpu_use import CpuMeter
+from goloagent.sandbox.cpu_use import CpuMeter, CpuUse
 from goloagent.wal.timeline_file import TimelineFile
 
 SECONDS = 1.0
@@ -79,6 +80,7 @@ class RunSampler:
         self._watchers = watchers
         self._on_second = on_second
         self._detector = LimitDetector(clock)
+        self._usage = CpuRecorder(job)
         self._errors = ErrorWatch()
         self._loop = Periodic(clock, SECONDS, "sampler", self._sample)
         self._timeline: TimelineFile | None = None
@@ -98,6 +100,7 @@ class RunSampler:
         self._start_time = self._now()
         self._timeline = self._open_timeline(self._job, self._start_time)
         self._detector.start()
+        self._usage.start()
         self._origin = self._last = self._clock.seconds()
         self._loop.start()
 
@@ -126,7 +129,10 @@ class RunSampler:
         self._statistics.calls.merge(calls)
         results = self._statistics.rotate_window(length)
         self._job.errors = tuple(self._statistics.top_errors(TOP_ERRORS))
-        causes = self._causes(length, calls)
+        assert self._cpu is not None
+        cpu = self._cpu.take(length)
+        self._usage.add(cpu.used, length, self._is_load(at, length))
+        causes = self._causes(length, calls, cpu)
         self._limits.add(causes, at, at + length)
         sample = SecondSample(self._window(at, length, results, calls, causes), results, calls)
         assert self._timeline is not None
@@ -138,10 +144,14 @@ class RunSampler:
             self._job, progress, lambda: with_histograms(progress, sample.window)
         )
 
-    def _causes(self, seconds: float, calls: CallHistograms) -> tuple[str, ...]:
+    def _is_load(self, at: float, seconds: float) -> bool:
+        """Return whether the load lasted for most of an interval."""
+        ended = self._driver.ended
+        return ended is None or ended / NS - at > seconds / 2
+
+    def _causes(self, seconds: float, calls: CallHistograms, cpu: CpuUse) -> tuple[str, ...]:
         """Return the causes for which the generator was the limit."""
         assert self._process is not None
-        assert self._cpu is not None
         before, self._blocked_before = self._blocked_before, self._process.stdout_blocked_seconds
         # Iterations that wait because `max_in_flight` are running are late by the target's fault.
         waited = self._driver.take_waited()
@@ -151,7 +161,7 @@ class RunSampler:
             lag / NS,
             self._blocked_before - before,
             self._errors.since(self._statistics.errors.top()),
-            self._cpu.take(seconds),
+            cpu,
         )
 
     def _window(

@@ -35,10 +35,12 @@ class CpuUse:
     Attributes:
         thread: for how many seconds the busiest thread was running or waiting for a CPU.
         share: the part of the time of all available CPUs that all processes used.
+        used: the CPU seconds of all processes; None if they are not known.
     """
 
     thread: float = 0.0
     share: float = 0.0
+    used: float | None = None
 
 
 @attrs.frozen
@@ -81,15 +83,17 @@ class CpuMeter:
         have no busiest thread: their time is what such a load test measures.
         """
         before, self._processes = self._processes, self._read()
-        used = sum(_spent(self._processes)) - sum(_spent(before))
-        share = max(0.0, used * self._tick_seconds / (self._cpus * max(seconds, _MIN_SECONDS)))
+        used = (sum(_spent(self._processes)) - sum(_spent(before))) * self._tick_seconds
+        share = max(0.0, used / (self._cpus * max(seconds, _MIN_SECONDS)))
+        # Less than before: a process outside of the load test has reaped one of them.
+        is_known = self._leader in before and self._leader in self._processes and used >= 0
         own = {
             pid: one.own - (before[pid].own if pid in before else 0)
             for pid, one in self._processes.items()
             if one.group == one.session
         }
         by_use = sorted(own, key=own.__getitem__, reverse=True)
-        return CpuUse(self._busiest_thread(by_use, own), share)
+        return CpuUse(self._busiest_thread(by_use, own), share, used if is_known else None)
 
     def _read(self) -> dict[int, Usage]:
         """Read the processes that were found before, and the new ones that descend from them."""

@@ -124,6 +124,7 @@ async def test_a_state_directory_of_0_1_0(
     await agent.start()
     settled, pending, running, queued = [await agent.settled(job_id) for job_id in agent.jobs]
     assert (await agent.request("GET", "/health")).json["notices"] == []
+    assert settled["cpu"] is None
     assert settled["results"] == settled["results"] | {"rejected": 2, "delivered": 0}
     assert pending["results"] == pending["results"] | {"rejected": 3, "delivered": 7}
     assert (running["state"], running["reason"]) == ("interrupted", "agent-restart")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct, structs
 
 from goloagent.core.load_test_input import Drive
+from goloagent.core.stats.cpu_usage import RunCpu
 from goloagent.core.stats.summary import ErrorSummary
 from goloagent.core.verdict import Verdict
 from goloagent.http.api.output_resources import OutputResource, output_resources
@@ -142,6 +143,10 @@ class JobResource(JobSummary, frozen=True):
         list[LimitedResource],
         Meta(description="times whose figures may be those of the load generator"),
     ]
+    cpu: Annotated[
+        RunCpu | None,
+        Meta(description="usage during the load up to now; null if it was not measured"),
+    ]
     errors: Annotated[
         list[ErrorSummary],
         Meta(description=f"the {TOP_ERRORS} most frequent errors of results and calls"),
@@ -176,6 +181,7 @@ def job_resource(job: Job, delivery: JobDelivery) -> JobResource:
         invalid_line=InvalidLineResource(line.number, line.reason, line.text) if line else None,
         warnings=list(job.warnings),
         limited=limited_resources(job),
+        cpu=job.cpu,
         errors=list(job.errors),
     )
 

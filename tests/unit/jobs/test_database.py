@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from goloagent.core.job_spec import JobSpec
 from goloagent.core.spans import Span
+from goloagent.core.stats.cpu_usage import CpuUsage, RunCpu
 from goloagent.core.stats.summary import ErrorSummary
 from goloagent.filesystem.durable import SyncFailed
 from goloagent.jobs.database import Binary, Content, Damaged, SettledRun, Store
@@ -38,6 +39,7 @@ BINARY = Binary("b", "0" * 64, 12, NOW)
 COUNT = st.integers(0, 2**60)
 SECONDS = st.floats(0, 1e6)
 MEMBERS = {"rate": 1.5, "duration": "90s", "args": ["\u2028"], "tags": {"a": "b"}}
+USAGES = st.builds(CpuUsage, SECONDS, SECONDS)
 JOBS = st.builds(
     Job,
     id=st.uuids().map(str),
@@ -53,6 +55,7 @@ JOBS = st.builds(
     invalid_line=st.none() | st.builds(InvalidLine, st.integers(1, 2**62), st.text(), st.text()),
     warnings=st.lists(st.text()).map(tuple),
     limited=st.lists(st.builds(Span, st.text(), SECONDS, SECONDS)).map(tuple),
+    cpu=st.none() | st.builds(RunCpu, USAGES, st.none() | USAGES),
     errors=st.lists(st.builds(ErrorSummary)).map(tuple),
     has_log=st.booleans(),
     calls=st.builds(CallCounts, COUNT, COUNT, COUNT),
@@ -467,6 +470,9 @@ DAMAGES = [
     """outputs = '{"archive": {"committed": 100000000000000000000}}'""",
     """outputs = '{"archive": {"unit": "hour"}}'""",
     """outputs = '{"collector": {}}'""",
+    "cpu = ''",
+    "cpu = '{}'",
+    """cpu = '{"agent": {"mean": -1, "max": 1}, "load_test": null}'""",
     "state = CAST(X'ff' AS TEXT)",
     "queued_at = CAST(X'ff' AS TEXT)",
 ]

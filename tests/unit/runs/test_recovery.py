@@ -18,6 +18,7 @@ from unit.runs.one_run import NOW, RESULT
 from goloagent.core.job_spec import JobSpec
 from goloagent.core.output_schemes import SECOND
 from goloagent.core.spans import Span
+from goloagent.core.stats.cpu_usage import CpuUsage, RunCpu
 from goloagent.core.stats.run_stats import RunStatistics
 from goloagent.core.stats.summary import ErrorSummary, Summary
 from goloagent.core.timeline import Window
@@ -147,6 +148,16 @@ def test_the_calls_of_a_job_that_was_running(agent: Agent) -> None:
     assert job.calls == CallCounts(started=8, ok=5, failed=1, dropped=1)
     assert job.limited == (Span("ports", 0.0, 2.002),)
     timeline.close()
+
+
+@pytest.mark.parametrize(("state", "is_known"), [(State.RUNNING, False), (State.FINISHED, True)])
+def test_the_cpu_usage_of_a_job(agent: Agent, state: State, is_known: bool) -> None:
+    """That of a job that was running is only of the time until it was saved."""
+    job = agent.add("one", state, RESULT)
+    job.cpu = RunCpu(CpuUsage(0.1, 0.2), CpuUsage(0.9, 1.0))
+    agent.store.save(job)
+    agent.recover()
+    assert (agent.job("one").cpu is not None) is is_known
 
 
 @pytest.mark.parametrize("state", [State.STARTING, State.RUNNING, State.STOPPING])

@@ -72,12 +72,12 @@ def test_parse() -> None:
 def test_use_since_the_last_call(proc: Proc) -> None:
     """Time that was used before does not count, and a share is that of all CPUs."""
     meter = CpuMeter(LEADER, proc.path)
-    assert meter.take(1) == CpuUse(0, 0)
+    assert meter.take(1) == CpuUse(0, 0, 0)
     proc.set(1, 0, own=60, group=1, session=1)
     proc.set(LEADER, 1, own=7.5)
-    assert meter.take(1) == CpuUse(0.5, 0.25)
+    assert meter.take(1) == CpuUse(0.5, 0.25, 0.5)
     proc.set(LEADER, 1, own=9)
-    assert meter.take(2) == CpuUse(1.5, 0.375)
+    assert meter.take(2) == CpuUse(1.5, 0.375, 1.5)
 
 
 def test_the_busiest_thread(proc: Proc) -> None:
@@ -85,9 +85,9 @@ def test_the_busiest_thread(proc: Proc) -> None:
     proc.set(101, LEADER, own=2, threads={101: 1, 102: 1})
     meter = CpuMeter(LEADER, proc.path)
     proc.set(101, LEADER, own=3.1, threads={101: 1.3, 102: 1.7, 103: 5})
-    assert meter.take(1) == CpuUse(pytest.approx(0.7), 0.55)
+    assert meter.take(1) == CpuUse(pytest.approx(0.7), 0.55, pytest.approx(1.1))
     proc.set(101, LEADER, own=3.1, threads={101: 1.3, 102: 1.7, 103: 5.9})
-    assert meter.take(1) == CpuUse(pytest.approx(0.9), 0)
+    assert meter.take(1) == CpuUse(pytest.approx(0.9), 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -127,25 +127,25 @@ def test_descendants_of_a_namespace(proc: Proc) -> None:
     proc.set(102, 101, session=102, group=102, own=1.25)
     proc.set(99, 104, session=102, group=102, own=0.5)
     proc.set(104, 102, session=102, group=102, own=0.25)
-    assert meter.take(1) == CpuUse(0.25, 0.5)
+    assert meter.take(1) == CpuUse(0.25, 0.5, 1)
     proc.set(99, 104, session=102, group=102, own=1.25)
-    assert meter.take(1) == CpuUse(0.75, 0.375)
+    assert meter.take(1) == CpuUse(0.75, 0.375, 0.75)
 
 
 def test_commands_in_groups_of_their_own(proc: Proc) -> None:
     """Their time counts once, also after they were reaped, but is that of no thread."""
     meter = CpuMeter(LEADER, proc.path)
     proc.set(101, LEADER, own=1, group=101)
-    assert meter.take(1) == CpuUse(0, 0.5)
+    assert meter.take(1) == CpuUse(0, 0.5, 1)
     proc.set(101, LEADER, own=2, group=101)
-    assert meter.take(1) == CpuUse(0, 0.5)
+    assert meter.take(1) == CpuUse(0, 0.5, 1)
     proc.end(101)
     proc.set(LEADER, 1, own=7, reaped=2.5)
-    assert meter.take(1) == CpuUse(0, 0.25)
+    assert meter.take(1) == CpuUse(0, 0.25, 0.5)
 
 
 def test_a_process_that_is_lost(proc: Proc) -> None:
-    """A share is not negative if another process has reaped one, or all have ended."""
+    """If another process has reaped one, or all have ended, the use is not known, and no limit."""
     proc.set(101, LEADER, own=9)
     meter = CpuMeter(LEADER, proc.path)
     proc.end(101)

@@ -10,6 +10,7 @@ import pytest
 
 from goloagent.core.job_spec import JobSpec
 from goloagent.core.spans import Span
+from goloagent.core.stats.cpu_usage import CpuUsage, RunCpu
 from goloagent.core.stats.summary import ErrorSummary
 from goloagent.http.api import resources as web
 from goloagent.jobs.job import (
@@ -107,6 +108,7 @@ def test_a_queued_job() -> None:
         "invalid_line": None,
         "warnings": [],
         "limited": [],
+        "cpu": None,
         "load": {
             "model": "closed",
             "start": 25,
@@ -174,6 +176,7 @@ def test_a_failed_job() -> None:
         invalid_line=InvalidLine(7, "timestamp: it is missing", "{}"),
         warnings=("2 of 9 lines are no results.",),
         limited=(Span("ports", 2.0, 3.5),),
+        cpu=RunCpu(CpuUsage(0.1, 0.25), None),
         errors=(ErrorSummary(method="", url="", status=0, message="refused", count=3),),
         calls=CallCounts(started=10, ok=5, failed=3),
         lines=LineCounts(read=9, invalid=2),
@@ -196,6 +199,7 @@ def test_a_failed_job() -> None:
     }
     assert resource["warnings"] == ["2 of 9 lines are no results."]
     assert resource["limited"] == [{"cause": "ports", "from": 2.0, "to": 3.5}]
+    assert resource["cpu"] == {"agent": {"mean": 0.1, "max": 0.25}, "load_test": None}
     only_here = set(web.JobResource.__struct_fields__) - set(web.JobSummary.__struct_fields__)
     assert resource["errors"] == [
         {"method": "", "url": "", "status": 0, "message": "refused", "count": 3}
