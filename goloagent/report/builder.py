@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from goloagent.core.spans import Span, seconds_of
+from goloagent.core.stats.cpu_usage import RunCpu
 from goloagent.core.stats.summary import Summary
 from goloagent.core.verdict import Verdict
 from goloagent.report import tables, windows
@@ -141,6 +142,7 @@ def _agent(part: AgentPart, parts: Sequence[AgentPart]) -> AgentReport:
         warnings=job["warnings"],
         delivery=Delivery(delivery["state"], job["results"]["pending"], delivery["last_error"]),
         outputs=msgspec.convert(job.get("outputs", {}), dict[str, OutputDelivery]),
+        cpu=msgspec.convert(job.get("cpu"), RunCpu | None),
     )
 
 

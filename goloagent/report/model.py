@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from goloagent.core.stats.cpu_usage import RunCpu
 from goloagent.core.stats.summary import ErrorSummary, Latency, OtherSummary, RowSummary, UrlSummary
 from goloagent.core.verdict import Verdict
 from goloagent.report.comparison.model import Comparison
@@ -177,6 +178,7 @@ class AgentReport(Struct, frozen=True, kw_only=True):
         share: of the calls of all agents, or of the results if it makes none; from 0 to 1.
         p95: of its results.
         limited: seconds in which it was the limit.
+        cpu: the usage of the agent and of its load test; null if it was not measured.
         exit: of the load test's process.
         ended: the reason for which its job did not finish, for programs.
         message: the same for people.
@@ -201,6 +203,7 @@ class AgentReport(Struct, frozen=True, kw_only=True):
     warnings: list[str]
     delivery: Delivery
     outputs: dict[str, OutputDelivery] = {}
+    cpu: RunCpu | None = None
 
 
 class Report(Struct, frozen=True, kw_only=True):

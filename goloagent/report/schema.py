@@ -27,6 +27,8 @@ UNITS = {
     **dict.fromkeys(("effect", "low", "high"), _EFFECT),
     **dict.fromkeys(("p", "p_adjusted"), "probability from 0 to 1"),
     "AgentReport.limited": _SECONDS,
+    "CpuUsage.max": "CPU seconds a second",
+    "CpuUsage.mean": "CPU seconds a second",
     "AgentReport.share": "from 0 to 1",
     "Check.value": "seconds, a share from 0 to 1 of a rate of errors, per second of other rates",
     "Comparison.confidence": "share from 0 to 1",

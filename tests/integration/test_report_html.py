@@ -46,8 +46,9 @@ def findings(page: Page) -> list[str]:
 
 def full_report() -> Report:
     """Return a report that has every part."""
+    usage = {"mean": 0.9876, "max": 1.0123}
     report = build(
-        [part()],
+        [part(cpu={"agent": usage, "load_test": usage})],
         outcome=Outcome(99, "a threshold failed", "The p99 of durations is above the limit."),
         duties=[
             Duty("ready", True, "The agent was ready in time."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from goloagent.core.output_schemes import COLLECTOR
+from goloagent.core.stats.cpu_usage import CpuUsage
 from goloagent.core.stats.summary import ErrorSummary, OtherSummary, UrlSummary
 from goloagent.report import figures
 from goloagent.report.deliveries import OutputTotal, is_named, outputs_of, totals
@@ -39,7 +40,8 @@ def errors(report: Report) -> Markup:
 
 def agents(report: Report) -> Markup:
     """Return the part of each agent, its delivery and its limits."""
-    names = ("share", "skew", "calls", "results", "p95", "limited", "pending")
+    cpu = ("CPU of agent", "CPU of load test")
+    names = ("share", "skew", "calls", "results", "p95", *cpu, "limited", "pending")
     numbers = [head(name, class_="number") for name in names]
     heads = [head("agent"), head("state"), *numbers, head("delivery"), head("version")]
     return table(heads, [_agent(agent) for agent in report.agents], "Agents")
@@ -143,6 +145,8 @@ def _agent(agent: AgentReport) -> Markup:
         figures.count(agent.calls.started),
         figures.count(agent.results.valid),
         figures.seconds(agent.p95),
+        _cpu(agent.cpu.agent if agent.cpu else None),
+        _cpu(agent.cpu.load_test if agent.cpu else None),
         limited,
         figures.count(pending),
     )
@@ -154,6 +158,18 @@ def _agent(agent: AgentReport) -> Markup:
         tag("td", "; ".join(texts) or "no output", class_="text"),
         tag("td", agent.version),
     )
+
+
+def _cpu(usage: CpuUsage | None) -> str:
+    if usage is None:
+        return "not measured"
+    return f"{_percent(usage.mean)} (max {_percent(usage.max)})"
+
+
+def _percent(cpus: float) -> str:
+    """Return a usage in percent of one CPU, which is not exact to a tenth."""
+    percent = 100 * cpus
+    return f"{percent:,.0f} %" if percent >= 9.995 else f"{figures.digits(percent)} %"
 
 
 def _output(name: str, one: OutputDelivery) -> str:

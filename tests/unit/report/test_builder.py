@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 from peers.reports import answers, part
 
+from goloagent.core.stats.cpu_usage import CpuUsage, RunCpu
 from goloagent.core.stats.hdr import decode
 from goloagent.core.stats.summary import Latency
 from goloagent.report.builder import build
@@ -160,7 +161,19 @@ def test_an_agent_without_log_and_timeline() -> None:
     assert report.missing == ["The statistics are not known.", "There is no timeline."]
 
 
-@pytest.mark.parametrize("damage", ["calls", "verdict", "limited"])
+def test_the_cpu_usage() -> None:
+    """It is that of each agent; one of an older version has none."""
+    both = {"agent": {"mean": 0.1, "max": 0.25}, "load_test": {"mean": 1.5, "max": 1.75}}
+    report = build([part("a", cpu=both), part("b", cpu={**both, "load_test": None}), part("c")])
+    usage = CpuUsage(0.1, 0.25)
+    assert [agent.cpu for agent in report.agents] == [
+        RunCpu(usage, CpuUsage(1.5, 1.75)),
+        RunCpu(usage, None),
+        None,
+    ]
+
+
+@pytest.mark.parametrize("damage", ["calls", "verdict", "limited", "cpu"])
 def test_an_answer_of_another_form(damage: str) -> None:
     """It is refused with a sentence."""
     with pytest.raises(ValueError, match="unexpected form"):

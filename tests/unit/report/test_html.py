@@ -50,6 +50,16 @@ def read(report: Report) -> Reader:
     return reader
 
 
+def test_the_cpu_usage_of_agents() -> None:
+    """It is in percent of one CPU; what was not measured is not 0."""
+    usage = {"agent": {"mean": 0.0, "max": 0.0101}, "load_test": {"mean": 0.1234, "max": 1.506}}
+    cells = read(build([part("a", cpu=usage), part("b", cpu={**usage, "load_test": None})])).texts
+    assert {"CPU of agent", "CPU of load test", "12 % (max 151 %)"} <= {*cells}
+    assert cells.count("0 % (max 1.01 %)") == 2
+    assert cells.count("not measured") == 1
+    assert read(build([part("of an older version")])).texts.count("not measured") == 2
+
+
 def test_readable_without_scripts() -> None:
     """The verdict, thresholds, figures and tables are in the document."""
     text = "\n".join(read(build([part()])).texts)
