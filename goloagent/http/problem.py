@@ -29,11 +29,16 @@ Headers = Mapping[str, str | tuple[str, ...]]
 
 @attrs.frozen
 class Problem(Exception):
-    """An error response: its status, its reason as a sentence, and further headers."""
+    """An error response: its status, its reason as a sentence, and further headers.
+
+    Attributes:
+        page: the body in HTML for browsers, empty if they get the reason as text.
+    """
 
     status: int
     detail: str
     headers: Headers = attrs.field(factory=dict)
+    page: str = ""
 
 
 class ProblemDetails(msgspec.Struct, frozen=True):
@@ -48,7 +53,8 @@ class ProblemDetails(msgspec.Struct, frozen=True):
 def render(problem: Problem, accept: Sequence[str]) -> tuple[Headers, bytes]:
     """Return the headers and the body of `problem` for a client with these ``Accept`` headers.
 
-    The body is JSON if they name a JSON type, whatever its weight; ``*/*`` does not.
+    The body is JSON if they name a JSON type, whatever its weight; ``*/*`` does not. It is the
+    page of the problem, if there is one, if they name HTML.
     """
     ranges = {part.partition(";")[0].strip().lower() for line in accept for part in line.split(",")}
     if ranges & _JSON_RANGES:
@@ -60,6 +66,9 @@ def render(problem: Problem, accept: Sequence[str]) -> tuple[Headers, bytes]:
             detail=problem.detail,
         )
         body = msgspec.json.encode(details)
+    elif problem.page and "text/html" in ranges:
+        content_type = "text/html; charset=utf-8"
+        body = problem.page.encode()
     else:
         content_type = "text/plain; charset=utf-8"
         body = f"{problem.detail}\n".encode()

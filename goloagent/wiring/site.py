@@ -27,6 +27,7 @@ from goloagent.http.server.limits import Limits
 from goloagent.http.server.site import build_site
 from goloagent.http.streaming.events import EventRoutes
 from goloagent.http.ui.assets import PageRoutes
+from goloagent.http.ui.logout import LogoutRoutes
 from goloagent.wiring.components import Components
 from goloagent.wiring.metrics import delivery_of
 
@@ -72,6 +73,7 @@ def make_site(parts: Components) -> Site:
         HealthRoutes(parts.health.current),
         MetricsRoutes(parts.exporter.expose),
         PageRoutes(),
+        LogoutRoutes(parts.access.token is not None),
         token=parts.access.token is not None,
     )
     settings = parts.settings

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from peers.agent import Agent
+from peers.accessibility import findings
+from peers.agent import TOKEN, Agent
 from peers.browser import Browser
-from peers.page import PHONE, fits, submit_form, visit, wait_for_state, wait_until
+from peers.page import DESKTOP, PHONE, fits, submit_form, visit, wait_for_state, wait_until
 from peers.programs import Builder
 
 if TYPE_CHECKING:
@@ -80,3 +81,58 @@ async def test_token_is_the_password(idle_agent: Agent, browser: Browser, shop: 
         page.locator("#log-tail", has_text="https://shop.example/").wait_for()
 
     await browser.run(scenario, http_credentials={"username": "me", "password": "correct-horse"})
+
+
+async def test_log_out(idle_agent: Agent, browser: Browser) -> None:
+    """The browser forgets the token at once, and the page says how to log in again."""
+    idle_agent.require_token()
+    await idle_agent.start()
+    place = f"127.0.0.1:{idle_agent.port}/"
+
+    def log_in(page: Page) -> None:
+        # Playwright's own credentials would answer each challenge, also after the log-out.
+        page.goto(f"http://me:{TOKEN}@{place}metrics")
+        visit(page, idle_agent)
+
+    def scenario(page: Page) -> None:
+        log_in(page)
+        page.set_viewport_size(PHONE)
+        assert fits(page)
+        page.get_by_role("link", name="Log out").click()
+        text = "You are logged out. To log in again, open the page and enter the token as password"
+        page.get_by_text(text).wait_for()
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert findings(page) == []
+        assert fits(page)
+        browser.expect_errors("401|favicon")
+        with page.expect_response(f"http://{place}") as response:
+            page.get_by_role("link", name="open the page").click()
+        assert response.value.status == 401
+        log_in(page)
+
+    await browser.run(scenario, viewport=DESKTOP)
+    browser.expect_errors("401|favicon")
+
+
+async def test_a_proxy_that_sends_the_token(idle_agent: Agent, browser: Browser) -> None:
+    """If the token is still sent, the page says so; without a token there is nothing to do."""
+    await idle_agent.start()
+
+    def without_token(page: Page) -> None:
+        visit(page, idle_agent)
+        assert not page.get_by_role("link", name="Log out").is_visible()
+
+    def with_proxy(page: Page) -> None:
+        visit(page, idle_agent)
+        page.get_by_role("link", name="Log out").click()
+        page.get_by_text("You are still logged in, because your browser keeps").wait_for()
+        assert findings(page) == []
+
+    await browser.run(without_token)
+    assert (await idle_agent.request("GET", "/logout")).status == 404
+    await idle_agent.stop()
+    idle_agent.require_token()
+    await idle_agent.start()
+    await browser.run(with_proxy, extra_http_headers={"X-Golo-Token": TOKEN})
+    browser.expect_errors("401")

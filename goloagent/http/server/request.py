@@ -16,9 +16,10 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import server
-from twisted.web.http import NOT_FOUND
+from twisted.web.http import NOT_FOUND, UNAUTHORIZED
 
 from goloagent.artifacts.upload_space import NoSpace
+from goloagent.http.auth.logout import LOGOUT_PATH, logged_out
 from goloagent.http.problem import Problem, disk_problem, not_found
 from goloagent.http.server.connections import too_many_connections
 from goloagent.http.server.context import UPLOAD_PATH, RequestContext
@@ -194,8 +195,11 @@ class Request(server.Request):
         access = self._context.access
         try:
             access.check(self._host, self.header_values)
-        except Problem:
-            is_status = self.path == HEALTH_PATH and self.method in (b"GET", b"HEAD")
+        except Problem as problem:
+            is_read = self.method in (b"GET", b"HEAD")
+            if is_read and self.path == LOGOUT_PATH and problem.status == UNAUTHORIZED:
+                raise logged_out() from None
+            is_status = is_read and self.path == HEALTH_PATH
             if not (is_status and access.allows_status(self._host, self.header_values)):
                 raise
             self.status_only = True

@@ -40,6 +40,7 @@ from goloagent.http.server.site import build_site
 from goloagent.http.streaming.event_bus import JobEventBus
 from goloagent.http.streaming.events import EventRoutes
 from goloagent.http.ui.assets import PageRoutes
+from goloagent.http.ui.logout import LogoutRoutes
 from goloagent.jobs.database import Store
 from goloagent.jobs.job import Job
 from goloagent.jobs.repository import JobRepository
@@ -292,6 +293,7 @@ class Agent:
                 self.in_thread,
             ),
             PageRoutes(),
+            LogoutRoutes(self.access.token is not None),
             MetricsRoutes(lambda accept: self.exposition(accept)),
             token=self.access.token is not None,
         )

@@ -148,6 +148,7 @@ async function updateJobs() {
 async function update() {
   const [health] = await Promise.all([getHealth(), updateJobs(), history.update()]);
   healthPanel.show(health, jobs);
+  byId("log-out").hidden = !health.protections.token;
   form.outputs.offer(health);
   show();
 }
