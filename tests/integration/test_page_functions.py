@@ -56,8 +56,8 @@ CHECKS = """({ checkValue }) => [
 REQUESTS = """({ buildRequest }) => {
     const form = { name: " shop ", model: "closed", users: "25", rate: "100", duration: "60",
         stages: "", start: "", arrivals: "even", when_full: "drop", max_in_flight: "",
-        graceful_stop: "", thresholds: "", abort: false, args: "", env: "", tags: "",
-        drive: "netrpc" };
+        graceful_stop: "", seed: "", thresholds: "", abort: false, delay: "", over: "", args: "",
+        env: "", tags: "", drive: "netrpc", share_index: "", share_of: "", run: "" };
     const build = (changes) => {
         try { return buildRequest({ ...form, ...changes }); }
         catch ({ field, message }) { return { field, message }; }
@@ -67,9 +67,14 @@ REQUESTS = """({ buildRequest }) => {
         build({ model: "open", duration: "5m", rate: "0.5" }),
         build({ model: "open", stages: "30s: 100\\n\\n 5m : 2000.5", start: "10",
             when_full: "wait" }),
-        build({ model: "open", arrivals: "poisson", max_in_flight: "50", graceful_stop: "30s" }),
+        build({ model: "open", arrivals: "poisson", max_in_flight: "50", graceful_stop: "30s",
+            seed: "7" }),
         build({ drive: "self", args: "--cart\\n3", env: "A=b=c\\nD=", tags: "release=1",
             thresholds: "duration{url:/a,status:5*}: p(95)<250ms\\nerrors: rate<1%", abort: true }),
+        build({ duration: "1d", share_of: "3", run: "0d1f", over: "10s", delay: "9s",
+            thresholds: "errors: rate < 1% over 5s abort delay 30\\nresults: rate>2 delay" }),
+        build({ abort: true, delay: "9s", thresholds: "errors: rate<1%", seed: "9".repeat(16) }),
+        build({ model: "open", arrivals: "poisson", seed: "9".repeat(16) }),
         build({ duration: "soon" }), build({ stages: "100" }), build({ env: "A" }),
         build({ thresholds: "p95<1" }),
     ];
@@ -147,7 +152,9 @@ async def test_plans(agent: Agent, browser: Browser) -> None:
 
 async def test_requests(agent: Agent, browser: Browser) -> None:
     """The form's texts become the members of the API; a wrong line is named with its field."""
-    *requests, duration, stage, env, threshold = await evaluate(agent, browser, "request", REQUESTS)
+    *requests, seed, duration, stage, env, threshold = await evaluate(
+        agent, browser, "request", REQUESTS
+    )
     assert requests == [
         {"name": "shop", "users": 25, "duration": 60},
         {"name": "shop", "rate": 0.5, "duration": "5m"},
@@ -168,12 +175,14 @@ async def test_requests(agent: Agent, browser: Browser) -> None:
                 "start": 100,
                 "stages": [{"rate": 100, "duration": 60}],
                 "arrivals": "poisson",
+                "seed": 7,
                 "max_in_flight": 50,
                 "graceful_stop": "30s",
             },
         },
         {
             "name": "shop",
+            "users": 25,
             "duration": 60,
             "drive": "self",
             "args": ["--cart", "3"],
@@ -184,7 +193,25 @@ async def test_requests(agent: Agent, browser: Browser) -> None:
                 "errors": [{"threshold": "rate<1%", "abort": True}],
             },
         },
+        {
+            "name": "shop",
+            "users": 25,
+            "duration": "1d",
+            "thresholds": {
+                "errors": [{"threshold": "rate < 1%", "abort": True, "delay": "30", "over": "5s"}],
+                "results": [{"threshold": "rate>2 delay", "over": "10s"}],
+            },
+            "share": {"of": 3},
+            "run": {"id": "0d1f"},
+        },
+        {
+            "name": "shop",
+            "users": 25,
+            "duration": 60,
+            "thresholds": {"errors": [{"threshold": "rate<1%", "abort": True, "delay": "9s"}]},
+        },
     ]
+    assert seed["field"] == "seed"
     assert duration["field"] == "duration"
     assert "write 60, 90s, 5m or 1h30m" in duration["message"]
     assert (stage["field"], env["field"], threshold["field"]) == ("stages", "env", "thresholds")

@@ -329,7 +329,7 @@ async def test_all_settings_reach_the_load_test(
         assert stages.input_value() == "2s: 50\n2s: 50"
         assert form.get_by_label("Environment, one a line").input_value() == "TARGET="
         assert "staging.example" not in page.locator("#form").inner_text()
-        page.get_by_text("Also given: users.csv").wait_for()
+        form.get_by_role("button", name="Remove users.csv").wait_for()
 
     await browser.run(scenario, viewport=DESKTOP)
     [job] = (await agent.request("GET", "/jobs")).json["jobs"]

@@ -1,11 +1,18 @@
 // The form that uploads a load test, or selects an uploaded one, and queues a job.
 
 import { deleteBinary, errorMessage, listBinaries, orNull, queueJob, upload } from "./api.js";
+import { DataFiles } from "./data_files.js";
 import { byId, element, setText, updateList } from "./dom.js";
 import { formValues } from "./form_values.js";
 import { bytes, dateTime, shortId } from "./format.js";
 import { OutputChoice } from "./outputs.js";
 import { buildRequest, FieldError } from "./request.js";
+
+/** Return whether a field has another value than its default, which an input has as its placeholder. */
+function isChanged(field) {
+  if (field instanceof HTMLSelectElement) return field.selectedIndex > 0;
+  return field.value !== "" && !(field instanceof HTMLInputElement && field.value === field.placeholder);
+}
 
 export class SubmissionForm {
   /** `onQueued(id)` is called for each new job. */
@@ -17,12 +24,14 @@ export class SubmissionForm {
     this.binaries = [];
     this.jobs = [];
     this.outputs = new OutputChoice(byId("outputs-field"));
-    this.kept = []; // files of the job whose settings were copied
+    this.dataFiles = new DataFiles(this.fields.files, byId("files-list"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit();
     });
     form.addEventListener("input", () => this.updateFields());
+    // A browser does not submit the form, nor say why, if the wrong field is in a closed disclosure.
+    form.addEventListener("invalid", ({ target }) => this.reveal(target), true);
     this.fields.binary.addEventListener("focus", () => this.updateBinaries());
     byId("delete-binary").addEventListener("click", () => this.deleteBinary());
     this.updateFields();
@@ -79,7 +88,7 @@ export class SubmissionForm {
 
   /** Show the fields that the choices so far need. */
   updateFields() {
-    const { binary, file, model, drive, stages, users, rate, duration } = this.fields;
+    const { binary, file, model, drive, stages, users, rate, duration, arrivals, abort } = this.fields;
     const isUploaded = binary.value !== "";
     const isOpen = model.value === "open";
     const hasStages = stages.value.trim() !== "";
@@ -87,10 +96,13 @@ export class SubmissionForm {
     byId("file-field").hidden = isUploaded;
     byId("delete-binary").hidden = !isUploaded;
     file.required = !isUploaded;
-    byId("users-field").hidden = isOpen || !isDriven;
+    byId("users-field").hidden = isOpen && isDriven;
+    byId("users-hint").hidden = isDriven;
     byId("rate-field").hidden = !isOpen || !isDriven;
     for (const node of byId("form").querySelectorAll(".open-model")) node.hidden = !isOpen;
-    users.disabled = isOpen || hasStages || !isDriven;
+    byId("seed-field").hidden = !isOpen || arrivals.value !== "poisson";
+    byId("delay-field").hidden = !abort.checked;
+    users.disabled = (isOpen || hasStages) && isDriven;
     rate.disabled = !isOpen || hasStages || !isDriven;
     duration.disabled = hasStages && isDriven;
     byId("model-field").hidden = !isDriven;
@@ -103,22 +115,18 @@ export class SubmissionForm {
   copy(job) {
     const { files, ...values } = { files: job.files ?? [], ...formValues(job) };
     for (const [name, value] of Object.entries(values)) this.fields[name].value = value;
-    this.kept = files;
+    this.fields.abort.checked = false; // the lines of the thresholds have it
+    this.dataFiles.copy(files);
     this.outputs.choose(Object.keys(job.outputs ?? {}));
-    this.showFiles();
     this.showBinaries(job.binary);
     for (const details of this.form.querySelectorAll("details")) {
-      const isFilled = [...details.querySelectorAll("textarea")].some(({ value }) => value !== "");
-      details.open = isFilled || (details.contains(this.outputs.fieldset) && this.outputs.isPartial);
+      const isFilled = [...details.querySelectorAll("textarea, select, input:not([type=checkbox])")].some(isChanged);
+      details.open = isFilled || details.querySelector("li") !== null || (details.contains(this.outputs.fieldset) && this.outputs.isPartial);
     }
     const secret = (job.env ?? []).length ? " Enter the values of its environment variables." : "";
     this.showResult(`Settings copied from ${job.name} (${dateTime(job.queued_at)}).${secret}`);
     this.form.scrollIntoView({ block: "nearest" });
     this.button.focus();
-  }
-
-  showFiles() {
-    setText(byId("files-kept"), this.kept.length ? `Also given: ${this.kept.map(({ name }) => name).join(", ")}.` : "");
   }
 
   showResult(status, error = "") {
@@ -132,13 +140,14 @@ export class SubmissionForm {
 
   get fieldNames() {
     return [
-      ...["name", "model", "users", "rate", "duration", "stages", "start", "arrivals", "when_full", "max_in_flight"],
-      ...["graceful_stop", "thresholds", "args", "env", "tags", "drive"],
+      ...["name", "model", "users", "rate", "duration", "stages", "start", "arrivals", "seed", "when_full"],
+      ...["max_in_flight", "graceful_stop", "thresholds", "delay", "over", "args", "env", "tags", "drive"],
+      ...["share_index", "share_of", "run"],
     ];
   }
 
   async submit() {
-    const { binary, file, files } = this.fields;
+    const { binary, file } = this.fields;
     this.showResult("");
     this.button.disabled = true;
     try {
@@ -148,8 +157,8 @@ export class SubmissionForm {
       // Another press of the button queues the same binary again, without another upload.
       this.showBinaries(request.binary);
       file.value = "";
-      await this.uploadFiles(files);
-      if (this.kept.length) request.files = this.kept;
+      await this.dataFiles.upload((one) => this.upload(one, "file"));
+      if (this.dataFiles.value.length) request.files = this.dataFiles.value;
       const { id, ignored = [] } = await queueJob(request);
       this.showResult(ignored.length ? `Queued. This agent ignores: ${ignored.join(", ")}.` : "Queued.");
       this.onQueued(id);
@@ -166,19 +175,13 @@ export class SubmissionForm {
   focusField(name) {
     const named = this.fields[name];
     const field = named instanceof RadioNodeList ? named[0] : named;
-    const details = field.closest("details");
-    if (details) details.open = true;
+    this.reveal(field);
     field.focus();
   }
 
-  /** Upload the chosen data files; they stay for further jobs. */
-  async uploadFiles(input) {
-    for (const file of input.files) {
-      const binary = await this.upload(file, "file");
-      this.kept = [...this.kept.filter(({ name }) => name !== file.name), { name: file.name, binary }];
-    }
-    input.value = "";
-    this.showFiles();
+  reveal(field) {
+    const details = field.closest("details");
+    if (details) details.open = true;
   }
 
   async upload(file, kind) {
