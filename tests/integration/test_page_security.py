@@ -97,7 +97,9 @@ async def test_log_out(idle_agent: Agent, browser: Browser) -> None:
     def scenario(page: Page) -> None:
         log_in(page)
         page.set_viewport_size(PHONE)
+        page.get_by_role("link", name="Log out").wait_for()
         assert fits(page)
+        assert findings(page) == []
         page.get_by_role("link", name="Log out").click()
         text = "You are logged out. To log in again, open the page and enter the token as password"
         page.get_by_text(text).wait_for()

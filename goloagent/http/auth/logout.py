@@ -58,7 +58,7 @@ def logged_out() -> Problem:
 def log_out(is_repeated: bool) -> Problem:
     """Return the response to a request with the token."""
     if not is_repeated:
-        return _response("forget the token", "Log out", "Logging out…", _REPEAT)
+        return _response("log out: forget the token", "Log out", "Logging out…", _REPEAT)
     text = (
         "You are still logged in, because your browser keeps the token or a proxy sends it."
         " To log out of a browser that keeps it, close all its windows."
