@@ -225,6 +225,7 @@ def test_started_and_dropped_are_what_was_scheduled(
         assert peer.outstanding <= reports.calls.in_flight <= 20
     elapsed = reports.driver.elapsed
     reports.driver.stop()
+    peer.turn()
     if not is_changed:
         due = sum(at <= elapsed for at in profile.arrival_times())
         assert reports.calls.scheduled == due
