@@ -44,7 +44,7 @@ class PipeReader:
 
     Attributes:
         blocked_seconds: how long at most the process waited until now, because the pipe was full:
-            the time before each read that found it so.
+            the time of each read that found it so, from the end of the read before.
     """
 
     def __init__(self, transport: object, child_descriptor: int) -> None:
@@ -103,11 +103,13 @@ class PipeReader:
             return CONNECTION_LOST
         if not block:
             return CONNECTION_DONE
-        if waiting >= _FULL_SHARE * self._pipe_bytes:
-            self.blocked_seconds += reader.reactor.seconds() - self._read_at
         self._pass_on(block)
         self._period_bytes += len(block)
-        self._read_at = now = reader.reactor.seconds()
+        before, now = self._read_at, reader.reactor.seconds()
+        self._read_at = now
+        # The block was in the pipe until now.
+        if waiting >= _FULL_SHARE * self._pipe_bytes:
+            self.blocked_seconds += now - before
         if len(block) >= waiting:
             seconds = self._pacer.rest(self._period_bytes, now - self._period_start)
             self._period_start, self._period_bytes = now, 0
