@@ -67,7 +67,7 @@ class Brokers:
                 "group.id": "test",
                 "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,
-                "enable.partition.eof": True,  # the offsets of tansu end with its last batch
+                "enable.partition.eof": True,  # tansu takes the start of a batch for its end
                 "log_level": 0,
             }
         )
